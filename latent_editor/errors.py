@@ -1,0 +1,62 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    LatentEditorError
+    ├── BadInput            what the user gave cannot be used (shell: exit code 2)
+    │   ├── BadImage        not an image, truncated, too large, …
+    │   ├── NoFaceFound     an image without a face in it
+    │   ├── BadPrompt       an empty or over-long text prompt
+    │   ├── BadLatent       a damaged latent file, or one of another model
+    │   ├── BadModel        a model file that cannot be read
+    │   ├── UnknownModel    a model name that names nothing
+    │   ├── UnknownDirection  a slider name that the model does not have
+    │   └── BadValue        a number or an option outside its range
+    └── MissingPart         the model has no encoder, CLIP, … for this operation
+
+Every message says what came, what was expected, and what to do next.
+"""
+
+
+class LatentEditorError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class BadInput(LatentEditorError, ValueError):
+    """What the user gave cannot be used."""
+
+
+class BadImage(BadInput):
+    """The file is not an image, or not one that can be opened safely."""
+
+
+class NoFaceFound(BadInput):
+    """The image was read, and no face was found in it."""
+
+
+class BadPrompt(BadInput):
+    """The text prompt is empty, over-long, or not text."""
+
+
+class BadLatent(BadInput):
+    """The latent is damaged, not finite, or belongs to another model."""
+
+
+class BadModel(BadInput):
+    """The model file is damaged or of a kind that is not supported."""
+
+
+class UnknownModel(BadInput):
+    """No model of this name or at this path."""
+
+
+class UnknownDirection(BadInput):
+    """The model has no direction of this name."""
+
+
+class BadValue(BadInput):
+    """A number or an option is outside of what is allowed."""
+
+
+class MissingPart(LatentEditorError):
+    """The operation needs a part (encoder, CLIP, …) that this model does not come with."""

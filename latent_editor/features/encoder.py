@@ -1,0 +1,78 @@
+"""The encoder: from a picture to W+ in one pass (as e4e, Tov et al. 2021: one w, and a small offset per layer)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from latent_editor import files
+from latent_editor.errors import BadModel
+from latent_editor.features.trunk import Trunk
+from latent_editor.generators import Generator
+
+ENCODER_FILE = "encoder.safetensors"
+
+
+class Encoder(nn.Module):
+    """A picture to ws.
+
+    Args:
+        size_px: Height and width of the pictures it takes.
+        num_ws, w_dim: The shape of what it gives.
+        width: Channels of the first level.
+    """
+
+    #: Scale of the offsets' layer, so that they start and stay small.
+    OFFSET_GAIN = 0.1
+
+    def __init__(self, size_px: int, num_ws: int, w_dim: int, *, width: int = 64, max_width: int = 128) -> None:
+        super().__init__()
+        self.config = {"size_px": size_px, "num_ws": num_ws, "w_dim": w_dim, "width": width, "max_width": max_width}
+        self.trunk = Trunk(size_px, width=width, max_width=max_width)
+        self.to_w = nn.Linear(512, w_dim)
+        self.to_offsets = nn.Linear(512, num_ws * w_dim)
+
+    def parts(self, image: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """image [N, 3, H, W], −1..1 → w [N, w_dim] and offsets [N, num_ws, w_dim], both float32."""
+        features = self.trunk(image, dtype)
+        w = self.to_w(features)
+        offsets = self.to_offsets(features) * self.OFFSET_GAIN
+        return w, offsets.reshape(len(w), -1, w.shape[1])
+
+    def forward(self, image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """image [N, 3, H, W], −1..1 → ws [N, num_ws, w_dim], float32."""
+        w, offsets = self.parts(image, dtype)
+        return w.unsqueeze(1) + offsets
+
+
+def save_encoder(encoder: Encoder, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Writes an encoder as safetensors, by default in half precision."""
+    tensors = {k: v.to(dtype) for k, v in encoder.state_dict().items()}
+    files.write_tensors(path, tensors, {"kind": "encoder", "config": json.dumps(encoder.config)})
+
+
+def read_encoder(path: str | Path) -> Encoder:
+    """Reads what :func:`save_encoder` wrote.
+
+    Raises:
+        BadModel: the file is damaged or not an encoder.
+    """
+    tensors, metadata = files.read_tensors(path)
+    try:
+        encoder = Encoder(**json.loads(metadata["config"]))
+        encoder.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except (KeyError, ValueError, TypeError, RuntimeError) as e:
+        raise BadModel(f"{Path(path).name} is not an encoder of this version ({e}). Get the model's files again.") from e
+    return encoder.eval().requires_grad_(False)
+
+
+def load_encoder(g: Generator) -> Encoder:
+    """The encoder that belongs to a generator, built once.
+
+    Raises:
+        MissingPart: the model comes without one.
+    """
+    return g.bundle.part("encoder", lambda: read_encoder(g.bundle.file(ENCODER_FILE, "instant inversion")).to(g.device))

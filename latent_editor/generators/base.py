@@ -1,0 +1,120 @@
+"""What every generator can do, whatever its architecture."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+from latent_editor.errors import BadLatent
+from latent_editor.types import Latent
+from latent_editor.weights import Bundle
+
+NOISE_MODES = ("const", "none", "random")
+
+
+class Generator(nn.Module, abc.ABC):
+    """A network from latents to pictures, together with the folder of its other parts.
+
+    Attributes:
+        size_px: Height and width of the pictures.
+        channels: 3 for RGB.
+        num_ws, w_dim: The shape of a W+ latent.
+        z_dim: Length of a random input.
+        c_dim: Number of classes, 0 for none.
+        bundle: Name, folder and parts that belong to this generator.
+    """
+
+    size_px: int
+    channels: int
+    num_ws: int
+    w_dim: int
+    z_dim: int
+    c_dim: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bundle = Bundle("unnamed")
+
+    @property
+    @abc.abstractmethod
+    def w_avg(self) -> Tensor:
+        """float32 [w_dim]: the mean of w, which truncation pulls towards."""
+
+    @abc.abstractmethod
+    def map(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> Tensor:
+        """Maps random inputs to latents.
+
+        Args:
+            z: [N, z_dim], usually N(0, 1).
+            c: [N, c_dim] class weights, or None where ``c_dim`` is 0.
+            truncation_psi: 1 keeps w, 0 gives the mean (Karras et al. 2019, §B).
+            truncation_cutoff: How many of the first ws are truncated; None for all.
+
+        Returns:
+            float32 ws [N, num_ws, w_dim].
+        """
+
+    @abc.abstractmethod
+    def synthesize(self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None) -> Tensor:
+        """Renders latents.
+
+        Args:
+            ws: [N, num_ws, w_dim].
+            noise: "const" adds the network's fixed noise, "none" nothing, "random" a new one.
+            dtype: Precision of the activations; None for float32.
+
+        Returns:
+            float32 [N, channels, size_px, size_px], about −1..1.
+        """
+
+    def forward(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, noise: str = "const") -> Tensor:
+        return self.synthesize(self.map(z, c, truncation_psi=truncation_psi), noise=noise)
+
+    @property
+    def device(self) -> torch.device:
+        return self.w_avg.device
+
+    @property
+    def name(self) -> str:
+        return self.bundle.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when any weight does."""
+        return self.bundle.part("fingerprint", self._fingerprint)
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+    def latent(self, ws: Tensor, *, method: str, psnr_db: float | None = None) -> Latent:
+        """Wraps ws [num_ws, w_dim] as a latent of this generator."""
+        return Latent(ws.detach().float().cpu(), self.name, self.fingerprint, psnr_db, method)
+
+    def check(self, latent: Latent) -> None:
+        """Raises BadLatent where ``latent`` cannot be rendered by this generator."""
+        want = (self.num_ws, self.w_dim)
+        if tuple(latent.ws.shape) != want or latent.fingerprint != self.fingerprint:
+            raise BadLatent(
+                f"This latent {list(latent.ws.shape)} was made with the model {latent.model!r} ({latent.fingerprint}); "
+                f"loaded is {self.name!r} ({self.fingerprint}), which takes {list(want)}. "
+                f"Load that model, or invert the photo again with this one."
+            )
+
+
+def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7) -> Tensor:
+    """Latents of random pictures, the same for the same seeds on every machine.
+
+    Returns:
+        float32 ws [len(seeds), num_ws, w_dim].
+    """
+    z = torch.stack([torch.randn(g.z_dim, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    c = torch.eye(g.c_dim)[[s % g.c_dim for s in seeds]].to(g.device) if g.c_dim else None
+    with torch.no_grad():
+        return g.map(z.to(g.device), c, truncation_psi=truncation_psi)

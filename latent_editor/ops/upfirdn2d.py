@@ -1,0 +1,129 @@
+"""Upsample, filter with a finite impulse response, downsample: the resampling of StyleGAN2 and 3.
+
+Reference implementation on plain PyTorch; differentiable to any order because its parts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pair = int | Sequence[int]
+
+
+def setup_filter(taps: Sequence[float] | Sequence[Sequence[float]] | None, *, gain: float = 1.0) -> Tensor | None:
+    """Makes a filter for :func:`upfirdn2d` from its taps.
+
+    Args:
+        taps: One row of taps, made two-dimensional by an outer product, or rows of taps. None or empty: no filter.
+        gain: The sum of the result.
+
+    Returns:
+        float32 [fh, fw] with sum ``gain``, or None.
+    """
+    if taps is None or len(taps) == 0:
+        return None
+    f = torch.as_tensor(taps, dtype=torch.float32)
+    if f.ndim == 1:
+        f = f.outer(f)
+    return f * (gain / f.sum())
+
+
+def upfirdn2d(
+    x: Tensor, f: Tensor | None, *, up: Pair = 1, down: Pair = 1, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
+) -> Tensor:
+    """Upsamples, pads, filters and downsamples a batch of images (Karras et al. 2021, appendix C.1).
+
+    1. Upsample: insert ``up − 1`` zeros after every pixel.
+    2. Pad with zeros, or crop where the padding is negative.
+    3. Convolve every channel with ``f · gain``; correlate if ``flip_filter``.
+    4. Downsample: keep every ``down``-th pixel.
+
+    Args:
+        x: [N, C, H, W], any floating dtype.
+        f: float32 [fh, fw], or [taps] for a separable filter applied to rows and columns, or None for the identity.
+        up, down: A factor for both axes, or (x, y).
+        padding: One number, (x, y), or (x0, x1, y0, y1), counted in upsampled pixels.
+        flip_filter: True correlates, False convolves.
+        gain: Factor on the result.
+
+    Returns:
+        [N, C, H', W'] in the dtype of ``x``; H' = (H · up_y + pad_y − fh) // down_y + 1.
+    """
+    up_x, up_y = _pair(up)
+    down_x, down_y = _pair(down)
+    px0, px1, py0, py1 = _padding(padding)
+    n, c, h, w = x.shape
+
+    # 1. Upsample.
+    if up_x > 1 or up_y > 1:
+        grown = x.new_zeros(n, c, h, up_y, w, up_x)
+        grown[:, :, :, 0, :, 0] = x
+        x = grown.reshape(n, c, h * up_y, w * up_x)  # [N, C, H·up_y, W·up_x]
+
+    # 2. Pad or crop; F.pad crops where a number is negative.
+    x = F.pad(x, [px0, px1, py0, py1])
+
+    # 3. Filter, each channel by itself.
+    if f is None:
+        x = x * gain
+    else:
+        f = f.to(device=x.device, dtype=x.dtype)
+        if not flip_filter:
+            f = f.flip(list(range(f.ndim)))
+        if f.ndim == 2:
+            x = F.conv2d(x, (f * gain).expand(c, 1, *f.shape), groups=c)
+        else:
+            row = f.expand(c, 1, 1, -1)  # [C, 1, 1, taps]
+            x = F.conv2d(x, row * gain, groups=c)
+            x = F.conv2d(x, row.transpose(2, 3), groups=c)
+
+    # 4. Downsample.
+    return x[:, :, ::down_y, ::down_x]
+
+
+def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+    """Filters a batch of images without changing their size (plus ``padding``). Arguments as in :func:`upfirdn2d`."""
+    fh, fw = _size(f)
+    px0, px1, py0, py1 = _padding(padding)
+    pad = [px0 + fw // 2, px1 + (fw - 1) // 2, py0 + fh // 2, py1 + (fh - 1) // 2]
+    return upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=gain)
+
+
+def upsample2d(x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+    """Enlarges a batch of images by ``up``, keeping their brightness. Arguments as in :func:`upfirdn2d`."""
+    fh, fw = _size(f)
+    px0, px1, py0, py1 = _padding(padding)
+    pad = [px0 + (fw + up - 1) // 2, px1 + (fw - up) // 2, py0 + (fh + up - 1) // 2, py1 + (fh - up) // 2]
+    return upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=gain * up * up)
+
+
+def downsample2d(x: Tensor, f: Tensor, *, down: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+    """Shrinks a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
+    fh, fw = _size(f)
+    px0, px1, py0, py1 = _padding(padding)
+    pad = [px0 + (fw - down + 1) // 2, px1 + (fw - down) // 2, py0 + (fh - down + 1) // 2, py1 + (fh - down) // 2]
+    return upfirdn2d(x, f, down=down, padding=pad, flip_filter=flip_filter, gain=gain)
+
+
+def _size(f: Tensor) -> tuple[int, int]:
+    return int(f.shape[0]), int(f.shape[-1])
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    x, y = (value, value) if isinstance(value, int) else value
+    if x < 1 or y < 1:
+        raise ValueError(f"Got a resampling factor of {value}; expected whole numbers from 1.")
+    return x, y
+
+
+def _padding(value: Pair) -> tuple[int, int, int, int]:
+    if isinstance(value, int):
+        return value, value, value, value
+    if len(value) == 2:
+        return value[0], value[0], value[1], value[1]
+    x0, x1, y0, y1 = value
+    return x0, x1, y0, y1
