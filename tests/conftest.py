@@ -1,0 +1,38 @@
+"""What all tests share. Nothing here downloads; every model is tiny and seeded, except `portraits`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from latent_editor.generators import Generator, load_generator
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from latent_editor.weights import Bundle
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of goldens, fixtures and photos beside a developer's checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder ../shared with goldens and photos is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def portraits() -> Generator:
+    """The embedded model."""
+    return load_generator("portraits")
+
+
+@pytest.fixture
+def tiny_generator() -> StyleGAN2:
+    """A seeded random StyleGAN2 of 32 pixels that renders in a few milliseconds."""
+    torch.manual_seed(0)
+    config = StyleGAN2Config(z_dim=32, w_dim=32, img_resolution=32, channel_base=256, channel_max=16, mapping_layers=2)
+    g = StyleGAN2(config).eval().requires_grad_(False)
+    g.bundle = Bundle("tiny")
+    return g
