@@ -44,7 +44,9 @@ class Generator(nn.Module, abc.ABC):
         """float32 [w_dim]: the mean of w, which truncation pulls towards."""
 
     @abc.abstractmethod
-    def map(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> Tensor:
+    def map(
+        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
         """Maps random inputs to latents.
 
         Args:
@@ -70,7 +72,9 @@ class Generator(nn.Module, abc.ABC):
             float32 [N, channels, size_px, size_px], about −1..1.
         """
 
-    def forward(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, noise: str = "const") -> Tensor:
+    def forward(
+        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, noise: str = "const"
+    ) -> Tensor:
         return self.synthesize(self.map(z, c, truncation_psi=truncation_psi), noise=noise)
 
     @property
@@ -118,3 +122,8 @@ def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7) ->
     c = torch.eye(g.c_dim)[[s % g.c_dim for s in seeds]].to(g.device) if g.c_dim else None
     with torch.no_grad():
         return g.map(z.to(g.device), c, truncation_psi=truncation_psi)
+
+
+def random_latent(g: Generator, seed: int, *, truncation_psi: float = 0.7) -> Latent:
+    """The latent of a random picture, the same for the same seed on every machine."""
+    return g.latent(random_ws(g, [seed], truncation_psi=truncation_psi)[0], method="random")

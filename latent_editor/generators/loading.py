@@ -35,7 +35,9 @@ def load_generator(model: str | Path = "portraits", *, device: str | torch.devic
         g = StyleGAN2(StyleGAN2Config.from_init_kwargs(json.loads(metadata["init_kwargs"])))
         g.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(f"{bundle.name}/{GENERATOR_FILE} does not fit its own description ({e}). Get the file again.") from e
+        raise BadModel(
+            f"{bundle.name}/{GENERATOR_FILE} does not fit its own description ({e}). Get the file again."
+        ) from e
     g.bundle = bundle
     return g.eval().requires_grad_(False).to(device)
 

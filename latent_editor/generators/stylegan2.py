@@ -45,7 +45,9 @@ class StyleGAN2Config:
         if size < 8 or size & (size - 1):
             raise BadModel(f"Got a StyleGAN2 of {size} pixels; expected a power of two from 8. Is the file damaged?")
         if self.architecture != "skip":
-            raise BadModel(f"Got a StyleGAN2 of architecture {self.architecture!r}; only 'skip' is read so far. Use a checkpoint trained with the default architecture.")
+            raise BadModel(
+                f"Got a StyleGAN2 of architecture {self.architecture!r}; only 'skip' is read so far. Use a checkpoint trained with the default architecture."
+            )
 
     @staticmethod
     def from_init_kwargs(kwargs: Mapping[str, Any]) -> StyleGAN2Config:
@@ -83,7 +85,9 @@ class StyleGAN2Config:
 class FullyConnected(nn.Module):
     """A linear layer with equalised learning rate (Karras et al. 2018, §4.1), then an activation."""
 
-    def __init__(self, inputs: int, outputs: int, *, act: str = "linear", lr_multiplier: float = 1.0, bias_init: float = 0.0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, act: str = "linear", lr_multiplier: float = 1.0, bias_init: float = 0.0
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
         self.bias = nn.Parameter(torch.full([outputs], bias_init / lr_multiplier))
@@ -141,7 +145,17 @@ class ModulatedConv(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(self, inputs: int, outputs: int, resolution: int, config: StyleGAN2Config, *, kernel: int = 3, up: int = 1, demodulate: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        resolution: int,
+        config: StyleGAN2Config,
+        *,
+        kernel: int = 3,
+        up: int = 1,
+        demodulate: bool = True,
+    ) -> None:
         super().__init__()
         self.up, self.demodulate, self.clamp = up, demodulate, config.conv_clamp
         self.affine = FullyConnected(config.w_dim, inputs, bias_init=1.0)
@@ -196,7 +210,9 @@ class Block(nn.Module):
         self.conv1 = ModulatedConv(outputs, outputs, resolution, config)
         self.torgb = ModulatedConv(outputs, config.img_channels, resolution, config, kernel=1, demodulate=False)
 
-    def forward(self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: str, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         f = self.resample_filter
         if x is None or image is None:
             const = self.const.to(dtype).contiguous(memory_format=torch.contiguous_format)
@@ -243,7 +259,9 @@ class StyleGAN2(Generator):
     def w_avg(self) -> Tensor:
         return self.mapping.w_avg
 
-    def map(self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None) -> Tensor:
+    def map(
+        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
         ws = self.mapping(z, c).unsqueeze(1).repeat(1, self.num_ws, 1)  # [N, num_ws, w_dim]
         if truncation_psi != 1:
             ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], truncation_psi)
