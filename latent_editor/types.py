@@ -19,6 +19,7 @@ from torch import Tensor
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadValue, UnknownDirection
 
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A picture as the user took it, upright and safe to use.
@@ -85,19 +86,33 @@ class Latent:
         """
         tensors, metadata = files.read_tensors(path, error=BadLatent, max_bytes=64 << 20)
         if metadata.get("kind") != "latent" or set(tensors) != {"ws"}:
-            raise BadLatent(f"{Path(path).name} holds {sorted(tensors)[:5]}, not a latent. Choose a file saved by Latent.save or “Save → latent”.")
+            raise BadLatent(
+                f"{Path(path).name} holds {sorted(tensors)[:5]}, not a latent. "
+                "Choose a file saved by Latent.save or “Save → latent”."
+            )
         try:
             about = json.loads(metadata["about"])
             ws = tensors["ws"].float()
-            return Latent(ws, str(about["model"]), str(about["fingerprint"]), about.get("psnr_db"), str(about.get("method", "unknown")))._checked(path)
+            return Latent(
+                ws,
+                str(about["model"]),
+                str(about["fingerprint"]),
+                about.get("psnr_db"),
+                str(about.get("method", "unknown")),
+            )._checked(path)
         except (KeyError, TypeError, ValueError) as e:
             if isinstance(e, BadLatent):
                 raise
-            raise BadLatent(f"{Path(path).name} is a latent with a damaged header ({e}). Invert the photo again.") from e
+            raise BadLatent(
+                f"{Path(path).name} is a latent with a damaged header ({e}). Invert the photo again."
+            ) from e
 
     def _checked(self, path: str | Path) -> Latent:
         if self.ws.ndim != 2:
-            raise BadLatent(f"{Path(path).name} holds ws of shape {list(self.ws.shape)}; expected [num_ws, w_dim]. Invert the photo again.")
+            raise BadLatent(
+                f"{Path(path).name} holds ws of shape {list(self.ws.shape)}; expected [num_ws, w_dim]. "
+                "Invert the photo again."
+            )
         if not torch.isfinite(self.ws).all():
             raise BadLatent(f"{Path(path).name} holds values that are not finite. Invert the photo again.")
         return self
@@ -174,7 +189,10 @@ class Edit:
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.strength):
-            raise BadValue(f"The strength of {self.direction.name!r} is {self.strength}; expected a finite number, usually −3 to 3.")
+            raise BadValue(
+                f"The strength of {self.direction.name!r} is {self.strength}; "
+                "expected a finite number, usually −3 to 3."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,10 @@ class Bundle:
             MissingPart: the model has no such file; ``purpose`` completes the sentence "needed for …".
         """
         if self.folder is None or not (self.folder / name).is_file():
-            raise MissingPart(f"The model {self.name!r} comes without {name}, needed for {purpose}. Use a model that has it, for example “portraits”.")
+            raise MissingPart(
+                f"The model {self.name!r} comes without {name}, needed for {purpose}. "
+                "Use a model that has it, for example “portraits”."
+            )
         return self.folder / name
 
     def has(self, name: str) -> bool:
@@ -86,4 +89,7 @@ def open_bundle(name_or_path: str | Path) -> Bundle:
                 return Bundle(str(about["name"]), folder.resolve(), about)
             except (OSError, ValueError, KeyError, TypeError) as e:
                 raise BadModel(f"{folder / MODEL_FILE} cannot be read ({e!r}). Restore it from the project.") from e
-    raise UnknownModel(f"No model is called {str(name_or_path)!r}. There are: {', '.join(model_names()) or 'none'}. A path to a model's folder works too.")
+    raise UnknownModel(
+        f"No model is called {str(name_or_path)!r}. There are: {', '.join(model_names()) or 'none'}. "
+        "A path to a model's folder works too."
+    )

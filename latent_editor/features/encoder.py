@@ -65,7 +65,9 @@ def read_encoder(path: str | Path) -> Encoder:
         encoder = Encoder(**json.loads(metadata["config"]))
         encoder.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(f"{Path(path).name} is not an encoder of this version ({e}). Get the model's files again.") from e
+        raise BadModel(
+            f"{Path(path).name} is not an encoder of this version ({e}). Get the model's files again."
+        ) from e
     return encoder.eval().requires_grad_(False)
 
 

@@ -102,4 +102,6 @@ def load_critic(g: Generator) -> Critic | None:
     """The critic that belongs to a generator, built once; None where the model comes without one."""
     if not g.bundle.has(CRITIC_FILE):
         return None
-    return g.bundle.part("critic", lambda: read_critic(g.bundle.file(CRITIC_FILE, "the perceptual distance")).to(g.device))
+    return g.bundle.part(
+        "critic", lambda: read_critic(g.bundle.file(CRITIC_FILE, "the perceptual distance")).to(g.device)
+    )

@@ -52,7 +52,9 @@ class Trunk(nn.Module):
         channels: Channels of the pictures.
     """
 
-    def __init__(self, size_px: int, *, width: int = 64, max_width: int = 128, channels: int = 3, features: int = 512) -> None:
+    def __init__(
+        self, size_px: int, *, width: int = 64, max_width: int = 128, channels: int = 3, features: int = 512
+    ) -> None:
         super().__init__()
         self.stem = EqualConv(channels * 4, width)
         levels = []

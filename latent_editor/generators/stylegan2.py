@@ -46,7 +46,8 @@ class StyleGAN2Config:
             raise BadModel(f"Got a StyleGAN2 of {size} pixels; expected a power of two from 8. Is the file damaged?")
         if self.architecture != "skip":
             raise BadModel(
-                f"Got a StyleGAN2 of architecture {self.architecture!r}; only 'skip' is read so far. Use a checkpoint trained with the default architecture."
+                f"Got a StyleGAN2 of architecture {self.architecture!r}; only 'skip' is read so far. "
+                "Use a checkpoint trained with the default architecture."
             )
 
     @staticmethod

@@ -33,7 +33,14 @@ def setup_filter(taps: Sequence[float] | Sequence[Sequence[float]] | None, *, ga
 
 
 def upfirdn2d(
-    x: Tensor, f: Tensor | None, *, up: Pair = 1, down: Pair = 1, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
+    x: Tensor,
+    f: Tensor | None,
+    *,
+    up: Pair = 1,
+    down: Pair = 1,
+    padding: Pair = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
 ) -> Tensor:
     """Upsamples, pads, filters and downsamples a batch of images (Karras et al. 2021, appendix C.1).
 
@@ -93,7 +100,9 @@ def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = Fal
     return upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=gain)
 
 
-def upsample2d(x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+def upsample2d(
+    x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
+) -> Tensor:
     """Enlarges a batch of images by ``up``, keeping their brightness. Arguments as in :func:`upfirdn2d`."""
     fh, fw = _size(f)
     px0, px1, py0, py1 = _padding(padding)
@@ -101,7 +110,9 @@ def upsample2d(x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_fil
     return upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=gain * up * up)
 
 
-def downsample2d(x: Tensor, f: Tensor, *, down: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+def downsample2d(
+    x: Tensor, f: Tensor, *, down: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
+) -> Tensor:
     """Shrinks a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
     fh, fw = _size(f)
     px0, px1, py0, py1 = _padding(padding)
