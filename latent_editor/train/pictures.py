@@ -1,0 +1,140 @@
+"""Reading training data: a folder or a tar of pictures, and their labels as one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from latent_editor.errors import BadInput
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures of one size, in memory.
+
+    Attributes:
+        images: uint8 [N, 3, size_px, size_px], RGB.
+        names: N file names without folders, in the order of ``images``.
+    """
+
+    images: Tensor
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_pictures(path: str | Path, size_px: int, *, limit: int | None = None) -> Pictures:
+    """Reads every picture of a folder (with its subfolders) or of a tar, sorted by name.
+
+    Each is turned upright by its EXIF orientation, cut to its central square, and resized with Lanczos.
+
+    Args:
+        path: A folder, or a tar file (compressed or not).
+        size_px: Height and width of the result.
+        limit: Read only the first so many.
+
+    Raises:
+        BadInput: ``path`` does not exist, is neither, holds no picture, or holds a damaged one.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(
+            f"{path} does not exist; expected a folder or a tar of pictures ({', '.join(SUFFIXES)}). Check the path."
+        )
+    arrays, names = [], []
+    for name, file in _open_folder(path, limit) if path.is_dir() else _open_tar(path, limit):
+        arrays.append(_read(name, file, size_px))
+        names.append(Path(name).name)
+    if not arrays:
+        raise BadInput(f"{path} holds no picture; expected files ending in {', '.join(SUFFIXES)}. Check the path.")
+    return Pictures(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous(), names)
+
+
+def _open_folder(folder: Path, limit: int | None) -> Iterator[tuple[str, IO[bytes]]]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    for p in found[:limit]:
+        with p.open("rb") as f:
+            yield str(p), f
+
+
+def _open_tar(path: Path, limit: int | None) -> Iterator[tuple[str, IO[bytes]]]:
+    try:
+        with tarfile.open(path) as archive:
+            members = [m for m in archive.getmembers() if m.isfile() and m.name.lower().endswith(SUFFIXES)]
+            for member in sorted(members, key=lambda m: m.name)[:limit]:
+                f = archive.extractfile(member)
+                assert f is not None  # isfile() above
+                yield member.name, f
+    except tarfile.TarError as e:
+        raise BadInput(
+            f"{path.name} is not a readable tar ({e}); expected a folder or a tar of pictures. Choose another."
+        ) from e
+
+
+def _read(name: str, file: IO[bytes], size_px: int) -> np.ndarray:
+    try:
+        with Image.open(BytesIO(file.read())) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+        image = ImageOps.fit(image, (size_px, size_px), Image.Resampling.LANCZOS)
+        return np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise BadInput(
+            f"{name} is not a readable picture ({e}). Remove it from the training data, or replace it."
+        ) from e
+
+
+def read_labels(path: str | Path) -> list[dict[str, Any]]:
+    """Reads labels: one JSON object a line, each with at least ``file``, the name of its picture.
+
+    Raises:
+        BadInput: the file is missing, or a line is not such an object.
+    """
+    path = Path(path)
+    rows: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise BadInput(
+            f"{path} cannot be read ({e}); expected a file of one JSON object a line. Check the path."
+        ) from e
+    for i, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+                raise ValueError('no "file"')
+        except ValueError as e:
+            raise BadInput(
+                f'{path.name}, line {i}: {e}; expected a JSON object such as {{"file": "1.png", …}}. Mend the line.'
+            ) from e
+        rows.append(row)
+    return rows
+
+
+def match_labels(pictures: Pictures, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The row of each picture, in the order of the pictures.
+
+    Raises:
+        BadInput: a picture has no row.
+    """
+    by_name = {row["file"]: row for row in rows}
+    missing = [n for n in pictures.names if n not in by_name]
+    if missing:
+        raise BadInput(
+            f"{len(missing)} of {len(pictures)} pictures have no label, such as {missing[0]}. Use the labels made for them."
+        )
+    return [by_name[n] for n in pictures.names]
