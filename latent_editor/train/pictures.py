@@ -135,6 +135,6 @@ def match_labels(pictures: Pictures, rows: list[dict[str, Any]]) -> list[dict[st
     missing = [n for n in pictures.names if n not in by_name]
     if missing:
         raise BadInput(
-            f"{len(missing)} of {len(pictures)} pictures have no label, such as {missing[0]}. Use the labels made for them."
+            f"{len(missing)} of {len(pictures)} pictures have no label, such as {missing[0]}. Use their own labels."
         )
     return [by_name[n] for n in pictures.names]
