@@ -1,0 +1,123 @@
+"""A latent-space photo editor.
+
+::
+
+    import latent_editor as le
+
+    g = le.load_generator("portraits")
+    photo = le.open_photo("me.jpg")
+    crop = le.align(photo, g)
+    latent = le.invert(g, crop, seconds=20)
+    sliders = le.named_directions(g)
+    image = le.render(g, le.apply(latent, [le.Edit(sliders[0], 1.5)]))
+    whole = le.paste(photo, crop, image)
+
+Importing the package is instant and has no effect; each name is imported from its module when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from latent_editor.version import __version__
+
+if TYPE_CHECKING:
+    from latent_editor.alignment import Face, align, crop_by_hand, find_faces
+    from latent_editor.compositing import paste
+    from latent_editor.directions import named_directions
+    from latent_editor.editing import apply, layer_range
+    from latent_editor.errors import (
+        BadImage,
+        BadInput,
+        BadLatent,
+        BadModel,
+        BadPrompt,
+        BadValue,
+        LatentEditorError,
+        MissingPart,
+        NoFaceFound,
+        UnknownDirection,
+        UnknownModel,
+    )
+    from latent_editor.features.perceptual import psnr_db
+    from latent_editor.generators import Generator, load_generator, random_latent, save_generator
+    from latent_editor.inversion import invert
+    from latent_editor.photos import open_photo
+    from latent_editor.rendering import render, render_batch
+    from latent_editor.text import text_direction
+    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
+    from latent_editor.weights import model_names
+
+__all__ = [
+    "BadImage",
+    "BadInput",
+    "BadLatent",
+    "BadModel",
+    "BadPrompt",
+    "BadValue",
+    "Crop",
+    "Direction",
+    "Directions",
+    "Edit",
+    "Face",
+    "Generator",
+    "Latent",
+    "LatentEditorError",
+    "MissingPart",
+    "NoFaceFound",
+    "OnStep",
+    "Photo",
+    "Step",
+    "UnknownDirection",
+    "UnknownModel",
+    "__version__",
+    "align",
+    "apply",
+    "crop_by_hand",
+    "find_faces",
+    "invert",
+    "layer_range",
+    "load_generator",
+    "model_names",
+    "named_directions",
+    "open_photo",
+    "paste",
+    "psnr_db",
+    "random_latent",
+    "render",
+    "render_batch",
+    "save_generator",
+    "text_direction",
+]
+
+#: Which module each public name lives in; the imports above say the same to type checkers, and a test compares them.
+_NAMES_OF = {
+    "alignment": "Face align crop_by_hand find_faces",
+    "compositing": "paste",
+    "directions": "named_directions",
+    "editing": "apply layer_range",
+    "errors": "BadImage BadInput BadLatent BadModel BadPrompt BadValue LatentEditorError MissingPart NoFaceFound "
+    "UnknownDirection UnknownModel",
+    "features.perceptual": "psnr_db",
+    "generators": "Generator load_generator random_latent save_generator",
+    "inversion": "invert",
+    "photos": "open_photo",
+    "rendering": "render render_batch",
+    "text": "text_direction",
+    "types": "Crop Direction Directions Edit Latent OnStep Photo Step",
+    "weights": "model_names",
+}
+_HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # the next access finds it without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

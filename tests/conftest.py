@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,28 @@ from latent_editor.weights import Bundle
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 
+def skip_outside_ci(reason: str) -> None:
+    """Skips a test for want of something that a user need not have; in CI the want is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; in CI that is an error", pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """The folder of goldens, fixtures and photos beside a developer's checkout."""
     if not SHARED.is_dir():
-        pytest.skip("the folder ../shared with goldens and photos is not beside this checkout")
+        skip_outside_ci("the folder ../shared with goldens and photos is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The browser that the page is tested in."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        skip_outside_ci("no chromium was found on the PATH")
+    return Path(str(found))
 
 
 @pytest.fixture(scope="session")
