@@ -11,7 +11,8 @@
     │   ├── BadModel        a model file that cannot be read
     │   ├── UnknownModel    a model name that names nothing
     │   ├── UnknownDirection  a slider name that the model does not have
-    │   └── BadValue        a number or an option outside its range
+    │   ├── BadValue        a number or an option outside its range
+    │   └── SessionExpired  the page was open for too long without use
     └── MissingPart         the model has no encoder, CLIP, … for this operation
 
 Every message says what came, what was expected, and what to do next.
@@ -56,6 +57,10 @@ class UnknownDirection(BadInput):
 
 class BadValue(BadInput):
     """A number or an option is outside of what is allowed."""
+
+
+class SessionExpired(BadInput):
+    """The visitor's session is not kept any more."""
 
 
 class MissingPart(LatentEditorError):

@@ -1,0 +1,299 @@
+"""What one visitor is doing, as a value, and the bounded store that keeps such values.
+
+A session holds the photo, the crop, the latent and lists of sliders; never an edited pixel. Every change makes a new
+session, so undo is a step back in a tuple and a picture can be made again from any moment of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from latent_editor.errors import BadValue, SessionExpired, UnknownDirection
+from latent_editor.types import Crop, Direction, Edit, Latent, Photo
+
+#: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
+LAYER_NAMES = ("own", "all", "coarse", "middle", "fine")
+STRENGTH_LIMIT = 10.0
+HISTORY_LIMIT = 60
+SLIDER_LIMIT = 40
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Slider:
+    """One slider of the panel.
+
+    Attributes:
+        key: Unique within a session: where the direction comes from, then a number.
+        edit: What it does now.
+        layers: One of LAYER_NAMES; ``edit.layers`` is the range it stands for.
+    """
+
+    key: str
+    edit: Edit
+    layers: str = "own"
+
+    @staticmethod
+    def of(key: str, direction: Direction, strength: float = 0.0) -> Slider:
+        return Slider(key, Edit(direction, strength))
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One entry of the history: the sliders as they were, and what had been done.
+
+    Attributes:
+        id: Unique within a session, never used again.
+        label: For people: "age +1.2".
+    """
+
+    id: int
+    label: str
+    sliders: tuple[Slider, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A photo on its way in; it replaces the session's photo only when its latent is there."""
+
+    photo: Photo
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Everything about one visitor.
+
+    Attributes:
+        id: Random and unguessable; whoever has it, has the session.
+        draft: The photo being reconstructed, if any.
+        photo, crop: What ``latent`` was made from; None for random faces and loaded latents.
+        latent: The unedited face, or None before there is one.
+        moments, at: The history and the place in it; undo goes back, redo forward.
+        revision: Grows with every new latent, so that pictures of it can be kept by a browser.
+        next_id: For the next moment or text slider.
+        run: Grows with every reconstruction; an older one that still runs sees that it was replaced.
+        stopping: The present run should keep its best and end.
+    """
+
+    id: str
+    draft: Draft | None = None
+    photo: Photo | None = None
+    crop: Crop | None = None
+    latent: Latent | None = None
+    moments: tuple[Moment, ...] = (Moment(0, "start"),)
+    at: int = 0
+    revision: int = 0
+    next_id: int = 1
+    run: int = 0
+    stopping: bool = False
+
+    # What is there
+
+    @property
+    def sliders(self) -> tuple[Slider, ...]:
+        return self.moments[self.at].sliders
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return tuple(s.edit for s in self.sliders)
+
+    def slider(self, key: str) -> Slider:
+        """Raises UnknownDirection where the panel has no such slider."""
+        for s in self.sliders:
+            if s.key == key:
+                return s
+        raise UnknownDirection(f"No slider {key[:40]!r} is in use. Add it again, or undo its removal.")
+
+    def moment(self, moment_id: int) -> Moment:
+        """Raises BadValue where the history has no such moment."""
+        for m in self.moments:
+            if m.id == moment_id:
+                return m
+        raise BadValue(f"The history has no entry {moment_id}. Choose one of those shown.")
+
+    # A photo on its way in
+
+    def opened(self, photo: Photo) -> Session:
+        return replace(self, draft=Draft(photo), run=self.run + 1, stopping=False)
+
+    def cropped(self, crop: Crop) -> Session:
+        """Raises BadValue where no photo was opened before."""
+        if self.draft is None:
+            raise BadValue("There is no photo to crop. Choose a photo first.")
+        return replace(self, draft=replace(self.draft, crop=crop), run=self.run + 1, stopping=False)
+
+    def run_started(self) -> Session:
+        return replace(self, run=self.run + 1, stopping=False)
+
+    def run_stopping(self) -> Session:
+        return replace(self, stopping=True)
+
+    def begun(self, latent: Latent, sliders: tuple[Slider, ...] = (), *, from_draft: bool = False) -> Session:
+        """A new face: its history starts here. With ``from_draft`` the draft's photo and crop become the session's."""
+        draft = self.draft if from_draft else None
+        start = Moment(self.next_id, "start", sliders)
+        return replace(
+            self,
+            draft=None,
+            photo=draft.photo if draft else None,
+            crop=draft.crop if draft else None,
+            latent=latent,
+            moments=(start,),
+            at=0,
+            revision=self.revision + 1,
+            next_id=self.next_id + 1,
+            run=self.run + 1,
+            stopping=False,
+        )
+
+    # Sliders: each returns a session with one more moment
+
+    def _done(self, label: str, sliders: tuple[Slider, ...]) -> Session:
+        moments = (*self.moments[: self.at + 1], Moment(self.next_id, label, sliders))[-HISTORY_LIMIT:]
+        return replace(self, moments=moments, at=len(moments) - 1, next_id=self.next_id + 1)
+
+    def _changed(self, label: str, slider: Slider) -> Session:
+        return self._done(label, tuple(slider if s.key == slider.key else s for s in self.sliders))
+
+    def added(self, slider: Slider) -> Session:
+        """Puts a slider on top of the panel; one that is there already stays as it is."""
+        if any(s.key == slider.key for s in self.sliders):
+            return self
+        if len(self.sliders) >= SLIDER_LIMIT:
+            raise BadValue(f"{SLIDER_LIMIT} sliders are in use, which is all there can be. Remove one first.")
+        return self._done(f"add {slider.edit.direction.name}", (slider, *self.sliders))
+
+    def moved(self, key: str, strength: float) -> Session:
+        slider = self.slider(key)
+        if slider.edit.strength == strength:
+            return self
+        edit = replace(slider.edit, strength=checked_strength(strength))
+        return self._changed(f"{edit.direction.name} {strength:+.1f}", replace(slider, edit=edit))
+
+    def limited(self, key: str, layers: str, layer_range: tuple[int, int] | None) -> Session:
+        """Limits a slider to layers: a name of LAYER_NAMES and the half-open range it stands for."""
+        if layers not in LAYER_NAMES:
+            raise BadValue(f"{layers[:40]!r} names no layers. Expected one of: {', '.join(LAYER_NAMES)}.")
+        slider = self.slider(key)
+        if slider.layers == layers:
+            return self
+        changed = replace(slider, layers=layers, edit=replace(slider.edit, layers=layer_range))
+        return self._changed(f"{slider.edit.direction.name}: {layers} layers", changed)
+
+    def muted(self, key: str, muted: bool) -> Session:
+        slider = self.slider(key)
+        if slider.edit.muted == muted:
+            return self
+        verb = "hide" if muted else "show"
+        return self._changed(f"{verb} {slider.edit.direction.name}", replace(slider, edit=replace(slider.edit, muted=muted)))
+
+    def renamed(self, key: str, name: str) -> Session:
+        """Raises BadValue for an empty or over-long name."""
+        name = " ".join(name.split())
+        if not 0 < len(name) <= NAME_LIMIT:
+            raise BadValue(f"A name has 1 to {NAME_LIMIT} characters; this one has {len(name)}. Type another.")
+        slider = self.slider(key)
+        edit = replace(slider.edit, direction=slider.edit.direction.renamed(name))
+        return self._changed(f"rename to {name}", replace(slider, edit=edit))
+
+    def removed(self, key: str) -> Session:
+        slider = self.slider(key)
+        return self._done(f"remove {slider.edit.direction.name}", tuple(s for s in self.sliders if s.key != key))
+
+    def all_reset(self) -> Session:
+        """Every slider back to zero; the sliders stay."""
+        if not any(s.edit.strength for s in self.sliders):
+            return self
+        return self._done("all to zero", tuple(replace(s, edit=replace(s.edit, strength=0.0)) for s in self.sliders))
+
+    # The history
+
+    def undone(self) -> Session:
+        return replace(self, at=max(self.at - 1, 0))
+
+    def redone(self) -> Session:
+        return replace(self, at=min(self.at + 1, len(self.moments) - 1))
+
+    def gone_to(self, moment_id: int) -> Session:
+        return replace(self, at=self.moments.index(self.moment(moment_id)))
+
+
+def checked_strength(strength: float) -> float:
+    """Raises BadValue for a strength that is not a finite number of a sensible size."""
+    if not -STRENGTH_LIMIT <= strength <= STRENGTH_LIMIT:  # false for NaN too
+        raise BadValue(f"A strength of {strength} was given; expected a number from −{STRENGTH_LIMIT:g} to {STRENGTH_LIMIT:g}.")
+    return strength
+
+
+def edits_with(session: Session, strengths: Mapping[str, float]) -> tuple[Edit, ...]:
+    """The session's edits with some strengths replaced, as while a slider is dragged. Unknown keys are ignored: the
+    slider may have been removed while the request was under way."""
+    return tuple(
+        replace(s.edit, strength=checked_strength(strengths[s.key])) if s.key in strengths else s.edit for s in session.sliders
+    )
+
+
+class SessionStore:
+    """Keeps the sessions of all visitors, a bounded number for a bounded time. Safe to use from threads.
+
+    Args:
+        capacity: How many; the one used longest ago makes room for a new one.
+        lifetime_s: How long one is kept after its last use.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, *, capacity: int = 64, lifetime_s: float = 2 * 3600, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capacity = capacity
+        self.lifetime_s = lifetime_s
+        self._clock = clock
+        self._slots: OrderedDict[str, tuple[Session, float]] = OrderedDict()  # oldest use first
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def create(self) -> Session:
+        session = Session(secrets.token_urlsafe(24))
+        with self._lock:
+            self._put(session)
+            self._drop_old()
+        return session
+
+    def get(self, session_id: str) -> Session:
+        """Raises SessionExpired where there is none, or none any more."""
+        return self.update(session_id, lambda session: session)
+
+    def update(self, session_id: str, change: Callable[[Session], Session]) -> Session:
+        """Replaces a session by ``change(session)``, at once for all threads. ``change`` must be quick."""
+        with self._lock:
+            self._drop_old()
+            if session_id not in self._slots:
+                raise SessionExpired(
+                    f"This session is not kept any more: sessions end after {self.lifetime_s / 3600:g} hours without use. "
+                    "Open the photo or a saved latent again."
+                )
+            session = change(self._slots[session_id][0])
+            self._put(session)
+            return session
+
+    def drop(self, session_id: str) -> None:
+        with self._lock:
+            self._slots.pop(session_id, None)
+
+    def _put(self, session: Session) -> None:
+        self._slots[session.id] = (session, self._clock())
+        self._slots.move_to_end(session.id)
+
+    def _drop_old(self) -> None:
+        oldest_s = self._clock() - self.lifetime_s
+        while self._slots:
+            session_id, (_, used_s) = next(iter(self._slots.items()))
+            if used_s >= oldest_s and len(self._slots) <= self.capacity:
+                return
+            del self._slots[session_id]
