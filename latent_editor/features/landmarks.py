@@ -1,0 +1,207 @@
+"""The landmark network: five points of a face and how sure it is that there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latent_editor import files
+from latent_editor.errors import BadModel
+from latent_editor.generators import Generator
+from latent_editor.ops import affine
+
+LANDMARKS_FILE = "landmarks.safetensors"
+
+#: The five points, in the order of the network's output. Left means left in the picture.
+POINTS = ("left_eye", "right_eye", "nose", "mouth", "chin")
+
+#: Where an upright face's points lie in the frame that the network sees best, as fractions of the frame's side:
+#: the mean face of the training portraits, 24 % of the side between the eyes, room for rotation all around.
+FRAME_POINTS = ((0.374, 0.327), (0.626, 0.327), (0.499, 0.500), (0.500, 0.607), (0.500, 0.774))
+
+
+class Found(NamedTuple):
+    """What the network says about a batch of frames.
+
+    Attributes:
+        points: float32 [N, 5, 2], (x, y) as fractions of the frame's side, pixel-edge coordinates, inside 0..1.
+        spread: float32 [N, 5], standard deviation of each point's heat map, as a fraction of the side.
+        logit: float32 [N]; above 0 it is rather a face than not.
+        heat: float32 [N, 5, S/2, S/2], logits of the heat maps.
+    """
+
+    points: Tensor
+    spread: Tensor
+    logit: Tensor
+    heat: Tensor
+
+
+class Block(nn.Module):
+    """A convolution without bias, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        self.norm = nn.BatchNorm2d(outputs, momentum=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The weight is cast, not the module: the optimiser keeps float32.
+        return F.relu(self.norm(F.conv2d(x, self.weight.to(x.dtype), padding=self.weight.shape[-1] // 2)))
+
+
+class LandmarkNet(nn.Module):
+    """A small U-net that ends in one heat map a point, read by a soft argmax (Sun et al. 2018, integral regression).
+
+    Refused: regressing the coordinates from a flattened map. It fits the portraits, all alike, as well, and moves
+    less truly with the face under rotation and scale.
+
+    1. Fold 2×2 pixels into channels; a convolution at half the size.
+    2. Three halvings, two convolutions each.
+    3. Back up to half the size, adding the maps of the way down.
+    4. Five heat maps; the softmax-weighted mean of the pixel centres is the point.
+    5. From the smallest map, mean and maximum over space give the logit of "this is a face".
+
+    Args:
+        size_px: Side of the frames it takes, a multiple of 16.
+        width: Channels at half the size; 2, 3 and 4 times as many at the smaller ones.
+    """
+
+    def __init__(self, size_px: int = 96, *, width: int = 32) -> None:
+        super().__init__()
+        self.config = {"size_px": size_px, "width": width}
+        self.size_px = size_px
+        w = [width, width * 2, width * 3, width * 4]
+        self.stem = Block(12, w[0])
+        self.down = nn.ModuleList(nn.Sequential(Block(w[i], w[i + 1]), Block(w[i + 1], w[i + 1])) for i in range(3))
+        self.lift = nn.ModuleList(Block(w[i + 1], w[i], kernel=1) for i in range(3))
+        self.up = nn.ModuleList(Block(w[i], w[i]) for i in range(3))
+        self.to_heat = nn.Conv2d(w[0], len(POINTS), 1)
+        self.to_logit = nn.Sequential(nn.Linear(w[3] * 2, 64), nn.ReLU(), nn.Linear(64, 1))
+
+    def forward(self, image: Tensor, dtype: torch.dtype = torch.float32) -> Found:
+        """image [N, 3, size_px, size_px], −1..1 → :class:`Found`."""
+        # 1.
+        x = F.pixel_unshuffle(image, 2).to(dtype).contiguous(memory_format=torch.channels_last)
+        maps = [self.stem(x)]
+        # 2.
+        for level in self.down:
+            maps.append(level(F.avg_pool2d(maps[-1], 2)))
+        # 3.
+        x = maps[3]
+        for i in (2, 1, 0):
+            x = self.up[i](F.interpolate(self.lift[i](x), scale_factor=2, mode="nearest") + maps[i])
+        # 4.
+        heat = self.to_heat(x.float())  # [N, 5, S/2, S/2]
+        points, spread = soft_argmax(heat)
+        # 5.
+        last = maps[3].float()
+        logit = self.to_logit(torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1))[:, 0]
+        return Found(points, spread, logit, heat)
+
+
+def soft_argmax(heat: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [N, P, H, W] → mean points [N, P, 2] as (x, y) fractions, and their standard deviations [N, P]."""
+    n, p, h, w = heat.shape
+    weight = heat.flatten(2).softmax(-1).reshape(n, p, h, w)
+    xs = (torch.arange(w, device=heat.device) + 0.5) / w
+    ys = (torch.arange(h, device=heat.device) + 0.5) / h
+    along_x, along_y = weight.sum(2), weight.sum(3)  # [N, P, W], [N, P, H]
+    x, y = (along_x * xs).sum(-1), (along_y * ys).sum(-1)
+    variance = (along_x * (xs - x[..., None]) ** 2).sum(-1) + (along_y * (ys - y[..., None]) ** 2).sum(-1)
+    return torch.stack([x, y], -1), variance.clamp_min(1e-12).sqrt()
+
+
+def save_landmark_net(net: LandmarkNet, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Writes the network as safetensors, by default in half precision."""
+    tensors = {k: v.to(dtype) for k, v in net.state_dict().items() if v.is_floating_point()}
+    about = {"kind": "landmarks", "config": json.dumps(net.config), "points": json.dumps(POINTS)}
+    files.write_tensors(path, tensors, about)
+
+
+def read_landmark_net(path: str | Path) -> LandmarkNet:
+    """Reads what :func:`save_landmark_net` wrote.
+
+    Raises:
+        BadModel: the file is damaged or not a landmark network.
+    """
+    tensors, metadata = files.read_tensors(path)
+    try:
+        net = LandmarkNet(**json.loads(metadata["config"]))
+        missing, unexpected = net.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+        wrong = [k for k in missing if not k.endswith("num_batches_tracked")] + list(unexpected)
+        if wrong:
+            raise ValueError(f"missing or unexpected: {', '.join(wrong[:4])}")
+    except (KeyError, ValueError, TypeError, RuntimeError) as e:
+        raise BadModel(
+            f"{Path(path).name} is not a landmark network of this version ({e}). Get the model's files again."
+        ) from e
+    return net.eval().requires_grad_(False)
+
+
+def load_landmark_net(g: Generator) -> LandmarkNet:
+    """The landmark network that comes with a generator's model, built once.
+
+    Raises:
+        MissingPart: the model comes without one.
+    """
+    return g.bundle.part("landmarks", lambda: read_landmark_net(g.bundle.file(LANDMARKS_FILE, "aligning faces")))
+
+
+class Located(NamedTuple):
+    """A face in a picture.
+
+    Attributes:
+        points: float64 [5, 2], in the order of POINTS, picture pixels.
+        score: 0..1, how sure the network is that this is a face.
+        frame_to_picture: float64 [2, 3], the frame that was looked at last, of ``size_px`` pixels.
+    """
+
+    points: np.ndarray
+    score: float
+    frame_to_picture: np.ndarray
+
+
+#: How much each point counts when the next frame is laid: the chin is often hidden and the nose moves with the pose.
+FRAME_WEIGHTS = (1.0, 1.0, 0.3, 1.0, 0.3)
+
+
+def frame_from_points(points: np.ndarray, size_px: int) -> np.ndarray:
+    """The frame, float64 [2, 3] from frame to picture pixels, that shows points [5, 2] where FRAME_POINTS say."""
+    return affine.similarity(np.array(FRAME_POINTS) * size_px, points, np.array(FRAME_WEIGHTS))
+
+
+def locate(net: LandmarkNet, picture: np.ndarray, frame_to_picture: np.ndarray, *, rounds: int = 3) -> Located:
+    """Finds the points of the face near a frame: looks, lays the frame anew by what it saw, and looks again.
+
+    The last look is taken twice, once mirrored, and averaged.
+
+    Args:
+        net: The landmark network.
+        picture: uint8 [H, W, 3], RGB.
+        frame_to_picture: float64 [2, 3], from pixels of the network's frame to picture pixels.
+        rounds: How many looks.
+    """
+    size = net.size_px
+    frame, points, score = np.asarray(frame_to_picture, np.float64), np.zeros((5, 2)), 0.0
+    for i in range(rounds):
+        view = affine.warp(picture, frame, (size, size))
+        image = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 127.5 - 1
+        last = i == rounds - 1
+        with torch.inference_mode():
+            found = net(torch.cat([image, image.flip(3)]) if last else image)
+        seen = found.points.double()
+        if last:
+            back = torch.stack([1 - seen[1, :, 0], seen[1, :, 1]], -1)[[1, 0, 2, 3, 4]]
+            seen = (seen[:1] + back) / 2
+        score = float(found.logit.mean().sigmoid())
+        points = affine.transformed(frame, seen[0].numpy() * size)
+        if not last:
+            frame = frame_from_points(points, size)
+    return Located(points, score, frame)
