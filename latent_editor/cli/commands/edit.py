@@ -1,0 +1,88 @@
+"""``edit FACE.latent -o OUT.png``: moves sliders of a latent and renders it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import PICTURE_SUFFIX, check_output
+from latent_editor.cli.parser import Result, add_command, add_face, name_and_strength, shorten
+from latent_editor.cli.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from latent_editor.cli.parser import Commands
+    from latent_editor.generators import Generator
+    from latent_editor.types import Direction, Directions, Edit, Latent
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "edit", run, about="Change a latent and render it.")
+    parser.add_argument("latent", metavar="FACE.latent")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.png")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=name_and_strength,
+        metavar="NAME=X",
+        help="move a slider; the beginning of its name is enough (repeatable)",
+    )
+    parser.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        type=name_and_strength,
+        metavar="PROMPT=X",
+        help="change what a prompt describes (repeatable)",
+    )
+    parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into the photo that it came from")
+    add_face(parser)
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    from latent_editor import exports, files
+
+    output = check_output(arguments.output, PICTURE_SUFFIX)
+    latent = le.Latent.load(arguments.latent)
+    photo = le.open_photo(arguments.paste) if arguments.paste else None
+    g = le.load_generator(arguments.model)
+    g.check(latent)
+    edits = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    image = le.render(g, le.apply(latent, edits))
+    if photo is not None:
+        image = le.paste(photo, le.align(photo, g, face=arguments.face), image)
+    files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
+    rows = [{"name": e.direction.name, "strength": e.strength, "source": e.direction.source} for e in edits]
+    data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name}
+    changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
+    return Result({**data, "output": str(output)}, f"{output}: {changes}")
+
+
+def find_direction(directions: Directions, name: str) -> Direction:
+    """The direction of this name, or the only one whose name begins with it; upper and lower case are the same.
+
+    Raises:
+        UnknownDirection: none, or several.
+    """
+    fitting = [d for d in directions if d.name.casefold().startswith(name.casefold())] if name else []
+    exact = [d for d in fitting if d.name.casefold() == name.casefold()]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    problem = "Several directions begin with" if fitting else "No direction is called"
+    there_are = ", ".join(d.name for d in fitting or directions)
+    raise le.UnknownDirection(f"{problem} {shorten(name)!r}: choose one of {there_are}.")
+
+
+def _named(g: Generator, wishes: list[tuple[str, float]]) -> list[Edit]:
+    directions = le.named_directions(g) if wishes else le.Directions()
+    return [le.Edit(find_direction(directions, name), strength) for name, strength in wishes]
+
+
+def _described(g: Generator, latent: Latent, wishes: list[tuple[str, float]]) -> list[Edit]:
+    edits = []
+    for prompt, strength in wishes:
+        with ProgressBar(f"Reading {shorten(prompt, 30)!r}") as bar:
+            direction = le.text_direction(g, prompt, latent=latent, on_step=bar.show)
+        edits.append(le.Edit(direction, strength))
+    return edits

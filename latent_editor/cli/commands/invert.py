@@ -1,0 +1,55 @@
+"""``invert PHOTO -o FACE.latent``: finds the latent of a face in a photo."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import check_output
+from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from latent_editor.cli.parser import Commands
+    from latent_editor.types import Step
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "invert", run, about="Find the latent of a face in a photo. Ctrl-C keeps the best.")
+    parser.add_argument("photo", metavar="PHOTO")
+    parser.add_argument("-o", "--output", required=True, metavar="FACE.latent")
+    parser.add_argument("--method", default="auto", metavar="M", help="auto (default), encoder, w or w+")
+    parser.add_argument(
+        "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend (default: 20)"
+    )
+    add_face(parser)
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    output = check_output(arguments.output)
+    photo = le.open_photo(arguments.photo)
+    g = le.load_generator(arguments.model)
+    crop = le.align(photo, g, face=arguments.face)
+    started = time.perf_counter()
+    with stop_on_interrupt() as stopped, ProgressBar("Inverting") as bar:
+
+        def on_step(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        latent = le.invert(g, crop, method=arguments.method, seconds=arguments.seconds, on_step=on_step)
+    seconds = time.perf_counter() - started
+    latent.save(output)
+    data = {
+        "psnr_db": latent.psnr_db,
+        "seconds": round(seconds, 2),
+        "steps": bar.last.step if bar.last else 0,
+        "method": latent.method,
+        "stopped": stopped.is_set(),
+        "model": latent.model,
+        "output": str(output),
+    }
+    likeness = "" if latent.psnr_db is None else f", {latent.psnr_db:.2f} dB"
+    return Result(data, f"{output}: method {latent.method}{likeness}, {data['steps']} steps in {seconds:.1f} s")

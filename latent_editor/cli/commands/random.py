@@ -1,0 +1,36 @@
+"""``random --seed N -o OUT.png``: a face of nobody."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import LATENT_SUFFIX, PICTURE_SUFFIX, check_output
+from latent_editor.cli.parser import Result, add_command, number, whole_number
+
+if TYPE_CHECKING:
+    from latent_editor.cli.parser import Commands
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "random", run, about="Make a random face: a picture, or a latent to edit further.")
+    parser.add_argument("--seed", type=whole_number, required=True, metavar="N", help="the same seed, the same face")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.png", help="or OUT.latent")
+    parser.add_argument(
+        "--psi", type=number, default=0.7, metavar="PSI", help="0: the mean face … 1: full variety (default: 0.7)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    from latent_editor import exports, files
+
+    output = check_output(arguments.output, PICTURE_SUFFIX, LATENT_SUFFIX)
+    g = le.load_generator(arguments.model)
+    latent = le.random_latent(g, arguments.seed, truncation_psi=arguments.psi)
+    if output.suffix.lower() == LATENT_SUFFIX:
+        latent.save(output)
+    else:
+        files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
+    data = {"seed": arguments.seed, "truncation_psi": arguments.psi, "model": g.name, "output": str(output)}
+    return Result(data, f"{output}: seed {arguments.seed}, psi {arguments.psi:g}")

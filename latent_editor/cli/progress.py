@@ -1,0 +1,78 @@
+"""What is shown, and what an interrupt does, while something long runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from latent_editor.types import Step
+
+
+class ProgressBar:
+    """A bar on stderr that follows an algorithm's steps: redrawn on a terminal, a line per tenth elsewhere.
+
+    Use as a context manager; pass :meth:`show` the steps.
+    """
+
+    WIDTH = 30
+
+    def __init__(self, label: str, stream: TextIO | None = None) -> None:
+        self.label = label
+        self.stream = stream or sys.stderr
+        self.last: Step | None = None
+        self._drawn = -1
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.last is not None and self.stream.isatty():
+            self.stream.write("\n")
+            self.stream.flush()
+
+    def show(self, step: Step) -> None:
+        """Draws one step."""
+        self.last = step
+        terminal = self.stream.isatty()
+        mark = int(step.fraction * (100 if terminal else 10))
+        if mark != self._drawn or terminal:
+            self._drawn = mark
+            self.stream.write(f"\r{self.line(step)}" if terminal else f"{self.line(step)}\n")
+            self.stream.flush()
+
+    def line(self, step: Step) -> str:
+        """The step as text: label, bar, per cent, seconds, likeness."""
+        fraction = min(max(step.fraction, 0.0), 1.0)
+        full = round(fraction * self.WIDTH)
+        likeness = "" if step.psnr_db is None else f"  {step.psnr_db:5.2f} dB"
+        bar = "#" * full + "." * (self.WIDTH - full)
+        return f"{self.label} {bar} {fraction * 100:3.0f} % {step.seconds:5.1f} s{likeness}"
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C into the event that it yields, so that the best so far can be kept; the second interrupts.
+
+    Outside of the main thread, where no signal arrives, the event is never set.
+    """
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)

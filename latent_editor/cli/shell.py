@@ -1,0 +1,68 @@
+"""From the words of a command line to an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from latent_editor.cli.commands import directions, doctor, edit, invert, random
+from latent_editor.cli.parser import Parser
+from latent_editor.errors import BadInput, BadValue, LatentEditorError
+from latent_editor.version import __version__
+
+#: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
+BAD_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line. Its result has ``run``, the command to call with that result."""
+    parser = Parser(prog="latent-editor", description="Edits portraits in the latent space of a GAN.")
+    parser.add_argument("--version", action="version", version=f"latent-editor {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (invert, edit, directions, random, doctor):
+        command.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The words after the program's name; None takes those of this process.
+
+    Returns:
+        The exit code: 0 done, 2 bad input, 1 something is missing here, 130 interrupted.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    as_json = "--json" in words
+    try:
+        arguments = build_parser().parse_args(words)
+        result = arguments.run(arguments)
+        print(json.dumps(result.data) if as_json else result.text, flush=True)
+        return int(result.exit_code)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; without this, Python complains again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN
+    except OSError as e:
+        if e.filename is None:
+            raise
+        message = f"{str(e.filename)!r} cannot be used: {e.strerror}. Choose another place."
+        return _fail(BadValue(message), BAD_INPUT, as_json)
+    except LatentEditorError as e:
+        return _fail(e, BAD_INPUT if isinstance(e, BadInput) else BROKEN, as_json)
+    except ModuleNotFoundError as e:
+        message = f"The package {e.name!r} is missing. Run `scripts/app` once, or `pip install -r requirements.txt`."
+        return _fail(type(e)(message), BROKEN, as_json)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _fail(error: Exception, exit_code: int, as_json: bool) -> int:
+    print(f"latent-editor: {error}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}), flush=True)
+    return exit_code
