@@ -1,0 +1,264 @@
+"""Trains a small CLIP on labelled portraits: open_clip's model and contrastive loss, and a soft-target term beside it.
+
+``python -m latent_editor.train clip --data T.tar --labels T.jsonl --run runs/clip --minutes 30 [--resume]``
+
+Two losses share the logit scale s:
+
+1. open_clip's ClipLoss between pictures and captions that say several things of each. In a batch a caption also fits
+   some of the other pictures, which this loss counts as wrong; long captions make that rare, not absent.
+2. So for short statements ("a beard", "a woman without a hat") whose truth y is known for every picture:
+   binary cross-entropy of s·cos + log(p / (1 − p)) against y, where p is how often the statement is true. With the
+   prior in the sum, s·cos has to learn the log of the likelihood ratio alone (logit adjustment, Menon et al. 2021), so
+   that 0 means the same for every text; and the cross-entropy of softmax(s·cos) over the pictures of the batch against
+   y / Σy, which ranks pictures by text. Texts that say nothing get y = p = ½: they end up at right angles to whatever
+   tells faces apart, a good zero to compare prompts with. SigLIP's loss (Zhai et al. 2023) was refused as its one bias
+   cannot serve both "a man" (half of all) and "a crown" (one in eighty).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latent_editor import files
+from latent_editor.features.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model, words_of
+from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
+from latent_editor.train.captions import NEUTRAL, Statement, compose, statement, truth_table
+from latent_editor.train.clip_evaluation import evaluate
+from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
+from latent_editor.train.vocabulary import concepts
+
+LOG_FILE, STATE_FILE = "log.jsonl", "state.pt"
+
+
+def config_for(size_px: int) -> dict[str, Any]:
+    """The open_clip config of a CLIP small enough to train on two cores: a narrow ResNet and three text layers."""
+    vision = {"image_size": size_px, "layers": [1, 2, 3, 2], "width": 16, "head_width": 32}
+    text = {"context_length": 32, "vocab_size": 49408, "width": 96, "heads": 4, "layers": 3}
+    return {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
+
+
+@dataclass
+class Data:
+    """Training pictures, their labels, and how often each is drawn."""
+
+    pictures: Pictures
+    rows: list[dict[str, Any]]
+    truth: Tensor  # [C, N]
+    weights: Tensor  # [N], sum 1
+
+    @staticmethod
+    def read(data: str, labels: str, size_px: int) -> Data:
+        pictures = read_pictures(data, size_px)
+        rows = match_labels(pictures, read_labels(labels))
+        attributes = [row["attributes"] for row in rows]
+        weights = torch.tensor([_weight(a) for a in attributes])
+        return Data(pictures, rows, truth_table(attributes, concepts()), weights / weights.sum())
+
+
+def _weight(a: dict[str, Any]) -> float:
+    """How often to draw a picture: more often where the data has few like it."""
+    weight = 1.0 + 3.0 * (a["skin"] in ("brown", "dark"))
+    weight += 1.0 * (a["expression"] in ("smile", "open smile")) + 1.5 * bool(a["pointed_ears"])
+    return weight + 1.5 * (a["hair_length"] == "bald") + 1.5 * (a["headwear"] == "crown") + 0.7 * (a["age"] == "old")
+
+
+def augment(images: Tensor) -> Tensor:
+    """uint8 [N, 3, S, S] → float32 −1..1, as seen by another camera: moved, mirrored, relit, blurred, noisy.
+
+    Colours change less than for the encoder, since the captions name them.
+    """
+    x = images.float() / 127.5 - 1
+    x = shift_turn_scale(mirror(x), shift=0.06, angle_deg=8, scale=0.12)
+    light = uniform(x, 0, 0.6) * (uniform(x, 0, 1) < 0.5)
+    x = x.lerp(relight(x), light.expand_as(x))
+    return degrade(x)
+
+
+class Trainer:
+    """One training run: model, average, optimizer, and their place in a folder."""
+
+    def __init__(self, run: Path, data: Data, *, size_px: int, lr: float, batch: int) -> None:
+        self.run, self.data, self.lr, self.batch = run, data, lr, batch
+        run.mkdir(parents=True, exist_ok=True)
+        config = run / f"{CLIP_NAME}.json"
+        files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
+        self.model, self.tokenizer = make_model(CLIP_NAME, config=config)
+        self.model.train().visual.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        decay = [p for n, p in self.model.named_parameters() if p.ndim > 1 and "embedding" not in n]
+        plain = [p for n, p in self.model.named_parameters() if p.ndim <= 1 or "embedding" in n]
+        groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+        self.loss = import_open_clip().ClipLoss()
+        self.known = concepts()
+        self.step, self.seconds = 0, 0.0
+        self.words: set[str] = {w for text in NEUTRAL for w in words_of(text)}
+        self.random = random.Random()
+
+    def clip(self) -> Clip:
+        """The averaged model, ready to use."""
+        return Clip(self.average, self.tokenizer, words=frozenset(self.words))
+
+    def save(self) -> None:
+        """Writes everything that :meth:`load` needs, atomically."""
+        state = {
+            "model": self.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
+            "optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "words": sorted(self.words),
+        }  # fmt: skip
+        temporary = self.run / f".{STATE_FILE}"
+        torch.save(state, temporary)
+        temporary.replace(self.run / STATE_FILE)
+
+    def load(self) -> None:
+        state = torch.load(self.run / STATE_FILE, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.words = state["step"], state["seconds"], set(state["words"])
+
+    def export(self, folder: Path) -> None:
+        """Writes the averaged model in half precision, with its config and the words it has seen."""
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
+        files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: " ".join(sorted(self.words))})
+        files.write_bytes(folder / f"{CLIP_NAME}.json", (self.run / f"{CLIP_NAME}.json").read_bytes())
+
+    def texts(self, at: list[int]) -> tuple[list[str], list[Statement]]:
+        """A caption for each of some pictures, and as many short statements."""
+        rows = [self.data.rows[i] for i in at]
+        captions = [compose(r["attributes"], str(r.get("prompt", "")), self.random, self.known) for r in rows]
+        count = max(len(at) - 4, 1)
+        statements = [statement(self.random, self.known) for _ in range(count)]
+        statements += [Statement(self.random.choice(NEUTRAL), ()) for _ in range(4)]
+        for text in (*captions, *(s.text for s in statements)):
+            self.words.update(words_of(text))
+        return captions, statements
+
+    def losses(self) -> dict[str, Tensor]:
+        """Both losses of the module's docstring on a new batch."""
+        at = torch.multinomial(self.data.weights, self.batch)
+        captions, statements = self.texts(at.tolist())
+        images = augment(self.data.pictures.images[at])
+        tokens = self.tokenizer([*captions, *(s.text for s in statements)])
+        with torch.autocast("cpu", torch.bfloat16):
+            image = self.model.encode_image(images.contiguous(memory_format=torch.channels_last))
+            text = self.model.encode_text(tokens)
+        image, text = F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
+        scale = self.model.logit_scale.exp()
+        contrastive = self.loss(image, text[: self.batch], scale)
+        truth = torch.stack([s.truth(self.data.truth) for s in statements])  # [K, N], of all pictures for the prior
+        known = truth.isnan().logical_not()
+        prior = (truth.nan_to_num() @ self.data.weights) / (known.float() @ self.data.weights).clamp_min(1e-6)
+        judged, ranked = soft_losses(scale * text[self.batch :] @ image.t(), truth[:, at], prior)
+        return {"contrastive": contrastive, "judged": judged, "ranked": ranked}
+
+    def train_step(self, progress: float) -> dict[str, float]:
+        """One step; ``progress`` 0..1 sets the learning rate: short warm-up, then half a cosine to a fiftieth."""
+        rate = self.lr * min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        losses = self.losses()
+        total = 0.5 * losses["contrastive"] + 3 * losses["judged"] + 0.5 * losses["ranked"]
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(math.log(5), math.log(100))
+            self._update_average(min(0.998, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+        scale = float(self.model.logit_scale.exp().detach())
+        return {**{k: float(v.detach()) for k, v in losses.items()}, "scale": scale}
+
+    def _update_average(self, decay: float) -> None:
+        live = self.model.state_dict()
+        for name, value in self.average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(live[name], 1 - decay)
+            else:
+                value.copy_(live[name])
+
+
+def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+    """How badly logits of statements × pictures fit the statements' truth.
+
+    Args:
+        logits: [K, B], s·cos.
+        truth: [K, B], 0..1, NaN where unknown.
+        prior: [K], how often each statement is true.
+
+    Returns:
+        Binary cross-entropy with the prior added, and the cross-entropy over the pictures where any is true.
+    """
+    known = truth.isnan().logical_not()
+    y = truth.nan_to_num()
+    adjusted = logits + prior.clamp(1e-3, 1 - 1e-3).logit()[:, None]
+    each = F.binary_cross_entropy_with_logits(adjusted, y, reduction="none")
+    judged = (each * known).sum() / known.sum().clamp_min(1)
+    share = y / y.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    log_share = logits.masked_fill(~known, -1e4).log_softmax(dim=1)
+    some = (y.sum(dim=1) > 0.5) & (prior != 0.5)
+    ranked = -(share * log_share).sum(dim=1)[some].mean() if some.any() else logits.sum() * 0
+    return judged, ranked
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, help="folder or tar of pictures")
+    parser.add_argument("--labels", required=True, help="one JSON object a line: file, prompt, attributes")
+    parser.add_argument("--check-data", help="folder or tar to measure zero-shot AUC on")
+    parser.add_argument("--check-labels", help="its labels")
+    parser.add_argument("--run", required=True, help="folder for checkpoints and figures")
+    parser.add_argument("--minutes", type=float, default=30, help="how long to train now (default %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    parser.add_argument("--export", help="folder to write clip.safetensors and clip.json into at the end")
+    parser.add_argument("--size-px", type=int, default=128, help="size of the pictures (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="pictures a step (default %(default)s)")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
+
+
+def main(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    data = Data.read(args.data, args.labels, args.size_px)
+    trainer = Trainer(Path(args.run), data, size_px=args.size_px, lr=args.lr, batch=args.batch)
+    if args.resume:
+        trainer.load()
+    check = None
+    if args.check_data and args.check_labels:
+        pictures = read_pictures(args.check_data, args.size_px)
+        check = (pictures, match_labels(pictures, read_labels(args.check_labels)))
+    start, saved, before = time.monotonic(), time.monotonic(), trainer.seconds
+    while (spent := time.monotonic() - start) < args.minutes * 60:
+        figures = trainer.train_step(spent / (args.minutes * 60))
+        trainer.seconds = before + time.monotonic() - start
+        if trainer.step % 25 == 0:
+            _log(trainer, figures)
+        if time.monotonic() - saved > 240:
+            trainer.save()
+            saved = time.monotonic()
+            if check:
+                _log(trainer, {"auc": evaluate(trainer.clip(), *check)})
+    trainer.save()
+    if check:
+        _log(trainer, {"auc": evaluate(trainer.clip(), *check)})
+    if args.export:
+        trainer.export(Path(args.export))
+
+
+def _log(trainer: Trainer, figures: dict[str, Any]) -> None:
+    line = {"step": trainer.step, "images": trainer.step * trainer.batch, "seconds": round(trainer.seconds, 1)}
+    line |= {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    with (trainer.run / LOG_FILE).open("a", encoding="utf-8") as f:
+        f.write(json.dumps(line) + "\n")
+    print(json.dumps(line), flush=True)
