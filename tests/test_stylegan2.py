@@ -1,0 +1,165 @@
+"""StyleGAN2: goldens of the reference implementation, conditions, noise, precision, wrong arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from latent_editor.errors import BadModel
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+GOLDENS = ["stylegan2_skip_32", "stylegan2_cond_64"]
+
+
+class Golden:
+    """One golden file, and the generator that it describes."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = np.load(path)
+        self.meta = json.loads(bytes(self.data["meta"]))
+        self.g = StyleGAN2(StyleGAN2Config.from_init_kwargs(self.meta["init_kwargs"])).eval().requires_grad_(False)
+        names = [name for name in self.data.files if name.startswith("state/") and not name.endswith("resample_filter")]
+        self.g.load_state_dict({name.removeprefix("state/"): self[name] for name in names})
+        self.z = self["in/z"]
+        self.c = self["in/c"] if "in/c" in self.data.files else None
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.from_numpy(np.array(self.data[name]))
+
+    def check(self, got: Tensor, name: str) -> None:
+        want = self[name]
+        assert got.shape == want.shape
+        assert (got - want).abs().max() <= 1e-5 * want.abs().max(), name
+
+
+@pytest.fixture(params=GOLDENS)
+def golden(request: pytest.FixtureRequest, shared_folder: Path) -> Golden:
+    return Golden(shared_folder / "goldens" / f"{request.param}.npz")
+
+
+def test_mapping_equals_the_golden(golden: Golden) -> None:
+    golden.check(golden.g.map(golden.z, golden.c), "out/ws")
+    golden.check(golden.g.map(golden.z, golden.c, truncation_psi=0.7), "out/ws_psi0.7")
+    golden.check(golden.g.map(golden.z, golden.c, truncation_psi=0.5, truncation_cutoff=4), "out/ws_psi0.5_cutoff4")
+
+
+def test_pictures_equal_the_golden(golden: Golden) -> None:
+    ws = golden["out/ws"]
+    golden.check(golden.g.synthesize(ws), "out/image")
+    golden.check(golden.g.synthesize(ws, noise="none"), "out/image_noise_none")
+    golden.check(golden.g(golden.z, golden.c), "out/image")
+
+
+def test_the_shape_is_public(golden: Golden) -> None:
+    kwargs, g = golden.meta["init_kwargs"], golden.g
+    assert (g.size_px, g.channels, g.c_dim) == (kwargs["img_resolution"], kwargs["img_channels"], kwargs["c_dim"])
+    assert (g.z_dim, g.w_dim, g.num_ws) == (kwargs["z_dim"], kwargs["w_dim"], golden.meta["num_ws"])
+
+
+def test_the_order_of_a_batch_does_not_matter(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(3, 32))
+    together = tiny_generator.synthesize(ws)
+    for i in range(3):
+        assert torch.allclose(tiny_generator.synthesize(ws[i : i + 1])[0], together[i], atol=1e-5)
+
+
+def test_each_w_acts_on_its_layer_only(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(1, 32))
+    image = tiny_generator.synthesize(ws)
+    for layer in range(tiny_generator.num_ws):
+        moved = ws.clone()
+        moved[:, layer] += 1
+        assert not torch.allclose(tiny_generator.synthesize(moved), image), layer
+
+
+def test_noise_modes(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(1, 32))
+    for name, parameter in tiny_generator.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.fill_(0.5)
+    const, none = tiny_generator.synthesize(ws), tiny_generator.synthesize(ws, noise="none")
+    assert torch.equal(const, tiny_generator.synthesize(ws, noise="const"))
+    assert not torch.allclose(const, none)
+    torch.manual_seed(1)
+    first, second = (tiny_generator.synthesize(ws, noise="random") for _ in range(2))
+    assert not torch.allclose(first, second)
+
+
+def test_bf16_stays_close(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(2, 32))
+    exact, half = tiny_generator.synthesize(ws), tiny_generator.synthesize(ws, dtype=torch.bfloat16)
+    assert half.dtype == torch.float32
+    assert (half - exact).square().mean() < 1e-3 * exact.square().mean()
+
+
+def test_pictures_come_in_the_usual_layout(tiny_generator: StyleGAN2) -> None:
+    image = tiny_generator.synthesize(tiny_generator.map(torch.randn(2, 32)))
+    assert image.shape == (2, 3, 32, 32)
+    assert image.is_contiguous()
+    assert torch.isfinite(image).all()
+
+
+def test_gradients_reach_the_latent(tiny_generator: StyleGAN2) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ws, towards = (torch.randn(1, tiny_generator.num_ws, 32, generator=generator) for _ in range(2))
+    weight = torch.randn(1, 3, 32, 32, generator=generator)
+    ws.requires_grad_(True)
+    (slope,) = torch.autograd.grad((tiny_generator.synthesize(ws) * weight).sum(), ws)
+    with torch.no_grad():
+        ahead, behind = (tiny_generator.synthesize(ws + sign * 1e-2 * towards) for sign in (1, -1))
+    measured = ((ahead - behind) * weight).sum() / 2e-2
+    assert (slope * towards).sum() == pytest.approx(measured.item(), rel=0.02)
+
+
+def test_truncation_pulls_towards_the_mean(tiny_generator: StyleGAN2) -> None:
+    z = torch.randn(2, 32)
+    tiny_generator.mapping.w_avg.copy_(torch.randn(32))
+    full, half, none = (tiny_generator.map(z, truncation_psi=psi) for psi in (1, 0.5, 0))
+    mean = tiny_generator.w_avg.expand_as(full)
+    assert torch.allclose(none, mean, atol=1e-6)
+    assert torch.allclose(half, (full + mean) / 2, atol=1e-5)
+    cut = tiny_generator.map(z, truncation_psi=0, truncation_cutoff=3)
+    assert torch.allclose(cut[:, :3], mean[:, :3], atol=1e-6)
+    assert torch.equal(cut[:, 3:], full[:, 3:])
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_configuration_is_read_flat_and_nested(nested: bool) -> None:
+    synthesis = {"channel_base": 256, "channel_max": 16, "conv_clamp": 256, "num_fp16_res": 4}
+    kwargs = {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "mapping_kwargs": {"num_layers": 2, "lr_multiplier": 0.1}}
+    config = StyleGAN2Config.from_init_kwargs({**kwargs, **({"synthesis_kwargs": synthesis} if nested else synthesis)})
+    assert (config.channel_base, config.conv_clamp, config.mapping_layers) == (256, 256, 2)
+    assert config.mapping_lr_multiplier == 0.1
+    assert StyleGAN2Config.from_init_kwargs(config.to_init_kwargs()) == config
+
+
+def test_wrong_configurations_are_refused() -> None:
+    for size in (4, 48, 0):
+        with pytest.raises(BadModel, match=f"{size} pixels.*power of two"):
+            StyleGAN2Config(img_resolution=size)
+    with pytest.raises(BadModel, match="'resnet'.*'skip'"):
+        StyleGAN2Config(architecture="resnet")
+    with pytest.raises(BadModel, match="z_dim = w_dim; got 8 and 16"):
+        StyleGAN2(StyleGAN2Config(z_dim=8, w_dim=16, img_resolution=8, mapping_layers=0))
+
+
+def test_wrong_arguments_are_named(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(1, 32))
+    with pytest.raises(ValueError, match="'fixed'.*const, none, random"):
+        tiny_generator.synthesize(ws, noise="fixed")
+    for wrong in (ws[0], ws[:, :-1], ws[:, :, :-1]):
+        with pytest.raises(ValueError, match=r"expected \[N, 8, 32\]"):
+            tiny_generator.synthesize(wrong)
+
+
+def test_a_conditional_generator_wants_its_class() -> None:
+    config = StyleGAN2Config(z_dim=8, c_dim=3, w_dim=8, img_resolution=8, channel_base=64, channel_max=8)
+    g = StyleGAN2(config)
+    with pytest.raises(ValueError, match=r"\[N, 3\]"):
+        g.map(torch.randn(1, 8))
+    assert not torch.allclose(*(g.map(torch.ones(1, 8), torch.eye(3)[i : i + 1]) for i in range(2)))
