@@ -55,7 +55,7 @@ def to_image(picture: Tensor) -> Image.Image:
     pixels = ((picture.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     if len(pixels) == 1:
         pixels = pixels.expand(3, -1, -1)
-    return Image.fromarray(np.ascontiguousarray(pixels[:3].permute(1, 2, 0).cpu().numpy()), "RGB")
+    return Image.fromarray(np.ascontiguousarray(pixels[:3].permute(1, 2, 0).cpu().numpy()))
 
 
 def to_tensor(image: Image.Image, size_px: int, device: torch.device | str = "cpu") -> Tensor:
@@ -66,7 +66,9 @@ def to_tensor(image: Image.Image, size_px: int, device: torch.device | str = "cp
     return (pixels.permute(2, 0, 1)[None].float() / 127.5 - 1).to(device)
 
 
-def render(g: Generator, latent: Latent | Tensor, *, size_px: int | None = None, precision: str = "auto") -> Image.Image:
+def render(
+    g: Generator, latent: Latent | Tensor, *, size_px: int | None = None, precision: str = "auto"
+) -> Image.Image:
     """Renders one latent.
 
     Args:

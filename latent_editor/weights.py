@@ -37,6 +37,10 @@ class Bundle:
         self._parts: dict[str, Any] = {}
         self._lock = threading.RLock()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
+        """A copied generator may be changed, so that it does not share the parts that were built for the first."""
+        return Bundle(self.name, self.folder, self.about)
+
     def part(self, name: str, build: Callable[[], T]) -> T:
         """The part called ``name``, built by ``build()`` at the first request."""
         with self._lock:

@@ -28,18 +28,27 @@ def load_generator(model: str | Path = "portraits", *, device: str | torch.devic
         BadModel: its files are damaged or of another kind.
     """
     bundle = open_bundle(model)
-    tensors, metadata = files.read_tensors(bundle.file(GENERATOR_FILE, "rendering"))
+    g = read_generator(bundle.file(GENERATOR_FILE, "rendering"))
+    g.bundle = bundle
+    return g.eval().requires_grad_(False).to(device)
+
+
+def read_generator(path: str | Path) -> StyleGAN2:
+    """Reads what :func:`save_generator` wrote.
+
+    Raises:
+        BadModel: the file is damaged, or not a generator of this project.
+    """
+    path = Path(path)
+    tensors, metadata = files.read_tensors(path)
     if metadata.get("kind") != "stylegan2":
-        raise BadModel(f"{bundle.name} is of kind {metadata.get('kind')!r}; expected 'stylegan2'. Is it a generator?")
+        raise BadModel(f"{path.name} is of kind {metadata.get('kind')!r}; expected 'stylegan2'. Is it a generator?")
     try:
         g = StyleGAN2(StyleGAN2Config.from_init_kwargs(json.loads(metadata["init_kwargs"])))
         g.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(
-            f"{bundle.name}/{GENERATOR_FILE} does not fit its own description ({e}). Get the file again."
-        ) from e
-    g.bundle = bundle
-    return g.eval().requires_grad_(False).to(device)
+    except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as e:
+        raise BadModel(f"{path.name} does not fit its own description ({e}). Get the file again.") from e
+    return g
 
 
 def save_generator(g: StyleGAN2, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:

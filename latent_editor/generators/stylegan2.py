@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from latent_editor.errors import BadModel
 from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.ops import bias_act, setup_filter, upfirdn2d, upsample2d
+from latent_editor.ops.bias_act import ACTIVATIONS
 
 
 @dataclass(frozen=True)
@@ -181,16 +182,17 @@ class ModulatedConv(nn.Module):
             x = upfirdn2d(x, f, padding=1, gain=4)
         if not self.demodulate:
             return bias_act(x, self.bias, clamp=self.clamp)
+        # Demodulate, add noise and bias, activate. The activation's gain √2 commutes with the leaky ReLU, so that it
+        # is folded into what is multiplied and added before: three passes over memory instead of five.
+        gain = ACTIVATIONS["lrelu"].gain
         energy = styles.square() @ kernel.square().sum(dim=[2, 3]).t()  # [N, O]
-        x = x * (energy + 1e-8).rsqrt().to(x.dtype)[:, :, None, None]
-        x = self._add_noise(x, noise)
-        return bias_act(x, self.bias, act="lrelu", clamp=None if self.clamp is None else self.clamp * math.sqrt(2))
-
-    def _add_noise(self, x: Tensor, noise: str) -> Tensor:
-        if noise == "none":
-            return x
-        image = self.noise_const if noise == "const" else torch.randn_like(x[:, :1])
-        return x + (image * self.noise_strength).to(x.dtype)
+        scale = (energy + 1e-8).rsqrt() * gain
+        x = torch.addcmul((self.bias * gain).to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, :, None, None])
+        if noise != "none":
+            image = self.noise_const if noise == "const" else torch.randn_like(x[:, :1])
+            x = x + (image * (self.noise_strength * gain)).to(x.dtype)
+        x = F.leaky_relu(x, ACTIVATIONS["lrelu"].alpha)
+        return x if self.clamp is None else x.clamp(-self.clamp * gain, self.clamp * gain)
 
 
 class Block(nn.Module):

@@ -1,0 +1,28 @@
+"""``python -m latent_editor.train WHAT …``: trains one part of the embedded model."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+PARTS = {
+    "gan": "generator, encoder and critic, together",
+    "landmarks": "the network that finds eyes, nose, mouth and chin",
+    "clip": "the small CLIP that ties words to pictures",
+    "text": "statistics that turn a prompt into a direction without waiting",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m latent_editor.train", description=__doc__)
+    parser.add_argument("part", choices=PARTS, help="; ".join(f"{k}: {v}" for k, v in PARTS.items()))
+    part, rest = parser.parse_known_args(argv)
+    # Only the chosen part is imported: training a generator needs neither OpenCV nor open_clip.
+    module = importlib.import_module(f"latent_editor.train.{part.part}")
+    options = argparse.ArgumentParser(prog=f"python -m latent_editor.train {part.part}", description=module.__doc__)
+    module.add_arguments(options)
+    module.main(options.parse_args(rest))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The networks that are trained together, their averages, and their files."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from latent_editor.features.encoder import ENCODER_FILE, Encoder, read_encoder, save_encoder
+from latent_editor.features.perceptual import CRITIC_FILE, Critic, read_critic, save_critic
+from latent_editor.generators import save_generator
+from latent_editor.generators.loading import GENERATOR_FILE, read_generator
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+
+
+@dataclass
+class Networks:
+    """A generator, its encoder and its critic."""
+
+    generator: StyleGAN2
+    encoder: Encoder
+    critic: Critic
+
+    @staticmethod
+    def new(size_px: int) -> Networks:
+        """Untrained ones, of a size that two CPU cores can train."""
+        g = StyleGAN2(StyleGAN2Config(img_resolution=size_px, channel_base=4096, channel_max=128, mapping_layers=0))
+        return Networks(g, Encoder(size_px, g.num_ws, g.w_dim), Critic(size_px))
+
+    @staticmethod
+    def read(folder: str | Path) -> Networks:
+        """Those of a model's folder, such as the committed one."""
+        folder = Path(folder)
+        g = read_generator(folder / GENERATOR_FILE)
+        return Networks(g, read_encoder(folder / ENCODER_FILE), read_critic(folder / CRITIC_FILE))
+
+    def write(self, folder: str | Path) -> None:
+        """Writes all three in half precision."""
+        folder = Path(folder)
+        save_generator(self.generator, folder / GENERATOR_FILE)
+        save_encoder(self.encoder, folder / ENCODER_FILE)
+        save_critic(self.critic, folder / CRITIC_FILE)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "encoder": self.encoder, "critic": self.critic}
+
+    def copy(self) -> Networks:
+        return copy.deepcopy(self)
+
+    def trainable(self) -> Networks:
+        for module in self.modules().values():
+            module.train().requires_grad_(True)
+        return self
+
+
+@torch.no_grad()
+def average(into: Networks, live: Networks, decay: float) -> None:
+    """Moves the averages a little towards the live weights."""
+    for name, module in live.modules().items():
+        target = into.modules()[name]
+        for a, b in zip(target.parameters(), module.parameters(), strict=True):
+            a.lerp_(b, 1 - decay)
+        for a, b in zip(target.buffers(), module.buffers(), strict=True):
+            a.copy_(b)
+
+
+def save_state(path: Path, state: dict[str, object]) -> None:
+    """Writes a training state atomically."""
+    temporary = path.with_suffix(".new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> dict[str, object]:
+    """Reads a training state; only tensors and plain values are accepted."""
+    state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
