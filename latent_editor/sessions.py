@@ -13,11 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from latent_editor.editing import LAYER_GROUPS
 from latent_editor.errors import BadValue, SessionExpired, UnknownDirection
 from latent_editor.types import Crop, Direction, Edit, Latent, Photo
 
 #: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
-LAYER_NAMES = ("own", "all", "coarse", "middle", "fine")
+LAYER_NAMES = ("own", *LAYER_GROUPS)
 STRENGTH_LIMIT = 10.0
 HISTORY_LIMIT = 60
 SLIDER_LIMIT = 40
@@ -133,6 +134,9 @@ class Session:
 
     def run_stopping(self) -> Session:
         return replace(self, stopping=True)
+
+    def cancelled(self) -> Session:
+        return replace(self, draft=None, run=self.run + 1, stopping=False)
 
     def begun(self, latent: Latent, sliders: tuple[Slider, ...] = (), *, from_draft: bool = False) -> Session:
         """A new face: its history starts here. With ``from_draft`` the draft's photo and crop become the session's."""

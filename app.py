@@ -1,0 +1,64 @@
+"""Starts the page: ``python app.py``, then open http://127.0.0.1:7860.
+
+Settings, as arguments or in the environment: LATENT_EDITOR_MODEL, LATENT_EDITOR_DEVICE, LATENT_EDITOR_HOST,
+LATENT_EDITOR_PORT (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are understood too).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+try:  # on a Hugging Face Space with shared GPUs; it wants to be imported before torch
+    import spaces
+
+    on_gpu: Callable[..., Any] = spaces.GPU
+except ImportError:
+
+    def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function
+
+
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from latent_editor.generators import load_generator
+from latent_editor.serving import create_app
+from latent_editor.ui.studio import Studio
+
+
+def build(model: str, device: str) -> FastAPI:
+    """Builds every part once and connects them."""
+    g = load_generator(model, device=device)
+    return create_app(Studio.of(g, on_gpu=on_gpu))
+
+
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    setting = os.environ.get
+    on_a_space = "SPACE_ID" in os.environ
+    host = setting("LATENT_EDITOR_HOST") or setting("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_a_space else "127.0.0.1")
+    port = setting("LATENT_EDITOR_PORT") or setting("GRADIO_SERVER_PORT") or "7860"
+    device = setting("LATENT_EDITOR_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    parser = argparse.ArgumentParser(prog="app.py", description="Serves the Latent Editor's page.")
+    parser.add_argument("--model", default=setting("LATENT_EDITOR_MODEL") or "portraits", help="a name in weights/, or a model's folder")
+    parser.add_argument("--device", default=device, help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=int(port), help="port to listen at (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = read_arguments(arguments)
+    app = build(options.model, options.device)
+    shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
+    print(f"Latent Editor with the model {options.model} at http://{shown}:{options.port}", flush=True)
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+
+
+if __name__ == "__main__":
+    main()

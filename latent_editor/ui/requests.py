@@ -1,0 +1,89 @@
+"""What the page's routes share: who is asking, what may be sent, how an answer is packed."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated
+from urllib.parse import quote, unquote
+
+from fastapi import Depends, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field, FiniteFloat
+
+from latent_editor.errors import BadInput
+from latent_editor.exports import file_name
+from latent_editor.sessions import Session
+from latent_editor.ui.studio import Studio
+
+MAX_UPLOAD_BYTES = 32 << 20
+KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # the address changes with the content
+FRESH = {"Cache-Control": "no-store"}
+
+
+def _studio(request: Request) -> Studio:
+    studio: Studio = request.app.state.studio
+    return studio
+
+
+StudioOf = Annotated[Studio, Depends(_studio)]
+
+
+def _session(session_id: str, studio: StudioOf) -> Session:
+    return studio.store.get(session_id)
+
+
+SessionOf = Annotated[Session, Depends(_session)]
+
+
+class FrameRequest(BaseModel):
+    """The newest values of the sliders being moved; ``sequence`` comes back, so that late answers can be dropped."""
+
+    sequence: int = 0
+    strengths: dict[str, FiniteFloat] = Field(default_factory=dict, max_length=64)
+
+
+class Change(BaseModel):
+    """One change of the panel: what to do, to which slider, and the value that it takes."""
+
+    do: str
+    key: str = ""
+    value: float | str | bool | None = None
+
+
+class CropRequest(BaseModel):
+    """A face by its number, or a square (x, y, side) in photo pixels."""
+
+    face: int | None = Field(default=None, ge=0, le=100)
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+
+
+async def read_upload(request: Request) -> tuple[bytes, str]:
+    """The body of an upload and its name, never more than the limit in memory.
+
+    Raises:
+        BadInput: too large.
+    """
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_UPLOAD_BYTES:
+            raise BadInput(
+                f"The file is larger than {MAX_UPLOAD_BYTES >> 20} MB, which is the most that is taken. "
+                "Save it smaller, as JPEG for example."
+            )
+    name = unquote(request.headers.get("x-file-name", ""))[:200]
+    return bytes(data), file_name(name, "") if name else "photo"
+
+
+def jpeg(data: bytes, headers: dict[str, str]) -> Response:
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def download(data: bytes, name: str, media_type: str) -> Response:
+    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
+    return Response(data, media_type=media_type, headers={**FRESH, "Content-Disposition": disposition})
+
+
+def data_address(jpeg_data: bytes) -> str:
+    """A picture as an address that holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg_data).decode()

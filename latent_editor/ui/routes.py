@@ -1,0 +1,148 @@
+"""The routes that the page's script talks to for sessions, photos and sliders.
+
+Everything about one visitor lies under ``/editor/s/{session id}``; the id is random and is the only key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from latent_editor.errors import BadInput, BadValue, MissingPart, NoFaceFound
+from latent_editor.exports import jpeg_bytes, latent_from_bytes
+from latent_editor.sessions import Session, Slider
+from latent_editor.types import Photo
+from latent_editor.ui.requests import FRESH, Change, CropRequest, SessionOf, StudioOf, data_address, jpeg, read_upload
+from latent_editor.ui.studio import Studio
+from latent_editor.ui.views import about_view, error_view, session_view
+
+PHOTO_VIEW_PX = 1024
+
+router = APIRouter(prefix="/editor")
+
+
+@router.get("/about")
+def about(studio: StudioOf) -> dict[str, Any]:
+    return about_view(studio)
+
+
+@router.post("/sessions")
+def create(studio: StudioOf) -> dict[str, Any]:
+    session = studio.store.create()
+    return {"id": session.id, **session_view(session)}
+
+
+@router.get("/s/{session_id}")
+def state(session: SessionOf) -> JSONResponse:
+    return JSONResponse(session_view(session), headers=FRESH)
+
+
+# A face
+
+
+@router.post("/s/{session_id}/photo")
+async def take_photo(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+    """Opens a photo and finds its faces; where there is just one, its crop is ready to be reconstructed."""
+    data, name = await read_upload(request)
+    return await run_in_threadpool(_take_photo, studio, session.id, data, name)
+
+
+def _take_photo(studio: Studio, session_id: str, data: bytes, name: str) -> dict[str, Any]:
+    photo = studio.open(data, name)
+    studio.store.update(session_id, lambda s: s.opened(photo))
+    answer: dict[str, Any] = {"name": photo.name, "width": photo.image.width, "height": photo.image.height}
+    try:
+        crops = studio.crops(photo)
+    except (NoFaceFound, MissingPart) as e:  # the photo itself is good: it can still be cropped by hand
+        return {**answer, "faces": [], "problem": error_view(e)}
+    if len(crops) == 1:
+        studio.store.update(session_id, lambda s: s.cropped(crops[0]))
+    return {**answer, "faces": [data_address(jpeg_bytes(c.image)) for c in crops]}
+
+
+@router.get("/s/{session_id}/draft.jpg")
+def draft(session: SessionOf) -> Response:
+    image = _draft_photo(session).image.copy()
+    image.thumbnail((PHOTO_VIEW_PX, PHOTO_VIEW_PX))
+    return jpeg(jpeg_bytes(image), FRESH)
+
+
+@router.post("/s/{session_id}/crop")
+def crop(session: SessionOf, request: CropRequest, studio: StudioOf) -> dict[str, Any]:
+    crop = studio.crop(_draft_photo(session), face=request.face, box=request.box)
+    studio.store.update(session.id, lambda s: s.cropped(crop))
+    return {"crop": data_address(jpeg_bytes(crop.image))}
+
+
+def _draft_photo(session: Session) -> Photo:
+    if session.draft is None:
+        raise BadValue("There is no photo to crop. Choose a photo first.")
+    return session.draft.photo
+
+
+@router.post("/s/{session_id}/stop")
+def stop(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
+    """Ends the reconstruction under way; its best is kept."""
+    return session_view(studio.store.update(session.id, Session.run_stopping))
+
+
+@router.post("/s/{session_id}/cancel")
+def cancel(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
+    """Ends the reconstruction under way and forgets its photo; what was there before stays."""
+    return session_view(studio.store.update(session.id, Session.cancelled))
+
+
+@router.post("/s/{session_id}/random")
+def surprise(session: SessionOf, studio: StudioOf, seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None) -> dict[str, Any]:
+    latent = studio.random(seed)
+    return session_view(studio.store.update(session.id, lambda s: s.begun(latent, studio.first_sliders())))
+
+
+@router.post("/s/{session_id}/latent")
+async def load_latent(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+    data, name = await read_upload(request)
+    latent = latent_from_bytes(data, name)
+    studio.g.check(latent)
+    return session_view(studio.store.update(session.id, lambda s: s.begun(latent, studio.first_sliders())))
+
+
+# Sliders
+
+
+@router.post("/s/{session_id}/change")
+def change(session: SessionOf, change: Change, studio: StudioOf) -> dict[str, Any]:
+    """Changes the panel or moves in the history."""
+    return session_view(studio.store.update(session.id, lambda s: changed(studio, s, change)))
+
+
+def changed(studio: Studio, session: Session, change: Change) -> Session:
+    """Carries out one change of the panel.
+
+    Raises:
+        BadValue, UnknownDirection.
+    """
+    key, value = change.key, change.value
+    actions: dict[str, Callable[[], Session]] = {
+        "add": lambda: session.added(Slider.of(key, studio.direction(session, key))),
+        "move": lambda: session.moved(key, float(value or 0)),
+        "layers": lambda: session.limited(key, str(value), studio.layer_range(str(value))),
+        "mute": lambda: session.muted(key, bool(value)),
+        "rename": lambda: session.renamed(key, str(value or "")),
+        "remove": lambda: session.removed(key),
+        "reset": session.all_reset,
+        "undo": session.undone,
+        "redo": session.redone,
+        "goto": lambda: session.gone_to(int(value or 0)),
+    }
+    if change.do not in actions:
+        raise BadValue(f"{change.do[:40]!r} is no change of the panel. Expected one of: {', '.join(actions)}.")
+    try:
+        return actions[change.do]()
+    except (TypeError, ValueError) as e:
+        if isinstance(e, BadInput):
+            raise
+        raise BadValue(f"{str(value)[:40]!r} is no value for {change.do!r}. Expected a number.") from e

@@ -1,0 +1,126 @@
+// One slider in use: a picture of this face at each end, the track with its safe range, and a menu.
+
+import { el, icon, signed } from './dom.js';
+
+const LIMIT = 3;
+const COMMIT_MS = 450; // key presses closer together than this are one entry of the history
+const LAYERS = [['own', 'Usual'], ['all', 'All'], ['coarse', 'Coarse'], ['middle', 'Middle'], ['fine', 'Fine']];
+const LAYER_HINTS = { own: 'the layers this direction was made for', all: 'everything', coarse: 'pose and shape', middle: 'features', fine: 'colour and texture' };
+
+export function createCard(app, first) {
+  const { key } = first;
+  let slider = first;
+  const input = el('input', { type: 'range', min: -LIMIT, max: LIMIT, step: 0.02 });
+  const name = el('label', { class: 'name' });
+  input.id = name.htmlFor = `slider-${key}`;
+  const value = el('button', { type: 'button', class: 'value', title: 'Back to zero' });
+  const eye = el('button', { type: 'button', class: 'quiet icon' });
+  const more = el('button', { type: 'button', class: 'quiet icon', 'aria-expanded': 'false' }, icon('more'));
+  const ends = [el('span', { class: 'end low' }), el('span', { class: 'end high' })];
+  const menu = createMenu(app, key, () => slider);
+  const element = el('li', { class: 'card', 'data-key': key }, ends[0], el('div', { class: 'top' }, name, value, eye, more), input, ends[1], menu.element);
+
+  const draw = (strength) => {
+    const percent = (x) => `${((Math.min(Math.max(x, -LIMIT), LIMIT) + LIMIT) / (2 * LIMIT)) * 100}%`;
+    input.style.setProperty('--from', percent(Math.min(strength, 0)));
+    input.style.setProperty('--to', percent(Math.max(strength, 0)));
+    input.style.setProperty('--low', percent(slider.low));
+    input.style.setProperty('--high', percent(slider.high));
+    input.setAttribute('aria-valuetext', signed(strength));
+    value.textContent = signed(strength);
+    value.disabled = strength === 0;
+    value.setAttribute('aria-label', `${slider.name} is ${signed(strength)}; back to zero`);
+  };
+
+  const moving = startMoving(app, key, input, draw);
+  value.addEventListener('click', () => { moving.to(0); input.focus(); });
+  eye.addEventListener('click', () => app.change({ do: 'mute', key, value: !slider.muted }));
+  more.addEventListener('click', () => {
+    menu.element.hidden = !menu.element.hidden;
+    more.setAttribute('aria-expanded', String(!menu.element.hidden));
+  });
+  for (const [end, strength] of [[ends[0], slider.low], [ends[1], slider.high]]) {
+    end.addEventListener('click', () => moving.to(Math.max(-2, Math.min(2, strength))));
+  }
+
+  function update(now) {
+    slider = now;
+    name.replaceChildren(now.name, ...(now.unsure ? [el('small', {}, ' unsure')] : []));
+    if (!moving.active()) {
+      input.value = now.strength;
+      draw(now.strength);
+    }
+    element.classList.toggle('muted', now.muted);
+    eye.replaceChildren(icon(now.muted ? 'shut' : 'eye'));
+    eye.setAttribute('aria-pressed', String(now.muted));
+    eye.setAttribute('aria-label', `Mute ${now.name}`);
+    eye.title = now.muted ? 'Show its effect' : 'Hide its effect';
+    more.setAttribute('aria-label', `More for ${now.name}`);
+    menu.update(now);
+  }
+  const showPair = (source) => { for (const end of ends) end.style.backgroundImage = `url("${source}")`; };
+  return { element, update, showPair };
+}
+
+/** While it moves the picture follows; when it rests the server is told, which makes one entry of the history. */
+function startMoving(app, key, input, draw) {
+  let timer = 0;
+  let active = false;
+  const move = (strength) => {
+    active = true;
+    draw(strength);
+    app.drag(key, strength);
+  };
+  const commit = async () => {
+    clearTimeout(timer);
+    if (!active) return;
+    active = false;
+    const value = Number(input.value);
+    await app.change({ do: 'move', key, value });
+    if (!active) app.dragged(key);
+  };
+  const to = (strength) => {
+    input.value = strength;
+    move(strength);
+    commit();
+  };
+  input.addEventListener('input', () => {
+    if (Math.abs(input.value) < 0.08) input.value = 0; // the notch
+    move(Number(input.value));
+  });
+  input.addEventListener('keydown', (event) => {
+    const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (event.key === 'Delete' || event.key === 'Backspace') return to(0);
+    if (!way) return undefined;
+    event.preventDefault();
+    const wanted = Math.round((Number(input.value) + way * (event.shiftKey ? 0.5 : 0.1)) * 10) / 10;
+    input.value = wanted;
+    move(Number(input.value));
+    clearTimeout(timer);
+    timer = setTimeout(commit, COMMIT_MS);
+    return undefined;
+  });
+  input.addEventListener('change', commit);
+  input.addEventListener('blur', commit);
+  input.addEventListener('dblclick', () => to(0));
+  return { to, active: () => active };
+}
+
+function createMenu(app, key, slider) {
+  const layers = el('div', { class: 'layers', role: 'radiogroup', 'aria-label': 'Layers' });
+  for (const [value, label] of LAYERS) {
+    const radio = el('input', { type: 'radio', name: `layers-${key}`, value, onchange: () => app.change({ do: 'layers', key, value }) });
+    layers.append(el('label', { title: LAYER_HINTS[value] }, radio, el('span', {}, label)));
+  }
+  const rename = el('input', { type: 'text', 'aria-label': 'Name of this slider', maxlength: 60 });
+  rename.addEventListener('change', () => app.change({ do: 'rename', key, value: rename.value }));
+  const remove = el('button', { type: 'button', onclick: () => app.change({ do: 'remove', key }) }, 'Remove');
+  const element = el('div', { class: 'more', hidden: true }, el('span', { class: 'small' }, 'Layers'), layers, el('span', { class: 'small' }, 'Name'), el('div', { class: 'rename' }, rename, remove));
+  return {
+    element,
+    update(now) {
+      for (const radio of layers.querySelectorAll('input')) radio.checked = radio.value === now.layers;
+      if (document.activeElement !== rename) rename.value = slider().name;
+    },
+  };
+}

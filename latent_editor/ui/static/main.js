@@ -1,0 +1,141 @@
+// Connects the parts of the page. Each part gets `app`: the elements, the session, what the server last said of it.
+
+import { get, post } from './api.js';
+import { startBar } from './bar.js';
+import { startCrop } from './crop.js';
+import { el, fillIcons, hooks, icon } from './dom.js';
+import { startPanel } from './panel.js';
+import { startReconstruction } from './reconstruction.js';
+import { startStage } from './stage.js';
+import { startStart } from './start.js';
+
+const SESSION_KEY = 'latent-editor-session';
+const THEME_KEY = 'latent-editor-theme';
+
+export async function start(element) {
+  const root = element.querySelector('.le');
+  if (root.dataset.started) return;
+  root.dataset.started = 'yes';
+  fillIcons(root);
+  const app = createApp(root);
+  startTheme(app);
+  startMenus(root);
+  for (const startPart of [startStage, startPanel, startBar, startStart, startCrop, startReconstruction]) startPart(app);
+  try {
+    const [about, state] = await Promise.all([get('editor/about'), openSession(app)]);
+    app.about = about;
+    app.elements.model.textContent = about.model.title;
+    app.elements.credit.textContent = about.model.credit ? `Model “${about.model.title}”. ${about.model.credit}.` : '';
+    app.emit('about');
+    app.view(state.ready ? 'edit' : 'start');
+    app.set(state);
+  } catch (problem) {
+    app.view('start');
+    app.problem(problem, 'start');
+  }
+}
+
+function createApp(root) {
+  const bus = new EventTarget();
+  const app = {
+    root,
+    elements: hooks(root),
+    about: null,
+    state: null,
+    session: null,
+    on: (name, action) => bus.addEventListener(name, (event) => action(event.detail)),
+    emit: (name, detail) => bus.dispatchEvent(new CustomEvent(name, { detail })),
+    path: (rest = '') => `editor/s/${app.session}${rest}`,
+    picture: (rest) => `${app.path(`/${rest}`)}?r=${app.state.revision}`,
+    view(name) {
+      root.dataset.view = name;
+      const { back, new: fresh } = app.elements;
+      back.hidden = name === 'edit' || name === 'reconstruct' || !app.state?.ready;
+      fresh.hidden = name !== 'edit';
+      app.elements.likeness.hidden = name !== 'edit' || !app.state?.likeness;
+      app.emit('view', name);
+    },
+    set(state) {
+      const before = app.state;
+      app.state = state;
+      app.emit('state', before);
+    },
+    problem: (problem, slot) => showProblem(app, problem, slot),
+    clear: (slot) => root.querySelector(`[data-slot="${slot}"]`).replaceChildren(),
+    /** Carries out a change of the panel; a problem is shown where the panel shows them. */
+    async change(change) {
+      try {
+        app.set(await post(app.path('/change'), change));
+        app.clear('panel');
+      } catch (problem) {
+        app.problem(problem, 'panel');
+      }
+    },
+  };
+  app.elements.back.addEventListener('click', () => { app.view('edit'); app.emit('state', app.state); });
+  app.elements.new.addEventListener('click', () => app.view('start'));
+  return app;
+}
+
+async function openSession(app) {
+  const known = sessionStorage.getItem(SESSION_KEY);
+  if (known) {
+    try {
+      app.session = known;
+      return await get(app.path());
+    } catch (problem) {
+      if (problem.kind !== 'SessionExpired') throw problem;
+    }
+  }
+  return newSession(app);
+}
+
+async function newSession(app) {
+  const { id, ...state } = await post('editor/sessions');
+  app.session = id;
+  sessionStorage.setItem(SESSION_KEY, id);
+  return state;
+}
+
+/** One sentence of what happened, one of what to do, in its place; the last good picture stays. */
+async function showProblem(app, problem, slot) {
+  if (!problem.what) console.error(problem);
+  const what = problem.what ?? 'Something went wrong on this page.';
+  const todo = problem.todo ?? 'Try again, or reload the page.';
+  const place = app.root.querySelector(`[data-slot="${slot}"]`);
+  const close = el('button', { type: 'button', class: 'quiet icon', 'aria-label': 'Close this message', onclick: () => place.replaceChildren() }, icon('close'));
+  place.replaceChildren(el('div', { class: 'problem', role: 'alert' }, el('p', {}, el('b', {}, what), ` ${todo}`), close));
+  if (problem.kind === 'SessionExpired') {
+    app.set(await newSession(app));
+    app.view('start');
+    if (slot !== 'start') app.problem(problem, 'start');
+  }
+}
+
+function startTheme(app) {
+  const dark = matchMedia('(prefers-color-scheme: dark)');
+  const apply = () => {
+    const choice = localStorage.getItem(THEME_KEY) ?? (dark.matches ? 'dark' : 'light');
+    app.root.dataset.theme = choice;
+    document.body.classList.toggle('dark', choice === 'dark');
+  };
+  app.elements.theme.addEventListener('click', () => {
+    localStorage.setItem(THEME_KEY, app.root.dataset.theme === 'dark' ? 'light' : 'dark');
+    apply();
+  });
+  dark.addEventListener('change', apply);
+  apply();
+}
+
+/** Menus close with Escape, by a click elsewhere, or when the focus leaves them. */
+function startMenus(root) {
+  for (const menu of root.querySelectorAll('details.menu')) {
+    menu.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || !menu.open) return;
+      menu.open = false;
+      menu.querySelector('summary').focus();
+    });
+    document.addEventListener('pointerdown', (event) => { if (!menu.contains(event.target)) menu.open = false; });
+    menu.addEventListener('focusout', (event) => { if (event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false; });
+  }
+}

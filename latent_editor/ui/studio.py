@@ -1,0 +1,204 @@
+"""The parts that the page works with, built once, and what it asks of them. Holds no algorithm and no visitor."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from PIL import Image
+
+from latent_editor.alignment import align, crop_by_hand, find_faces
+from latent_editor.compositing import paste
+from latent_editor.directions import named_directions
+from latent_editor.editing import apply, layer_range
+from latent_editor.errors import BadValue, LatentEditorError, MissingPart
+from latent_editor.exports import jpeg_bytes
+from latent_editor.generators import Generator, random_latent
+from latent_editor.inversion import invert
+from latent_editor.photos import open_photo
+from latent_editor.rendering import render, render_batch
+from latent_editor.sessions import LAYER_NAMES, Session, SessionStore, Slider
+from latent_editor.text import text_direction
+from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo, Step
+from latent_editor.ui.streaming import stream
+
+log = logging.getLogger(__name__)
+
+#: Side of the pictures on the screen; a small model's are enlarged here, with a better filter than browsers use.
+SCREEN_PX = 512
+PAIR_PX = 96
+MOMENT_PX = 80
+EXAMPLE_PX = 160
+PAIR_STRENGTHS = (-2.0, 2.0)
+PLAY_STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
+#: How many sliders a new face starts with; the others are offered below them.
+FIRST_SLIDERS = 3
+EXAMPLE_SEEDS = (1, 2, 3, 5, 8, 13, 21, 34)
+TEXT_STRENGTH = 1.0
+MOST_FACES = 12
+
+
+def _as_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+@dataclass(frozen=True, eq=False)
+class Studio:
+    """One model with all its parts.
+
+    Attributes:
+        g: The generator.
+        directions: Its named directions; empty where it comes without.
+        store: The visitors' sessions.
+        on_gpu: Wraps each heavy call, as the ``spaces`` GPU decorator does; the identity elsewhere.
+        example_seeds: Random faces to start from.
+    """
+
+    g: Generator
+    directions: Directions
+    store: SessionStore = field(default_factory=SessionStore)
+    on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = _as_is
+    example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
+
+    @staticmethod
+    def of(g: Generator, *, on_gpu: Callable[..., Any] = _as_is) -> Studio:
+        """Puts a studio together around a generator."""
+        try:
+            directions = named_directions(g)
+        except MissingPart as e:
+            log.warning("%s", e)
+            directions = Directions()
+        seeds = tuple(g.bundle.about.get("example_seeds", EXAMPLE_SEEDS))
+        return Studio(g, directions, on_gpu=on_gpu, example_seeds=seeds)
+
+    def warm_up(self) -> None:
+        """Does each kind of work once, so that the first visitor does not wait for what is built at first use."""
+        blank = Image.new("RGB", (self.g.size_px, self.g.size_px), "grey")
+        steps: list[Callable[[], Any]] = [
+            lambda: render(self.g, self.random(0)),
+            lambda: find_faces(Photo(blank), self.g),
+            lambda: invert(self.g, blank, method="encoder"),
+            lambda: text_direction(self.g, "a smile", latent=self.random(0)),
+        ]
+        for step in steps:
+            try:
+                step()
+            except LatentEditorError as e:
+                log.info("Warming up: %s", e)
+
+    # Photos
+
+    def open(self, data: bytes, name: str) -> Photo:
+        """Raises BadImage."""
+        return replace(open_photo(data), name=name)
+
+    def crop(self, photo: Photo, *, face: int | None = None, box: tuple[float, float, float] | None = None) -> Crop:
+        """The crop of a face by its number, or of a square (x, y, side) drawn by hand.
+
+        Raises:
+            NoFaceFound, BadValue.
+        """
+        if box is not None:
+            return crop_by_hand(photo, self.g, box)
+        return align(photo, self.g, face=face or 0)
+
+    def crops(self, photo: Photo) -> list[Crop]:
+        """The crops of all faces, biggest first, at least one.
+
+        Raises:
+            NoFaceFound: there is none.
+            MissingPart: the model cannot find faces.
+        """
+        if "canonical_points" not in self.g.bundle.about:  # any picture will do; its middle is taken
+            return [align(photo, self.g)]
+        faces = find_faces(photo, self.g)[:MOST_FACES]
+        return [align(photo, self.g, face=face) for face in faces] or [align(photo, self.g)]
+
+    def pasted(self, session: Session) -> Image.Image:
+        """The whole photo with the edited face in it. Raises BadValue where there is no photo."""
+        if session.photo is None or session.crop is None:
+            raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
+        return paste(session.photo, session.crop, self.picture(session, session.edits))
+
+    # Faces
+
+    def refine(self, crop: Crop, *, method: str, seconds: float) -> Iterator[Step | Latent]:
+        """Inverts a crop: the newest steps while it runs, then the latent. Closing the iterator ends the work."""
+
+        def work() -> Iterator[Step | Latent]:
+            return stream(lambda on_step: invert(self.g, crop, method=method, seconds=seconds, on_step=on_step))
+
+        yield from self.on_gpu(work)()
+
+    def random(self, seed: int | None = None) -> Latent:
+        return random_latent(self.g, random.SystemRandom().randrange(2**31) if seed is None else seed)
+
+    # Sliders
+
+    def first_sliders(self) -> tuple[Slider, ...]:
+        return tuple(Slider.of(f"d{i}", d) for i, d in enumerate(self.directions[:FIRST_SLIDERS]))
+
+    def direction(self, session: Session, key: str) -> Direction:
+        """The direction behind a slider of the session, in use or not. Raises UnknownDirection."""
+        for slider in session.sliders:
+            if slider.key == key:
+                return slider.edit.direction
+        if key[:1] == "d" and key[1:].isdecimal() and int(key[1:]) < len(self.directions):
+            return self.directions[int(key[1:])]
+        for moment in session.moments:  # a text slider that was removed
+            for slider in moment.sliders:
+                if slider.key == key:
+                    return slider.edit.direction
+        return session.slider(key).edit.direction  # raises
+
+    def described(self, latent: Latent, prompt: str) -> Direction:
+        """A direction for a text prompt. Raises BadPrompt, MissingPart."""
+
+        def work() -> Direction:
+            return text_direction(self.g, prompt, latent=latent)
+
+        direction: Direction = self.on_gpu(work)()
+        return direction
+
+    def layer_range(self, name: str) -> tuple[int, int] | None:
+        """Raises BadValue for a name that is not in LAYER_NAMES."""
+        if name not in LAYER_NAMES:
+            raise BadValue(f"{name[:40]!r} names no layers. Expected one of: {', '.join(LAYER_NAMES)}.")
+        return None if name == "own" else layer_range(self.g, name)
+
+    # Pictures
+
+    def picture(self, session: Session, edits: Sequence[Edit]) -> Image.Image:
+        """The edited face in the generator's own size."""
+        return render(self.g, apply(self.latent(session), edits))
+
+    def frame(self, session: Session, edits: Sequence[Edit], *, size_px: int = SCREEN_PX) -> bytes:
+        """The edited face as a JPEG for the screen."""
+        return jpeg_bytes(render(self.g, apply(self.latent(session), edits), size_px=size_px))
+
+    def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
+        """This face at some strengths of one direction, side by side, as a JPEG."""
+        latent, direction = self.latent(session), self.direction(session, key)
+        ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
+        row = Image.new("RGB", (PAIR_PX * len(strengths), PAIR_PX))
+        for i, image in enumerate(render_batch(self.g, ws, size_px=PAIR_PX)):
+            row.paste(image, (i * PAIR_PX, 0))
+        return jpeg_bytes(row, quality=85)
+
+    def latent(self, session: Session) -> Latent:
+        """Raises BadValue where the session has no face yet."""
+        if session.latent is None:
+            raise BadValue("There is no face to edit yet. Choose a photo first.")
+        return session.latent
+
+
+def start_warming(studio: Studio) -> threading.Thread:
+    """Warms up in the background."""
+    thread = threading.Thread(target=studio.warm_up, name="warm-up", daemon=True)
+    thread.start()
+    return thread
