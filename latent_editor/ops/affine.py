@@ -81,12 +81,13 @@ def warp(
     # 1. The border's rule needs the whole picture, where the output reaches beyond it.
     height, width = picture.shape[:2]
     seen = transformed(a, corners(size))
-    low, high = np.floor(seen.min(0)).astype(int) - 4, np.ceil(seen.max(0)).astype(int) + 4
+    blocks = int(scale_of(a))
+    margin = 4 * max(blocks, 1)  # what a bicubic sample at the edge reaches
+    low, high = np.floor(seen.min(0)).astype(int) - margin, np.ceil(seen.max(0)).astype(int) + margin
     if (low >= 0).all() and high[0] <= width and high[1] <= height:
         picture = picture[low[1] : high[1], low[0] : high[0]]
         a = np.column_stack([a[:, :2], a[:, 2] - low])
     # 2.
-    blocks = int(scale_of(a))
     if blocks >= 2:
         picture = _block_means(picture, blocks)
         a = a / blocks

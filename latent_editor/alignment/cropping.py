@@ -1,0 +1,155 @@
+"""Cutting out of a photo the square that a generator can represent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from latent_editor.alignment.faces import Face, find_faces
+from latent_editor.errors import BadModel, BadValue, NoFaceFound
+from latent_editor.features.landmarks import POINTS
+from latent_editor.generators import Generator
+from latent_editor.ops import affine
+from latent_editor.types import Crop, Photo
+
+#: How much each point counts. The portraits were laid by their eyes; the mouth keeps turned heads from growing.
+WEIGHTS: Mapping[str, float] = {"left_eye": 1.0, "right_eye": 1.0, "nose": 0.1, "mouth": 0.5, "chin": 0.1}
+
+
+def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> Crop:
+    """Cuts out a face, upright, with eyes and mouth where the model expects them.
+
+    What lies beyond the photo is its mirror image, blurred with the distance. A model without canonical points gets
+    the photo's central square.
+
+    Args:
+        photo: The photo, or any Pillow image.
+        g: The generator that the crop is for.
+        face: Which one, counted from the biggest; or one that :func:`find_faces` found.
+
+    Raises:
+        NoFaceFound: the photo has no face that faces the camera.
+        BadValue: there are fewer faces than that.
+        MissingPart: the model comes without a landmark network.
+    """
+    photo = _photo(photo)
+    canonical = _canonical_points(g)
+    if canonical is None:
+        side = float(min(photo.image.size))
+        return _cut(photo, g, _square((photo.image.width - side) / 2, (photo.image.height - side) / 2, side, g))
+    chosen = face if isinstance(face, Face) else _choose(find_faces(photo, g), face, photo)
+    names = [name for name in POINTS if name in canonical]
+    points = np.array([chosen.landmarks[name] for name in names])
+    wanted = np.array([canonical[name] for name in names]) * g.size_px
+    crop_to_photo = affine.similarity(wanted, points, np.array([WEIGHTS[name] for name in names]))
+    return _cut(photo, g, crop_to_photo, chosen)
+
+
+def crop_by_hand(photo: Photo | Image.Image, g: Generator, box: tuple[float, float, float]) -> Crop:
+    """Cuts out a square that the user drew.
+
+    Args:
+        photo: The photo, or any Pillow image.
+        g: The generator that the crop is for.
+        box: (x, y, side) in photo pixels; may reach beyond the photo.
+
+    Raises:
+        BadValue: the square is not finite, tiny, huge, or does not touch the photo.
+    """
+    photo = _photo(photo)
+    width, height = photo.image.size
+    try:
+        x, y, side = (float(v) for v in box)
+    except (TypeError, ValueError) as e:
+        raise BadValue(f"The square is {box!r}; expected three numbers (x, y, side) in photo pixels.") from e
+    if not all(map(math.isfinite, (x, y, side))) or not 8 <= side <= 4 * max(width, height):
+        raise BadValue(
+            f"The square is (x {x:g}, y {y:g}, side {side:g}); expected finite numbers and a side of 8 to "
+            f"{4 * max(width, height)} pixels. Draw it again."
+        )
+    if x >= width or y >= height or x + side <= 0 or y + side <= 0:
+        raise BadValue(
+            f"The square (x {x:g}, y {y:g}, side {side:g}) lies outside of the photo of {width} × {height} pixels. "
+            "Draw it around the face."
+        )
+    return _cut(photo, g, _square(x, y, side, g))
+
+
+def _photo(photo: Photo | Image.Image) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    return Photo(photo if photo.mode == "RGB" else photo.convert("RGB"))
+
+
+def _canonical_points(g: Generator) -> dict[str, tuple[float, float]] | None:
+    """The model's points as fractions of the side, or None."""
+    points: Any = g.bundle.about.get("canonical_points")
+    if not points:
+        return None
+    try:
+        found = {name: (float(points[name][0]), float(points[name][1])) for name in POINTS if name in points}
+        if not {"left_eye", "right_eye"} <= set(found):
+            raise ValueError("no eyes")
+        return found
+    except (TypeError, ValueError, KeyError, IndexError) as e:
+        raise BadModel(
+            f"The canonical points of the model {g.name!r} cannot be used ({e}); expected fractions [x, y] for "
+            f"{', '.join(POINTS)}, the eyes at least. Mend its model.json."
+        ) from e
+
+
+def _choose(faces: list[Face], index: int, photo: Photo) -> Face:
+    if not faces:
+        raise NoFaceFound(
+            f"No face was found in {photo.name} ({photo.image.width} × {photo.image.height}); expected one that faces "
+            "the camera. Crop by hand, or choose another photo."
+        )
+    if not 0 <= index < len(faces):
+        raise BadValue(
+            f"Face {index} was asked for; {photo.name} has {len(faces)}, counted from 0. Choose one of them."
+        )
+    return faces[index]
+
+
+def _square(x: float, y: float, side: float, g: Generator) -> np.ndarray:
+    scale = side / g.size_px
+    return np.array([[scale, 0, x], [0, scale, y]])
+
+
+def _cut(photo: Photo, g: Generator, crop_to_photo: np.ndarray, face: Face | None = None) -> Crop:
+    picture = np.asarray(photo.image)
+    size = g.size_px
+    crop = affine.warp(picture, crop_to_photo, (size, size))
+    beyond = _pixels_beyond(crop_to_photo, size, photo.image.size)
+    if beyond.any():
+        crop = _soften(crop, beyond)
+    marks = {}
+    if face is not None:
+        seen = affine.transformed(affine.inverted(crop_to_photo), face.points)
+        marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, seen, strict=True)}
+    return Crop(Image.fromarray(crop), crop_to_photo, marks)
+
+
+def _pixels_beyond(crop_to_photo: np.ndarray, size: int, photo_size: tuple[int, int]) -> np.ndarray:
+    """How far each crop pixel lies outside of the photo, in crop pixels: float64 [size, size], 0 inside."""
+    at = np.arange(size) + 0.5
+    centres = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
+    seen = affine.transformed(crop_to_photo, centres)
+    outside = np.maximum(np.maximum(-seen, seen - np.array(photo_size)), 0).max(1)
+    return outside.reshape(size, size) / affine.scale_of(crop_to_photo)
+
+
+def _soften(crop: np.ndarray, beyond: np.ndarray) -> np.ndarray:
+    """Blurs what was mirrored, more with the distance, so that nobody takes it for a second face."""
+    size = len(crop)
+    soft = crop.astype(np.float32)
+    for share, start in ((0.02, 0.0), (0.07, 0.06)):
+        blurred = cv2.GaussianBlur(soft, (0, 0), share * size)
+        amount = np.clip(beyond / size - start, 0, 0.06)[..., None] / 0.06
+        soft = soft * (1 - amount) + blurred * amount
+    return np.clip(np.round(soft), 0, 255).astype(np.uint8)

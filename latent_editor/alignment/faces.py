@@ -1,0 +1,244 @@
+"""Finding faces: OpenCV's cascades propose, the landmark network places the points and decides."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from latent_editor.alignment.mesh import load_mesh
+from latent_editor.errors import MissingPart
+from latent_editor.features.landmarks import (
+    FRAME_POINTS,
+    POINTS,
+    LandmarkNet,
+    frame_from_points,
+    load_landmark_net,
+    locate,
+)
+from latent_editor.generators import Generator
+from latent_editor.ops import affine
+from latent_editor.types import Photo
+
+#: Longer side of the copies that are searched: upright at first, then turned.
+UPRIGHT_PX, TURNED_PX = 640, 420
+
+#: Rolls that are tried, pair by pair, where no upright face is found. The cascades bear about ±18°.
+ROLLS_DEG = ((-30, 30), (-52, 52))
+
+CASCADES = ("haarcascade_frontalface_alt2.xml", "haarcascade_frontalface_default.xml")
+
+#: A face is kept where the network is at least so sure (more so in unlikely places) …
+MIN_SCORE, MIN_SCORE_ELSE = 0.7, 0.95
+#: … and the points lie like a face's: root mean square distance from the mean face, in distances between the eyes.
+MAX_MISFIT = 0.35
+
+#: The frame that the network wants, relative to a cascade's box: measured on the training portraits.
+BOX_TO_FRAME, BOX_CENTRE_DOWN = 1.455, 0.653
+
+#: The part of the frame that is the face, for the box shown to the user: left, top, right, bottom.
+FACE_IN_FRAME = (0.17, 0.12, 0.83, 0.82)
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photo.
+
+    Attributes:
+        box: (x, y, width, height) around the face in photo pixels.
+        score: 0..1, how sure it is that this is a face.
+        landmarks: left_eye, right_eye, nose, mouth, chin → (x, y) in photo pixels; left means left in the photo.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def points(self) -> np.ndarray:
+        """The landmarks, float64 [5, 2], in the order of ``features.landmarks.POINTS``."""
+        return np.array([self.landmarks[name] for name in POINTS])
+
+
+def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
+    """Finds the faces of a photo, the biggest first.
+
+    1. mediapipe's mesh, where it is installed.
+    2. Else the cascades on a reduced upright copy; where that finds nothing, on one with a border added (portraits
+       that fill their frame); then on turned copies.
+    3. From each hit, the landmark network finds the points and says whether it is a face at all.
+
+    Faces seen from the side are not found.
+
+    Args:
+        photo: The photo, or any Pillow image.
+        g: The generator whose model brings the landmark network.
+
+    Raises:
+        MissingPart: the model has no landmark network, or OpenCV no cascades.
+    """
+    picture = _array(photo)
+    mesh = g.bundle.part("face_mesh", load_mesh)
+    if mesh is not None:
+        small, to_picture = _reduced(picture, 1280)
+        found = [_face(affine.transformed(to_picture, points), 1.0, picture) for points in mesh(small)]
+        if found:
+            return _biggest_first(found)
+    net = load_landmark_net(g)
+    finder = g.bundle.part("face_finder", CascadeFinder)
+    for frames, least_score in _searches(finder, picture):
+        found_here = (_confirmed(net, picture, frame, least_score) for frame in frames)
+        faces = [face for face in found_here if face is not None]
+        if faces:
+            return _biggest_first(_distinct(faces))
+    return []
+
+
+class CascadeFinder:
+    """OpenCV's frontal face cascades. One search at a time: a cascade keeps state while it runs.
+
+    Raises:
+        MissingPart: this OpenCV carries no cascades.
+    """
+
+    def __init__(self) -> None:
+        folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
+        self._lock = threading.Lock()
+        if not all((folder / name).is_file() for name in CASCADES):
+            raise MissingPart(
+                f"OpenCV {cv2.__version__} comes without face cascades, needed for finding faces. "
+                "Install opencv-python-headless<5, or crop by hand."
+            )
+        self._cascades = [cv2.CascadeClassifier(str(folder / name)) for name in CASCADES]
+
+    def boxes(self, grey: np.ndarray, *, thorough: bool = True) -> list[tuple[int, int, int]]:
+        """Squares (x, y, side) that may hold an upright face, in a picture uint8 [H, W]."""
+        least = max(28, min(grey.shape) // 16)
+        if min(grey.shape) < least:
+            return []
+        cascades = self._cascades if thorough else self._cascades[:1]
+        with self._lock:
+            hits = [c.detectMultiScale(grey, 1.12, 3, minSize=(least, least)) for c in cascades]
+        boxes = [(int(x), int(y), int(side)) for some in hits for x, y, side, _ in some]
+        boxes.sort(key=lambda b: -b[2])
+        kept: list[tuple[int, int, int]] = []
+        for box in boxes:
+            if not any(_same(box, other) for other in kept):
+                kept.append(box)
+        return kept[:24]
+
+
+def _same(a: tuple[int, int, int], b: tuple[int, int, int]) -> bool:
+    away = max(abs(a[0] + a[2] / 2 - b[0] - b[2] / 2), abs(a[1] + a[2] / 2 - b[1] - b[2] / 2))
+    return away < 0.25 * max(a[2], b[2]) and 0.6 < a[2] / b[2] < 1.67
+
+
+def _array(photo: Photo | Image.Image) -> np.ndarray:
+    image = photo.image if isinstance(photo, Photo) else photo
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _reduced(picture: np.ndarray, longest_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """A copy no longer than so many pixels, and the transform [2, 3] from it to the picture."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    return small, np.array([[width / size[0], 0, 0], [0, height / size[1], 0]])
+
+
+def _searches(finder: CascadeFinder, picture: np.ndarray) -> Iterator[tuple[list[np.ndarray], float]]:
+    """Where the network should look, one search after the other, and how sure it has to be of what that finds.
+
+    Yields:
+        Frames, float64 [2, 3] from a frame of unit side to picture pixels; the least score.
+    """
+    yield _frames(finder, *_reduced(picture, UPRIGHT_PX)), MIN_SCORE
+    small, to_picture = _reduced(picture, TURNED_PX)
+    pad = max(small.shape[:2]) // 3
+    copy = cv2.copyMakeBorder(small, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    shift = np.array([[1.0, 0, -pad], [0, 1.0, -pad]])
+    yield _frames(finder, copy, affine.composed(to_picture, shift), thorough=False), MIN_SCORE_ELSE
+    for rolls in ROLLS_DEG:
+        turned = (_turned(small, roll) for roll in rolls)
+        yield (
+            [
+                frame
+                for copy, to_small in turned
+                for frame in _frames(finder, copy, affine.composed(to_picture, to_small), thorough=False)
+            ],
+            MIN_SCORE_ELSE,
+        )
+
+
+def _frames(
+    finder: CascadeFinder, copy: np.ndarray, copy_to_picture: np.ndarray, *, thorough: bool = True
+) -> list[np.ndarray]:
+    frames = []
+    for x, y, side in finder.boxes(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), thorough=thorough):
+        wide = side * BOX_TO_FRAME
+        corner = (x + side / 2 - wide / 2, y + side * BOX_CENTRE_DOWN - wide / 2)
+        frames.append(affine.composed(copy_to_picture, np.array([[wide, 0, corner[0]], [0, wide, corner[1]]])))
+    return frames
+
+
+def _turned(small: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """A turned copy, as large as it must be to hold all four corners, and the transform from it to ``small``."""
+    angle = np.radians(roll_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    seen = affine.corners((small.shape[1], small.shape[0])) @ turn
+    low, high = seen.min(0), seen.max(0)
+    to_small = np.column_stack([turn, turn @ low])
+    size = (int(np.ceil(high[0] - low[0])), int(np.ceil(high[1] - low[1])))
+    return affine.warp(small, to_small, size, border=cv2.BORDER_REPLICATE), to_small
+
+
+def _confirmed(net: LandmarkNet, picture: np.ndarray, unit_frame: np.ndarray, least_score: float) -> Face | None:
+    frame = np.column_stack([unit_frame[:, :2] / net.size_px, unit_frame[:, 2]])
+    found = locate(net, picture, frame)
+    misfit = _misfit(found.points)
+    height, width = picture.shape[:2]
+    inside = ((found.points > -0.02 * width) & (found.points < [1.02 * width, 1.02 * height])).all(1)
+    if found.score < least_score or misfit > MAX_MISFIT or not inside[[0, 1, 3]].all():
+        return None
+    return _face(found.points, found.score, picture)
+
+
+def _misfit(points: np.ndarray) -> float:
+    mean_face = np.array(FRAME_POINTS)
+    fitted = affine.transformed(affine.similarity(points, mean_face), points)
+    between_eyes = np.linalg.norm(mean_face[1] - mean_face[0])
+    return float(np.sqrt(((fitted - mean_face) ** 2).sum(1).mean()) / between_eyes)
+
+
+def _face(points: np.ndarray, score: float, picture: np.ndarray) -> Face:
+    left, top, right, bottom = FACE_IN_FRAME
+    around = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    seen = affine.transformed(frame_from_points(points, 1), around)
+    limit = [picture.shape[1], picture.shape[0]]
+    (x0, y0), (x1, y1) = np.clip(seen.min(0), 0, limit), np.clip(seen.max(0), 0, limit)
+    marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, points, strict=True)}
+    return Face((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), score, marks)
+
+
+def _eye_distance(face: Face) -> float:
+    return float(np.linalg.norm(face.points[1] - face.points[0]))
+
+
+def _distinct(faces: list[Face]) -> list[Face]:
+    """Of hits that led to the same face, the surest."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda f: -f.score):
+        near = [np.abs(face.points - k.points).mean() < 0.5 * max(_eye_distance(face), _eye_distance(k)) for k in kept]
+        if not any(near):
+            kept.append(face)
+    return kept
+
+
+def _biggest_first(faces: list[Face]) -> list[Face]:
+    return sorted(faces, key=lambda f: -_eye_distance(f))

@@ -1,0 +1,42 @@
+"""Faces from mediapipe's mesh, where a user has it installed (0.10.14 is the last that carries its models)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+#: Which of the mesh's points make ours, in the order of POINTS: the eyes and the mouth are means of their corners.
+#: The mesh names sides by the person, we by the picture.
+MESH_POINTS = ((33, 133), (362, 263), (1,), (61, 291), (152,))
+
+#: A picture in, the faces' points out.
+Mesh = Callable[[np.ndarray], list[np.ndarray]]
+
+
+def load_mesh(most_faces: int = 10) -> Mesh | None:
+    """A function from a picture uint8 [H, W, 3] to each face's points, float64 [5, 2] in pixels.
+
+    None where mediapipe is not installed, or is one of the versions without its models.
+    """
+    if importlib.util.find_spec("mediapipe") is None:
+        return None
+    try:
+        solutions = importlib.import_module("mediapipe").solutions
+        net: Any = solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=most_faces)
+    except (ImportError, AttributeError, RuntimeError, OSError, ValueError):
+        return None
+
+    def mesh(picture: np.ndarray) -> list[np.ndarray]:
+        height, width = picture.shape[:2]
+        faces = net.process(picture).multi_face_landmarks or []
+        return [_five(face.landmark) * [width, height] for face in faces]
+
+    return mesh
+
+
+def _five(marks: Any) -> np.ndarray:
+    return np.array([np.mean([(marks[i].x, marks[i].y) for i in group], axis=0) for group in MESH_POINTS])
