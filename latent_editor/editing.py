@@ -62,7 +62,7 @@ def _layers(edit: Edit, ws: Tensor) -> tuple[int, int]:
 def _vector(direction: Direction, ws: Tensor) -> Tensor:
     if direction.vector.shape != ws.shape:
         raise BadLatent(
-            f"The direction {direction.name!r} has the shape {list(direction.vector.shape)}, the latent {list(ws.shape)}: "
-            f"they belong to different models. Use a direction of the model that made the latent."
+            f"The direction {direction.name!r} has the shape {list(direction.vector.shape)}, the latent "
+            f"{list(ws.shape)}: they belong to different models. Use a direction of the model that made the latent."
         )
     return direction.vector

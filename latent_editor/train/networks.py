@@ -63,8 +63,8 @@ def average(into: Networks, live: Networks, decay: float) -> None:
         target = into.modules()[name]
         for a, b in zip(target.parameters(), module.parameters(), strict=True):
             a.lerp_(b, 1 - decay)
-        for a, b in zip(target.buffers(), module.buffers(), strict=True):
-            a.copy_(b)
+        for mine, theirs in zip(target.buffers(), module.buffers(), strict=True):
+            mine.copy_(theirs)
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
