@@ -11,6 +11,7 @@ file in the folder.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Sequence
@@ -59,10 +60,14 @@ class Clip:
         model: An open_clip model.
         tokenizer: Its tokenizer, from a list of texts to int64 [N, L].
         words: The words it was trained on; None where every word counts as known.
+        fingerprint: Changes when the weights do.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, words: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, *, words: frozenset[str] | None = None, fingerprint: str = "memory"
+    ) -> None:
         self.model = model
+        self.fingerprint = fingerprint
         self.tokenizer = tokenizer
         self.words = words
         size = model.visual.image_size
@@ -132,8 +137,7 @@ def make_model(name: str, *, config: Path | None = None, pretrained: Path | None
             if config is not None:
                 open_clip.add_model_config(config)
             source = None if pretrained is None else str(pretrained)
-            # load_weights=False where there are none silences a warning about random weights.
-            model, _, _ = open_clip.create_model_and_transforms(name, pretrained=source, load_weights=bool(source))
+            model, _, _ = open_clip.create_model_and_transforms(name, pretrained=source)
             tokenizer = open_clip.get_tokenizer(name)
     except (RuntimeError, ValueError, KeyError, TypeError, OSError, safetensors.SafetensorError) as e:
         raise BadModel(
@@ -158,7 +162,8 @@ def read_clip(weights: Path, *, name: str | None = None) -> Clip:
     model.requires_grad_(False)
     # Convolutions of half-precision activations are several times faster in this layout on CPUs.
     model.visual.to(memory_format=torch.channels_last)
-    return Clip(model, tokenizer, words=_read_words(weights))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    return Clip(model, tokenizer, words=_read_words(weights), fingerprint=digest)
 
 
 def _read_words(weights: Path) -> frozenset[str] | None:

@@ -208,7 +208,7 @@ def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, T
     judged = (each * known).sum() / known.sum().clamp_min(1)
     share = y / y.sum(dim=1, keepdim=True).clamp_min(1e-6)
     log_share = logits.masked_fill(~known, -1e4).log_softmax(dim=1)
-    some = (y.sum(dim=1) > 0.5) & (prior != 0.5)
+    some = (y.sum(dim=1) > 0.5) & (y.amax(dim=1) > y.amin(dim=1))  # a text that is as true of all ranks none
     ranked = -(share * log_share).sum(dim=1)[some].mean() if some.any() else logits.sum() * 0
     return judged, ranked
 

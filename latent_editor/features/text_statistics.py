@@ -1,0 +1,163 @@
+"""How a generator's latents and a CLIP's vectors vary together: what a fast text direction is read from.
+
+``python -m latent_editor.train text --model portraits [--data PICTURES.tar]`` writes them into a model's folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latent_editor import files
+from latent_editor.errors import BadModel
+from latent_editor.features.clip import Clip, load_clip
+from latent_editor.features.encoder import load_encoder
+from latent_editor.features.precision import fastest_dtype
+from latent_editor.generators import Generator
+from latent_editor.types import OnStep, Step
+
+STATISTICS_FILE = "text_statistics.safetensors"
+#: Random pictures for statistics that are kept in a file, and for those made while a user waits.
+SAMPLES, QUICK_SAMPLES = 3000, 700
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class TextStatistics:
+    """Moments of x, the mean over layers of a latent, and e, the CLIP's vector of its picture, both centred.
+
+    Attributes:
+        xx: float32 [w_dim, w_dim], covariance of x.
+        xe: float32 [w_dim, D], covariance of x with e.
+        ee: float32 [D, D], covariance of e.
+        count: Number of pictures.
+        fingerprint: Which generator and CLIP they belong to.
+    """
+
+    xx: Tensor
+    xe: Tensor
+    ee: Tensor
+    count: int
+    fingerprint: str
+
+    def save(self, path: str | Path) -> None:
+        """Writes them as safetensors in half precision, atomically."""
+        tensors = {"xx": self.xx.half(), "xe": self.xe.half(), "ee": (self.ee * _EE_GAIN).half()}
+        metadata = {"kind": "text statistics", "fingerprint": self.fingerprint, "count": str(self.count)}
+        files.write_tensors(path, tensors, metadata)
+
+    @staticmethod
+    def load(path: str | Path) -> TextStatistics:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            BadModel: the file is missing or damaged.
+        """
+        tensors, metadata = files.read_tensors(path)
+        try:
+            xx, xe, ee = (tensors[k].float() for k in ("xx", "xe", "ee"))
+            if xx.shape != (len(xe), len(xe)) or ee.shape != (xe.shape[1], xe.shape[1]):
+                raise ValueError(f"shapes {list(xx.shape)}, {list(xe.shape)}, {list(ee.shape)} do not belong together")
+            return TextStatistics(xx, xe, ee / _EE_GAIN, int(metadata["count"]), metadata["fingerprint"])
+        except (KeyError, ValueError) as e:
+            raise BadModel(f"{Path(path).name} is not a file of text statistics ({e}). Build it again.") from e
+
+
+#: Vectors of length 1 have small variances; this keeps them in the range where half precision is exact enough.
+_EE_GAIN = 256.0
+
+
+class _Moments:
+    """Sums for covariances, gathered batch by batch in float64."""
+
+    def __init__(self, x_dim: int, e_dim: int) -> None:
+        size = x_dim + e_dim
+        self.x_dim, self.count = x_dim, 0
+        self.total = torch.zeros(size, dtype=torch.float64)
+        self.squares = torch.zeros(size, size, dtype=torch.float64)
+
+    def add(self, x: Tensor, e: Tensor) -> None:
+        both = torch.cat([x, e], dim=1).double().cpu()
+        self.count += len(both)
+        self.total += both.sum(dim=0)
+        self.squares += both.t() @ both
+
+    def covariances(self) -> tuple[Tensor, Tensor, Tensor]:
+        mean = self.total / self.count
+        cov = (self.squares / self.count - mean[:, None] * mean[None, :]).float()
+        n = self.x_dim
+        return cov[:n, :n].contiguous(), cov[:n, n:].contiguous(), cov[n:, n:].contiguous()
+
+
+def statistics_fingerprint(g: Generator, clip: Clip) -> str:
+    """Changes when the generator's or the CLIP's weights do."""
+    return f"{g.fingerprint}+{clip.fingerprint}"
+
+
+def build_text_statistics(
+    g: Generator, pictures: Tensor | None = None, *, samples: int = SAMPLES, on_step: OnStep | None = None
+) -> TextStatistics:
+    """Gathers the statistics from rendered random latents, and from pictures where there are some.
+
+    1. Random latents are rendered and shown to the CLIP.
+    2. Each picture is encoded; x comes from its latent, e from the mean of the CLIP's vectors of the picture and of its
+       reconstruction: the first knows what is in the picture, the second what the generator can show of it.
+
+    Args:
+        g: A generator with a CLIP, and an encoder if ``pictures`` are given.
+        pictures: uint8 [N, 3, size_px, size_px], aligned as the training data.
+        samples: Number of random latents.
+        on_step: Told after each batch; a truthy answer stops and what there is by then is used.
+
+    Raises:
+        MissingPart: no CLIP, or pictures without an encoder.
+    """
+    clip = load_clip(g)
+    total = samples + (0 if pictures is None else len(pictures))
+    moments: _Moments | None = None
+    start = time.monotonic()
+    for x, e in _observations(g, clip, pictures, samples):
+        moments = moments or _Moments(x.shape[1], e.shape[1])
+        moments.add(x, e)
+        if on_step and on_step(Step(moments.count, total, time.monotonic() - start, moments.count / total)):
+            break
+    assert moments is not None
+    return TextStatistics(*moments.covariances(), moments.count, statistics_fingerprint(g, clip))
+
+
+@torch.no_grad()
+def _observations(g: Generator, clip: Clip, pictures: Tensor | None, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of x [N, w_dim] and e [N, D]."""
+    dtype = fastest_dtype(g.device)
+    seeded = torch.Generator().manual_seed(0)
+    for first in range(0, samples, _BATCH):
+        z = torch.randn(min(_BATCH, samples - first), g.z_dim, generator=seeded).to(g.device)
+        c = torch.eye(g.c_dim, device=g.device)[torch.arange(len(z)) % g.c_dim] if g.c_dim else None
+        ws = g.map(z, c, truncation_psi=0.8)
+        yield ws.mean(dim=1), clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
+    if pictures is None:
+        return
+    encoder = load_encoder(g)
+    for batch in pictures.split(_BATCH):
+        image = batch.to(g.device).float() / 127.5 - 1
+        ws = encoder(image, dtype)
+        seen = clip.encode_image(image, dtype=dtype), clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
+        yield ws.mean(dim=1), (seen[0] + seen[1]) / 2
+
+
+def load_text_statistics(g: Generator, *, on_step: OnStep | None = None) -> TextStatistics:
+    """The statistics of a generator: its file's, or quickly made ones where there is none or it is out of date."""
+    return g.bundle.part("text statistics", lambda: _load(g, on_step))
+
+
+def _load(g: Generator, on_step: OnStep | None) -> TextStatistics:
+    if g.bundle.has(STATISTICS_FILE):
+        found = TextStatistics.load(g.bundle.file(STATISTICS_FILE, "text prompts"))
+        if found.fingerprint == statistics_fingerprint(g, load_clip(g)):
+            return found
+    return build_text_statistics(g, samples=QUICK_SAMPLES, on_step=on_step)

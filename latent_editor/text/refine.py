@@ -1,0 +1,110 @@
+"""StyleCLIP's optimizer around one latent (Patashnik et al. 2021, §4), started from the fast estimate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latent_editor.features.clip import Clip
+from latent_editor.features.perceptual import load_critic
+from latent_editor.features.precision import fastest_dtype
+from latent_editor.generators import Generator
+from latent_editor.types import OnStep, Step
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """What the optimizer weighs.
+
+    Attributes:
+        reach: The strength, in units of the fast estimate, at which the picture is optimized.
+        goal: Wanted change of the text's score there, in its standard deviations; more is not rewarded, because past
+            it the optimizer paints what only the CLIP sees.
+        stay: Weight of the squared distance to the fast estimate, relative to the estimate's own length.
+        keep: Weight of the perceptual change in the critic's features.
+        learning_rate: Adam's, relative to the estimate's root mean square.
+        max_steps: No more than so many, however much time there is.
+    """
+
+    reach: float = 2.0
+    goal: float = 2.5
+    stay: float = 1.0
+    keep: float = 0.5
+    learning_rate: float = 0.12
+    max_steps: int = 40
+
+
+def refine(
+    g: Generator,
+    clip: Clip,
+    ws: Tensor,
+    vector: Tensor,
+    axis: Tensor,
+    spread: float,
+    *,
+    seconds: float,
+    options: RefineOptions | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Fits a direction to one latent, a vector for each layer.
+
+    1. Render ws + reach · v; show it to the CLIP shifted a little and mirrored, so that single pixels do not mislead.
+    2. Loss: what is missing to the goal in the text's score; the squared distance of v to the estimate; the perceptual
+       distance to the unchanged picture, so that the rest of the face stays.
+    3. Adam on v; of all steps the one with the least loss is kept.
+
+    Args:
+        ws: [num_ws, w_dim], the latent.
+        vector: [num_ws, w_dim], one unit of the fast estimate.
+        axis: [D], unit vector in the CLIP's space.
+        spread: Standard deviation of ⟨e, axis⟩ over the data.
+        seconds: Time limit.
+
+    Returns:
+        float32 [num_ws, w_dim], one unit.
+    """
+    options = options or RefineOptions()
+    start, dtype = time.monotonic(), fastest_dtype(g.device)
+    ws, vector, axis = ws.to(g.device), vector.to(g.device), axis.to(g.device)
+    critic = load_critic(g)
+    with torch.no_grad():
+        before = g.synthesize(ws[None], dtype=dtype)
+        zero = clip.encode_image(_views(before), dtype=dtype) @ axis
+        maps = critic.trunk.maps(before, dtype) if critic else None
+    size = vector.square().mean().sqrt()
+    change = torch.zeros_like(vector).requires_grad_()  # in units of `size`
+    optimizer = torch.optim.Adam([change], lr=options.learning_rate, betas=(0.9, 0.95))
+    best, best_loss = vector, float("inf")
+    steps = 0
+    while steps < options.max_steps and (steps == 0 or time.monotonic() - start < seconds):
+        v = vector + change * size
+        image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
+        gain = (clip.encode_image(_views(image), dtype=dtype) @ axis - zero).mean() / spread
+        loss = F.softplus((options.goal - gain) * 2) / 2 + options.stay * change.square().mean()
+        if critic and maps is not None:
+            loss = loss + options.keep * critic.distance(critic.trunk.maps(image, dtype), maps).mean()
+        if float(loss.detach()) < best_loss:
+            best, best_loss = v.detach().clone(), float(loss.detach())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        steps += 1
+        spent = time.monotonic() - start
+        share = min(1.0, max(spent / seconds, steps / options.max_steps))
+        if on_step and on_step(Step(steps, options.max_steps, spent, share, image=image[0].detach().float())):
+            break
+    return best.cpu()
+
+
+def _views(image: Tensor) -> Tensor:
+    """A picture [1, C, H, W] and its mirror image, each shifted by up to a thirtieth of its side: [2, C, H, W]."""
+    most = max(1, image.shape[-1] // 30)
+    across, down = (int(torch.randint(-most, most + 1, ())) for _ in range(2))
+    padded = F.pad(image, (most, most, most, most), mode="replicate")
+    size = image.shape[-1]
+    moved = padded[..., most + down : most + down + size, most + across : most + across + size]
+    return torch.cat([moved, image.flip(3)])
