@@ -7,6 +7,7 @@ LATENT_EDITOR_PORT (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are understood too
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -45,11 +46,29 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     port = setting("LATENT_EDITOR_PORT") or setting("GRADIO_SERVER_PORT") or "7860"
     device = setting("LATENT_EDITOR_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     parser = argparse.ArgumentParser(prog="app.py", description="Serves the Latent Editor's page.")
-    parser.add_argument("--model", default=setting("LATENT_EDITOR_MODEL") or "portraits", help="a name in weights/, or a model's folder")
+    parser.add_argument(
+        "--model", default=setting("LATENT_EDITOR_MODEL") or "portraits", help="a name in weights/, or a model's folder"
+    )
     parser.add_argument("--device", default=device, help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--host", default=host, help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=int(port), help="port to listen at (default: %(default)s)")
     return parser.parse_args(arguments)
+
+
+@functools.cache
+def default_app() -> FastAPI:
+    """The app as the environment describes it."""
+    options = read_arguments([])
+    return build(options.model, options.device)
+
+
+def __getattr__(name: str) -> Any:
+    """``uvicorn app:app`` serves the page, ``app.demo`` is its gradio Blocks; importing alone builds nothing."""
+    if name == "app":
+        return default_app()
+    if name == "demo":
+        return default_app().state.page
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -47,8 +47,10 @@ def create_app(studio: Studio, *, page: gr.Blocks | None = None, warm_up: bool =
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _unexpected)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    blocks = page or create_page(studio)
-    return gr.mount_gradio_app(app, blocks, path="/", max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, **mount_options())
+    app.state.page = page or create_page(studio)
+    return gr.mount_gradio_app(
+        app, app.state.page, path="/", max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, **mount_options()
+    )
 
 
 async def _expected(_: Request, error: Exception) -> JSONResponse:
@@ -60,7 +62,9 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    problem = BadValue(f"The request's {where or 'body'} is not as expected: {first['msg']}. Reload the page and try again.")
+    problem = BadValue(
+        f"The request's {where or 'body'} is not as expected: {first['msg']}. Reload the page and try again."
+    )
     return JSONResponse({"error": error_view(problem)}, status_code=422)
 
 

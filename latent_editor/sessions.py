@@ -195,7 +195,9 @@ class Session:
         if slider.edit.muted == muted:
             return self
         verb = "hide" if muted else "show"
-        return self._changed(f"{verb} {slider.edit.direction.name}", replace(slider, edit=replace(slider.edit, muted=muted)))
+        return self._changed(
+            f"{verb} {slider.edit.direction.name}", replace(slider, edit=replace(slider.edit, muted=muted))
+        )
 
     def renamed(self, key: str, name: str) -> Session:
         """Raises BadValue for an empty or over-long name."""
@@ -231,7 +233,9 @@ class Session:
 def checked_strength(strength: float) -> float:
     """Raises BadValue for a strength that is not a finite number of a sensible size."""
     if not -STRENGTH_LIMIT <= strength <= STRENGTH_LIMIT:  # false for NaN too
-        raise BadValue(f"A strength of {strength} was given; expected a number from −{STRENGTH_LIMIT:g} to {STRENGTH_LIMIT:g}.")
+        raise BadValue(
+            f"A strength of {strength} was given; expected a number from −{STRENGTH_LIMIT:g} to {STRENGTH_LIMIT:g}."
+        )
     return strength
 
 
@@ -239,7 +243,8 @@ def edits_with(session: Session, strengths: Mapping[str, float]) -> tuple[Edit, 
     """The session's edits with some strengths replaced, as while a slider is dragged. Unknown keys are ignored: the
     slider may have been removed while the request was under way."""
     return tuple(
-        replace(s.edit, strength=checked_strength(strengths[s.key])) if s.key in strengths else s.edit for s in session.sliders
+        replace(s.edit, strength=checked_strength(strengths[s.key])) if s.key in strengths else s.edit
+        for s in session.sliders
     )
 
 
@@ -252,7 +257,9 @@ class SessionStore:
         clock: Seconds that never go back.
     """
 
-    def __init__(self, *, capacity: int = 64, lifetime_s: float = 2 * 3600, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, capacity: int = 64, lifetime_s: float = 2 * 3600, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.capacity = capacity
         self.lifetime_s = lifetime_s
         self._clock = clock
@@ -279,7 +286,7 @@ class SessionStore:
             self._drop_old()
             if session_id not in self._slots:
                 raise SessionExpired(
-                    f"This session is not kept any more: sessions end after {self.lifetime_s / 3600:g} hours without use. "
+                    f"This session is not kept any more; one ends {self.lifetime_s / 3600:g} hours after its last use. "
                     "Open the photo or a saved latent again."
                 )
             session = change(self._slots[session_id][0])

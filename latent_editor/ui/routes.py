@@ -97,7 +97,9 @@ def cancel(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
 
 
 @router.post("/s/{session_id}/random")
-def surprise(session: SessionOf, studio: StudioOf, seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None) -> dict[str, Any]:
+def surprise(
+    session: SessionOf, studio: StudioOf, seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None
+) -> dict[str, Any]:
     latent = studio.random(seed)
     return session_view(studio.store.update(session.id, lambda s: s.begun(latent, studio.first_sliders())))
 

@@ -10,7 +10,7 @@ from latent_editor.sessions import Moment, Session, Slider
 from latent_editor.types import Direction
 from latent_editor.ui.studio import Studio
 
-#: From how many dB on a likeness has how many of five dots, and its word. 24 dB is a plainly recognisable person at 128².
+#: From how many dB on a likeness has how many of five dots, and its word. At 24 dB a person is plainly recognised.
 LIKENESS = ((28.0, 5, "very good"), (24.0, 4, "good"), (21.0, 3, "fair"), (18.0, 2, "weak"))
 #: A name whose score is below this is marked as unsure.
 SURE_SCORE = 0.6
@@ -20,7 +20,13 @@ def about_view(studio: Studio) -> dict[str, Any]:
     """What does not change while the page is open."""
     about = studio.g.bundle.about
     return {
-        "model": {"name": studio.g.name, "title": about.get("title", studio.g.name), "credit": about.get("credit", ""), "size_px": studio.g.size_px, "fingerprint": studio.g.fingerprint},
+        "model": {
+            "name": studio.g.name,
+            "title": about.get("title", studio.g.name),
+            "credit": about.get("credit", ""),
+            "size_px": studio.g.size_px,
+            "fingerprint": studio.g.fingerprint,
+        },
         "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(studio.directions)],
         "examples": list(studio.example_seeds),
     }
@@ -41,7 +47,8 @@ def slider_view(slider: Slider) -> dict[str, Any]:
         "key": slider.key,
         **direction_view(slider.edit.direction),
         "strength": slider.edit.strength,
-        "layers": slider.layers,
+        "layers": slider.layers if slider.edit.direction.layers or slider.layers != "own" else "all",
+        "own_layers": slider.edit.direction.layers is not None,
         "muted": slider.edit.muted,
     }
 
@@ -74,9 +81,15 @@ def _moment_view(moment: Moment) -> dict[str, Any]:
 def error_view(error: Exception) -> dict[str, Any]:
     """One part for what happened, one for what to do; nothing from the inside of an unexpected error is shown."""
     if not isinstance(error, LatentEditorError):
-        return {"kind": "unexpected", "what": "Something went wrong here that should not have.", "todo": "Try again; nothing you made is lost."}
+        return {
+            "kind": "unexpected",
+            "what": "Something went wrong here that should not have.",
+            "todo": "Try again; nothing you made is lost.",
+        }
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z“])", str(error))
-    what, todo = (sentences[:-1], sentences[-1]) if len(sentences) > 1 else (sentences, "Try again with something else.")
+    what, todo = (
+        (sentences[:-1], sentences[-1]) if len(sentences) > 1 else (sentences, "Try again with something else.")
+    )
     return {"kind": type(error).__name__, "what": " ".join(what), "todo": todo}
 
 

@@ -45,7 +45,7 @@ export function createCard(app, first) {
 
   function update(now) {
     slider = now;
-    name.replaceChildren(now.name, ...(now.unsure ? [el('small', {}, ' unsure')] : []));
+    name.replaceChildren(now.name, ...(now.unsure ? [el('small', { title: 'This name is a guess.' }, ' unsure')] : []));
     if (!moving.active()) {
       input.value = now.strength;
       draw(now.strength);
@@ -110,7 +110,7 @@ function createMenu(app, key, slider) {
   const layers = el('div', { class: 'layers', role: 'radiogroup', 'aria-label': 'Layers' });
   for (const [value, label] of LAYERS) {
     const radio = el('input', { type: 'radio', name: `layers-${key}`, value, onchange: () => app.change({ do: 'layers', key, value }) });
-    layers.append(el('label', { title: LAYER_HINTS[value] }, radio, el('span', {}, label)));
+    layers.append(el('label', { title: LAYER_HINTS[value], hidden: value === 'own' && !slider().own_layers }, radio, el('span', {}, label)));
   }
   const rename = el('input', { type: 'text', 'aria-label': 'Name of this slider', maxlength: 60 });
   rename.addEventListener('change', () => app.change({ do: 'rename', key, value: rename.value }));

@@ -55,7 +55,7 @@ function showCards(app, cards) {
 
 function createTile(app, direction) {
   const image = el('img', { alt: '', width: 96, height: 48 });
-  const name = el('span', {}, direction.name, direction.unsure ? el('small', {}, ' unsure') : null);
+  const name = el('span', {}, direction.name, direction.unsure ? el('small', { title: 'This name is a guess.' }, ' ?') : null);
   const tile = el('button', { type: 'button', class: 'tile', 'aria-label': `Add ${direction.name}`, title: `Add a slider for ${direction.name}` }, el('span', { class: 'pair' }, image), name);
   tile.addEventListener('click', async () => {
     await app.change({ do: 'add', key: direction.key });

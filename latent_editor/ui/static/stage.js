@@ -1,6 +1,7 @@
 // The picture: asks for the newest frame only, compares with the original by wiping or holding.
 
 import { postFor } from './api.js';
+import { el, icon } from './dom.js';
 
 const HOLD_MS = 280;
 
@@ -69,7 +70,8 @@ function startOriginal(app) {
     if (original.getAttribute('src') !== source) original.src = source;
     tag.textContent = usePhoto ? 'photo' : 'unedited';
     against.hidden = app.state.photo === null;
-    against.textContent = usePhoto ? 'compare: photo' : 'compare: unedited';
+    against.replaceChildren(icon('wipe'), el('span', {}, usePhoto ? 'with photo' : 'with unedited'));
+    against.title = `The picture is compared with the ${usePhoto ? 'photo' : 'unedited face'}. Click to compare with the ${usePhoto ? 'unedited face' : 'photo'}.`;
   };
   against.addEventListener('click', () => { photo = !photo; update(); });
   app.on('state', update);
@@ -136,6 +138,6 @@ function showLikeness(app) {
   likeness.hidden = !like || app.root.dataset.view !== 'edit';
   if (!like) return;
   const dots = '●'.repeat(like.dots) + '○'.repeat(5 - like.dots);
-  likeness.replaceChildren('likeness ', Object.assign(document.createElement('i'), { textContent: dots }), ` ${like.word} `, Object.assign(document.createElement('small'), { textContent: `${like.psnr_db.toFixed(1)} dB` }));
+  likeness.replaceChildren('likeness ', el('i', { 'aria-hidden': 'true' }, dots), ` ${like.word} `, el('small', {}, `${like.psnr_db.toFixed(1)} dB`));
   likeness.title = 'How close the unedited face is to your photo (PSNR)';
 }
