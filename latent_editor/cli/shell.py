@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LatentEditorError as e:
         return _fail(e, BAD_INPUT if isinstance(e, BadInput) else BROKEN, as_json)
     except ModuleNotFoundError as e:
+        if e.name is None or e.name.split(".")[0] == "latent_editor":
+            raise
         message = f"The package {e.name!r} is missing. Run `scripts/app` once, or `pip install -r requirements.txt`."
         return _fail(type(e)(message), BROKEN, as_json)
     except KeyboardInterrupt:
