@@ -120,7 +120,7 @@ def _package(distribution: str, module: str, essential: bool) -> Finding:
 def _device() -> list[Finding]:
     import torch
 
-    from latent_editor.features.precision import fastest_dtype
+    from latent_editor.generators.pictures import fastest_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
