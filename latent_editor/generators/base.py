@@ -72,6 +72,19 @@ class Generator(nn.Module, abc.ABC):
             float32 [N, channels, size_px, size_px], about −1..1.
         """
 
+    @abc.abstractmethod
+    def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
+        """The feature maps inside the network where they are ``size_px`` wide, without noise.
+
+        Args:
+            ws: [N, num_ws, w_dim].
+            size_px: A resolution that the network has.
+            dtype: Precision of the activations; None for float32.
+
+        Returns:
+            float32 [N, C, size_px, size_px].
+        """
+
     def forward(
         self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, noise: str = "const"
     ) -> Tensor:

@@ -236,15 +236,19 @@ class Synthesis(nn.Module):
         for resolution in config.resolutions:
             setattr(self, f"b{resolution}", Block(resolution, config))
 
-    def forward(self, ws: Tensor, noise: str, dtype: torch.dtype) -> Tensor:
+    def forward(self, ws: Tensor, noise: str, dtype: torch.dtype, until: int | None = None) -> tuple[Tensor, Tensor]:
+        """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last."""
         x = image = None
         first = 0
         for resolution in self.config.resolutions:
             # A block's torgb shares its w with the next block's first convolution.
             x, image = getattr(self, f"b{resolution}")(x, image, ws[:, first:], noise, dtype)
             first += 1 if resolution == 4 else 2
+            if resolution == until:
+                break
+        assert x is not None
         assert image is not None
-        return image
+        return x, image
 
 
 class StyleGAN2(Generator):
@@ -271,9 +275,19 @@ class StyleGAN2(Generator):
         return ws
 
     def synthesize(self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None) -> Tensor:
+        self._check(ws, noise)
+        _, image = self.synthesis(ws.float(), noise, dtype or torch.float32)
+        return image.contiguous()
+
+    def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
+        self._check(ws, "none")
+        if size_px not in self.config.resolutions:
+            raise ValueError(f"Got the resolution {size_px}; expected one of {self.config.resolutions}.")
+        x, _ = self.synthesis(ws.float(), "none", dtype or torch.float32, until=size_px)
+        return x.float().contiguous()
+
+    def _check(self, ws: Tensor, noise: str) -> None:
         if noise not in NOISE_MODES:
             raise ValueError(f"Got noise {noise!r}; expected one of {', '.join(NOISE_MODES)}.")
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
             raise ValueError(f"Got ws of shape {list(ws.shape)}; expected [N, {self.num_ws}, {self.w_dim}].")
-        image: Tensor = self.synthesis(ws.float(), noise, dtype or torch.float32)
-        return image.contiguous()

@@ -1,0 +1,5 @@
+"""Directions that a model has by itself: found by PCA, calibrated, named, kept in the model's folder."""
+
+from latent_editor.directions.library import build_directions, named_directions, read_directions, write_directions
+
+__all__ = ["build_directions", "named_directions", "read_directions", "write_directions"]
