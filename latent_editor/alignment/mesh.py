@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,9 +31,12 @@ def load_mesh(most_faces: int = 10) -> Mesh | None:
     except (ImportError, AttributeError, RuntimeError, OSError, ValueError):
         return None
 
+    one_at_a_time = threading.Lock()  # the graph is not made for several threads
+
     def mesh(picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]
-        faces = net.process(picture).multi_face_landmarks or []
+        with one_at_a_time:
+            faces = net.process(picture).multi_face_landmarks or []
         return [_five(face.landmark) * [width, height] for face in faces]
 
     return mesh
