@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -45,6 +46,14 @@ MOST_FACES = 12
 
 def _as_is(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
+
+
+class _NamedBytes(io.BytesIO):
+    """Bytes that messages can call by their file's name."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +104,7 @@ class Studio:
 
     def open(self, data: bytes, name: str) -> Photo:
         """Raises BadImage."""
-        return replace(open_photo(data), name=name)
+        return open_photo(_NamedBytes(data, name))
 
     def crop(self, photo: Photo, *, face: int | None = None, box: tuple[float, float, float] | None = None) -> Crop:
         """The crop of a face by its number, or of a square (x, y, side) drawn by hand.

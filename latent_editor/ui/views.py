@@ -26,6 +26,7 @@ def about_view(studio: Studio) -> dict[str, Any]:
             "credit": about.get("credit", ""),
             "size_px": studio.g.size_px,
             "fingerprint": studio.g.fingerprint,
+            "points": list(about.get("canonical_points", {}).values()),
         },
         "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(studio.directions)],
         "examples": list(studio.example_seeds),

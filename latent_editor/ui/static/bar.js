@@ -63,6 +63,7 @@ function startSaving(app) {
     if (link.hasAttribute('aria-disabled')) return;
     link.classList.add('waiting');
     try {
+      await app.settled();
       const { blob, name } = await fetchFile(app.path(`/save/${link.dataset.save}`));
       const address = URL.createObjectURL(blob);
       el('a', { href: address, download: name }).click();

@@ -3,7 +3,7 @@
 import { el, icon, signed } from './dom.js';
 
 const LIMIT = 3;
-const COMMIT_MS = 450; // key presses closer together than this are one entry of the history
+const COMMIT_MS = 350; // moves closer together than this (keys, a double click) are one entry of the history
 const LAYERS = [['own', 'Usual'], ['all', 'All'], ['coarse', 'Coarse'], ['middle', 'Middle'], ['fine', 'Fine']];
 const LAYER_HINTS = { own: 'the layers this direction was made for', all: 'everything', coarse: 'pose and shape', middle: 'features', fine: 'colour and texture' };
 
@@ -59,7 +59,7 @@ export function createCard(app, first) {
     menu.update(now);
   }
   const showPair = (source) => { for (const end of ends) end.style.backgroundImage = `url("${source}")`; };
-  return { element, update, showPair };
+  return { element, update, showPair, commit: moving.commit };
 }
 
 /** While it moves the picture follows; when it rests the server is told, which makes one entry of the history. */
@@ -79,6 +79,10 @@ function startMoving(app, key, input, draw) {
     await app.change({ do: 'move', key, value });
     if (!active) app.dragged(key);
   };
+  const commitSoon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(commit, COMMIT_MS);
+  };
   const to = (strength) => {
     input.value = strength;
     move(strength);
@@ -96,14 +100,13 @@ function startMoving(app, key, input, draw) {
     const wanted = Math.round((Number(input.value) + way * (event.shiftKey ? 0.5 : 0.1)) * 10) / 10;
     input.value = wanted;
     move(Number(input.value));
-    clearTimeout(timer);
-    timer = setTimeout(commit, COMMIT_MS);
+    commitSoon();
     return undefined;
   });
-  input.addEventListener('change', commit);
+  input.addEventListener('change', commitSoon);
   input.addEventListener('blur', commit);
   input.addEventListener('dblclick', () => to(0));
-  return { to, active: () => active };
+  return { to, commit, active: () => active };
 }
 
 function createMenu(app, key, slider) {

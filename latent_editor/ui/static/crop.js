@@ -84,6 +84,7 @@ function startSquare(app, use) {
     event.preventDefault();
     return draw();
   });
+  app.on('about', () => square.replaceChildren(...app.about.model.points.map(([x, y]) => el('i', { style: `left: ${x * 100}%; top: ${y * 100}%` }))));
   const send = () => use([middle[0] * photo.width - side() / 2, middle[1] * photo.height - side() / 2, side()]);
   useButton.addEventListener('click', send);
 

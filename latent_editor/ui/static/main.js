@@ -37,6 +37,8 @@ export async function start(element) {
 
 function createApp(root) {
   const bus = new EventTarget();
+  let busy = 0;
+  let queue = Promise.resolve();
   const app = {
     root,
     elements: hooks(root),
@@ -62,19 +64,39 @@ function createApp(root) {
     },
     problem: (problem, slot) => showProblem(app, problem, slot),
     clear: (slot) => root.querySelector(`[data-slot="${slot}"]`).replaceChildren(),
-    /** Carries out a change of the panel; a problem is shown where the panel shows them. */
-    async change(change) {
-      try {
-        app.set(await post(app.path('/change'), change));
-        app.clear('panel');
-      } catch (problem) {
-        app.problem(problem, 'panel');
-      }
+    /** Carries out a change of the panel, after those that were asked for before. */
+    change(change) {
+      if (change.do !== 'move') app.emit('flush');
+      queue = queue.then(() => carryOut(app, change));
+      return queue;
+    },
+    /** Once every slider's last move is known to the server. */
+    settled() {
+      app.emit('flush');
+      return queue;
+    },
+    /** Work on the picture that is under way: the picture is marked as busy from the first to the last. */
+    busy(by) {
+      busy += by;
+      app.elements.picture.setAttribute('aria-busy', String(busy > 0));
     },
   };
   app.elements.back.addEventListener('click', () => { app.view('edit'); app.emit('state', app.state); });
   app.elements.new.addEventListener('click', () => app.view('start'));
   return app;
+}
+
+/** A problem is shown where the panel shows them. */
+async function carryOut(app, change) {
+  app.busy(1);
+  try {
+    app.set(await post(app.path('/change'), change));
+    app.clear('panel');
+  } catch (problem) {
+    app.problem(problem, 'panel');
+  } finally {
+    app.busy(-1);
+  }
 }
 
 async function openSession(app) {

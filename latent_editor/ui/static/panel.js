@@ -32,6 +32,7 @@ export function startPanel(app) {
     for (const [key, card] of cards) pairs.want(key, card.showPair);
     for (const [key, tile] of tiles) if (!tile.hidden) pairs.want(key, (source) => { tile.querySelector('img').src = source; });
   });
+  app.on('flush', () => { for (const card of cards.values()) card.commit(); });
   app.elements.reset.addEventListener('click', () => app.change({ do: 'reset' }));
 }
 

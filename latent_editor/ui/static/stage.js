@@ -28,30 +28,34 @@ function startFrames(app) {
 
   app.drag = (key, strength) => { dragged.set(key, strength); app.refresh(); };
   app.dragged = (key) => dragged.delete(key);
+  app.on('state', (before) => { if (before?.revision !== app.state.revision) dragged.clear(); });
   app.refresh = () => { wanted = true; if (!running) run(); };
 
   async function run() {
     running = true;
+    app.busy(1);
     while (wanted) {
       wanted = false;
       try {
         const body = { sequence: (sequence += 1), strengths: Object.fromEntries(dragged) };
         const response = await postFor(app.path('/frame'), body);
-        show(await response.blob(), Number(response.headers.get('X-Sequence')));
+        await show(await response.blob(), Number(response.headers.get('X-Sequence')));
       } catch (problem) {
         app.problem(problem, 'panel');
       }
     }
     running = false;
+    app.busy(-1);
   }
 
-  function show(blob, number) {
+  async function show(blob, number) {
     if (number < shown || app.root.dataset.view === 'reconstruct') return;
     shown = number;
     const old = address;
     address = URL.createObjectURL(blob);
     result.src = address; // browsers keep the old picture until the new one is there
-    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
+    await result.decode().catch(() => null);
+    if (old) URL.revokeObjectURL(old);
     app.emit('frame', number);
   }
 }

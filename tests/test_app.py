@@ -1,0 +1,340 @@
+"""The page as a visitor has it: the real app and the embedded model, in headless Chromium."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PATIENCE_MS = 90_000  # the machine may be busy with other things
+
+# What gradio and playwright leave open at the end of a process is no fault of the page.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, started as a user starts it, on a free port."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    with log.open("w") as out:
+        app = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        address = f"http://127.0.0.1:{port}/"
+        try:
+            wait_until_served(address, app, log)
+            yield address
+        finally:
+            app.terminate()
+            app.wait(20)
+
+
+def wait_until_served(address: str, app: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(240):
+        if app.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{address}editor/about"):
+            return
+        time.sleep(0.5)
+    pytest.fail(f"the app did not start:\n{log.read_text()[-3000:]}", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, opened. At its end: no error in the console, and not one request to another host."""
+    small = request.param is PHONE
+    context = browser.new_context(viewport=request.param, has_touch=small, is_mobile=small)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    elsewhere: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda r: elsewhere.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else None)
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.goto(address)
+    expect(page.locator(".le[data-view=start]")).to_be_visible(timeout=PATIENCE_MS)
+    yield page
+    assert not elsewhere
+    assert not errors
+    context.close()
+
+
+def view(page: Page, name: str) -> None:
+    page.wait_for_selector(f".le[data-view={name}]")
+
+
+def shown(page: Page) -> np.ndarray:
+    """The pixels of the picture, once it rests."""
+    page.wait_for_selector("[data-hook=picture][aria-busy=false]")
+    data = page.evaluate(
+        """() => {
+            const image = document.querySelector('[data-hook=result]');
+            const canvas = document.createElement('canvas');
+            canvas.width = image.naturalWidth;
+            canvas.height = image.naturalHeight;
+            canvas.getContext('2d').drawImage(image, 0, 0);
+            return canvas.toDataURL('image/png').split(',')[1];
+        }"""
+    )
+    return np.array(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), dtype=float)
+
+
+def until_changed(page: Page, action: Callable[[], object]) -> None:
+    """Does something and waits until the picture has changed and rests."""
+    page.wait_for_selector("[data-hook=picture][aria-busy=false]")
+    before = page.get_attribute("[data-hook=result]", "src")
+    action()
+    page.wait_for_function(
+        "before => document.querySelector('[data-hook=result]').getAttribute('src') !== before", arg=before
+    )
+    page.wait_for_selector("[data-hook=picture][aria-busy=false]")
+
+
+def drag(page: Page, slider: str, to: float) -> None:
+    """Drags a slider's thumb from the middle to a fraction of its width, with the mouse."""
+    box = page.locator(slider).bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * to, middle, steps=12)
+
+
+def reconstruct(page: Page, photo: Path, seconds: float = 2) -> None:
+    page.set_input_files("input[type=file]", photo)
+    view(page, "reconstruct")
+    expect(page.locator("[data-hook=your-crop]")).to_be_visible()
+    page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
+    page.wait_for_timeout(1000 * seconds)
+    page.click("[data-hook=stop]")
+    view(page, "edit")
+
+
+def test_a_photo_is_reconstructed_edited_compared_undone_and_saved(page: Page, shared_folder: Path) -> None:
+    reconstruct(page, shared_folder / "photos" / "astronaut.png")
+    if page.viewport_size == DESKTOP:
+        expect(page.locator("[data-hook=likeness]")).to_contain_text("dB")
+    expect(page.locator("[data-hook=likeness]")).to_contain_text("likeness")
+    start = shown(page)
+
+    # Every slider changes the picture while it is dragged, before the mouse is let go.
+    first = ".card:first-child input[type=range]"
+    until_changed(page, lambda: drag(page, first, 0.85))
+    assert np.abs(shown(page) - start).mean() > 1
+    page.mouse.up()
+    expect(page.locator("[data-hook=strip] button")).to_have_count(2)
+    moved = shown(page)
+
+    # A text becomes a slider that can be moved and removed.
+    page.fill("[data-hook=prompt]", "red hair")
+    page.press("[data-hook=prompt]", "Enter")
+    text = page.locator(".card[data-key^=t]")
+    expect(text).to_have_count(1, timeout=PATIENCE_MS)
+    expect(text.locator(".name")).to_have_text("red hair")
+    assert np.abs(shown(page) - moved).mean() > 0.3
+    text.get_by_label("More for red hair").click()
+    text.get_by_role("button", name="Remove").click()
+    expect(text).to_have_count(0)
+
+    # Undo brings back, one by one, what was there.
+    for _ in range(3):
+        until_changed(page, lambda: page.click("[data-hook=undo]"))
+    assert np.abs(shown(page) - start).max() == 0
+    expect(page.locator("[data-hook=undo]")).to_be_disabled()
+    until_changed(page, lambda: page.click("[data-hook=redo]"))
+    assert np.abs(shown(page) - moved).max() == 0
+
+    # Double-click takes one slider back to zero.
+    until_changed(page, lambda: page.locator(first).dblclick(position={"x": 30, "y": 10}))
+    expect(page.locator(".card:first-child .value")).to_have_text("0")
+
+    saves(page, shared_folder / "photos" / "astronaut.png")
+
+
+def saves(page: Page, photo: Path) -> None:
+    """Every kind of file comes down and is what it says."""
+    files = {}
+    for name in ("picture.png", "photo.png", "face.latent"):
+        page.click("[data-hook=save] summary")
+        with page.expect_download() as download:
+            page.click(f"[data-save='{name}']")
+        files[name] = Path(download.value.path())
+        assert download.value.suggested_filename.startswith("astronaut")
+    with Image.open(files["picture.png"]) as picture:
+        assert picture.size == (128, 128)
+        assert picture.text["Synthetic"] == "all"
+    with Image.open(files["photo.png"]) as whole, Image.open(photo) as original:
+        assert whole.size == original.size
+        assert whole.text["Synthetic"] == "part"
+        assert np.array_equal(np.array(whole)[-50:], np.array(original.convert("RGB"))[-50:])
+    before = shown(page)
+    page.locator("[data-hook=new]").click()
+    page.set_input_files(
+        "input[type=file]",
+        {"name": "me.latent", "mimeType": "application/octet-stream", "buffer": files["face.latent"].read_bytes()},
+    )
+    view(page, "edit")
+    assert np.abs(shown(page) - before).max() == 0
+
+
+def test_twelve_directions_with_pictures_are_offered_and_can_be_added(page: Page) -> None:
+    page.locator(".examples button").first.click()
+    view(page, "edit")
+    offered = page.locator(".card").count() + page.locator(".tile:not([hidden])").count()
+    assert offered >= 12
+    page.wait_for_function(
+        "[...document.querySelectorAll('.tile:not([hidden]) img')].every(i => i.complete && i.naturalWidth)"
+    )
+    tile = page.locator(".tile:not([hidden])").first
+    key = (tile.get_attribute("aria-label") or "").removeprefix("Add ")
+    tile.click()
+    card = page.locator(".card").first
+    expect(card.locator(".name")).to_contain_text(key)
+    expect(card.locator("input[type=range]")).to_be_focused()
+
+    # From the keyboard: arrows, Shift, undo; layers from the menu; all to zero.
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(card.locator(".value")).to_have_text("+0.6")
+    expect(page.locator("[data-hook=strip] button")).to_have_count(3)
+    full = shown(page)
+    card.get_by_label("More for").click()
+    until_changed(page, lambda: card.get_by_role("radio", name="Coarse").check(force=True))
+    assert np.abs(shown(page) - full).max() > 0
+    page.locator("[data-hook=reset]").click()
+    expect(card.locator(".value")).to_have_text("0")
+    page.locator("[data-hook=picture]").click()
+    page.keyboard.press("Control+z")
+    expect(card.locator(".value")).to_have_text("+0.6")
+
+
+def test_the_original_shows_by_wiping_and_while_space_is_held(page: Page) -> None:
+    page.locator(".examples button").first.click()
+    view(page, "edit")
+    picture = page.locator("[data-hook=picture]")
+    box = picture.bounding_box()
+    assert box
+    y = box["y"] + box["height"] / 3
+    page.mouse.move(box["x"] + box["width"] * 0.8, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=5)
+    page.mouse.up()
+    assert abs(int(page.get_attribute("[data-hook=wipe]", "aria-valuenow") or 0) - 50) <= 1
+    page.locator("[data-hook=wipe]").focus()
+    page.keyboard.press("End")
+    expect(page.locator("[data-hook=wipe]")).to_have_attribute("aria-valuenow", "100")
+    page.keyboard.down(" ")
+    expect(picture).to_have_class("picture held")
+    page.keyboard.up(" ")
+    expect(picture).to_have_class("picture")
+
+
+def test_no_face_is_said_and_a_square_by_hand_works(page: Page, shared_folder: Path) -> None:
+    page.set_input_files("input[type=file]", shared_folder / "photos" / "chelsea.png")
+    view(page, "crop")
+    expect(page.get_by_role("alert")).to_contain_text("No face")
+    page.locator("[data-hook=photo]").click(position={"x": 150, "y": 100})
+    page.click("[data-hook=use-square]")
+    view(page, "reconstruct")
+    page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
+    page.click("[data-hook=stop]")
+    view(page, "edit")
+
+
+def test_several_faces_are_offered_to_choose_from(page: Page, shared_folder: Path) -> None:
+    with Image.open(shared_folder / "photos" / "astronaut.png") as astronaut:
+        two = Image.new("RGB", (1024, 512))
+        two.paste(astronaut.convert("RGB"), (0, 0))
+        two.paste(astronaut.convert("RGB"), (512, 0))
+    data = io.BytesIO()
+    two.save(data, "JPEG", quality=95)
+    page.set_input_files("input[type=file]", {"name": "two.jpg", "mimeType": "image/jpeg", "buffer": data.getvalue()})
+    view(page, "choose")
+    expect(page.locator("[data-hook=choices] button")).to_have_count(2)
+    page.locator("[data-hook=choices] button").last.click()
+    view(page, "reconstruct")
+
+
+def test_bad_files_are_refused_in_place_and_what_was_made_stays(page: Page) -> None:
+    page.set_input_files("input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
+    expect(page.get_by_role("alert")).to_contain_text("a.png")
+    page.locator("[data-hook=surprise]").click()
+    view(page, "edit")
+    before = shown(page)
+    page.set_input_files("input[type=file]", {"name": "a.latent", "mimeType": "", "buffer": b"no latent"})
+    expect(page.get_by_role("alert")).to_contain_text("a.latent")
+    page.fill("[data-hook=prompt]", "x" * 10_000, force=True)
+    page.press("[data-hook=prompt]", "Enter")
+    page.wait_for_timeout(500)
+    assert np.abs(shown(page) - before).max() == 0
+    page.reload()  # the session outlives a reload
+    view(page, "edit")
+    assert np.abs(shown(page) - before).max() == 0
+
+
+def test_the_camera_takes_a_picture(page: Page) -> None:
+    page.locator("[data-hook=camera]").click()
+    expect(page.locator("[data-hook=video]")).to_be_visible()
+    page.wait_for_timeout(500)
+    page.locator("[data-hook=snap]").click()
+    view(page, "crop")  # the fake camera shows no face
+
+
+def test_dark_and_light(page: Page) -> None:
+    before = page.evaluate("getComputedStyle(document.querySelector('.le')).backgroundColor")
+    page.locator("[data-hook=theme]").click()
+    after = page.evaluate("getComputedStyle(document.querySelector('.le')).backgroundColor")
+    assert before != after
+
+
+def test_nothing_is_wider_than_the_screen(page: Page) -> None:
+    for width in (page.viewport_size or DESKTOP)["width"], 380:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        wide = page.evaluate(
+            """[...document.querySelectorAll('.le *')].filter(e => e.checkVisibility() && !e.closest('svg')
+                && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className)"""
+        )
+        assert not wide
