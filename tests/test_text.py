@@ -11,7 +11,7 @@ import torch
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadModel, BadPrompt, BadValue, MissingPart
 from latent_editor.features import text_statistics
-from latent_editor.features.clip import make_model
+from latent_editor.features.clip import load_clip, make_model
 from latent_editor.features.text_statistics import (
     STATISTICS_FILE,
     TextStatistics,
@@ -20,7 +20,8 @@ from latent_editor.features.text_statistics import (
 )
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.text import read_prompt, text_direction
-from latent_editor.text.fast import TextTarget, estimate
+from latent_editor.text.fast import TextTarget, estimate, find_target
+from latent_editor.text.guards import GUARDS, guard_axes
 from latent_editor.types import Step
 from latent_editor.weights import Bundle
 
@@ -106,6 +107,34 @@ def test_estimate_finds_the_direction_that_made_the_scores() -> None:
     assert 0.8 < float(nothing.vector.norm()) < 2.5  # visible and safe, whatever the fit
 
 
+def test_guards_keep_what_goes_along() -> None:
+    """A score that two ways raise, one of them guarded: the estimate takes the other."""
+    x = torch.randn(8000, 6, generator=torch.Generator().manual_seed(0))
+    e = torch.zeros(8000, 3)
+    e[:, 0] = x[:, 0] + 0.5 * x[:, 1]  # wanted: beard, mostly read from being a man
+    e[:, 1] = x[:, 0]  # guarded: being a man
+    x, e = x - x.mean(0), e - e.mean(0)
+    statistics = TextStatistics(x.t() @ x / 8000, x.t() @ e / 8000, e.t() @ e / 8000, 8000, "")
+    target = TextTarget(torch.eye(3)[0], 1.0, (), 1.0)
+    free = estimate(statistics, target, ridge=0.0).vector
+    guarded = estimate(statistics, target, guards=torch.eye(3)[1:2], ridge=0.0).vector
+    assert free[0] > 1.5 * free[1] > 0
+    assert abs(float(guarded[0])) < 0.05
+    assert guarded[1] > 0.8
+
+
+def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
+    clip, axis = load_clip(speaking), torch.eye(16)[0]
+    count = {
+        p: len(guard_axes(clip, read_prompt(p), axis)) for p in ("glasses", "an old woman", "red hair", "dark skin")
+    }
+    assert count["glasses"] == len(GUARDS)
+    assert count["an old woman"] < count["red hair"] < count["glasses"]
+    assert count["dark skin"] == len(GUARDS) - 1
+    same = find_target(clip, read_prompt("a woman -> a man")).axis
+    assert len(guard_axes(clip, read_prompt("glasses"), same)) < len(GUARDS)
+
+
 def test_statistics_are_the_covariances_and_survive_a_file(speaking: StyleGAN2, tmp_path: Path) -> None:
     steps: list[Step] = []
     made = build_text_statistics(speaking, samples=80, on_step=steps.append)
@@ -165,9 +194,6 @@ def test_unknown_words_make_a_direction_unsure(speaking: StyleGAN2) -> None:
 
 
 def test_optimized_direction_raises_the_score_more(speaking: StyleGAN2) -> None:
-    from latent_editor.features.clip import load_clip
-    from latent_editor.text.fast import find_target
-
     torch.manual_seed(0)
     ws = speaking.map(torch.randn(1, 32))[0]
     latent = speaking.latent(ws, method="random")

@@ -71,21 +71,35 @@ class FastEstimate:
     spread: float
 
 
-def estimate(statistics: TextStatistics, target: TextTarget, *, ridge: float = RIDGE) -> FastEstimate:
+def estimate(
+    statistics: TextStatistics, target: TextTarget, *, guards: Tensor | None = None, ridge: float = RIDGE
+) -> FastEstimate:
     """Regresses the score of a text, ⟨e, axis⟩, on the latents.
 
-    1. b = (Σxx + λI)⁻¹ Σxe · axis.
-    2. One unit of b moves the predicted score by :data:`UNIT` standard deviations, kept within a visible, safe length.
+    1. b = (Σxx + λI)⁻¹ Σxe · axis, and the same for each guard.
+    2. v is b without its part in the span of the guards' readings: the conditional manipulation of InterFaceGAN
+       (Shen et al. 2020, §3.2), so that what the prompt does not name changes little.
+    3. One unit of v moves the predicted score by :data:`UNIT` standard deviations, kept within a visible, safe length.
+
+    Args:
+        statistics: Of the generator and the CLIP.
+        target: Where the prompt points.
+        guards: [K, D], unit vectors in the CLIP's space of what shall stay as it is.
+        ridge: λ, as a share of the mean variance of x.
     """
-    xx, covariance = statistics.xx, statistics.xe @ target.axis
-    diagonal = torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
-    b = torch.linalg.solve(xx + diagonal, covariance)  # 1.
+    xx, xe = statistics.xx, statistics.xe
+    penalised = xx + torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
+    axes = target.axis[None] if guards is None else torch.cat([target.axis[None], guards])
+    readings = torch.linalg.solve(penalised, xe @ axes.t())  # 1. [w_dim, 1 + K]
+    b, v = readings[:, 0], readings[:, 0]
+    if axes.shape[0] > 1:  # 2.
+        span = torch.linalg.qr(readings[:, 1:]).Q
+        v = b - span @ (span.t() @ b)
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
-    fit = min(1.0, float(covariance @ b) / (along * spread + 1e-12))
-    # Moving by t·b changes the reading by t·|b|²; along / |b| is the data's standard deviation in that direction.
-    norm = float(b.norm().clamp_min(1e-20))
-    step = UNIT * spread / norm  # length that moves the reading by UNIT standard deviations
-    sigma = along / norm
-    length = min(max(step, SHORTEST * sigma), LONGEST * sigma)  # 2.
-    return FastEstimate(b / norm * length, max(0.0, fit), spread)
+    fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))
+    v = v / v.norm().clamp_min(1e-20)
+    sigma = float((v @ xx @ v).clamp_min(1e-20).sqrt())  # of the data in this direction
+    step = UNIT * spread / max(float(v @ b), 1e-20)  # the length that moves the reading by UNIT deviations
+    length = min(max(step, SHORTEST * sigma), LONGEST * sigma)  # 3.
+    return FastEstimate(v * length, max(0.0, fit), spread)

@@ -94,9 +94,15 @@ class Statement:
         return 1 - value if self.negated else value
 
 
-def statement(random: Random, known: Sequence[Concept]) -> Statement:
-    """A random short text: one concept, one concept denied, or a kind of person who has something."""
-    at = random.randrange(len(known))
+def statement(random: Random, known: Sequence[Concept], *, at: int | None = None) -> Statement:
+    """A random short text: one concept, one concept denied, or a kind of person who has something.
+
+    Args:
+        random: Where chance comes from.
+        known: The concepts.
+        at: Position of the concept; None for any.
+    """
+    at = random.randrange(len(known)) if at is None else at
     concept, kind = known[at], random.random()
     if kind < 0.12 and concept.having:
         having = random.choice(concept.having)
