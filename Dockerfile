@@ -2,15 +2,16 @@
 #
 #     docker build -t latent-editor . && docker run --rm -p 7860:7860 latent-editor
 #
-# With a GPU (the CUDA libraries come with that build of torch):
+# With a GPU, name the index that has torch for your driver (https://pytorch.org/get-started/locally):
 #
-#     docker build -t latent-editor --build-arg DEVICE=cuda . && docker run --rm --gpus all -p 7860:7860 latent-editor
+#     docker build -t latent-editor --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#     docker run --rm --gpus all -p 7860:7860 latent-editor
+#
+# The index …/whl/cpu makes the smallest image. Without one, the package registry's own build is taken.
 #
 # Another model: mount its folder, and add -e LATENT_EDITOR_MODEL=/the/folder.
 FROM python:3.11-slim
 
-# cpu or cuda: which build of torch is installed, and where from. Another index: --build-arg TORCH_INDEX=https://…
-ARG DEVICE=cpu
 ARG TORCH_INDEX=
 
 RUN useradd --create-home --uid 1000 user
@@ -25,10 +26,11 @@ ENV PATH=/home/user/.local/bin:$PATH \
     LATENT_EDITOR_HOST=0.0.0.0 \
     LATENT_EDITOR_PORT=7860
 
-# torch first, from the index that has the build for this device; the rest then finds it in place.
+# torch first where it has an index of its own; the rest then finds it in place.
 COPY --chown=1000 requirements.txt ./
-RUN index="${TORCH_INDEX:-https://download.pytorch.org/whl/$([ "$DEVICE" = cuda ] && echo cu130 || echo cpu)}" \
-    && pip install --user $(grep -E '^(torch|torchvision)==' requirements.txt) --index-url "$index" \
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        pip install --user --index-url "$TORCH_INDEX" $(grep -E '^(torch|torchvision)==' requirements.txt); \
+    fi \
     && pip install --user -r requirements.txt
 
 COPY --chown=1000 . .

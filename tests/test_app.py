@@ -338,3 +338,19 @@ def test_nothing_is_wider_than_the_screen(page: Page) -> None:
                 && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.className)"""
         )
         assert not wide
+
+
+def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: Page, shared_folder: Path) -> None:
+    page.locator("[data-hook=surprise]").click()
+    view(page, "edit")
+    before = shown(page)
+    page.set_input_files("input[type=file]", shared_folder / "photos" / "astronaut.png")
+    view(page, "reconstruct")
+    page.locator("[data-hook=recrop]").click()
+    view(page, "crop")
+    expect(page.locator("[data-hook=draft]")).to_have_js_property("naturalWidth", 512)
+    page.locator("[data-hook=use-square]").click()
+    view(page, "reconstruct")
+    page.locator("[data-hook=back]").click()
+    view(page, "edit")
+    assert np.abs(shown(page) - before).max() == 0

@@ -91,9 +91,13 @@ def stop(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
 
 
 @router.post("/s/{session_id}/cancel")
-def cancel(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
-    """Ends the reconstruction under way and forgets its photo; what was there before stays."""
-    return session_view(studio.store.update(session.id, Session.cancelled))
+def cancel(session: SessionOf, studio: StudioOf, keep_photo: bool = False) -> dict[str, Any]:
+    """Ends the reconstruction under way without its result; what was there before stays.
+
+    With ``keep_photo`` its photo can still be cropped in another way; otherwise it is forgotten.
+    """
+    change = Session.run_started if keep_photo else Session.cancelled  # an older run sees that it was replaced
+    return session_view(studio.store.update(session.id, change))
 
 
 @router.post("/s/{session_id}/random")

@@ -44,7 +44,7 @@ export function startBar(app) {
 
 function createEntry(app, moment) {
   const image = el('img', { src: app.picture(`moment/${moment.id}.jpg`), alt: moment.label, width: 40, height: 40, loading: 'lazy' });
-  return el('button', { type: 'button', role: 'listitem', title: moment.label, onclick: () => app.change({ do: 'goto', value: moment.id }) }, image);
+  return el('button', { type: 'button', title: moment.label, onclick: () => app.change({ do: 'goto', value: moment.id }) }, image);
 }
 
 function startSaving(app) {

@@ -6,7 +6,7 @@ const PATHS = {
   help: '<circle cx="12" cy="12" r="9"/><path d="M9.4 9.3a2.7 2.7 0 1 1 3.9 2.6c-.9.5-1.3 1-1.3 2"/><path d="M12 17.2v.1"/>',
   plus: '<path d="M12 5v14M5 12h14"/>',
   camera: '<path d="M4 8h3l1.6-2.5h6.8L17 8h3v11H4z"/><circle cx="12" cy="13" r="3.4"/>',
-  dice: '<rect x="4.5" y="4.5" width="15" height="15" rx="3"/><path d="M9 9v.1M15 9v.1M9 15v.1M15 15v.1M12 12v.1"/>',
+  dice: '<rect x="4.5" y="4.5" width="15" height="15" rx="3"/><path d="M9 9v.1M15 9v.1M9 15v.1M15 15v.1M12 12v.1" stroke-width="2.4"/>',
   portrait: '<rect x="3.5" y="3.5" width="17" height="17" rx="2.5"/><circle cx="12" cy="10.2" r="3.2"/><path d="M6 20c.6-3.4 3-5 6-5s5.4 1.6 6 5"/>',
   wipe: '<path d="M9 7l-5 5 5 5M15 7l5 5-5 5"/>',
   enter: '<path d="M19 6v6H6M10 8l-4 4 4 4"/>',

@@ -52,7 +52,7 @@ function createApp(root) {
     view(name) {
       root.dataset.view = name;
       const { back, new: fresh } = app.elements;
-      back.hidden = name === 'edit' || name === 'reconstruct' || !app.state?.ready;
+      back.hidden = name === 'edit' || !app.state?.ready;
       fresh.hidden = name !== 'edit';
       app.elements.likeness.hidden = name !== 'edit' || !app.state?.likeness;
       app.emit('view', name);

@@ -3,28 +3,31 @@
 import { call, post } from './api.js';
 
 const SECONDS = 20;
+const WAITING_MS = 4000;
 
 export function startReconstruction(app) {
   const { bar, figures, stop, result, original, recrop, 'your-crop': yourCrop } = app.elements;
-  let run = 0;
+  let runs = 0;
+  let active = 0; // the run on the screen; 0 for none. What an older one still answers is not listened to.
 
   app.on('reconstruct', async (crop) => {
-    const mine = (run += 1);
-    const waiting = setTimeout(() => { if (mine === run) figures.textContent = 'waiting for a free turn …'; }, 4000);
+    const mine = active = (runs += 1);
+    const waiting = setTimeout(() => { if (mine === active) figures.textContent = 'waiting for a free turn …'; }, WAITING_MS);
     begin(crop);
     try {
       for await (const answer of call('reconstruct', [app.session, SECONDS, 'auto'])) {
         clearTimeout(waiting);
-        if (mine !== run) return;
+        if (mine !== active) return;
         if (answer.session) {
+          active = 0;
           app.set(answer.session);
           app.view('edit');
         } else show(answer);
       }
     } catch (problem) {
-      if (mine !== run) return;
+      if (mine !== active) return;
+      active = 0;
       app.view(app.state.ready ? 'edit' : 'start');
-      app.emit('state', app.state);
       app.problem(problem, app.state.ready ? 'panel' : 'start');
     } finally {
       clearTimeout(waiting);
@@ -37,7 +40,8 @@ export function startReconstruction(app) {
     result.classList.add('waiting');
     bar.removeAttribute('value');
     figures.textContent = 'a first look …';
-    stop.disabled = true;
+    stop.hidden = true;
+    stop.disabled = false;
     app.emit('wipe', 100);
     app.view('reconstruct');
   }
@@ -46,8 +50,8 @@ export function startReconstruction(app) {
     if (image) {
       result.src = image;
       result.classList.remove('waiting');
-      if (stop.disabled) {
-        stop.disabled = false;
+      if (stop.hidden) {
+        stop.hidden = false;
         stop.focus({ preventScroll: true });
       }
     }
@@ -56,18 +60,22 @@ export function startReconstruction(app) {
     figures.textContent = `${seconds.toFixed(0)} s${like}`;
   }
 
-  stop.addEventListener('click', async () => {
+  stop.addEventListener('click', () => {
     stop.disabled = true;
-    try {
-      await post(app.path('/stop'));
-    } catch (problem) {
-      app.problem(problem, 'panel');
-    }
+    post(app.path('/stop')).catch((problem) => app.problem(problem, 'panel'));
   });
+
+  /** Ends a run whose outcome is not wanted any more. */
+  async function leave(query) {
+    active = 0;
+    await post(app.path(`/cancel${query}`)).catch(() => null);
+  }
   recrop.addEventListener('click', async () => {
-    run += 1;
-    await post(app.path('/stop')).catch(() => null); // its result is not waited for; the next crop replaces it
+    await leave('?keep_photo=true');
     app.emit('crop-by-hand');
   });
-  app.on('view', (name) => { if (name === 'edit') result.classList.remove('waiting'); });
+  app.on('view', (name) => {
+    if (name !== 'reconstruct') result.classList.remove('waiting');
+    if (name === 'edit' && active) leave('');
+  });
 }
