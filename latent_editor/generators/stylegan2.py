@@ -6,7 +6,7 @@ Written from the paper. Parameter names follow the public checkpoints, so that t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ class StyleGAN2Config:
     """The shape of a StyleGAN2 generator; field names as in the public checkpoints.
 
     ``channels_at(res)`` is ``min(channel_base / res, channel_max)``. With ``mapping_layers`` 0 the mapping is only the
-    normalisation of z, so w is spread evenly over a sphere.
+    normalisation of z, so w is spread evenly over a sphere. ``mapping_last_act`` is "lrelu" in public checkpoints;
+    "linear" lets w take any sign, which this project's own training prefers.
     """
 
     z_dim: int = 512
@@ -40,6 +41,7 @@ class StyleGAN2Config:
     conv_clamp: float | None = None
     resample_filter: tuple[float, ...] = (1, 3, 3, 1)
     architecture: str = "skip"
+    mapping_last_act: str = "lrelu"
 
     def __post_init__(self) -> None:
         size = self.img_resolution
@@ -64,12 +66,16 @@ class StyleGAN2Config:
             known["mapping_layers"] = mapping["num_layers"]
         if "lr_multiplier" in mapping:
             known["mapping_lr_multiplier"] = mapping["lr_multiplier"]
+        if "last_act" in mapping:
+            known["mapping_last_act"] = mapping["last_act"]
         return StyleGAN2Config(**known)
 
     def to_init_kwargs(self) -> dict[str, Any]:
         """The inverse of :meth:`from_init_kwargs`."""
         kwargs = {k: getattr(self, k) for k in self.__dataclass_fields__ if not k.startswith("mapping_")}
-        mapping = {"num_layers": self.mapping_layers, "lr_multiplier": self.mapping_lr_multiplier}
+        mapping: dict[str, Any] = {"num_layers": self.mapping_layers, "lr_multiplier": self.mapping_lr_multiplier}
+        if self.mapping_last_act != "lrelu":
+            mapping["last_act"] = self.mapping_last_act
         return {**kwargs, "resample_filter": list(self.resample_filter), "mapping_kwargs": mapping}
 
     @property
@@ -120,7 +126,8 @@ class Mapping2(nn.Module):
             self.embed = FullyConnected(config.c_dim, config.w_dim)
         width = config.z_dim + (config.w_dim if config.c_dim else 0)
         for i in range(config.mapping_layers):
-            setattr(self, f"fc{i}", FullyConnected(width, config.w_dim, act="lrelu", lr_multiplier=lr))
+            act = config.mapping_last_act if i == config.mapping_layers - 1 else "lrelu"
+            setattr(self, f"fc{i}", FullyConnected(width, config.w_dim, act=act, lr_multiplier=lr))
             width = config.w_dim
         if width != config.w_dim:
             raise BadModel(f"A mapping without layers needs z_dim = w_dim; got {config.z_dim} and {config.w_dim}.")
@@ -235,6 +242,15 @@ class Synthesis(nn.Module):
         self.config = config
         for resolution in config.resolutions:
             setattr(self, f"b{resolution}", Block(resolution, config))
+
+    def affines(self) -> Iterator[tuple[int, FullyConnected]]:
+        """Every layer that turns a w into styles, with the index of the w that it reads."""
+        first = 0
+        for resolution in self.config.resolutions:
+            block = getattr(self, f"b{resolution}")
+            layers = [block.conv1, block.torgb] if block.first else [block.conv0, block.conv1, block.torgb]
+            yield from ((first + i, layer.affine) for i, layer in enumerate(layers))
+            first += len(layers) - 1
 
     def forward(self, ws: Tensor, noise: str, dtype: torch.dtype, until: int | None = None) -> tuple[Tensor, Tensor]:
         """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last."""

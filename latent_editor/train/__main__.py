@@ -7,6 +7,7 @@ import importlib
 
 PARTS = {
     "gan": "generator, encoder and critic, together",
+    "prior": "the mapping network, from encoded pictures",
     "landmarks": "the network that finds eyes, nose, mouth and chin",
     "clip": "the small CLIP that ties words to pictures",
     "text": "statistics that turn a prompt into a direction without waiting",

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.features.perceptual import pyramid_l1
+from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.train.augmentation import degrade, for_critic, mirror, photographic
 from latent_editor.train.networks import Networks
 
@@ -65,20 +66,21 @@ def prepare(images: Tensor, o: Objective) -> tuple[Tensor, Tensor]:
     return target, shown
 
 
-def random_latents(w: Tensor, count: int) -> Tensor:
-    """Half from the prior, half between two encoded pictures, where edits of photographs move: [count, w_dim]."""
-    prior = F.normalize(torch.randn(count - count // 2, w.shape[1]), dim=1) * w.shape[1] ** 0.5
+def random_latents(g: StyleGAN2, w: Tensor, count: int) -> Tensor:
+    """Half from the mapping, half between two encoded pictures, where edits of photographs move: [count, w_dim]."""
+    mapped = g.mapping(torch.randn(count - count // 2, g.z_dim), None)
+    g.w_avg.lerp_(mapped.detach().mean(dim=0), 0.002)
     pick = torch.randint(len(w), (2, count // 2))
     t = torch.rand(count // 2, 1) * (torch.pi / 2)
     between = w[pick[0]] * t.cos() + w[pick[1]] * t.sin()  # keeps the variance
-    return torch.cat([prior, between.detach()])
+    return torch.cat([mapped, between.detach()])
 
 
 def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype) -> Forward:
     """Encodes and rebuilds a batch, and renders random faces beside it in the same pass."""
     target, shown = prepare(images, o)
     w, offsets = nets.encoder.parts(shown, dtype)
-    fresh = random_latents(w, o.random).unsqueeze(1).expand(-1, offsets.shape[1], -1)
+    fresh = random_latents(nets.generator, w, o.random).unsqueeze(1).expand(-1, offsets.shape[1], -1)
     ws = torch.cat([w.unsqueeze(1) + offsets, fresh])
     pictures = nets.generator.synthesize(ws, noise="none", dtype=dtype)
     rebuilt, random = pictures.split([len(target), o.random])
