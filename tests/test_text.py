@@ -21,7 +21,7 @@ from latent_editor.features.text_statistics import (
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.text import read_prompt, text_direction
 from latent_editor.text.fast import TextTarget, estimate, find_target
-from latent_editor.text.guards import GUARDS, guard_axes
+from latent_editor.text.guards import GUARDS, guard_axes, guard_qualities
 from latent_editor.types import Step
 from latent_editor.weights import Bundle
 
@@ -124,15 +124,17 @@ def test_guards_keep_what_goes_along() -> None:
 
 
 def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
-    clip, axis = load_clip(speaking), torch.eye(16)[0]
+    clip, axis = load_clip(speaking), torch.zeros(16)
+    qualities = guard_qualities(clip)
     count = {
-        p: len(guard_axes(clip, read_prompt(p), axis)) for p in ("glasses", "an old woman", "red hair", "dark skin")
+        p: len(guard_axes(qualities, read_prompt(p), axis))
+        for p in ("glasses", "an old woman", "red hair", "dark skin")
     }
     assert count["glasses"] == len(GUARDS)
     assert count["an old woman"] < count["red hair"] < count["glasses"]
     assert count["dark skin"] == len(GUARDS) - 1
     same = find_target(clip, read_prompt("a woman -> a man")).axis
-    assert len(guard_axes(clip, read_prompt("glasses"), same)) < len(GUARDS)
+    assert len(guard_axes(qualities, read_prompt("glasses"), same)) < len(GUARDS)
 
 
 def test_statistics_are_the_covariances_and_survive_a_file(speaking: StyleGAN2, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from latent_editor.features.clip import load_clip
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator
 from latent_editor.text.fast import estimate, find_target
-from latent_editor.text.guards import guard_axes
+from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import read_prompt
 from latent_editor.text.refine import refine
 from latent_editor.types import Direction, Latent, OnStep
@@ -61,7 +61,8 @@ def text_direction(
         g.check(latent)
     clip = load_clip(g)
     target = find_target(clip, read)
-    guards = guard_axes(clip, read, target.axis)
+    qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
+    guards = guard_axes(qualities, read, target.axis)
     found = estimate(load_text_statistics(g, on_step=on_step), target, guards=guards)
     vector = found.vector.repeat(g.num_ws, 1)
     if method == "optimize" and latent is not None:

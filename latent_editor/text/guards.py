@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.features.clip import Clip, words_of
@@ -50,15 +51,14 @@ GUARDS = (
 
 
 @torch.no_grad()
-def guard_axes(clip: Clip, prompt: Prompt, axis: Tensor) -> Tensor:
-    """Unit vectors [K, D] in the CLIP's space of the qualities that a prompt, pointing along ``axis``, leaves out."""
+def guard_qualities(clip: Clip) -> Tensor:
+    """Unit vectors [len(GUARDS), D]: each guard's first text minus its second, in the CLIP's space."""
+    differences = torch.stack([clip.encode_prompt(g.first) - clip.encode_prompt(g.second) for g in GUARDS]).cpu()
+    return F.normalize(differences, dim=1)
+
+
+def guard_axes(qualities: Tensor, prompt: Prompt, axis: Tensor) -> Tensor:
+    """Those of :func:`guard_qualities` that a prompt, pointing along ``axis`` [D], does not name: [K, D]."""
     words = words_of(prompt.text)
-    axes = []
-    for guard in GUARDS:
-        if any(re.fullmatch(guard.mentions, word) for word in words):
-            continue
-        difference = (clip.encode_prompt(guard.first) - clip.encode_prompt(guard.second)).cpu()
-        quality = difference / difference.norm().clamp_min(1e-6)
-        if abs(float(quality @ axis)) < ABOUT:
-            axes.append(quality)
-    return torch.stack(axes) if axes else torch.zeros(0, len(axis))
+    named = [any(re.fullmatch(g.mentions, word) for word in words) for g in GUARDS]
+    return qualities[~torch.tensor(named) & ((qualities @ axis).abs() < ABOUT)]

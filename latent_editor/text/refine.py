@@ -52,7 +52,7 @@ def refine(
 ) -> Tensor:
     """Fits a direction to one latent, a vector for each layer.
 
-    1. Render ws + reach · v; show it to the CLIP shifted a little and mirrored, so that single pixels do not mislead.
+    1. Render ws + reach · v; show it to the CLIP shifted a little and at times mirrored, lest single pixels mislead.
     2. Loss: what is missing to the goal in the text's score; the squared distance of v to the estimate; the perceptual
        distance to the unchanged picture, so that the rest of the face stays.
     3. Adam on v; of all steps the one with the least loss is kept.
@@ -73,7 +73,7 @@ def refine(
     critic = load_critic(g)
     with torch.no_grad():
         before = g.synthesize(ws[None], dtype=dtype)
-        zero = clip.encode_image(_views(before), dtype=dtype) @ axis
+        zero = (clip.encode_image(torch.cat([before, before.flip(3)]), dtype=dtype) @ axis).mean()
         maps = critic.trunk.maps(before, dtype) if critic else None
     size = vector.square().mean().sqrt()
     change = torch.zeros_like(vector).requires_grad_()  # in units of `size`
@@ -83,7 +83,7 @@ def refine(
     while steps < options.max_steps and (steps == 0 or time.monotonic() - start < seconds):
         v = vector + change * size
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
-        gain = (clip.encode_image(_views(image), dtype=dtype) @ axis - zero).mean() / spread
+        gain = (clip.encode_image(_view(image, steps), dtype=dtype) @ axis - zero).mean() / spread
         loss = F.softplus((options.goal - gain) * 2) / 2 + options.stay * change.square().mean()
         if critic and maps is not None:
             loss = loss + options.keep * critic.distance(critic.trunk.maps(image, dtype), maps).mean()
@@ -100,11 +100,11 @@ def refine(
     return best.cpu()
 
 
-def _views(image: Tensor) -> Tensor:
-    """A picture [1, C, H, W] and its mirror image, each shifted by up to a thirtieth of its side: [2, C, H, W]."""
-    most = max(1, image.shape[-1] // 30)
-    across, down = (int(torch.randint(-most, most + 1, ())) for _ in range(2))
-    padded = F.pad(image, (most, most, most, most), mode="replicate")
+def _view(image: Tensor, step: int) -> Tensor:
+    """A picture [1, C, H, W] shifted by up to a thirtieth of its side, at every second step its mirror image."""
     size = image.shape[-1]
-    moved = padded[..., most + down : most + down + size, most + across : most + across + size]
-    return torch.cat([moved, image.flip(3)])
+    most = max(1, size // 30)
+    across, down = (int(torch.randint(2 * most + 1, ())) for _ in range(2))
+    padded = F.pad(image, (most, most, most, most), mode="replicate")
+    moved = padded[..., down : down + size, across : across + size]
+    return moved.flip(3) if step % 2 else moved
