@@ -1,4 +1,4 @@
-"""What one visitor is doing, as a value, and the bounded store that keeps such values.
+"""What one visitor is doing, as a value.
 
 A session holds the photo, the crop, the latent and lists of sliders; never an edited pixel. Every change makes a new
 session, so undo is a step back in a tuple and a picture can be made again from any moment of it.
@@ -6,15 +6,11 @@ session, so undo is a step back in a tuple and a picture can be made again from 
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from latent_editor.editing import LAYER_GROUPS
-from latent_editor.errors import BadValue, SessionExpired, UnknownDirection
+from latent_editor.errors import BadValue, UnknownDirection
 from latent_editor.types import Crop, Direction, Edit, Latent, Photo
 
 #: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
@@ -246,65 +242,3 @@ def edits_with(session: Session, strengths: Mapping[str, float]) -> tuple[Edit, 
         replace(s.edit, strength=checked_strength(strengths[s.key])) if s.key in strengths else s.edit
         for s in session.sliders
     )
-
-
-class SessionStore:
-    """Keeps the sessions of all visitors, a bounded number for a bounded time. Safe to use from threads.
-
-    Args:
-        capacity: How many; the one used longest ago makes room for a new one.
-        lifetime_s: How long one is kept after its last use.
-        clock: Seconds that never go back.
-    """
-
-    def __init__(
-        self, *, capacity: int = 64, lifetime_s: float = 2 * 3600, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.capacity = capacity
-        self.lifetime_s = lifetime_s
-        self._clock = clock
-        self._slots: OrderedDict[str, tuple[Session, float]] = OrderedDict()  # oldest use first
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    def create(self) -> Session:
-        session = Session(secrets.token_urlsafe(24))
-        with self._lock:
-            self._put(session)
-            self._drop_old()
-        return session
-
-    def get(self, session_id: str) -> Session:
-        """Raises SessionExpired where there is none, or none any more."""
-        return self.update(session_id, lambda session: session)
-
-    def update(self, session_id: str, change: Callable[[Session], Session]) -> Session:
-        """Replaces a session by ``change(session)``, at once for all threads. ``change`` must be quick."""
-        with self._lock:
-            self._drop_old()
-            if session_id not in self._slots:
-                raise SessionExpired(
-                    f"This session is not kept any more; one ends {self.lifetime_s / 3600:g} hours after its last use. "
-                    "Open the photo or a saved latent again."
-                )
-            session = change(self._slots[session_id][0])
-            self._put(session)
-            return session
-
-    def drop(self, session_id: str) -> None:
-        with self._lock:
-            self._slots.pop(session_id, None)
-
-    def _put(self, session: Session) -> None:
-        self._slots[session.id] = (session, self._clock())
-        self._slots.move_to_end(session.id)
-
-    def _drop_old(self) -> None:
-        oldest_s = self._clock() - self.lifetime_s
-        while self._slots:
-            session_id, (_, used_s) = next(iter(self._slots.items()))
-            if used_s >= oldest_s and len(self._slots) <= self.capacity:
-                return
-            del self._slots[session_id]

@@ -6,12 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from latent_editor.errors import BadValue, SessionExpired, UnknownDirection
+from latent_editor.errors import BadValue, UnknownDirection
 from latent_editor.sessions import (
     HISTORY_LIMIT,
     SLIDER_LIMIT,
     Session,
-    SessionStore,
     Slider,
     edits_with,
 )
@@ -154,45 +153,3 @@ class TestPhotos:
     def test_a_crop_without_a_photo_is_refused(self, session: Session) -> None:
         with pytest.raises(BadValue, match="Choose a photo"):
             session.cropped(Crop(Image.new("RGB", (8, 8)), torch.eye(3)[:2].double().numpy()))
-
-
-class TestStore:
-    def test_ids_are_long_and_different(self) -> None:
-        store = SessionStore()
-        ids = {store.create().id for _ in range(20)}
-        assert len(ids) == 20
-        assert min(map(len, ids)) >= 32
-
-    def test_update_is_seen_by_get(self) -> None:
-        store = SessionStore()
-        session = store.create()
-        store.update(session.id, lambda s: s.begun(FACE))
-        assert store.get(session.id).latent is FACE
-
-    def test_unused_ones_expire_and_used_ones_stay(self) -> None:
-        now = [0.0]
-        store = SessionStore(lifetime_s=100, clock=lambda: now[0])
-        idle, used = store.create(), store.create()
-        now[0] = 60
-        store.get(used.id)
-        now[0] = 120
-        assert store.get(used.id).id == used.id
-        with pytest.raises(SessionExpired, match="again"):
-            store.get(idle.id)
-        assert len(store) == 1
-
-    def test_the_one_used_longest_ago_makes_room(self) -> None:
-        store = SessionStore(capacity=2)
-        first, second = store.create(), store.create()
-        store.get(first.id)
-        store.create()
-        assert store.get(first.id)
-        with pytest.raises(SessionExpired):
-            store.get(second.id)
-
-    def test_a_change_that_fails_leaves_the_session_as_it_was(self) -> None:
-        store = SessionStore()
-        session = store.update(store.create().id, lambda s: s.begun(FACE))
-        with pytest.raises(UnknownDirection):
-            store.update(session.id, lambda s: s.moved("nothing", 1))
-        assert store.get(session.id) is session

@@ -19,7 +19,9 @@ _START = "import(new URL('editor/ui/main.js', document.baseURI)).then(main => ma
 
 def create_page(studio: Studio) -> gr.Blocks:
     """The page. Mount it with :func:`mount_options`, beside the routes."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, fill_height=True) as page:
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=(3600, 7200)
+    ) as page:
         gr.HTML(
             html_template=(STATIC_FOLDER / "page.html").read_text(encoding="utf-8"),
             js_on_load=_START,

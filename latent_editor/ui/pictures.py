@@ -10,7 +10,7 @@ from latent_editor.errors import BadValue
 from latent_editor.exports import file_name, jpeg_bytes, latent_bytes, png_bytes
 from latent_editor.sessions import Session, edits_with
 from latent_editor.ui.requests import FRESH, KEEP, FrameRequest, SessionOf, StudioOf, download, jpeg
-from latent_editor.ui.studio import EXAMPLE_PX, MOMENT_PX, PAIR_STRENGTHS, PLAY_STRENGTHS
+from latent_editor.ui.studio import EXAMPLE_PX, MOMENT_PX, MOVING_PX, PAIR_STRENGTHS, PLAY_STRENGTHS, SCREEN_PX
 
 router = APIRouter(prefix="/editor")
 
@@ -27,7 +27,8 @@ def example(seed: int, studio: StudioOf) -> Response:
 
 @router.post("/s/{session_id}/frame")
 def frame(session: SessionOf, request: FrameRequest, studio: StudioOf) -> Response:
-    data = studio.frame(session, edits_with(session, request.strengths))
+    size_px = MOVING_PX if request.moving else SCREEN_PX
+    data = studio.frame(session, edits_with(session, request.strengths), size_px=size_px)
     return jpeg(data, {**FRESH, "X-Sequence": str(request.sequence)})
 
 

@@ -36,10 +36,14 @@ SessionOf = Annotated[Session, Depends(_session)]
 
 
 class FrameRequest(BaseModel):
-    """The newest values of the sliders being moved; ``sequence`` comes back, so that late answers can be dropped."""
+    """The newest values of the sliders being moved; ``sequence`` comes back, so that late answers can be dropped.
+
+    While ``moving`` the picture is smaller and quicker.
+    """
 
     sequence: int = 0
     strengths: dict[str, FiniteFloat] = Field(default_factory=dict, max_length=64)
+    moving: bool = False
 
 
 class Change(BaseModel):

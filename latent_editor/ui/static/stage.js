@@ -24,12 +24,13 @@ function startFrames(app) {
   let shown = 0;
   let wanted = false;
   let running = false;
+  let moving = false; // smaller pictures while a slider moves; the state that follows asks for a full one
   let address = null;
 
-  app.drag = (key, strength) => { dragged.set(key, strength); app.refresh(); };
+  app.drag = (key, strength) => { dragged.set(key, strength); moving = wanted = true; if (!running) run(); };
   app.dragged = (key) => dragged.delete(key);
   app.on('state', (before) => { if (before?.revision !== app.state.revision) dragged.clear(); });
-  app.refresh = () => { wanted = true; if (!running) run(); };
+  app.refresh = () => { moving = false; wanted = true; if (!running) run(); };
 
   async function run() {
     running = true;
@@ -37,7 +38,7 @@ function startFrames(app) {
     while (wanted) {
       wanted = false;
       try {
-        const body = { sequence: (sequence += 1), strengths: Object.fromEntries(dragged) };
+        const body = { sequence: (sequence += 1), strengths: Object.fromEntries(dragged), moving };
         const response = await postFor(app.path('/frame'), body);
         await show(await response.blob(), Number(response.headers.get('X-Sequence')));
       } catch (problem) {
