@@ -50,7 +50,7 @@ def centre(nets: Networks, w_mean: Tensor, offset_mean: Tensor) -> None:
 
 
 @torch.no_grad()
-def visible_axes(g: StyleGAN2, w: Tensor, axes: int = AXES) -> Tensor:
+def visible_axes(g: StyleGAN2, w: Tensor, axes: int) -> Tensor:
     """The directions of W that go with the principal components of what the generator shows.
 
     Args:
@@ -96,12 +96,12 @@ def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> Mapping2:
     return mapping.eval()
 
 
-def fit_prior(nets: Networks, pictures: Tensor) -> Networks:
+def fit_prior(nets: Networks, pictures: Tensor, *, axes: int = AXES) -> Networks:
     """Centres W on the data and replaces the mapping; reconstructions stay the same."""
     w, offset_mean = encode(nets, pictures)
     centre(nets, w.mean(dim=0), offset_mean)
     w = w - w.mean(dim=0)
-    to_w = visible_axes(nets.generator, w)
+    to_w = visible_axes(nets.generator, w, axes)
     kwargs = nets.generator.config.to_init_kwargs()
     kwargs["mapping_kwargs"] = {"num_layers": 1, "lr_multiplier": 1.0, "last_act": "linear"}
     g = StyleGAN2(StyleGAN2Config.from_init_kwargs(kwargs))

@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> Result:
     edits = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
     image = le.render(g, le.apply(latent, edits))
     if photo is not None:
-        image = le.paste(photo, le.align(photo, g, face=arguments.face), image)
+        # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
+        crop = le.align(photo, g, face=arguments.face)
+        image = le.paste(photo, crop, image, original=le.render(g, latent))
     files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
     rows = [{"name": e.direction.name, "strength": e.strength, "source": e.direction.source} for e in edits]
     data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name}

@@ -1,0 +1,104 @@
+"""Inversion finds back what a generator made, reports honestly, and stops when told."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+import torch
+from PIL import Image
+
+from latent_editor.errors import BadValue, MissingPart
+from latent_editor.features.perceptual import psnr_db
+from latent_editor.generators import Generator, random_latent
+from latent_editor.generators.pictures import to_tensor
+from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.inversion import METHODS, invert
+from latent_editor.inversion.optimization import Optimization, OptimizationConfig, schedule
+from latent_editor.rendering import render
+from latent_editor.types import Step
+
+
+def picture(g: Generator, seed: int = 3) -> Image.Image:
+    return render(g, random_latent(g, seed), precision="fp32")
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_optimization_finds_a_picture_of_the_generator(tiny_generator: StyleGAN2, space: str) -> None:
+    target = to_tensor(picture(tiny_generator), 32)
+    start = tiny_generator.w_avg.expand(1, tiny_generator.num_ws, -1).clone()
+    before = psnr_db(tiny_generator.synthesize(start), target).item()
+    config = OptimizationConfig(space=space, pull=0.0, max_steps=120)
+    best = Optimization(tiny_generator, None, config).run(
+        target, start, began=time.monotonic(), seconds=60, on_step=None
+    )
+    assert best.psnr_db > before + 6
+    assert psnr_db(tiny_generator.synthesize(best.ws[None]), target).item() == pytest.approx(best.psnr_db, abs=0.5)
+    assert (space == "w") == bool((best.ws == best.ws[:1]).all())
+
+
+def test_the_likeness_reported_is_that_of_the_latent(portraits: Generator) -> None:
+    crop = picture(portraits, 8)
+    latent = invert(portraits, crop, method="encoder")
+    rendered = to_tensor(render(portraits, latent, precision="fp32"), portraits.size_px)
+    assert psnr_db(rendered, to_tensor(crop, portraits.size_px)).item() == pytest.approx(latent.psnr_db, abs=0.2)
+    assert latent.method == "encoder"
+    assert latent.fingerprint == portraits.fingerprint
+
+
+def test_optimization_beats_the_encoder_and_reports_on_the_way(portraits: Generator) -> None:
+    steps: list[Step] = []
+    crop = picture(portraits, 8)
+    encoded = invert(portraits, crop, method="encoder")
+    latent = invert(portraits, crop, method="w+", seconds=4, on_step=steps.append)
+    assert latent.psnr_db is not None
+    assert encoded.psnr_db is not None
+    assert latent.psnr_db > encoded.psnr_db
+    assert [s.step for s in steps] == list(range(len(steps)))
+    assert all(a.psnr_db <= b.psnr_db for a, b in itertools.pairwise(steps))  # type: ignore[operator]
+    assert all(a.fraction <= b.fraction for a, b in itertools.pairwise(steps))
+    assert steps[-1].fraction == 1.0
+    assert steps[-1].ws is not None
+    assert torch.equal(steps[-1].ws.cpu(), latent.ws)
+
+
+def test_stopping_keeps_the_best_so_far(portraits: Generator) -> None:
+    seen: list[Step] = []
+
+    def stop_at_two(step: Step) -> bool:
+        seen.append(step)
+        return step.step == 2
+
+    began = time.monotonic()
+    latent = invert(portraits, picture(portraits), method="w+", seconds=600, on_step=stop_at_two)
+    assert time.monotonic() - began < 60
+    assert len(seen) == 3
+    assert latent.psnr_db == seen[-1].psnr_db
+
+
+def test_no_time_gives_the_encoders_answer(portraits: Generator) -> None:
+    crop = picture(portraits)
+    assert torch.equal(invert(portraits, crop, seconds=0).ws, invert(portraits, crop, method="encoder").ws)
+
+
+def test_a_model_without_an_encoder_starts_from_the_mean(tiny_generator: StyleGAN2) -> None:
+    latent = invert(tiny_generator, picture(tiny_generator), method="w+", seconds=1)
+    assert latent.psnr_db is not None
+    with pytest.raises(MissingPart, match="encoder"):
+        invert(tiny_generator, picture(tiny_generator), method="encoder")
+
+
+@pytest.mark.parametrize("arguments", [{"method": "magic"}, {"seconds": -1}, {"seconds": float("nan")}])
+def test_bad_arguments_are_refused(tiny_generator: StyleGAN2, arguments: dict) -> None:
+    with pytest.raises(BadValue):
+        invert(tiny_generator, picture(tiny_generator), **arguments)
+
+
+def test_the_learning_rate_rises_then_falls_to_almost_nothing() -> None:
+    rates = [schedule(i / 100) for i in range(101)]
+    top = rates.index(max(rates))
+    assert 2 <= top <= 8
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 0.02
+    assert set(METHODS) == {"auto", "encoder", "w", "w+"}
