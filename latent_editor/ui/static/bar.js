@@ -37,7 +37,7 @@ export function startBar(app) {
       return entry;
     }));
     const current = strip.children[at];
-    strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.clientWidth + current.offsetWidth + 48;
+    current.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   });
   startSaving(app);
 }

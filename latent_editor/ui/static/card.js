@@ -45,6 +45,7 @@ export function createCard(app, first) {
 
   function update(now) {
     slider = now;
+    name.title = now.name;
     name.replaceChildren(now.name, ...(now.unsure ? [el('small', { title: 'This name is a guess.' }, ' unsure')] : []));
     if (!moving.active()) {
       input.value = now.strength;

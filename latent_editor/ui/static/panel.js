@@ -14,6 +14,7 @@ export function startPanel(app) {
   app.on('about', () => {
     for (const direction of app.about.directions) tiles.set(direction.key, createTile(app, direction));
     app.elements.add.replaceChildren(...tiles.values());
+    if (!tiles.size) app.elements.add.append(el('p', { class: 'small' }, 'This model comes without ready-made directions. Describe a change above.'));
   });
   app.on('state', () => {
     if (!app.state.ready) return;
