@@ -81,10 +81,11 @@ class Clip:
         tokens: Tensor = self.tokenizer(list(texts))
         return tokens.to(self._mean.device)
 
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Texts → float32 [N, dim], of length 1."""
-        features: Tensor = self.model.encode_text(self.tokenize(texts)).float()
-        return F.normalize(features, dim=-1)
+    def encode_text(self, texts: Sequence[str], *, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Texts → float32 [N, dim], of length 1; ``dtype`` is the precision of the activations."""
+        with torch.autocast(self._mean.device.type, dtype, enabled=dtype != torch.float32):
+            features: Tensor = self.model.encode_text(self.tokenize(texts))
+        return F.normalize(features.float(), dim=-1)
 
     def encode_prompt(self, prompt: str) -> Tensor:
         """One prompt in all :data:`TEMPLATES`, averaged → float32 [dim], of length 1."""

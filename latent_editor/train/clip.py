@@ -97,6 +97,7 @@ class Trainer:
         files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
         self.model, self.tokenizer = make_model(CLIP_NAME, config=config)
         self.model.train().visual.to(memory_format=torch.channels_last)
+        self.live = Clip(self.model, self.tokenizer)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         decay = [p for n, p in self.model.named_parameters() if p.ndim > 1 and "embedding" not in n]
         plain = [p for n, p in self.model.named_parameters() if p.ndim <= 1 or "embedding" in n]
@@ -152,11 +153,9 @@ class Trainer:
         at = torch.multinomial(self.data.weights, self.batch)
         captions, statements = self.texts(at.tolist())
         images = augment(self.data.pictures.images[at])
-        tokens = self.tokenizer([*captions, *(s.text for s in statements)])
-        with torch.autocast("cpu", torch.bfloat16):
-            image = self.model.encode_image(images.contiguous(memory_format=torch.channels_last))
-            text = self.model.encode_text(tokens)
-        image, text = F.normalize(image.float(), dim=-1), F.normalize(text.float(), dim=-1)
+        # Through the same code as in use, so that pictures are prepared alike.
+        image = self.live.encode_image(images, dtype=torch.bfloat16)
+        text = self.live.encode_text([*captions, *(s.text for s in statements)], dtype=torch.bfloat16)
         scale = self.model.logit_scale.exp()
         contrastive = self.loss(image, text[: self.batch], scale)
         truth = torch.stack([s.truth(self.data.truth) for s in statements])  # [K, N], of all pictures for the prior
