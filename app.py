@@ -76,6 +76,7 @@ def __getattr__(name: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_arguments(arguments)
+    print(f"Loading the model {options.model} …", flush=True)
     app = build(options.model, options.device)
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Latent Editor with the model {options.model} at http://{shown}:{options.port}", flush=True)

@@ -17,7 +17,7 @@ from latent_editor.errors import BadValue, LatentEditorError
 from latent_editor.ui import pictures, routes
 from latent_editor.ui.page import STATIC_FOLDER, TITLE, create_page, mount_options
 from latent_editor.ui.requests import MAX_UPLOAD_BYTES
-from latent_editor.ui.studio import Studio, start_warming
+from latent_editor.ui.studio import Studio, in_background
 from latent_editor.ui.views import error_status, error_view
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def create_app(studio: Studio, *, page: gr.Blocks | None = None, warm_up: bool =
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if warm_up:
-            start_warming(studio)
+            in_background(studio.warm_up, "warm-up")
         yield
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)

@@ -35,7 +35,8 @@ class Bundle:
         self.folder = folder
         self.about = dict(about or {})
         self._parts: dict[str, Any] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
         """A copied generator may be changed, so that it does not share the parts that were built for the first."""
@@ -44,6 +45,8 @@ class Bundle:
     def part(self, name: str, build: Callable[[], T]) -> T:
         """The part called ``name``, built by ``build()`` at the first request."""
         with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:  # one for each part, so that a slow one holds up only those who need it
             if name not in self._parts:
                 self._parts[name] = build()
             part: T = self._parts[name]

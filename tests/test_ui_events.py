@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from latent_editor.ui.studio import Studio
 @pytest.fixture
 def studio(tiny_generator: StyleGAN2) -> Studio:
     direction = Direction("age", torch.ones(tiny_generator.num_ws, tiny_generator.w_dim))
-    return Studio(tiny_generator, Directions([direction]))
+    found: Future[Directions] = Future()
+    found.set_result(Directions([direction]))
+    return Studio(tiny_generator, found)
 
 
 @pytest.fixture
@@ -130,7 +133,7 @@ def test_every_heavy_call_is_wrapped_for_a_shared_gpu(studio: Studio, session: S
         wrapped.append(threading.current_thread().name)
         return function
 
-    shared = Studio(studio.g, studio.directions, studio.store, on_gpu)
+    shared = Studio(studio.g, studio.found, studio.store, on_gpu)
     list(reconstruct_event(shared)(session.id, 0.1, "w"))
     describe_event(shared)(session.id, "red hair")
     assert len(wrapped) == 2

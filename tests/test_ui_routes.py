@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ def studio() -> Studio:
     g: Generator = StyleGAN2(config).eval().requires_grad_(False)
     g.bundle = Bundle("tiny")
     names = ["age", "smile", "light", "hair", "turn"]
-    return Studio(g, Directions(Direction(n, torch.randn(g.num_ws, g.w_dim) * 3, score=0.1) for n in names))
+    found: Future[Directions] = Future()
+    found.set_result(Directions(Direction(n, torch.randn(g.num_ws, g.w_dim) * 3, score=0.1) for n in names))
+    return Studio(g, found)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -17,7 +18,7 @@ from latent_editor.alignment import align, crop_by_hand, find_faces
 from latent_editor.compositing import paste
 from latent_editor.directions import named_directions
 from latent_editor.editing import apply, layer_range
-from latent_editor.errors import BadValue, LatentEditorError, MissingPart
+from latent_editor.errors import BadValue, LatentEditorError
 from latent_editor.exports import jpeg_bytes
 from latent_editor.generators import Generator, random_latent
 from latent_editor.inversion import invert
@@ -30,6 +31,7 @@ from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: Side of the pictures on the screen; a small model's are enlarged here, with a better filter than browsers use.
 SCREEN_PX = 512
@@ -45,6 +47,8 @@ FIRST_SLIDERS = 3
 EXAMPLE_SEEDS = (1, 2, 3, 5, 8, 13, 21, 34)
 TEXT_STRENGTH = 1.0
 MOST_FACES = 12
+#: How long a start waits for the directions; a model without a file of them is served while they are being found.
+DIRECTIONS_S = 5.0
 
 
 def _as_is(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,14 +69,14 @@ class Studio:
 
     Attributes:
         g: The generator.
-        directions: Its named directions; empty where it comes without.
+        found: Its named directions, when they are found.
         store: The visitors' sessions.
         on_gpu: Wraps each heavy call, as the ``spaces`` GPU decorator does; the identity elsewhere.
         example_seeds: Random faces to start from.
     """
 
     g: Generator
-    directions: Directions
+    found: Future[Directions]
     store: SessionStore = field(default_factory=SessionStore)
     on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = _as_is
     example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
@@ -80,13 +84,17 @@ class Studio:
     @staticmethod
     def of(g: Generator, *, on_gpu: Callable[..., Any] = _as_is) -> Studio:
         """Puts a studio together around a generator."""
-        try:
-            directions = named_directions(g)
-        except MissingPart as e:
-            log.warning("%s", e)
-            directions = Directions()
+        found = in_background(lambda: named_directions(g), "directions")
+        wait([found], DIRECTIONS_S)
         seeds = tuple(g.bundle.about.get("example_seeds", EXAMPLE_SEEDS))
-        return Studio(g, directions, on_gpu=on_gpu, example_seeds=seeds)
+        return Studio(g, found, on_gpu=on_gpu, example_seeds=seeds)
+
+    @property
+    def directions(self) -> Directions:
+        """The named directions; none while they are being found, and where the model comes without."""
+        if not self.found.done() or self.found.exception() is not None:
+            return Directions()
+        return self.found.result()
 
     def warm_up(self) -> None:
         """Does each kind of work once, so that the first visitor does not wait for what is built at first use."""
@@ -209,8 +217,16 @@ class Studio:
         return session.latent
 
 
-def start_warming(studio: Studio) -> threading.Thread:
-    """Warms up in the background."""
-    thread = threading.Thread(target=studio.warm_up, name="warm-up", daemon=True)
-    thread.start()
-    return thread
+def in_background(work: Callable[[], T], name: str) -> Future[T]:
+    """Runs something in a thread that does not keep the program from ending."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as e:
+            log.warning("%s: %s", name, e)
+            future.set_exception(e)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future

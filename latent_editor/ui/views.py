@@ -29,6 +29,7 @@ def about_view(studio: Studio) -> dict[str, Any]:
             "points": list(about.get("canonical_points", {}).values()),
         },
         "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(studio.directions)],
+        "finding": not studio.found.done(),
         "examples": list(studio.example_seeds),
     }
 

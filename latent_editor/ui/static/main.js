@@ -27,6 +27,7 @@ export async function start(element) {
     app.elements.model.textContent = about.model.title;
     app.elements.credit.textContent = about.model.credit ? `Model “${about.model.title}”. ${about.model.credit}.` : '';
     app.emit('about');
+    if (about.finding) waitForDirections(app);
     app.view(state.ready ? 'edit' : 'start');
     app.set(state);
   } catch (problem) {
@@ -84,6 +85,14 @@ function createApp(root) {
   app.elements.back.addEventListener('click', () => { app.view('edit'); app.emit('state', app.state); });
   app.elements.new.addEventListener('click', () => app.view('start'));
   return app;
+}
+
+async function waitForDirections(app) {
+  while (app.about.finding) {
+    await new Promise((later) => setTimeout(later, 3000));
+    app.about = await get('editor/about').catch(() => app.about);
+  }
+  app.emit('about');
 }
 
 /** A problem is shown where the panel shows them. */

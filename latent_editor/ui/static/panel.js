@@ -13,10 +13,12 @@ export function startPanel(app) {
 
   app.on('about', () => {
     for (const direction of app.about.directions) tiles.set(direction.key, createTile(app, direction));
-    app.elements.add.replaceChildren(...tiles.values());
-    if (!tiles.size) app.elements.add.append(el('p', { class: 'small' }, 'This model comes without ready-made directions. Describe a change above.'));
+    const none = app.about.finding ? 'Directions are being found for this model: some minutes. ' : 'This model comes without ready-made directions. ';
+    app.elements.add.replaceChildren(...(tiles.size ? tiles.values() : [el('p', { class: 'small' }, none, 'Describe a change above.')]));
+    if (app.state) show();
   });
-  app.on('state', () => {
+  app.on('state', show);
+  function show() {
     if (!app.state.ready) return;
     if (revision !== app.state.revision) {
       revision = app.state.revision;
@@ -32,7 +34,7 @@ export function startPanel(app) {
     app.elements.reset.disabled = !app.state.sliders.some((slider) => slider.strength !== 0);
     for (const [key, card] of cards) pairs.want(key, card.showPair);
     for (const [key, tile] of tiles) if (!tile.hidden) pairs.want(key, (source) => { tile.querySelector('img').src = source; });
-  });
+  }
   app.on('flush', () => { for (const card of cards.values()) card.commit(); });
   app.elements.reset.addEventListener('click', () => app.change({ do: 'reset' }));
 }
