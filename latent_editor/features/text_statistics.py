@@ -24,6 +24,8 @@ from latent_editor.types import OnStep, Step
 STATISTICS_FILE = "text_statistics.safetensors"
 #: Random pictures for statistics that are kept in a file, and for those made while a user waits.
 SAMPLES, QUICK_SAMPLES = 3000, 700
+#: Sizes of the samples that are kept of vectors and of latents.
+VECTORS, PROBES = 600, 6
 _BATCH = 32
 
 
@@ -35,6 +37,8 @@ class TextStatistics:
         xx: float32 [w_dim, w_dim], covariance of x.
         xe: float32 [w_dim, D], covariance of x with e.
         ee: float32 [D, D], covariance of e.
+        vectors: float32 [M, D], a sample of e, not centred: how any score is spread over the data.
+        probes: float32 [P, num_ws, w_dim], a few latents to measure what a direction does.
         count: Number of pictures.
         fingerprint: Which generator and CLIP they belong to.
     """
@@ -42,12 +46,15 @@ class TextStatistics:
     xx: Tensor
     xe: Tensor
     ee: Tensor
+    vectors: Tensor
+    probes: Tensor
     count: int
     fingerprint: str
 
     def save(self, path: str | Path) -> None:
         """Writes them as safetensors in half precision, atomically."""
         tensors = {"xx": self.xx.half(), "xe": self.xe.half(), "ee": (self.ee * _EE_GAIN).half()}
+        tensors |= {"vectors": self.vectors.half(), "probes": self.probes.half()}
         metadata = {"kind": "text statistics", "fingerprint": self.fingerprint, "count": str(self.count)}
         files.write_tensors(path, tensors, metadata)
 
@@ -60,10 +67,11 @@ class TextStatistics:
         """
         tensors, metadata = files.read_tensors(path)
         try:
-            xx, xe, ee = (tensors[k].float() for k in ("xx", "xe", "ee"))
+            xx, xe, ee, vectors, probes = (tensors[k].float() for k in ("xx", "xe", "ee", "vectors", "probes"))
             if xx.shape != (len(xe), len(xe)) or ee.shape != (xe.shape[1], xe.shape[1]):
                 raise ValueError(f"shapes {list(xx.shape)}, {list(xe.shape)}, {list(ee.shape)} do not belong together")
-            return TextStatistics(xx, xe, ee / _EE_GAIN, int(metadata["count"]), metadata["fingerprint"])
+            count, fingerprint = int(metadata["count"]), metadata["fingerprint"]
+            return TextStatistics(xx, xe, ee / _EE_GAIN, vectors, probes, count, fingerprint)
         except (KeyError, ValueError) as e:
             raise BadModel(f"{Path(path).name} is not a file of text statistics ({e}). Build it again.") from e
 
@@ -121,25 +129,36 @@ def build_text_statistics(
     total = samples + (0 if pictures is None else len(pictures))
     moments: _Moments | None = None
     start = time.monotonic()
-    for x, e in _observations(g, clip, pictures, samples):
+    vectors, probes = [], []
+    for ws, e in _observations(g, clip, pictures, samples):
+        x = ws.mean(dim=1)
         moments = moments or _Moments(x.shape[1], e.shape[1])
         moments.add(x, e)
+        vectors.append(e.cpu())
+        probes.append(ws[:1].cpu())
         if on_step and on_step(Step(moments.count, total, time.monotonic() - start, moments.count / total)):
             break
     assert moments is not None
-    return TextStatistics(*moments.covariances(), moments.count, statistics_fingerprint(g, clip))
+    # The last latents are those of pictures where there are any, and truer to use than random ones.
+    sample, last = _spread(torch.cat(vectors), VECTORS), _spread(torch.cat(probes[len(probes) // 2 :]), PROBES)
+    return TextStatistics(*moments.covariances(), sample, last, moments.count, statistics_fingerprint(g, clip))
+
+
+def _spread(rows: Tensor, count: int) -> Tensor:
+    """At most ``count`` rows, evenly spread."""
+    return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()].contiguous()
 
 
 @torch.no_grad()
 def _observations(g: Generator, clip: Clip, pictures: Tensor | None, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of x [N, w_dim] and e [N, D]."""
+    """Batches of ws [N, num_ws, w_dim] and e [N, D]."""
     dtype = fastest_dtype(g.device)
     seeded = torch.Generator().manual_seed(0)
     for first in range(0, samples, _BATCH):
         z = torch.randn(min(_BATCH, samples - first), g.z_dim, generator=seeded).to(g.device)
         c = torch.eye(g.c_dim, device=g.device)[torch.arange(len(z)) % g.c_dim] if g.c_dim else None
         ws = g.map(z, c, truncation_psi=0.8)
-        yield ws.mean(dim=1), clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
+        yield ws, clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
     if pictures is None:
         return
     encoder = load_encoder(g)
@@ -147,7 +166,7 @@ def _observations(g: Generator, clip: Clip, pictures: Tensor | None, samples: in
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
         seen = clip.encode_image(image, dtype=dtype), clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
-        yield ws.mean(dim=1), (seen[0] + seen[1]) / 2
+        yield ws, (seen[0] + seen[1]) / 2
 
 
 def load_text_statistics(g: Generator, *, on_step: OnStep | None = None) -> TextStatistics:

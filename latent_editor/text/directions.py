@@ -8,7 +8,7 @@ from latent_editor.errors import BadValue
 from latent_editor.features.clip import load_clip
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator
-from latent_editor.text.fast import estimate, find_target
+from latent_editor.text.fast import calibrate, estimate, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import read_prompt
 from latent_editor.text.refine import refine
@@ -63,11 +63,13 @@ def text_direction(
     target = find_target(clip, read)
     qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
     guards = guard_axes(qualities, read, target.axis)
-    found = estimate(load_text_statistics(g, on_step=on_step), target, guards=guards)
-    vector = found.vector.repeat(g.num_ws, 1)
+    statistics = load_text_statistics(g, on_step=on_step)
+    found = estimate(statistics, target, guards=guards)
+    unit = calibrate(g, clip, statistics.probes, found, target.axis)
+    vector = (found.way * unit).repeat(g.num_ws, 1)
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
-            vector = refine(g, clip, latent.ws, vector, target.axis, found.spread, seconds=seconds, on_step=on_step)
+            vector = refine(g, clip, latent.ws, vector, target.axis, found.goal, seconds=seconds, on_step=on_step)
     return Direction(
         name=read.text,
         vector=vector.float(),

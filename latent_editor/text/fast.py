@@ -9,15 +9,19 @@ from torch import Tensor
 
 from latent_editor.errors import BadPrompt
 from latent_editor.features.clip import Clip, words_of
+from latent_editor.features.precision import fastest_dtype
 from latent_editor.features.text_statistics import TextStatistics
+from latent_editor.generators import Generator
 from latent_editor.text.prompts import Prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
 #: gives the way the data goes, which takes along whatever comes with the text (a beard makes a man).
-RIDGE = 0.3
-#: One unit moves the text's score by so many standard deviations of it over the data, within these lengths, which are
-#: in standard deviations of the data along the direction.
-UNIT, SHORTEST, LONGEST = 1.0, 0.9, 2.2
+RIDGE = 1.0
+#: At +2 a picture gets the score that this share of the data stays under: what is rare has to go further than what is
+#: common, and a direction shall end among the pictures that have it.
+REACH = 0.97
+#: Shortest and longest unit, as shares of the data's radius in the space of x.
+SHORTEST, LONGEST = 0.04, 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +65,18 @@ class FastEstimate:
     """A direction read from statistics.
 
     Attributes:
-        vector: float32 [w_dim], one unit.
+        way: float32 [w_dim], of length 1.
         fit: Correlation of the text's score with its linear reading from the latents, 0..1.
         spread: Standard deviation of the text's score over the data.
+        goal: Change of the score from the middle of the data to those that have it.
+        radius: Root mean square distance of x from its mean.
     """
 
-    vector: Tensor
+    way: Tensor
     fit: float
     spread: float
+    goal: float
+    radius: float
 
 
 def estimate(
@@ -77,9 +85,8 @@ def estimate(
     """Regresses the score of a text, ⟨e, axis⟩, on the latents.
 
     1. b = (Σxx + λI)⁻¹ Σxe · axis, and the same for each guard.
-    2. v is b without its part in the span of the guards' readings: the conditional manipulation of InterFaceGAN
+    2. The way is b without its part in the span of the guards' readings: the conditional manipulation of InterFaceGAN
        (Shen et al. 2020, §3.2), so that what the prompt does not name changes little.
-    3. One unit of v moves the predicted score by :data:`UNIT` standard deviations, kept within a visible, safe length.
 
     Args:
         statistics: Of the generator and the CLIP.
@@ -91,15 +98,48 @@ def estimate(
     penalised = xx + torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
     axes = target.axis[None] if guards is None else torch.cat([target.axis[None], guards])
     readings = torch.linalg.solve(penalised, xe @ axes.t())  # 1. [w_dim, 1 + K]
-    b, v = readings[:, 0], readings[:, 0]
+    b, way = readings[:, 0], readings[:, 0]
     if axes.shape[0] > 1:  # 2.
         span = torch.linalg.qr(readings[:, 1:]).Q
-        v = b - span @ (span.t() @ b)
+        way = b - span @ (span.t() @ b)
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
     fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))
-    v = v / v.norm().clamp_min(1e-20)
-    sigma = float((v @ xx @ v).clamp_min(1e-20).sqrt())  # of the data in this direction
-    step = UNIT * spread / max(float(v @ b), 1e-20)  # the length that moves the reading by UNIT deviations
-    length = min(max(step, SHORTEST * sigma), LONGEST * sigma)  # 3.
-    return FastEstimate(v * length, max(0.0, fit), spread)
+    scores = statistics.vectors @ target.axis
+    goal = float(scores.quantile(REACH) - scores.median())
+    radius = float(xx.diagonal().sum().sqrt())
+    return FastEstimate(way / way.norm().clamp_min(1e-20), max(0.0, fit), spread, max(goal, spread), radius)
+
+
+@torch.no_grad()
+def calibrate(g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axis: Tensor) -> float:
+    """The length of one unit, from what the direction does to a few pictures.
+
+    1. Render the probes as they are, and moved by the least and by half the most that +2 may be.
+    2. The mean gain in the text's score, linear between these lengths and beyond, gives the length for the goal.
+    3. Half of it is a unit, within the shortest and the longest.
+
+    A prediction by the regression itself was refused: how much of a move a generator shows differs several times
+    between generators.
+
+    Args:
+        g, clip: The generator and its CLIP.
+        probes: [P, num_ws, w_dim].
+        found: The estimate.
+        axis: [D], where the prompt points.
+    """
+    low, high = 2 * SHORTEST * found.radius, LONGEST * found.radius
+    dtype = fastest_dtype(g.device)
+    way = found.way.to(g.device)
+    ws = torch.cat([probes.to(g.device) + length * way for length in (0.0, low, high)])
+    scores = clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype).cpu() @ axis
+    zero, first, second = scores.reshape(3, -1).mean(dim=1).tolist()
+    gain_low, gain_high = first - zero, second - zero
+    slope = (gain_high - gain_low) / (high - low)
+    if gain_low >= found.goal:
+        length = low
+    elif slope > 0:
+        length = low + (found.goal - gain_low) / slope
+    else:
+        length = high  # the score tells nothing: a visible move all the same
+    return min(max(length / 2, SHORTEST * found.radius), LONGEST * found.radius)

@@ -22,7 +22,7 @@ class RefineOptions:
 
     Attributes:
         reach: The strength, in units of the fast estimate, at which the picture is optimized.
-        goal: Wanted change of the text's score there, in its standard deviations; more is not rewarded, because past
+        beyond: Wanted change of the text's score there, as a multiple of the goal; more is not rewarded, because past
             it the optimizer paints what only the CLIP sees.
         stay: Weight of the squared distance to the fast estimate, relative to the estimate's own length.
         keep: Weight of the perceptual change in the critic's features.
@@ -31,7 +31,7 @@ class RefineOptions:
     """
 
     reach: float = 2.0
-    goal: float = 2.5
+    beyond: float = 1.3
     stay: float = 1.0
     keep: float = 0.5
     learning_rate: float = 0.12
@@ -44,7 +44,7 @@ def refine(
     ws: Tensor,
     vector: Tensor,
     axis: Tensor,
-    spread: float,
+    goal: float,
     *,
     seconds: float,
     options: RefineOptions | None = None,
@@ -61,7 +61,7 @@ def refine(
         ws: [num_ws, w_dim], the latent.
         vector: [num_ws, w_dim], one unit of the fast estimate.
         axis: [D], unit vector in the CLIP's space.
-        spread: Standard deviation of ⟨e, axis⟩ over the data.
+        goal: Change of ⟨e, axis⟩ from the middle of the data to the pictures that have what is asked for.
         seconds: Time limit.
 
     Returns:
@@ -83,8 +83,8 @@ def refine(
     while steps < options.max_steps and (steps == 0 or time.monotonic() - start < seconds):
         v = vector + change * size
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
-        gain = (clip.encode_image(_view(image, steps), dtype=dtype) @ axis - zero).mean() / spread
-        loss = F.softplus((options.goal - gain) * 2) / 2 + options.stay * change.square().mean()
+        gain = (clip.encode_image(_view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
+        loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
         if critic and maps is not None:
             loss = loss + options.keep * critic.distance(critic.trunk.maps(image, dtype), maps).mean()
         if float(loss.detach()) < best_loss:
