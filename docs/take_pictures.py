@@ -1,0 +1,80 @@
+"""Takes the pictures of the page for the documentation: ``python docs/take_pictures.py ADDRESS PHOTO``.
+
+The app must run at ADDRESS; PHOTO is reconstructed in full, so this takes about a minute.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FOLDER = Path(__file__).resolve().parent / "pictures"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
+MAX_BYTES = 200_000
+
+
+def save(page: Page, name: str) -> None:
+    """A screenshot of at most 200 kB: PNG, with fewer colours where it must be."""
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    for colours in (0, 256, 128, 64):
+        out = io.BytesIO()
+        (image.quantize(colours) if colours else image).save(out, "PNG", optimize=True)
+        if out.tell() < MAX_BYTES:
+            break
+    (FOLDER / f"app_{name}.png").write_bytes(out.getvalue())
+    print(f"app_{name}.png: {out.tell():,} bytes")
+
+
+def edit(page: Page) -> None:
+    """Waits for the reconstruction, describes a change, wipes to the middle."""
+    page.wait_for_selector(".le[data-view=edit]", timeout=120_000)
+    page.fill("[data-hook=prompt]", "red hair")
+    page.press("[data-hook=prompt]", "Enter")
+    page.wait_for_selector(".card[data-key^=t]", timeout=60_000)
+    for _ in range(2):
+        page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_function("[...document.querySelectorAll('.tile:not([hidden]) img')].every(i => i.naturalWidth)")
+    page.wait_for_timeout(1500)
+    page.locator("[data-hook=wipe]").focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(1000)
+
+
+def opened(browser: Browser, address: str, width: int, height: int, **options: object) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
+    page.goto(address)
+    page.wait_for_selector(".le[data-view=start] .examples img")
+    page.wait_for_timeout(1500)
+    return page
+
+
+def main(address: str, photo: Path) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = opened(browser, address, 1280, 800)
+        save(page, "start")
+        page.set_input_files("input[type=file]", photo)
+        page.wait_for_selector("[data-hook=stop]:visible", timeout=60_000)
+        page.wait_for_timeout(6000)
+        save(page, "reconstruction")
+        edit(page)
+        save(page, "edit")
+        page.click("[data-hook=theme]")
+        page.wait_for_timeout(300)
+        save(page, "dark")
+        page = opened(browser, address, 390, 844, is_mobile=True, has_touch=True)
+        page.set_input_files("input[type=file]", photo)
+        edit(page)
+        save(page, "phone")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
