@@ -30,7 +30,7 @@ class OptimizationConfig:
     """
 
     space: str = "w+"
-    rate: float = 0.12
+    rate: float = 0.25
     pixels: float = 10.0
     perceptual: float = 0.2
     pull: float = 0.002
