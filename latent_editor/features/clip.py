@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.errors import BadModel
+from latent_editor.features.clip_trunk import register_trunks
 from latent_editor.features.torchvision_shim import prepare_torchvision
 from latent_editor.generators import Generator
 
@@ -45,6 +46,7 @@ def import_open_clip() -> Any:
     prepare_torchvision()
     import open_clip  # slow (seconds), so only when a text is used
 
+    register_trunks()
     return open_clip
 
 

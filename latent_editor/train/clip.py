@@ -33,6 +33,8 @@ from torch import Tensor, nn
 
 from latent_editor import files
 from latent_editor.features.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model, words_of
+from latent_editor.features.clip_trunk import NAME as CLIP_TRUNK
+from latent_editor.features.encoder import ENCODER_FILE, read_encoder
 from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
 from latent_editor.train.captions import NEUTRAL, Statement, compose, statement, truth_table
 from latent_editor.train.clip_evaluation import evaluate
@@ -43,8 +45,9 @@ LOG_FILE, STATE_FILE = "log.jsonl", "state.pt"
 
 
 def config_for(size_px: int) -> dict[str, Any]:
-    """The open_clip config of a CLIP small enough to train on two cores: a narrow ResNet and three text layers."""
-    vision = {"image_size": size_px, "layers": [1, 2, 3, 2], "width": 16, "head_width": 32}
+    """The open_clip config of a CLIP small enough to train on two cores: the encoder's trunk and three text layers."""
+    tower = {"timm_model_name": CLIP_TRUNK.format(size_px), "timm_model_pretrained": False, "timm_pool": ""}
+    vision = {"image_size": size_px, **tower, "timm_proj": "linear"}
     text = {"context_length": 32, "vocab_size": 49408, "width": 96, "heads": 4, "layers": 3}
     return {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
 
@@ -112,6 +115,20 @@ class Trainer:
     def clip(self) -> Clip:
         """The averaged model, ready to use."""
         return Clip(self.average, self.tokenizer, words=frozenset(self.words))
+
+    def start_from(self, folder: Path) -> None:
+        """Takes the image tower from a model's encoder, and the text tower from its CLIP where it has one.
+
+        The encoder has learned what portraits differ in from every pixel of them; labels alone teach a tower less.
+        """
+        trunk = read_encoder(folder / ENCODER_FILE).trunk.state_dict()
+        state = {f"visual.trunk.trunk.{k}": v for k, v in trunk.items()}
+        if (folder / CLIP_FILE).is_file():
+            tensors, _ = files.read_tensors(folder / CLIP_FILE)
+            state |= {k: v.float() for k, v in tensors.items() if not k.startswith("visual.")}
+        for model in (self.model, self.average):
+            _, unexpected = model.load_state_dict(state, strict=False)
+            assert not unexpected, unexpected
 
     def save(self) -> None:
         """Writes everything that :meth:`load` needs, atomically."""
@@ -222,6 +239,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check-labels", help="its labels")
     parser.add_argument("--run", required=True, help="folder for checkpoints and figures")
     parser.add_argument("--minutes", type=float, default=30, help="how long to train now (default %(default)s)")
+    parser.add_argument("--start", type=Path, help="a model's folder, whose encoder the image tower starts from")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_argument("--export", help="folder to write clip.safetensors and clip.json into at the end")
     parser.add_argument("--size-px", type=int, default=128, help="size of the pictures (default %(default)s)")
@@ -234,7 +252,9 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     data = Data.read(args.data, args.labels, args.size_px)
     trainer = Trainer(Path(args.run), data, size_px=args.size_px, lr=args.lr, batch=args.batch)
-    if args.resume:
+    if args.start:
+        trainer.start_from(args.start)
+    if args.resume and (trainer.run / STATE_FILE).exists():
         trainer.load()
     check = None
     if args.check_data and args.check_labels:
