@@ -143,7 +143,9 @@ class Studio:
         """The whole photo with the edited face in it. Raises BadValue where there is no photo."""
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
-        return paste(session.photo, session.crop, self.picture(session, session.edits))
+        # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
+        edited, original = self.picture(session, session.edits), self.picture(session, ())
+        return paste(session.photo, session.crop, edited, original=original)
 
     # Faces
 
