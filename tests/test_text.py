@@ -124,20 +124,24 @@ def test_guards_keep_what_goes_along() -> None:
     assert free[0] > 1.5 * free[1] > 0
     assert abs(float(guarded[0])) < 0.05
     assert guarded[1] > 0.95
+    loose = estimate(statistics, target, guards=torch.eye(3)[1:2], firmness=torch.tensor([0.5]), ridge=0.0).way
+    assert 0.1 < float(loose[0]) < float(free[0])
 
 
 def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
     clip, axis = load_clip(speaking), torch.zeros(16)
     qualities = guard_qualities(clip)
     count = {
-        p: len(guard_axes(qualities, read_prompt(p), axis))
+        p: len(guard_axes(qualities, read_prompt(p), axis)[0])
         for p in ("glasses", "an old woman", "red hair", "dark skin")
     }
     assert count["glasses"] == len(GUARDS)
     assert count["an old woman"] < count["red hair"] < count["glasses"]
     assert count["dark skin"] == len(GUARDS) - 1
     same = find_target(clip, read_prompt("a woman -> a man")).axis
-    assert len(guard_axes(qualities, read_prompt("glasses"), same)) < len(GUARDS)
+    assert len(guard_axes(qualities, read_prompt("glasses"), same)[0]) < len(GUARDS)
+    _, firmness = guard_axes(qualities, read_prompt("glasses"), axis)
+    assert firmness.tolist() == [1.0] * len(GUARDS)  # at right angles to all of them
 
 
 def test_statistics_are_the_covariances_and_survive_a_file(speaking: StyleGAN2, tmp_path: Path) -> None:

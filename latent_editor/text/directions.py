@@ -62,9 +62,9 @@ def text_direction(
     clip = load_clip(g)
     target = find_target(clip, read)
     qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
-    guards = guard_axes(qualities, read, target.axis)
+    guards, firmness = guard_axes(qualities, read, target.axis)
     statistics = load_text_statistics(g, on_step=on_step)
-    found = estimate(statistics, target, guards=guards)
+    found = estimate(statistics, target, guards=guards, firmness=firmness)
     unit = calibrate(g, clip, statistics.probes, found, target.axis)
     vector = (found.way * unit).repeat(g.num_ws, 1)
     if method == "optimize" and latent is not None:

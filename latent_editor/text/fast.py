@@ -80,7 +80,12 @@ class FastEstimate:
 
 
 def estimate(
-    statistics: TextStatistics, target: TextTarget, *, guards: Tensor | None = None, ridge: float = RIDGE
+    statistics: TextStatistics,
+    target: TextTarget,
+    *,
+    guards: Tensor | None = None,
+    firmness: Tensor | None = None,
+    ridge: float = RIDGE,
 ) -> FastEstimate:
     """Regresses the score of a text, ⟨e, axis⟩, on the latents.
 
@@ -92,6 +97,7 @@ def estimate(
         statistics: Of the generator and the CLIP.
         target: Where the prompt points.
         guards: [K, D], unit vectors in the CLIP's space of what shall stay as it is.
+        firmness: [K], 0..1, how firmly; entirely where not given.
         ridge: λ, as a share of the mean variance of x.
     """
     xx, xe = statistics.xx, statistics.xe
@@ -100,8 +106,9 @@ def estimate(
     readings = torch.linalg.solve(penalised, xe @ axes.t())  # 1. [w_dim, 1 + K]
     b, way = readings[:, 0], readings[:, 0]
     if axes.shape[0] > 1:  # 2.
-        span = torch.linalg.qr(readings[:, 1:]).Q
-        way = b - span @ (span.t() @ b)
+        others = readings[:, 1:] / readings[:, 1:].norm(dim=0).clamp_min(1e-20)
+        shares = torch.linalg.lstsq(others, b).solution
+        way = b - others @ (shares if firmness is None else shares * firmness)
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
     fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))

@@ -12,7 +12,8 @@ from torch import Tensor
 from latent_editor.features.clip import Clip, words_of
 from latent_editor.text.prompts import Prompt
 
-#: A prompt whose axis has at least this cosine with a guard's is about that quality, in whatever words.
+#: A prompt whose axis has this cosine with a guard's is about that quality, in whatever words. The nearer it comes, the
+#: less firmly the guard is held: a beard cannot come without any of what tells men from women.
 ABOUT = 0.7
 
 
@@ -57,8 +58,14 @@ def guard_qualities(clip: Clip) -> Tensor:
     return F.normalize(differences, dim=1)
 
 
-def guard_axes(qualities: Tensor, prompt: Prompt, axis: Tensor) -> Tensor:
-    """Those of :func:`guard_qualities` that a prompt, pointing along ``axis`` [D], does not name: [K, D]."""
+def guard_axes(qualities: Tensor, prompt: Prompt, axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of :func:`guard_qualities` that a prompt, pointing along ``axis`` [D], does not name.
+
+    Returns:
+        [K, D], and [K], 0..1, how firmly each is to be held.
+    """
     words = words_of(prompt.text)
-    named = [any(re.fullmatch(g.mentions, word) for word in words) for g in GUARDS]
-    return qualities[~torch.tensor(named) & ((qualities @ axis).abs() < ABOUT)]
+    named = torch.tensor([any(re.fullmatch(g.mentions, word) for word in words) for g in GUARDS])
+    firmness = 1 - ((qualities @ axis) / ABOUT).square().clamp(max=1)
+    keep = ~named & (firmness > 0)
+    return qualities[keep], firmness[keep]
