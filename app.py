@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
+from latent_editor.errors import LatentEditorError
 from latent_editor.generators import load_generator
 from latent_editor.serving import create_app
 from latent_editor.ui.studio import Studio
@@ -77,7 +79,11 @@ def __getattr__(name: str) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = read_arguments(arguments)
     print(f"Loading the model {options.model} …", flush=True)
-    app = build(options.model, options.device)
+    try:
+        app = build(options.model, options.device)
+    except LatentEditorError as e:
+        print(e, file=sys.stderr)
+        raise SystemExit(2) from e
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Latent Editor with the model {options.model} at http://{shown}:{options.port}", flush=True)
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
