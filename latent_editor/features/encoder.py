@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.errors import BadModel
+from latent_editor.features.network_files import read_network, save_network
 from latent_editor.features.trunk import Trunk
 from latent_editor.generators import Generator
 
@@ -48,27 +46,14 @@ class Encoder(nn.Module):
         return w.unsqueeze(1) + offsets
 
 
-def save_encoder(encoder: Encoder, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes an encoder as safetensors, by default in half precision."""
-    tensors = {k: v.to(dtype) for k, v in encoder.state_dict().items()}
-    files.write_tensors(path, tensors, {"kind": "encoder", "config": json.dumps(encoder.config)})
+def save_encoder(encoder: Encoder, path: str | Path) -> None:
+    """Writes an encoder as safetensors in half precision."""
+    save_network(encoder, path, kind="encoder")
 
 
 def read_encoder(path: str | Path) -> Encoder:
-    """Reads what :func:`save_encoder` wrote.
-
-    Raises:
-        BadModel: the file is damaged or not an encoder.
-    """
-    tensors, metadata = files.read_tensors(path)
-    try:
-        encoder = Encoder(**json.loads(metadata["config"]))
-        encoder.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(
-            f"{Path(path).name} is not an encoder of this version ({e}). Get the model's files again."
-        ) from e
-    return encoder.eval().requires_grad_(False)
+    """Reads what :func:`save_encoder` wrote. Raises BadModel."""
+    return read_network(path, Encoder, kind="encoder")
 
 
 def load_encoder(g: Generator) -> Encoder:

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.errors import BadModel
+from latent_editor.features.network_files import read_network, save_network
 from latent_editor.generators import Generator
 from latent_editor.ops import affine
 
@@ -118,31 +117,14 @@ def soft_argmax(heat: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([x, y], -1), variance.clamp_min(1e-12).sqrt()
 
 
-def save_landmark_net(net: LandmarkNet, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes the network as safetensors, by default in half precision."""
-    tensors = {k: v.to(dtype) for k, v in net.state_dict().items() if v.is_floating_point()}
-    about = {"kind": "landmarks", "config": json.dumps(net.config), "points": json.dumps(POINTS)}
-    files.write_tensors(path, tensors, about)
+def save_landmark_net(net: LandmarkNet, path: str | Path) -> None:
+    """Writes the network as safetensors in half precision."""
+    save_network(net, path, kind="landmarks", points=json.dumps(POINTS))
 
 
 def read_landmark_net(path: str | Path) -> LandmarkNet:
-    """Reads what :func:`save_landmark_net` wrote.
-
-    Raises:
-        BadModel: the file is damaged or not a landmark network.
-    """
-    tensors, metadata = files.read_tensors(path)
-    try:
-        net = LandmarkNet(**json.loads(metadata["config"]))
-        missing, unexpected = net.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
-        wrong = [k for k in missing if not k.endswith("num_batches_tracked")] + list(unexpected)
-        if wrong:
-            raise ValueError(f"missing or unexpected: {', '.join(wrong[:4])}")
-    except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(
-            f"{Path(path).name} is not a landmark network of this version ({e}). Get the model's files again."
-        ) from e
-    return net.eval().requires_grad_(False)
+    """Reads what :func:`save_landmark_net` wrote. Raises BadModel."""
+    return read_network(path, LandmarkNet, kind="landmarks")
 
 
 def load_landmark_net(g: Generator) -> LandmarkNet:

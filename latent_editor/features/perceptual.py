@@ -7,15 +7,13 @@ domain, and carry no foreign licence, which is why no VGG is used here.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.errors import BadModel
+from latent_editor.features.network_files import read_network, save_network
 from latent_editor.features.trunk import Trunk
 from latent_editor.generators import Generator
 
@@ -77,25 +75,14 @@ def pyramid_l1(a: Tensor, b: Tensor, *, levels: int = 4) -> Tensor:
     return total / levels
 
 
-def save_critic(critic: Critic, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes a critic as safetensors, by default in half precision."""
-    tensors = {k: v.to(dtype) for k, v in critic.state_dict().items()}
-    files.write_tensors(path, tensors, {"kind": "critic", "config": json.dumps(critic.config)})
+def save_critic(critic: Critic, path: str | Path) -> None:
+    """Writes a critic as safetensors in half precision."""
+    save_network(critic, path, kind="critic")
 
 
 def read_critic(path: str | Path) -> Critic:
-    """Reads what :func:`save_critic` wrote.
-
-    Raises:
-        BadModel: the file is damaged or not a critic.
-    """
-    tensors, metadata = files.read_tensors(path)
-    try:
-        critic = Critic(**json.loads(metadata["config"]))
-        critic.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(f"{Path(path).name} is not a critic of this version ({e}). Get the model's files again.") from e
-    return critic.eval().requires_grad_(False)
+    """Reads what :func:`save_critic` wrote. Raises BadModel."""
+    return read_network(path, Critic, kind="critic")
 
 
 def load_critic(g: Generator) -> Critic | None:
