@@ -10,7 +10,7 @@ import argparse
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +134,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the run's state where there is one")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of Adam")
+    parser.add_argument(
+        "--adversarial",
+        type=float,
+        default=1.0,
+        help="factor on the adversarial terms: less is smoother and more alike",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
 
 
 def make_trainer(args: argparse.Namespace) -> Trainer:
     nets = Networks.read(args.start) if args.start else Networks.new(args.size)
-    trainer = Trainer(nets)
+    o = Objective()
+    factor = args.adversarial
+    o = replace(o, adversarial=o.adversarial * factor, adversarial_random=o.adversarial_random * factor)
+    trainer = Trainer(nets, o)
     state = args.run / STATE_FILE
     if args.resume and state.exists():
         trainer.load(state)
