@@ -112,9 +112,9 @@ def shown(page: Page) -> np.ndarray:
         """() => {
             const image = document.querySelector('[data-hook=result]');
             const canvas = document.createElement('canvas');
-            canvas.width = image.naturalWidth;
-            canvas.height = image.naturalHeight;
-            canvas.getContext('2d').drawImage(image, 0, 0);
+            canvas.width = 512;
+            canvas.height = 512;
+            canvas.getContext('2d').drawImage(image, 0, 0, 512, 512);
             return canvas.toDataURL('image/png').split(',')[1];
         }"""
     )
@@ -305,9 +305,9 @@ def test_bad_files_are_refused_in_place_and_what_was_made_stays(page: Page) -> N
     before = shown(page)
     page.set_input_files("input[type=file]", {"name": "a.latent", "mimeType": "", "buffer": b"no latent"})
     expect(page.get_by_role("alert")).to_contain_text("a.latent")
-    page.fill("[data-hook=prompt]", "x" * 10_000, force=True)
+    page.fill("[data-hook=prompt]", "x" * 10_000)
     page.press("[data-hook=prompt]", "Enter")
-    page.wait_for_timeout(500)
+    expect(page.get_by_role("alert")).to_contain_text("10,000 characters", timeout=PATIENCE_MS)
     assert np.abs(shown(page) - before).max() == 0
     page.reload()  # the session outlives a reload
     view(page, "edit")
