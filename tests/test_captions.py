@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from latent_editor.errors import BadInput
-from latent_editor.train.captions import Statement, compose, phrase, statement, truth_table, with_article
+from latent_editor.train.captions import Statement, compose, known_words, phrase, statement, truth_table, with_article
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import Concept, checks, concepts
 
@@ -93,6 +93,12 @@ def test_random_statements_have_a_truth_and_deny_only_what_they_deny() -> None:
 )
 def test_articles(words: str, want: str) -> None:
     assert with_article(words) == want
+
+
+def test_words_of_few_prompts_do_not_count_as_learned() -> None:
+    words = known_words(["a grumpy orc"] * 3 + ["Viking, viking"] * 2, concepts(), least=3)
+    assert {"orc", "ginger", "grandmother", "without", "photo"} <= words
+    assert "viking" not in words
 
 
 def test_checks_are_strict() -> None:

@@ -7,6 +7,7 @@ for every picture, which is what a soft target needs.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,6 +15,7 @@ from random import Random
 import torch
 from torch import Tensor
 
+from latent_editor.features.clip import words_of
 from latent_editor.train.vocabulary import Attributes, Concept
 
 #: Whole sentences around a person. The empty one keeps short prompts short.
@@ -68,6 +70,17 @@ def truth_table(rows: Sequence[Attributes], known: Sequence[Concept]) -> Tensor:
     """How true each concept is of each picture: float32 [len(known), len(rows)], NaN where the labels do not tell."""
     values = [[math.nan if (x := c.rule(a)) is None else x for a in rows] for c in known]
     return torch.tensor(values, dtype=torch.float32)
+
+
+def known_words(prompts: Sequence[str], known: Sequence[Concept], *, least: int = 20) -> frozenset[str]:
+    """The words that training teaches: those of the concepts, and those of at least ``least`` pictures' prompts.
+
+    A word that a few prompts hold is seen, and not learned.
+    """
+    texts = [w for c in known for w in (*c.adjectives, *c.nouns, *c.having)] + [*TEMPLATES, *PEOPLE, *NEUTRAL]
+    counts = Counter(word for prompt in prompts for word in set(words_of(prompt)))
+    often = {word for word, count in counts.items() if count >= least}
+    return frozenset(often | {w for t in (*texts, "with without has having who no and an") for w in words_of(t)})
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor import files
-from latent_editor.features.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model, words_of
+from latent_editor.features.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model
 from latent_editor.features.clip_trunk import NAME as CLIP_TRUNK
 from latent_editor.features.encoder import ENCODER_FILE, read_encoder
 from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
-from latent_editor.train.captions import NEUTRAL, Statement, compose, statement, truth_table
+from latent_editor.train.captions import NEUTRAL, Statement, compose, known_words, statement, truth_table
 from latent_editor.train.clip_evaluation import evaluate
 from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import concepts
@@ -109,12 +109,12 @@ class Trainer:
         self.loss = import_open_clip().ClipLoss()
         self.known = concepts()
         self.step, self.images, self.seconds = 0, 0, 0.0
-        self.words: set[str] = {w for text in NEUTRAL for w in words_of(text)}
+        self.words = known_words([str(row.get("prompt", "")) for row in data.rows], self.known)
         self.random = random.Random()
 
     def clip(self) -> Clip:
         """The averaged model, ready to use."""
-        return Clip(self.average, self.tokenizer, words=frozenset(self.words))
+        return Clip(self.average, self.tokenizer, words=self.words)
 
     def start_from(self, folder: Path) -> None:
         """Takes the image tower from a model's encoder, and the text tower from its CLIP where it has one.
@@ -135,7 +135,6 @@ class Trainer:
         state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "step": self.step,
             "optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "images": self.images,
-            "words": sorted(self.words),
         }  # fmt: skip
         temporary = self.run / f".{STATE_FILE}"
         torch.save(state, temporary)
@@ -147,7 +146,6 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.images, self.seconds = state["step"], state["images"], state["seconds"]
-        self.words = set(state["words"])
 
     def export(self, folder: Path) -> None:
         """Writes the averaged model in half precision, with its config and the words it has seen."""
@@ -161,8 +159,6 @@ class Trainer:
         captions = [compose(r["attributes"], str(r.get("prompt", "")), self.random, self.known) for r in rows]
         statements = [statement(self.random, self.known, at=i) for i in range(len(self.known))]
         statements += [Statement(self.random.choice(NEUTRAL), ()) for _ in range(4)]
-        for text in (*captions, *(s.text for s in statements)):
-            self.words.update(words_of(text))
         return captions, statements
 
     def losses(self) -> dict[str, Tensor]:
