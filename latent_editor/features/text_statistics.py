@@ -17,8 +17,8 @@ from latent_editor import files
 from latent_editor.errors import BadModel
 from latent_editor.features.clip import Clip, load_clip
 from latent_editor.features.encoder import load_encoder
-from latent_editor.features.precision import fastest_dtype
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.types import OnStep, Step
 
 STATISTICS_FILE = "text_statistics.safetensors"

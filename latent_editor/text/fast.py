@@ -9,9 +9,9 @@ from torch import Tensor
 
 from latent_editor.errors import BadPrompt
 from latent_editor.features.clip import Clip, words_of
-from latent_editor.features.precision import fastest_dtype
 from latent_editor.features.text_statistics import TextStatistics
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.text.prompts import Prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from latent_editor.features.clip import Clip
 from latent_editor.features.perceptual import load_critic
-from latent_editor.features.precision import fastest_dtype
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.types import OnStep, Step
 
 
