@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 1 something is missing here, 130 interrupted.
     """
+    # Before torch is imported: on cores that others use too, threads that spin while they wait cost seconds.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words
     try:
