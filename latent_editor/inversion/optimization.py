@@ -33,7 +33,7 @@ class OptimizationConfig:
     rate: float = 0.25
     pixels: float = 6.0
     perceptual: float = 2.5
-    pull: float = 0.002
+    pull: float = 0.02
     patience: int = 80
     max_steps: int = 1000
 
