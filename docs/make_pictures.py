@@ -26,7 +26,7 @@ def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path) -> None:
             at = (x * TILE, y * (TILE + LABEL))
             out.paste(picture.resize((TILE, TILE), Image.Resampling.BICUBIC), (at[0], at[1] + LABEL))
             draw.text((at[0] + 4, at[1] + 3), label, fill="#171718")
-    out.save(path, quality=88)
+    out.save(path, quality=80)
     print(path)
 
 
@@ -55,16 +55,16 @@ def main() -> None:
         except le.NoFaceFound as e:
             print(e)
             continue
-        for prompt in ("red hair", "an old person"):
+        for prompt in ("red hair", "a blue background"):
             d = le.text_direction(g, prompt, latent=latent)
             row.append((f"“{prompt}” +2", le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))))
         rows.append(row)
         faces.append(latent)
     sheet(rows, HERE / "chain.jpg")
-    people = [faces[0], *(le.random_latent(g, s) for s in (1, 5))]
+    people = [faces[0], *(le.random_latent(g, s) for s in (18, 34))]
     sheet([[("", le.render(g, x)), *_edits(g, x)] for x in people], HERE / "text.jpg")
     sliders = le.named_directions(g)[:12]
-    sheet([_moves(g, le.random_latent(g, 5), d) for d in sliders], HERE / "sliders.jpg")
+    sheet([_moves(g, le.random_latent(g, 18), d) for d in sliders], HERE / "sliders.jpg")
 
 
 def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
@@ -73,7 +73,7 @@ def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
 
 
 def _moves(g: le.Generator, latent: le.Latent, d: le.Direction) -> list[tuple[str, Image.Image]]:
-    strengths = (-3.0, -1.5, 0.0, 1.5, 3.0)
+    strengths = (-3.0, 0.0, 3.0)
     return [(f"{d.name} {s:+g}", le.render(g, le.apply(latent, [le.Edit(d, s)]))) for s in strengths]
 
 
