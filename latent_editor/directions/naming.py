@@ -54,9 +54,6 @@ VOCABULARY = (
     Term("photographic", "a photograph of a person", "a painting of a person"),
 )
 
-#: Below this a name is a guess.
-SURE = 0.5
-
 
 class Namer:
     """Scores directions against the vocabulary.
