@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: Where models are looked for by name; the environment variable adds a folder in front.
 FOLDERS_VARIABLE = "LATENT_EDITOR_WEIGHTS"
+#: Where what is worked out about a user's own models is kept.
+CACHE_VARIABLE = "LATENT_EDITOR_CACHE"
 MODEL_FILE = "model.json"
 
 
@@ -28,19 +30,27 @@ class Bundle:
         name: Short name, for messages and file names.
         folder: Where the part's files are, or None for a generator made in memory.
         about: The content of ``model.json``.
+        extras: Tensors that came in the same file as the generator, by part: such as the encoder of an e4e checkpoint.
     """
 
-    def __init__(self, name: str, folder: Path | None = None, about: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path | None = None,
+        about: Mapping[str, Any] | None = None,
+        extras: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self.name = name
         self.folder = folder
         self.about = dict(about or {})
+        self.extras = dict(extras or {})
         self._parts: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
         """A copied generator may be changed, so that it does not share the parts that were built for the first."""
-        return Bundle(self.name, self.folder, self.about)
+        return Bundle(self.name, self.folder, self.about, self.extras)
 
     def part(self, name: str, build: Callable[[], T]) -> T:
         """The part called ``name``, built by ``build()`` at the first request."""
@@ -79,6 +89,15 @@ def model_folders() -> list[Path]:
 def model_names() -> list[str]:
     """Names of the models that come with this installation, sorted."""
     return sorted({f.parent.name for folder in model_folders() for f in folder.glob(f"*/{MODEL_FILE}")})
+
+
+def cache_folder() -> Path:
+    """The folder for what is worked out about a user's own models. It need not exist yet."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "latent-editor"
 
 
 def open_bundle(name_or_path: str | Path) -> Bundle:
