@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import math
 
 import torch
 from torch import Tensor, nn
 
-from latent_editor.errors import BadLatent
+from latent_editor.errors import BadLatent, BadValue
 from latent_editor.types import Latent
 from latent_editor.weights import Bundle
 
@@ -24,9 +25,11 @@ class Generator(nn.Module, abc.ABC):
         num_ws, w_dim: The shape of a W+ latent.
         z_dim: Length of a random input.
         c_dim: Number of classes, 0 for none.
+        has_transform: Whether pictures can be moved and turned inside the network, by ``transform``.
         bundle: Name, folder and parts that belong to this generator.
     """
 
+    has_transform: bool = False
     size_px: int
     channels: int
     num_ws: int
@@ -60,16 +63,27 @@ class Generator(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def synthesize(self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None) -> Tensor:
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+    ) -> Tensor:
         """Renders latents.
 
         Args:
             ws: [N, num_ws, w_dim].
             noise: "const" adds the network's fixed noise, "none" nothing, "random" a new one.
             dtype: Precision of the activations; None for float32.
+            transform: [3, 3] or [N, 3, 3], made by :func:`transform_matrix`; only where ``has_transform``.
 
         Returns:
             float32 [N, channels, size_px, size_px], about −1..1.
+
+        Raises:
+            ValueError: a wrong shape or noise mode, or a transform for a generator without.
         """
 
     @abc.abstractmethod
@@ -123,6 +137,31 @@ class Generator(nn.Module, abc.ABC):
                 f"loaded is {self.name!r} ({self.fingerprint}), which takes {list(want)}. "
                 f"Load that model, or invert the photo again with this one."
             )
+
+
+def transform_matrix(translate: tuple[float, float] = (0.0, 0.0), angle_deg: float = 0.0) -> Tensor:
+    """How a picture is to be moved and turned inside a generator that ``has_transform``.
+
+    The content is first turned about the picture's centre, then moved. The matrix is the inverse of that: it takes a
+    point of the picture, in picture widths from the centre with y downwards, to the point of the content seen there,
+    because this is what multiplies the coordinates of the Fourier features (Karras et al. 2021, §3.2).
+
+    Args:
+        translate: (x, y) in picture widths; the content moves right for x > 0 and down for y > 0.
+        angle_deg: Counter-clockwise as seen.
+
+    Returns:
+        float32 [3, 3].
+
+    Raises:
+        BadValue: a number that is not finite.
+    """
+    if not all(math.isfinite(number) for number in (*translate, angle_deg)):
+        raise BadValue(f"Got the shift {translate} and the angle {angle_deg}; expected finite numbers.")
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    turn_back = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
+    move_back = torch.tensor([[1, 0, -translate[0]], [0, 1, -translate[1]], [0, 0, 1]], dtype=torch.float64)
+    return (turn_back @ move_back).float()
 
 
 def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7) -> Tensor:

@@ -290,8 +290,17 @@ class StyleGAN2(Generator):
             ws[:, :truncation_cutoff] = self.w_avg.lerp(ws[:, :truncation_cutoff], truncation_psi)
         return ws
 
-    def synthesize(self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None) -> Tensor:
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+    ) -> Tensor:
         self._check(ws, noise)
+        if transform is not None:
+            raise ValueError("This generator has no transform of its input: leave `transform` out.")
         _, image = self.synthesis(ws.float(), noise, dtype or torch.float32)
         return image.contiguous()
 
