@@ -11,9 +11,13 @@
     │   ├── BadModel        a model file that cannot be read
     │   ├── UnknownModel    a model name that names nothing
     │   ├── UnknownDirection  a slider name that the model does not have
+    │   ├── BadDirection    a file of directions that cannot be read, or belongs to another model
+    │   ├── LicenceNotAccepted  a download whose licence was not accepted
     │   ├── BadValue        a number or an option outside its range
     │   └── SessionExpired  the page was open for too long without use
-    └── MissingPart         the model has no encoder, CLIP, … for this operation
+    ├── MissingPart         the model has no encoder, CLIP, … for this operation
+    ├── FetchFailed         a file could not be downloaded whole and unchanged
+    └── Stopped             the user stopped something that has no half result; what is finished is kept
 
 Every message says what came, what was expected, and what to do next.
 """
@@ -55,6 +59,14 @@ class UnknownDirection(BadInput):
     """The model has no direction of this name."""
 
 
+class BadDirection(BadInput):
+    """The file of directions cannot be read, or its directions belong to another kind of model."""
+
+
+class LicenceNotAccepted(BadInput):
+    """The file to download comes under a licence that was not accepted yet."""
+
+
 class BadValue(BadInput):
     """A number or an option is outside of what is allowed."""
 
@@ -65,3 +77,11 @@ class SessionExpired(BadInput):
 
 class MissingPart(LatentEditorError):
     """The operation needs a part (encoder, CLIP, …) that this model does not come with."""
+
+
+class FetchFailed(LatentEditorError):
+    """The file could not be downloaded whole, or it is not the one that was expected."""
+
+
+class Stopped(LatentEditorError):
+    """The user stopped something that has no half result. What is finished is kept for the next time."""
