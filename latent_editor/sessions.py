@@ -7,10 +7,11 @@ session, so undo is a step back in a tuple and a picture can be made again from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from latent_editor.editing import LAYER_GROUPS
 from latent_editor.errors import BadValue, UnknownDirection
+from latent_editor.positions import AT_REST, AXES, Position
 from latent_editor.types import Crop, Direction, Edit, Latent, Photo
 
 #: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
@@ -19,6 +20,8 @@ STRENGTH_LIMIT = 10.0
 HISTORY_LIMIT = 60
 SLIDER_LIMIT = 40
 NAME_LIMIT = 60
+#: How many models' faces a session keeps beside the one on the screen.
+DESK_LIMIT = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Slider:
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One entry of the history: the sliders as they were, and what had been done.
+    """One entry of the history: sliders and position as they were, and what had been done.
 
     Attributes:
         id: Unique within a session, never used again.
@@ -52,6 +55,7 @@ class Moment:
     id: int
     label: str
     sliders: tuple[Slider, ...] = ()
+    position: Position = AT_REST
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +67,31 @@ class Draft:
 
 
 @dataclass(frozen=True, eq=False)
+class Desk:
+    """What was made with one model, put aside while another one is used. The attributes are the session's."""
+
+    photo: Photo | None = None
+    crop: Crop | None = None
+    latent: Latent | None = None
+    moments: tuple[Moment, ...] = ()
+    at: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class Session:
     """Everything about one visitor.
 
     Attributes:
         id: Random and unguessable; whoever has it, has the session.
         draft: The photo being reconstructed, if any.
-        photo, crop: What ``latent`` was made from; None for random faces and loaded latents.
-        latent: The unedited face, or None before there is one.
+        photo, crop: What ``latent``, the unedited face, was made from; None for random faces and loaded latents.
         moments, at: The history and the place in it; undo goes back, redo forward.
         revision: Grows with every new latent, so that pictures of it can be kept by a browser.
         next_id: For the next moment or text slider.
         run: Grows with every reconstruction; an older one that still runs sees that it was replaced.
         stopping: The present run should keep its best and end.
+        model: Key of the model that all of this belongs to; empty for the one that the page starts with.
+        desks: What was made with other models, by their keys, the one used last at the end.
     """
 
     id: str
@@ -89,12 +105,20 @@ class Session:
     next_id: int = 1
     run: int = 0
     stopping: bool = False
+    model: str = ""
+    desks: Mapping[str, Desk] = field(default_factory=dict)
 
-    # What is there
+    @property
+    def worked_on(self) -> bool:
+        return self.latent is not None or self.draft is not None or bool(self.desks)
 
     @property
     def sliders(self) -> tuple[Slider, ...]:
         return self.moments[self.at].sliders
+
+    @property
+    def position(self) -> Position:
+        return self.moments[self.at].position
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -114,16 +138,42 @@ class Session:
                 return m
         raise BadValue(f"The history has no entry {moment_id}. Choose one of those shown.")
 
+    @property
+    def offered(self) -> Desk | None:
+        """What another model drew last from a photo, if that photo is not this model's: it can be drawn here too."""
+        drawn = [d for d in self.desks.values() if d.photo is not None and d.crop is not None]
+        return drawn[-1] if drawn and drawn[-1].photo is not self.photo else None
+
+    # Models
+
+    def switched(self, model: str) -> Session:
+        """What was made with another model, as it was left; nothing where that model is new here."""
+        desks = {key: desk for key, desk in self.desks.items() if key not in (self.model, model)}
+        if model == self.model:
+            return self
+        if self.latent is not None:
+            desks[self.model] = Desk(self.photo, self.crop, self.latent, self.moments, self.at)
+        back = self.desks.get(model) or Desk(moments=(Moment(self.next_id, "start"),))
+        return replace(
+            self,
+            model=model,
+            desks=dict(list(desks.items())[-DESK_LIMIT:]),
+            draft=None,
+            **vars(back),
+            revision=self.revision + 1,
+            next_id=self.next_id + 1,
+        ).run_started()
+
     # A photo on its way in
 
     def opened(self, photo: Photo) -> Session:
-        return replace(self, draft=Draft(photo), run=self.run + 1, stopping=False)
+        return replace(self, draft=Draft(photo)).run_started()
 
     def cropped(self, crop: Crop) -> Session:
         """Raises BadValue where no photo was opened before."""
         if self.draft is None:
             raise BadValue("There is no photo to crop. Choose a photo first.")
-        return replace(self, draft=replace(self.draft, crop=crop), run=self.run + 1, stopping=False)
+        return replace(self, draft=replace(self.draft, crop=crop)).run_started()
 
     def run_started(self) -> Session:
         return replace(self, run=self.run + 1, stopping=False)
@@ -132,7 +182,7 @@ class Session:
         return replace(self, stopping=True)
 
     def cancelled(self) -> Session:
-        return replace(self, draft=None, run=self.run + 1, stopping=False)
+        return replace(self, draft=None).run_started()
 
     def begun(self, latent: Latent, sliders: tuple[Slider, ...] = (), *, from_draft: bool = False) -> Session:
         """A new face: its history starts here. With ``from_draft`` the draft's photo and crop become the session's."""
@@ -148,14 +198,13 @@ class Session:
             at=0,
             revision=self.revision + 1,
             next_id=self.next_id + 1,
-            run=self.run + 1,
-            stopping=False,
-        )
+        ).run_started()
 
     # Sliders: each returns a session with one more moment
 
-    def _done(self, label: str, sliders: tuple[Slider, ...]) -> Session:
-        moments = (*self.moments[: self.at + 1], Moment(self.next_id, label, sliders))[-HISTORY_LIMIT:]
+    def _done(self, label: str, sliders: tuple[Slider, ...], position: Position | None = None) -> Session:
+        moment = Moment(self.next_id, label, sliders, self.position if position is None else position)
+        moments = (*self.moments[: self.at + 1], moment)[-HISTORY_LIMIT:]
         return replace(self, moments=moments, at=len(moments) - 1, next_id=self.next_id + 1)
 
     def _changed(self, label: str, slider: Slider) -> Session:
@@ -176,6 +225,13 @@ class Session:
         edit = replace(slider.edit, strength=checked_strength(strength))
         return self._changed(f"{edit.direction.name} {strength:+.1f}", replace(slider, edit=edit))
 
+    def placed(self, axis: str, value: float) -> Session:
+        """Moves the picture along one of AXES. Raises BadValue."""
+        position = self.position.moved(axis, value)
+        if position == self.position:
+            return self
+        return self._done(f"{AXES[axis].name} {value:+.2g}", self.sliders, position)
+
     def limited(self, key: str, layers: str, layer_range: tuple[int, int] | None) -> Session:
         """Limits a slider to layers: a name of LAYER_NAMES and the half-open range it stands for."""
         if layers not in LAYER_NAMES:
@@ -190,10 +246,8 @@ class Session:
         slider = self.slider(key)
         if slider.edit.muted == muted:
             return self
-        verb = "hide" if muted else "show"
-        return self._changed(
-            f"{verb} {slider.edit.direction.name}", replace(slider, edit=replace(slider.edit, muted=muted))
-        )
+        label = f"{'hide' if muted else 'show'} {slider.edit.direction.name}"
+        return self._changed(label, replace(slider, edit=replace(slider.edit, muted=muted)))
 
     def renamed(self, key: str, name: str) -> Session:
         """Raises BadValue for an empty or over-long name."""
@@ -209,10 +263,11 @@ class Session:
         return self._done(f"remove {slider.edit.direction.name}", tuple(s for s in self.sliders if s.key != key))
 
     def all_reset(self) -> Session:
-        """Every slider back to zero; the sliders stay."""
-        if not any(s.edit.strength for s in self.sliders):
+        """Every slider back to zero, and the picture to its place; the sliders stay."""
+        if self.position == AT_REST and not any(s.edit.strength for s in self.sliders):
             return self
-        return self._done("all to zero", tuple(replace(s, edit=replace(s.edit, strength=0.0)) for s in self.sliders))
+        sliders = tuple(replace(s, edit=replace(s.edit, strength=0.0)) for s in self.sliders)
+        return self._done("all to zero", sliders, AT_REST)
 
     # The history
 

@@ -33,8 +33,8 @@ class SessionStore:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def create(self) -> Session:
-        session = Session(secrets.token_urlsafe(24))
+    def create(self, model: str = "") -> Session:
+        session = Session(secrets.token_urlsafe(24), model=model)
         with self._lock:
             self._put(session)
             self._drop_old()
@@ -57,6 +57,17 @@ class SessionStore:
             self._put(session)
             return session
 
+    def update_same(self, session: Session, change: Callable[[Session], Session]) -> Session:
+        """Like :meth:`update`, unless the visitor has gone to another model since ``session``: then what was made for
+        the old one is not taken, and the present session is the answer."""
+        return self.update(session.id, lambda now: change(now) if now.model == session.model else now)
+
+    def holds(self, session_id: str) -> bool:
+        """Whether a session is still kept; asking does not count as using it."""
+        with self._lock:
+            self._drop_old()
+            return session_id in self._slots
+
     def drop(self, session_id: str) -> None:
         with self._lock:
             self._slots.pop(session_id, None)
@@ -73,7 +84,7 @@ class SessionStore:
                 break
             del self._slots[session_id]
         while len(self._slots) > self.capacity:
-            unused = (i for i, (s, _) in self._slots.items() if s.latent is None and s.draft is None)
+            unused = (i for i, (s, _) in self._slots.items() if not s.worked_on)
             newest = next(reversed(self._slots))
             first = next(unused, newest)  # a page that was opened and left costs nobody their work
             del self._slots[first if first != newest else next(iter(self._slots))]

@@ -22,7 +22,7 @@ LEVELS = {
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "inversion", "text"),
     5: ("rendering",),
-    6: ("exports", "sessions", "storage"),
+    6: ("exports", "positions", "sessions", "storage"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}

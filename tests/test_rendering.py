@@ -61,3 +61,8 @@ def test_random_latents_repeat_and_differ(tiny_generator: StyleGAN2) -> None:
 def test_an_unknown_precision_is_refused(tiny_generator: StyleGAN2) -> None:
     with pytest.raises(BadValue, match="fp32"):
         render(tiny_generator, random_latent(tiny_generator, 1), precision="int4")
+
+
+def test_a_generator_that_cannot_move_its_pictures_says_so(tiny_generator: StyleGAN2) -> None:
+    with pytest.raises(BadValue, match="cannot move"):
+        render(tiny_generator, random_latent(tiny_generator, 1), transform=torch.eye(3))

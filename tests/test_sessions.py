@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from latent_editor.errors import BadValue, UnknownDirection
+from latent_editor.positions import AT_REST, Position
 from latent_editor.sessions import (
+    DESK_LIMIT,
     HISTORY_LIMIT,
     SLIDER_LIMIT,
     Session,
@@ -153,3 +155,74 @@ class TestPhotos:
     def test_a_crop_without_a_photo_is_refused(self, session: Session) -> None:
         with pytest.raises(BadValue, match="Choose a photo"):
             session.cropped(Crop(Image.new("RGB", (8, 8)), torch.eye(3)[:2].double().numpy()))
+
+
+class TestModels:
+    def test_what_was_made_with_a_model_is_there_again_when_it_is_chosen_again(self, session: Session) -> None:
+        moved = session.moved("d0", 1.5)
+        away = moved.switched("cats")
+        assert away.latent is None
+        assert away.sliders == ()
+        other = away.begun(FACE, (Slider.of("d0", SMILE),))
+        back = other.switched("")
+        assert (back.latent, back.moments, back.at) == (moved.latent, moved.moments, moved.at)
+        assert strengths(back.undone()) == {"d0": 0.0, "d1": 0.0}
+        assert back.switched("cats").sliders == other.sliders
+        assert back.switched("") is back
+
+    def test_pictures_and_ids_are_never_taken_for_another_models(self, session: Session) -> None:
+        away = session.moved("d0", 1.5).switched("cats")
+        back = away.switched("")
+        assert session.revision < away.revision < back.revision
+        assert away.begun(FACE).moments[0].id not in {m.id for m in back.moments}
+        assert away.run > session.run  # a reconstruction under way sees that it is not wanted any more
+
+    def test_the_photo_of_the_model_before_is_offered_to_the_new_one(self, session: Session) -> None:
+        photo = Photo(Image.new("RGB", (8, 8)), "me.png")
+        crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
+        drawn = session.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        assert drawn.offered is None
+        away = drawn.switched("cats")
+        assert away.offered is not None
+        assert away.offered.photo is photo
+        assert away.offered.crop is crop
+        here_too = away.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        assert here_too.offered is None
+        assert here_too.switched("").offered is None
+        assert session.switched("cats").offered is None  # a face of nobody
+
+    def test_the_number_of_models_remembered_is_bounded(self, session: Session) -> None:
+        for i in range(DESK_LIMIT + 3):
+            session = session.switched(f"m{i}").begun(FACE)
+        assert list(session.desks) == [f"m{i}" for i in range(2, DESK_LIMIT + 2)]
+
+
+class TestPosition:
+    def test_it_is_undone_and_reset_like_a_slider(self, session: Session) -> None:
+        placed = session.placed("position-x", 0.25).placed("position-turn", -30)
+        assert placed.position == Position(0.25, 0, -30)
+        assert placed.moved("d0", 1.0).position == placed.position
+        assert placed.undone().position == Position(0.25)
+        assert placed.all_reset().position == AT_REST
+        assert placed.placed("position-x", 0.25) is placed
+        assert placed.begun(FACE).position == AT_REST
+
+    def test_while_dragging_it_leaves_no_history(self, session: Session) -> None:
+        dragged = session.placed("position-x", 0.5).position.moved_all({"position-y": -0.5, "d0": 2.0})
+        assert dragged == Position(0.5, -0.5)
+
+    @pytest.mark.parametrize(
+        ("axis", "value"), [("position-x", 1.1), ("position-turn", float("nan")), ("position-z", 0.0), ("", 0.0)]
+    )
+    def test_what_makes_no_sense_is_refused(self, session: Session, axis: str, value: float) -> None:
+        with pytest.raises(BadValue):
+            session.placed(axis, value)
+
+    def test_its_matrix_takes_the_picture_back_to_the_content(self) -> None:
+        assert AT_REST.matrix() is None
+        matrix = Position(x=0.25, y=0.5, angle_deg=90).matrix()
+        assert matrix is not None
+        # The middle of the content lies at (0.25, 0.5) now; its right neighbour, turned clockwise, below that.
+        for seen, content in (((0.25, 0.5), (0, 0)), ((0.25, 0.6), (0.1, 0))):
+            found = matrix @ torch.tensor([*seen, 1.0])
+            assert torch.allclose(found, torch.tensor([*content, 1.0]), atol=1e-6)

@@ -63,3 +63,20 @@ def test_a_change_that_fails_leaves_the_session_as_it_was() -> None:
     with pytest.raises(UnknownDirection):
         store.update(session.id, lambda s: s.moved("nothing", 1))
     assert store.get(session.id) is session
+
+
+def test_a_face_made_with_another_model_counts_as_work() -> None:
+    store = SessionStore(capacity=2)
+    work = store.update(store.create().id, lambda s: s.begun(FACE).switched("cats"))
+    store.create()
+    store.create()
+    assert store.holds(work.id)
+
+
+def test_what_was_made_for_one_model_is_not_put_on_another() -> None:
+    store = SessionStore()
+    asked = store.create("dogs")
+    assert asked.model == "dogs"
+    store.update(asked.id, lambda s: s.switched("cats"))
+    assert store.update_same(asked, lambda s: s.begun(FACE)).latent is None
+    assert store.update_same(store.get(asked.id), lambda s: s.begun(FACE)).latent is FACE
