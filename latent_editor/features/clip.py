@@ -27,6 +27,7 @@ from latent_editor.errors import BadModel
 from latent_editor.features.clip_trunk import register_trunks
 from latent_editor.features.torchvision_shim import prepare_torchvision
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import as_rgb
 
 CLIP_NAME = "clip"
 CLIP_FILE = "clip.safetensors"
@@ -101,9 +102,10 @@ class Clip:
         """Pictures → float32 [N, dim], of length 1. Differentiable.
 
         Args:
-            image: [N, 3, H, W], −1..1; resized to ``size_px`` where it has another size.
+            image: [N, C, H, W], −1..1, of any number of channels; resized to ``size_px`` where it has another size.
             dtype: Precision of the activations.
         """
+        image = as_rgb(image)
         if image.shape[-2:] != (self.size_px, self.size_px):
             image = F.interpolate(image, size=(self.size_px, self.size_px), mode="bilinear", antialias=True)
         x = ((image + 1) / 2 - self._mean) / self._std

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from latent_editor.features.network_files import read_network, save_network
 from latent_editor.features.trunk import Trunk
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import as_rgb, resized
 
 CRITIC_FILE = "critic.safetensors"
 
@@ -34,6 +35,11 @@ class Critic(nn.Module):
         logits: Tensor = self.to_logit(self.trunk(image, dtype))
         return logits
 
+    def maps(self, image: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        """The trunk's maps of pictures of any size and channels: [N, C, H, W], −1..1, are brought to what it knows."""
+        image = image if image.shape[1] == self.config["channels"] else as_rgb(image)
+        return self.trunk.maps(resized(image, self.config["size_px"]), dtype)
+
     def distance(self, maps_a: list[Tensor], maps_b: list[Tensor]) -> Tensor:
         """Mean absolute difference of two lists of :meth:`Trunk.maps`, averaged over the levels: [N] float32."""
         each = [(a.float() - b.float()).abs().mean(dim=[1, 2, 3]) for a, b in zip(maps_a, maps_b, strict=True)]
@@ -44,12 +50,12 @@ def perceptual_distance(critic: Critic, a: Tensor, b: Tensor) -> Tensor:
     """Distance of two batches of pictures in the critic's features.
 
     Args:
-        a, b: [N, C, H, W], −1..1.
+        a, b: [N, C, H, W], −1..1, of any size and number of channels.
 
     Returns:
         [N], 0 for equal pictures.
     """
-    return critic.distance(critic.trunk.maps(a), critic.trunk.maps(b))
+    return critic.distance(critic.maps(a), critic.maps(b))
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:
@@ -86,7 +92,7 @@ def read_critic(path: str | Path) -> Critic:
 
 
 def load_critic(g: Generator) -> Critic | None:
-    """The critic that belongs to a generator, built once; None where the model comes without one."""
+    """The critic of a generator, its own or the one that is lent, built once; None where there is neither."""
     if not g.bundle.has(CRITIC_FILE):
         return None
     return g.bundle.part(

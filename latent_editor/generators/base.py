@@ -99,6 +99,28 @@ class Generator(nn.Module, abc.ABC):
             float32 [N, C, size_px, size_px].
         """
 
+    def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
+        """The picture as the network has it on the way, where it sums up pictures of growing size; else None.
+
+        Args:
+            ws: [N, num_ws, w_dim].
+            size_px: A resolution that the network has.
+            dtype: Precision of the activations; None for float32.
+
+        Returns:
+            float32 [N, channels, size_px, size_px]; its colours need not be those of the finished picture.
+        """
+        return None
+
+    def style_weights(self) -> list[tuple[int, Tensor]]:
+        """What turns a w into styles, layer by layer (the matrix A of Shen & Zhou 2021, §3.2).
+
+        Returns:
+            For each such layer the index of the w that it reads, and its weight, float32 [C, w_dim]; none where an
+            architecture has no such layers.
+        """
+        return []
+
     def forward(
         self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, noise: str = "const"
     ) -> Tensor:

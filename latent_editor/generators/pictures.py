@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -24,6 +25,24 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and _cpu_has_bf16():
         return torch.bfloat16
     return torch.float32
+
+
+def as_rgb(picture: Tensor) -> Tensor:
+    """Pictures of any number of channels → [N, 3, H, W]: grey is repeated, alpha and what follows is left out."""
+    channels = picture.shape[1]
+    if channels == 3:
+        return picture
+    return picture[:, :3] if channels > 3 else picture[:, :1].expand(-1, 3, -1, -1)
+
+
+def resized(picture: Tensor, size_px: int) -> Tensor:
+    """Pictures [N, C, H, W] → [N, C, size_px, size_px]: the same where they have that size, else without aliasing."""
+    height, width = picture.shape[-2:]
+    if (height, width) == (size_px, size_px):
+        return picture
+    if height % size_px == 0 and width == height:  # whole pixels: the mean of each area, several times faster
+        return F.adaptive_avg_pool2d(picture, size_px)
+    return F.interpolate(picture, size=(size_px, size_px), mode="bilinear", antialias=True)
 
 
 def to_image(picture: Tensor) -> Image.Image:

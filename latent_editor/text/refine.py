@@ -74,7 +74,7 @@ def refine(
     with torch.no_grad():
         before = g.synthesize(ws[None], dtype=dtype)
         zero = (clip.encode_image(torch.cat([before, before.flip(3)]), dtype=dtype) @ axis).mean()
-        maps = critic.trunk.maps(before, dtype) if critic else None
+        maps = critic.maps(before, dtype) if critic else None
     size = vector.square().mean().sqrt()
     change = torch.zeros_like(vector).requires_grad_()  # in units of `size`
     optimizer = torch.optim.Adam([change], lr=options.learning_rate, betas=(0.9, 0.95))
@@ -86,7 +86,7 @@ def refine(
         gain = (clip.encode_image(_view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
         loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
         if critic and maps is not None:
-            loss = loss + options.keep * critic.distance(critic.trunk.maps(image, dtype), maps).mean()
+            loss = loss + options.keep * critic.distance(critic.maps(image, dtype), maps).mean()
         if float(loss.detach()) < best_loss:
             best, best_loss = v.detach().clone(), float(loss.detach())
         optimizer.zero_grad()

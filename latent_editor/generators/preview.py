@@ -1,0 +1,103 @@
+"""A generator seen small: for what needs hundreds of pictures and no detail, at a fraction of the cost."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from latent_editor.generators.base import Generator, random_ws
+from latent_editor.generators.pictures import fastest_dtype, resized
+
+#: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
+FITTED, LEAST_FIT = 6, 0.5
+
+
+class Preview(Generator):
+    """The same latents as another generator's, and its pictures in a smaller size.
+
+    1. A network that sums pictures of growing size (the skip architecture) is left at ``size_px``. What it has there
+       lacks the later summands; a linear map of its colours, fitted to a few finished pictures, stands for their mean.
+    2. Where there is no such picture, or the fit is poor, the finished picture is reduced.
+
+    Bundle and fingerprint are those of the whole generator.
+
+    Args:
+        g: The whole generator.
+        size_px: Size of the small pictures, a power of two.
+    """
+
+    def __init__(self, g: Generator, size_px: int) -> None:
+        super().__init__()
+        self._whole = [g]  # in a list, so that it is no part of this module
+        self.size_px = size_px
+        self.channels, self.num_ws, self.w_dim, self.z_dim, self.c_dim = g.channels, g.num_ws, g.w_dim, g.z_dim, g.c_dim
+        self.bundle = g.bundle
+        self._colours: Tensor | None = None  # [channels + 1, channels]
+        self.fit = self._fit_colours()
+
+    @property
+    def w_avg(self) -> Tensor:
+        return self._whole[0].w_avg
+
+    def map(
+        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
+        return self._whole[0].map(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+
+    def synthesize(
+        self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None, transform: Tensor | None = None
+    ) -> Tensor:
+        """As the whole generator's, in ``size_px``; ``noise`` and ``transform`` are used where that renders."""
+        if self._colours is not None:
+            early = self._whole[0].early_picture(ws, self.size_px, dtype=dtype)
+            assert early is not None
+            return _recoloured(early, self._colours)
+        whole = self._whole[0].synthesize(ws, noise=noise, dtype=dtype, transform=transform)
+        return resized(whole, self.size_px)
+
+    def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
+        return self._whole[0].activations(ws, size_px, dtype=dtype)
+
+    def style_weights(self) -> list[tuple[int, Tensor]]:
+        return self._whole[0].style_weights()
+
+    def _fingerprint(self) -> str:
+        return self._whole[0].fingerprint
+
+    @torch.no_grad()
+    def _fit_colours(self) -> float:
+        """Fits the colours of early pictures; returns the share of the variance that they tell, 0 where unused."""
+        g, dtype = self._whole[0], fastest_dtype(self.device)
+        ws = random_ws(g, list(range(FITTED)))
+        early = g.early_picture(ws[:1], self.size_px, dtype=dtype) if self.size_px < g.size_px else None
+        if early is None:
+            return 0.0
+        early = g.early_picture(ws, self.size_px, dtype=dtype)
+        assert early is not None
+        finished = torch.cat([g.synthesize(w, dtype=dtype) for w in ws.split(1)]).clamp(-1, 1)
+        x = _with_one(early.double().permute(0, 2, 3, 1).flatten(0, 2))
+        y = resized(finished, self.size_px).double().permute(0, 2, 3, 1).flatten(0, 2)
+        penalty = 1e-6 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device) * len(x)
+        colours = torch.linalg.solve(x.t() @ x + penalty, x.t() @ y)
+        unexplained = (x @ colours - y).var(dim=0).sum() / y.var(dim=0).sum().clamp_min(1e-12)
+        fit = 1 - float(unexplained)
+        if fit < LEAST_FIT:
+            return 0.0
+        self._colours = colours.float()
+        return fit
+
+
+def _with_one(colours: Tensor) -> Tensor:
+    return torch.cat([colours, torch.ones_like(colours[..., :1])], dim=-1)
+
+
+def _recoloured(picture: Tensor, colours: Tensor) -> Tensor:
+    return (_with_one(picture.permute(0, 2, 3, 1)) @ colours).permute(0, 3, 1, 2).contiguous()
+
+
+def small(g: Generator, size_px: int) -> Generator:
+    """A generator of pictures of about ``size_px``, built once: ``g`` itself where it has no more, else a preview."""
+    if g.size_px <= size_px:
+        return g
+    preview: Preview = g.bundle.part(f"preview of {size_px}", lambda: Preview(g, size_px))
+    return preview
