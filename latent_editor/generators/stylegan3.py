@@ -1,0 +1,251 @@
+"""StyleGAN3 (Karras et al. 2021, "Alias-Free Generative Adversarial Networks"), configurations T and R.
+
+Written from the paper. Parameter names follow the public checkpoints, so that their tensors load by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latent_editor.generators.base import NOISE_MODES, Generator
+from latent_editor.generators.layers import FullyConnected, MappingNetwork
+from latent_editor.generators.stylegan3_config import LayerShape, StyleGAN3Config
+from latent_editor.generators.stylegan3_filters import low_pass
+from latent_editor.ops import filtered_lrelu
+
+__all__ = ["StyleGAN3", "StyleGAN3Config"]
+
+
+class FourierInput(nn.Module):
+    """Sinusoids of random frequencies in place of a constant (§3.2); w turns and moves them, and so does the user."""
+
+    transform: Tensor
+    freqs: Tensor
+    phases: Tensor
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        first = config.layers[0]
+        self.size_px, self.rate, self.bandwidth = first.in_size, first.in_rate, first.in_cutoff
+        # Frequencies are spread over a disc of radius `bandwidth`: towards the centre those that fall outside of it.
+        freqs = torch.randn(first.inputs, 2)
+        radii = freqs.square().sum(dim=1, keepdim=True).sqrt()
+        freqs = freqs / (radii * radii.square().exp().pow(0.25)) * self.bandwidth
+        self.weight = nn.Parameter(torch.randn(first.inputs, first.inputs))
+        self.affine = FullyConnected(config.w_dim, 4)
+        with torch.no_grad():  # at first every w gives the same: no rotation, no shift
+            self.affine.weight.zero_()
+            self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        self.register_buffer("transform", torch.eye(3))
+        self.register_buffer("freqs", freqs)
+        self.register_buffer("phases", torch.rand(first.inputs) - 0.5)
+
+    def forward(self, w: Tensor, transform: Tensor | None) -> Tensor:
+        """w [N, w_dim], transform [3, 3] or [N, 3, 3] → float32 [N, C, size_px, size_px]
+
+        1. w gives a rotation and a shift; the network's own transform and the user's act on the coordinates before it.
+        2. Transforming the coordinates is the same as transforming frequencies and phases.
+        3. A frequency that the transform takes beyond the bandwidth fades out towards the Nyquist frequency.
+        4. Sample the sinusoids at the pixels' centres, and mix them.
+        """
+        # 1.
+        turn = self._rotation_and_shift(w) @ self.transform  # [N, 3, 3]
+        if transform is not None:
+            turn = turn @ transform.to(turn)
+        # 2.
+        phases = self.phases + (self.freqs @ turn[:, :2, 2:]).squeeze(2)  # [N, C]
+        freqs = self.freqs @ turn[:, :2, :2]  # [N, C, 2]
+        # 3.
+        beyond = (freqs.norm(dim=2) - self.bandwidth) / (self.rate / 2 - self.bandwidth)
+        amplitudes = (1 - beyond).clamp(0, 1)  # [N, C]
+        # 4.
+        at = (torch.arange(self.size_px, device=w.device) + 0.5 - self.size_px / 2) / self.rate
+        waves = freqs[:, :, 1, None, None] * at[:, None] + freqs[:, :, 0, None, None] * at  # [N, C, H, W]
+        waves = torch.sin((waves + phases[:, :, None, None]) * (2 * math.pi)) * amplitudes[:, :, None, None]
+        mix = self.weight / math.sqrt(self.weight.shape[1])
+        return (mix @ waves.flatten(2)).unflatten(2, (self.size_px, self.size_px))
+
+    def _rotation_and_shift(self, w: Tensor) -> Tensor:
+        """w [N, w_dim] → [N, 3, 3]: moves the coordinates by −(x, y), then turns them by (cos, sin)."""
+        cos_sin, shift = self.affine(w).split(2, dim=1)
+        scale = cos_sin.norm(dim=1, keepdim=True)
+        (cos, sin), (x, y) = (cos_sin / scale).unbind(1), (shift / scale).unbind(1)
+        zero, one = torch.zeros_like(cos), torch.ones_like(cos)
+        rows = [cos, -sin, sin * y - cos * x, sin, cos, -sin * x - cos * y, zero, zero, one]
+        return torch.stack(rows, dim=1).unflatten(1, (3, 3))
+
+
+class Layer(nn.Module):
+    """A modulated convolution, then a leaky ReLU between two filters (fig. 4b); the last layer makes the colours.
+
+    As in StyleGAN2, styles are applied to the activations before one convolution that the batch shares, and the
+    demodulation after it: equal to scaling the weights of each sample, and several times faster on CPUs.
+    """
+
+    magnitude_ema: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
+
+    def __init__(self, shape: LayerShape, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.shape, self.clamp = shape, config.conv_clamp
+        self.affine = FullyConnected(config.w_dim, shape.inputs, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(shape.outputs, shape.inputs, shape.kernel, shape.kernel))
+        self.bias = nn.Parameter(torch.zeros(shape.outputs))
+        self.register_buffer("magnitude_ema", torch.ones([]))
+        up = down = None
+        if shape.up_taps > 1:
+            cutoff, width = shape.in_cutoff, 2 * shape.in_half_width
+            up = low_pass(shape.up_taps, cutoff=cutoff, width=width, rate=shape.fine_rate)
+        if shape.down_taps > 1:
+            # Critically sampled layers keep separable filters: there is no room for a disc's transition band.
+            cutoff, width = shape.out_cutoff, 2 * shape.out_half_width
+            radial = config.use_radial_filters and not shape.is_critical
+            down = low_pass(shape.down_taps, cutoff=cutoff, width=width, rate=shape.fine_rate, radial=radial)
+        self.register_buffer("up_filter", up)
+        self.register_buffer("down_filter", down)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x [N, I, in_size, in_size], w [N, w_dim] → [N, O, out_size, out_size] in the dtype of x"""
+        shape = self.shape
+        weight, styles, scale = self._modulation(w)
+        x = x * styles.to(x.dtype)[:, :, None, None]
+        x = F.conv2d(x, weight.to(x.dtype), padding=shape.kernel - 1)
+        x = torch.addcmul(self.bias.to(x.dtype)[:, None, None], x, scale.to(x.dtype)[:, :, None, None])
+        before, after = shape.padding
+        return filtered_lrelu(
+            x, self.up_filter, self.down_filter, up=shape.up, down=shape.down, padding=(before, after, before, after),
+            gain=1 if shape.is_torgb else math.sqrt(2), slope=1 if shape.is_torgb else 0.2, clamp=self.clamp,
+        )  # fmt: skip
+
+    def _modulation(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What multiplies the input channels [N, I], and the output channels [N, O], of the weight [O, I, k, k].
+
+        The weight and the styles are brought to unit size first, which demodulation undoes but which keeps half
+        precision in range. ``magnitude_ema`` is the input's mean square as learned, so that the convolution's output
+        is of unit size for unit input (appendix C.2, "gain").
+        """
+        styles = self.affine(w)
+        gain = self.magnitude_ema.rsqrt()
+        if self.shape.is_torgb:
+            styles = styles / math.sqrt(self.weight[0].numel())
+            return self.weight, styles, gain.expand(len(w), len(self.weight))
+        weight = self.weight * self.weight.square().mean(dim=[1, 2, 3], keepdim=True).rsqrt()
+        styles = styles * styles.square().mean(dim=1, keepdim=True).clamp_min(1e-20).rsqrt()
+        energy = styles.square() @ weight.square().sum(dim=[2, 3]).t()  # [N, O]
+        return weight, styles, (energy + 1e-8).rsqrt() * gain
+
+
+class Synthesis3(nn.Module):
+    """The synthesis network: W+ → picture."""
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.input = FourierInput(config)
+        for shape in config.layers:
+            setattr(self, shape.name, Layer(shape, config))
+
+    @property
+    def layers(self) -> list[Layer]:
+        return [getattr(self, shape.name) for shape in self.config.layers]
+
+    def affines(self) -> Iterator[tuple[int, FullyConnected]]:
+        """Every layer that turns a w into styles, with the index of the w that it reads."""
+        yield from ((i + 1, layer.affine) for i, layer in enumerate(self.layers))
+
+    def forward(
+        self, ws: Tensor, dtype: torch.dtype, transform: Tensor | None = None, until: int | None = None
+    ) -> Tensor:
+        """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default of the last."""
+        x = self.input(ws[:, 0], transform).to(dtype)
+        for i, layer in enumerate(self.layers[: None if until is None else until + 1]):
+            x = layer(x, ws[:, i + 1])
+        return x
+
+
+class StyleGAN3(Generator):
+    """A StyleGAN3 generator, of configuration T, R or in between."""
+
+    has_transform = True
+
+    def __init__(self, config: StyleGAN3Config) -> None:
+        super().__init__()
+        self.config = config
+        self.size_px, self.channels = config.img_resolution, config.img_channels
+        self.num_ws, self.w_dim, self.z_dim, self.c_dim = config.num_ws, config.w_dim, config.z_dim, config.c_dim
+        self.mapping = MappingNetwork(
+            config.z_dim, config.c_dim, config.w_dim,
+            layers=config.mapping_layers, lr_multiplier=config.mapping_lr_multiplier,
+        )  # fmt: skip
+        self.synthesis = Synthesis3(config)
+
+    @property
+    def w_avg(self) -> Tensor:
+        return self.mapping.w_avg
+
+    @property
+    def activation_sizes(self) -> list[int]:
+        """The sizes that :meth:`activations` takes, ascending."""
+        return sorted(self.config.activation_layers)
+
+    def map(
+        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
+        return self.mapping.truncated(self.mapping(z, c), self.num_ws, truncation_psi, truncation_cutoff)
+
+    def synthesize(
+        self,
+        ws: Tensor,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+    ) -> Tensor:
+        """As in the base class; StyleGAN3 has no noise, so that ``noise`` changes nothing."""
+        self._check(ws, noise)
+        if transform is not None:
+            if transform.shape not in ((3, 3), (len(ws), 3, 3)):
+                raise ValueError(f"Got a transform of shape {list(transform.shape)}; expected [3, 3] or [N, 3, 3].")
+            transform = self._in_input_units(transform)
+        image = self.synthesis(ws.float(), dtype or torch.float32, transform)
+        return (image.float() * self.config.output_scale).contiguous()
+
+    def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
+        """The output of the last layer whose picture is ``size_px`` wide, without the margins around it.
+
+        Args:
+            ws: [N, num_ws, w_dim].
+            size_px: One of ``activation_sizes``.
+            dtype: Precision of the activations; None for float32.
+
+        Returns:
+            float32 [N, C, size_px, size_px].
+
+        Raises:
+            ValueError: another size.
+        """
+        self._check(ws, "none")
+        if size_px not in self.config.activation_layers:
+            raise ValueError(f"Got the resolution {size_px}; expected one of {self.activation_sizes}.")
+        x = self.synthesis(ws.float(), dtype or torch.float32, until=self.config.activation_layers[size_px])
+        margin = (x.shape[2] - size_px) // 2
+        return x[:, :, margin : margin + size_px, margin : margin + size_px].float().contiguous()
+
+    def _in_input_units(self, transform: Tensor) -> Tensor:
+        """Shifts in picture widths → shifts in the input's unit, which differs where the size is no power of two."""
+        picture = self.size_px / self.config.layers[-1].out_rate
+        return torch.cat(
+            [transform[..., :2], transform[..., 2:] * transform.new_tensor([[picture], [picture], [1]])], -1
+        )
+
+    def _check(self, ws: Tensor, noise: str) -> None:
+        if noise not in NOISE_MODES:
+            raise ValueError(f"Got noise {noise!r}; expected one of {', '.join(NOISE_MODES)}.")
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
+            raise ValueError(f"Got ws of shape {list(ws.shape)}; expected [N, {self.num_ws}, {self.w_dim}].")
