@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.features.network_files import read_network, save_network
+from latent_editor.features.psp_encoder import PspEncoder, build_psp_encoder
 from latent_editor.features.trunk import Trunk
 from latent_editor.generators import Generator
+from latent_editor.generators.foreign import ENCODER
 
 ENCODER_FILE = "encoder.safetensors"
 
@@ -56,10 +58,22 @@ def read_encoder(path: str | Path) -> Encoder:
     return read_network(path, Encoder, kind="encoder")
 
 
-def load_encoder(g: Generator) -> Encoder:
-    """The encoder that belongs to a generator, built once.
+def has_encoder(g: Generator) -> bool:
+    """Whether :func:`load_encoder` has something to load."""
+    return ENCODER in g.bundle.extras or g.bundle.has(ENCODER_FILE)
+
+
+def load_encoder(g: Generator) -> Encoder | PspEncoder:
+    """The encoder that belongs to a generator, built once: what came in its own file, or the one in its folder.
 
     Raises:
         MissingPart: the model comes without one.
+        BadModel: there is one, and it is damaged.
     """
-    return g.bundle.part("encoder", lambda: read_encoder(g.bundle.file(ENCODER_FILE, "instant inversion")).to(g.device))
+    return g.bundle.part("encoder", lambda: _load_encoder(g))
+
+
+def _load_encoder(g: Generator) -> Encoder | PspEncoder:
+    if ENCODER in g.bundle.extras:
+        return build_psp_encoder(g.bundle.extras[ENCODER], g)
+    return read_encoder(g.bundle.file(ENCODER_FILE, "instant inversion")).to(g.device)

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.errors import BadValue
-from latent_editor.features.encoder import ENCODER_FILE, load_encoder
+from latent_editor.features.encoder import has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
@@ -83,7 +83,7 @@ def picture_tensor(g: Generator, crop: Crop | Image.Image) -> Tensor:
 
 def _start(g: Generator, target: Tensor, *, must_encode: bool) -> Tensor:
     """ws [1, num_ws, w_dim] to start from."""
-    if must_encode or g.bundle.has(ENCODER_FILE):
+    if must_encode or has_encoder(g):
         with torch.no_grad():
             return load_encoder(g)(target)
     return g.w_avg.expand(1, g.num_ws, -1).clone()
