@@ -18,7 +18,7 @@ PACKAGE = "latent_editor"
 #: as it closes no circle; the parts of level 4 never import each other: what they share moves down.
 LEVELS = {
     1: ("errors", "files", "types", "unpickling", "version"),
-    2: ("ops", "photos", "weights"),
+    2: ("downloads", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "inversion", "text"),
     5: ("rendering",),

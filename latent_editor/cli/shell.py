@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from latent_editor.cli.commands import directions, doctor, edit, invert, random
+from latent_editor.cli.commands import directions, doctor, edit, fetch, invert, random
 from latent_editor.cli.parser import Parser
-from latent_editor.errors import BadInput, BadValue, LatentEditorError
+from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
 from latent_editor.version import __version__
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
@@ -21,7 +21,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="latent-editor", description="Edits portraits in the latent space of a GAN.")
     parser.add_argument("--version", action="version", version=f"latent-editor {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (invert, edit, directions, random, doctor):
+    for command in (invert, edit, directions, random, fetch, doctor):
         command.add(commands)
     return parser
 
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         message = f"{str(e.filename)!r} cannot be used: {e.strerror}. Choose another place."
         return _fail(BadValue(message), BAD_INPUT, as_json)
+    except Stopped as e:
+        return _fail(e, INTERRUPTED, as_json)
     except LatentEditorError as e:
         return _fail(e, BAD_INPUT if isinstance(e, BadInput) else BROKEN, as_json)
     except ModuleNotFoundError as e:
