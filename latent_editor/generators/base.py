@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -186,18 +187,48 @@ def transform_matrix(translate: tuple[float, float] = (0.0, 0.0), angle_deg: flo
     return (turn_back @ move_back).float()
 
 
-def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7) -> Tensor:
+def class_weights(g: Generator, indices: Sequence[int]) -> Tensor | None:
+    """What a conditional generator takes beside z: one row for each of the classes ``indices``.
+
+    Returns:
+        float32 [len(indices), c_dim] on the generator's device, or None where it has no classes.
+
+    Raises:
+        BadValue: a class that the generator does not have.
+    """
+    for index in indices:
+        if not 0 <= index < g.c_dim:
+            has = f"has the classes 0 to {g.c_dim - 1}" if g.c_dim else "has no classes: leave it out"
+            raise BadValue(f"Got the class {index}; the model {g.name!r} {has}.")
+    if not g.c_dim:
+        return None
+    weights = torch.zeros(len(indices), g.c_dim)
+    weights[torch.arange(len(indices)), torch.as_tensor(indices)] = 1
+    return weights.to(g.device)
+
+
+def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7, class_index: int | None = None) -> Tensor:
     """Latents of random pictures, the same for the same seeds on every machine.
+
+    Args:
+        class_index: The class of all of them, for a generator that has classes; None takes another for each seed.
 
     Returns:
         float32 ws [len(seeds), num_ws, w_dim].
+
+    Raises:
+        BadValue: a class that the generator does not have.
     """
     z = torch.stack([torch.randn(g.z_dim, generator=torch.Generator().manual_seed(s)) for s in seeds])
-    c = torch.eye(g.c_dim)[[s % g.c_dim for s in seeds]].to(g.device) if g.c_dim else None
+    if class_index is not None:
+        classes = [class_index] * len(seeds)
+    else:
+        classes = [s % g.c_dim for s in seeds] if g.c_dim else []
     with torch.no_grad():
-        return g.map(z.to(g.device), c, truncation_psi=truncation_psi)
+        return g.map(z.to(g.device), class_weights(g, classes), truncation_psi=truncation_psi)
 
 
-def random_latent(g: Generator, seed: int, *, truncation_psi: float = 0.7) -> Latent:
-    """The latent of a random picture, the same for the same seed on every machine."""
-    return g.latent(random_ws(g, [seed], truncation_psi=truncation_psi)[0], method="random")
+def random_latent(g: Generator, seed: int, *, truncation_psi: float = 0.7, class_index: int | None = None) -> Latent:
+    """The latent of a random picture, the same for the same seed on every machine. Arguments as :func:`random_ws`."""
+    ws = random_ws(g, [seed], truncation_psi=truncation_psi, class_index=class_index)
+    return g.latent(ws[0], method="random")

@@ -162,7 +162,7 @@ def _plain(name: str, value: Any) -> Tensor:
     """A tensor or an array as a dense tensor of real numbers on the CPU, without a copy where there needs none."""
     if isinstance(value, (float, np.floating)):
         value = np.array(value, np.float32)
-    if isinstance(value, np.ndarray) and value.dtype in (np.float16, np.float32, np.float64):
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.itemsize <= 8:
         if any(step == 0 and n > 1 for step, n in zip(value.strides, value.shape, strict=True)):
             raise _repeated(name)
         steps_forward = all(step >= 0 and step % value.itemsize == 0 for step in value.strides)
