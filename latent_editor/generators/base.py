@@ -220,10 +220,7 @@ def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7, cl
         BadValue: a class that the generator does not have.
     """
     z = torch.stack([torch.randn(g.z_dim, generator=torch.Generator().manual_seed(s)) for s in seeds])
-    if class_index is not None:
-        classes = [class_index] * len(seeds)
-    else:
-        classes = [s % g.c_dim for s in seeds] if g.c_dim else []
+    classes = [s % g.c_dim for s in seeds if g.c_dim] if class_index is None else [class_index] * len(seeds)
     with torch.no_grad():
         return g.map(z.to(g.device), class_weights(g, classes), truncation_psi=truncation_psi)
 
