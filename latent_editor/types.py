@@ -206,6 +206,7 @@ class Step:
         psnr_db: Likeness of the best so far, or None where it makes no sense.
         image: The best so far, float32 [channels, H, W], about −1..1, or None.
         ws: Its latent, float32 [num_ws, w_dim], or None.
+        label: What is being done, where that changes on the way.
     """
 
     step: int
@@ -215,6 +216,7 @@ class Step:
     psnr_db: float | None = None
     image: Tensor | None = None
     ws: Tensor | None = None
+    label: str = ""
 
 
 #: Called after every step; a true answer stops the algorithm, which then returns its best so far.

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from latent_editor import weights
 from latent_editor.alignment import Face, align, crop_by_hand, find_faces
 from latent_editor.alignment.mesh import MESH_POINTS, load_mesh
 from latent_editor.errors import BadModel, BadValue, MissingPart, NoFaceFound
@@ -267,10 +268,19 @@ def test_a_photo_and_its_double_give_the_same_crop(photos: dict[str, Photo], por
     assert np.abs(a - b).mean() < 4
 
 
-def test_a_model_without_landmarks_says_so(tmp_path: Path, tiny_generator: Generator) -> None:
-    tiny_generator.bundle = Bundle(
-        "bare", tmp_path, {"canonical_points": {"left_eye": [0.4, 0.5], "right_eye": [0.6, 0.5]}}
-    )
+def test_a_model_of_faces_borrows_the_landmarks(tmp_path: Path, tiny_generator: Generator) -> None:
+    points = {"canonical_points": {"left_eye": [0.4, 0.5], "right_eye": [0.6, 0.5]}}
+    tiny_generator.bundle = Bundle("bare", tmp_path, points)
+    with pytest.raises(NoFaceFound):
+        align(Image.new("RGB", (100, 100)), tiny_generator)
+
+
+def test_a_model_without_landmarks_says_so(
+    tmp_path: Path, tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "LENDER", "nobody")
+    points = {"canonical_points": {"left_eye": [0.4, 0.5], "right_eye": [0.6, 0.5]}}
+    tiny_generator.bundle = Bundle("bare", tmp_path, points)
     with pytest.raises(MissingPart, match=r"landmarks\.safetensors"):
         align(Image.new("RGB", (100, 100)), tiny_generator)
 

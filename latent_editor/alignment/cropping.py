@@ -12,6 +12,7 @@ from PIL import Image
 
 from latent_editor.alignment.faces import Face, find_faces
 from latent_editor.errors import BadModel, BadValue, NoFaceFound
+from latent_editor.features.faces import canonical_points
 from latent_editor.features.landmarks import POINTS
 from latent_editor.generators import Generator
 from latent_editor.ops import affine
@@ -25,8 +26,8 @@ WEIGHTS: Mapping[str, float] = {"left_eye": 1.0, "right_eye": 1.0, "nose": 0.05,
 def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> Crop:
     """Cuts out a face, upright, with eyes and mouth where the model expects them.
 
-    What lies beyond the photo is its mirror image, blurred with the distance. A model without canonical points gets
-    the photo's central square.
+    What lies beyond the photo is its mirror image, blurred with the distance. A model that shows no faces gets
+    the photo's central square; where it is not known yet, its samples are looked at.
 
     Args:
         photo: The photo, or any Pillow image.
@@ -89,7 +90,7 @@ def _photo(photo: Photo | Image.Image) -> Photo:
 
 def _canonical_points(g: Generator) -> dict[str, tuple[float, float]] | None:
     """The model's points as fractions of the side, or None."""
-    points: Any = g.bundle.about.get("canonical_points")
+    points: Any = canonical_points(g)
     if not points:
         return None
     try:

@@ -13,8 +13,9 @@ from PIL import Image
 
 from latent_editor.alignment.mesh import load_mesh
 from latent_editor.errors import MissingPart
+from latent_editor.features.faces import misfit, shows_faces
 from latent_editor.features.landmarks import (
-    FRAME_POINTS,
+    LANDMARKS_FILE,
     POINTS,
     LandmarkNet,
     frame_from_points,
@@ -74,7 +75,7 @@ def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
        that fill their frame); then on turned copies.
     3. From each hit, the landmark network finds the points and says whether it is a face at all.
 
-    Faces seen from the side are not found.
+    Faces seen from the side are not found; none is for a model that shows no faces and has no landmark network.
 
     Args:
         photo: The photo, or any Pillow image.
@@ -83,6 +84,8 @@ def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
     Raises:
         MissingPart: the model has no landmark network, or OpenCV no cascades.
     """
+    if not g.bundle.has(LANDMARKS_FILE) and not shows_faces(g):
+        return []
     picture = _array(photo)
     mesh = g.bundle.part("face_mesh", load_mesh)
     if mesh is not None:
@@ -202,19 +205,11 @@ def _turned(small: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]
 def _confirmed(net: LandmarkNet, picture: np.ndarray, unit_frame: np.ndarray, least_score: float) -> Face | None:
     frame = np.column_stack([unit_frame[:, :2] / net.size_px, unit_frame[:, 2]])
     found = locate(net, picture, frame)
-    misfit = _misfit(found.points)
     height, width = picture.shape[:2]
     inside = ((found.points > -0.02 * width) & (found.points < [1.02 * width, 1.02 * height])).all(1)
-    if found.score < least_score or misfit > MAX_MISFIT or not inside[[0, 1, 3]].all():
+    if found.score < least_score or misfit(found.points) > MAX_MISFIT or not inside[[0, 1, 3]].all():
         return None
     return _face(found.points, found.score, picture)
-
-
-def _misfit(points: np.ndarray) -> float:
-    mean_face = np.array(FRAME_POINTS)
-    fitted = affine.transformed(affine.similarity(points, mean_face), points)
-    between_eyes = np.linalg.norm(mean_face[1] - mean_face[0])
-    return float(np.sqrt(((fitted - mean_face) ** 2).sum(1).mean()) / between_eyes)
 
 
 def _face(points: np.ndarray, score: float, picture: np.ndarray) -> Face:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from latent_editor.errors import BadModel
 from latent_editor.features.clip_trunk import register_trunks
+from latent_editor.features.faces import shows_faces
 from latent_editor.features.torchvision_shim import prepare_torchvision
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb
@@ -180,10 +181,10 @@ def _read_words(weights: Path) -> frozenset[str] | None:
 
 
 def load_clip(g: Generator) -> Clip:
-    """The CLIP that belongs to a generator, built once.
+    """The CLIP of a generator, built once: its own, or the one that is lent to a model that shows faces.
 
     Raises:
-        MissingPart: the model comes without one.
+        MissingPart: the model comes without one, and shows no faces.
         BadModel: its files are damaged.
     """
     return g.bundle.part("clip", lambda: _load(g))
@@ -191,5 +192,7 @@ def load_clip(g: Generator) -> Clip:
 
 def _load(g: Generator) -> Clip:
     about = g.bundle.about.get("clip") or {}
+    if not g.bundle.has(CLIP_FILE, own=True) and not about:
+        shows_faces(g)  # then one is lent
     weights = g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
     return read_clip(weights, name=str(about.get("model", CLIP_NAME)))

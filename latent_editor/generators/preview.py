@@ -10,6 +10,7 @@ from latent_editor.generators.pictures import fastest_dtype, resized
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, LEAST_FIT = 6, 0.5
+_MOST_PIXELS = 2 << 20
 
 
 class Preview(Generator):
@@ -52,8 +53,10 @@ class Preview(Generator):
             early = self._whole[0].early_picture(ws, self.size_px, dtype=dtype)
             assert early is not None
             return _recoloured(early, self._colours)
-        whole = self._whole[0].synthesize(ws, noise=noise, dtype=dtype, transform=transform)
-        return resized(whole, self.size_px)
+        g = self._whole[0]
+        few = max(1, _MOST_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
+        whole = (g.synthesize(some, noise=noise, dtype=dtype, transform=transform) for some in ws.split(few))
+        return torch.cat([resized(pictures, self.size_px) for pictures in whole])
 
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
         return self._whole[0].activations(ws, size_px, dtype=dtype)
