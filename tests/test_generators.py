@@ -145,7 +145,7 @@ def test_a_description_that_does_not_fit_is_refused(init_kwargs: str, folder: Pa
 def test_tensors_that_do_not_fit_are_refused(change: str, folder: Path) -> None:
     tensors, metadata = files.read_tensors(folder / GENERATOR_FILE)
     if change == "missing":
-        del tensors["mapping.w_avg"]
+        del tensors["mapping.fc0.weight"]
     else:
         tensors["mapping.extra" if change == "extra" else "mapping.w_avg"] = torch.zeros(3)
     files.write_tensors(folder / GENERATOR_FILE, tensors, metadata)

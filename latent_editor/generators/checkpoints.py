@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from latent_editor.unpickling import Instance, is_legacy_torch, is_zip, read_mod
 KINDS = ("stylegan2", "stylegan3")
 #: In the metadata of this project's own files.
 EXTRAS_PREFIX = "extras/"
-_MOST_BYTES = 8 << 30
+#: Tensors of a generator and an encoder; those of e4e take 1.1 GB.
+_MOST_TENSOR_BYTES = 3 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +52,32 @@ def recognise(path: str | Path) -> str:
     return _recognise(Path(path))[0]
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, *, own: bool = True) -> Checkpoint:
     """Reads a checkpoint of any format. Nothing in it is run.
+
+    Args:
+        path: The file.
+        own: Whether the tensors get memory of their own. Otherwise they share the file's, which is enough to look at
+            it and must not outlive it.
 
     Raises:
         BadModel: it is none, is damaged, or asks for something that no checkpoint needs.
     """
     path = Path(path)
     format_, data = _recognise(path)
-    return _READERS[format_](path, data)
+    checkpoint = _READERS[format_](path, data)
+    return _owned(path, checkpoint) if own else checkpoint
+
+
+def _owned(path: Path, checkpoint: Checkpoint) -> Checkpoint:
+    """With tensors in memory of their own, not in the file's."""
+    parts = [checkpoint.state, *checkpoint.extras.values()]
+    size = sum(tensor.nbytes for part in parts for tensor in part.values())
+    if size > _MOST_TENSOR_BYTES:
+        raise BadModel(f"{path.name} has tensors of {size:,} bytes; at most {_MOST_TENSOR_BYTES:,} are read.")
+    state = {name: tensor.detach().clone() for name, tensor in checkpoint.state.items()}
+    extras = {p: {n: t.detach().clone() for n, t in part.items()} for p, part in checkpoint.extras.items()}
+    return replace(checkpoint, state=state, extras=extras)
 
 
 def _recognise(path: Path) -> tuple[str, Any]:
@@ -129,7 +147,7 @@ def _looks_like(head: bytes) -> str | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<?xml")) or b"<html" in start:
         return "is a web page, not a model: the download got an error or a question instead of the file"
-    if b"onnx" in head[:256] or b"pytorch" in head[:64] and head[:1] == b"\x08":
+    if b"onnx" in head[:256] or (b"pytorch" in head[:64] and head[:1] == b"\x08"):
         return "is an ONNX program, which holds a frozen network"
     if head[:1] == b"\x80" or is_zip(head) or is_legacy_torch(head):
         return None
@@ -161,8 +179,9 @@ def _format_of(name: str, data: Any) -> str:
         state = data.get("state_dict")
         if isinstance(state, Mapping) and any(str(key).startswith("decoder.") for key in state):
             return "psp"
-        for states in (data.get("g_ema"), data.get("g"), data):
-            if isinstance(states, Mapping) and {"input.input", "conv1.conv.weight"} <= set(states):
+        for states in (*data.values(), data):
+            names = {str(key).removeprefix("module.") for key in states} if isinstance(states, Mapping) else set()
+            if {"input.input", "conv1.conv.weight"} <= names:
                 return "rosinality"
     raise BadModel(f"{name} {_what_else(data)}. Expected a generator of StyleGAN2 or StyleGAN3.")
 
@@ -175,8 +194,8 @@ def _what_else(data: Any) -> str:
         return f"holds a {type(data).__name__}, not a network"
     if isinstance(data.get("D"), Instance):
         return "holds a discriminator (D) and no generator (G_ema or G)"
-    state = data.get("state_dict") if isinstance(data.get("state_dict"), Mapping) else data
-    names = [str(key) for key in state]
+    state = data.get("state_dict")
+    names = [str(key) for key in (state if isinstance(state, Mapping) else data)]
     for words, what in _NETWORKS:
         if any(word in name for name in names for word in words):
             return what
@@ -197,12 +216,12 @@ _NETWORKS = (
 
 def read_own(path: Path, data: Any = None) -> Checkpoint:
     """Reads what :func:`latent_editor.generators.save_generator` and ``latent-editor convert`` wrote."""
-    tensors, metadata = files.read_tensors(path, max_bytes=_MOST_BYTES)
+    tensors, metadata = files.read_tensors(path, max_bytes=_MOST_TENSOR_BYTES)
     kind = metadata.get("kind")
     if kind not in KINDS:
         names = ", ".join(shorten(name, 40) for name in sorted(tensors)[:4]) or "no tensors"
         raise BadModel(
-            f"{path.name} is a safetensors file of kind {kind!r} with {names}; expected 'stylegan2' or 'stylegan3'. "
+            f"{path.name} is a safetensors file of kind {kind!r}; expected 'stylegan2' or 'stylegan3'. It holds {names}. "
             "Make it with `latent-editor convert` from the original checkpoint."
         )
     try:
@@ -212,7 +231,8 @@ def read_own(path: Path, data: Any = None) -> Checkpoint:
         notes = tuple(str(note) for note in json.loads(metadata.get("notes", "[]")))
     except (KeyError, ValueError, TypeError, RecursionError) as e:
         raise BadModel(f"{path.name} has a damaged description ({e!r}). Get the file again.") from e
-    state, extras = {}, {}
+    state: dict[str, Tensor] = {}
+    extras: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(EXTRAS_PREFIX):
             part, _, inner = name.removeprefix(EXTRAS_PREFIX).partition("/")

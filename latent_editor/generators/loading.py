@@ -1,57 +1,137 @@
-"""From a name or a path to a generator."""
+"""From a name, a folder or a file to a generator, and from a generator to a file."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from latent_editor import files
-from latent_editor.errors import BadModel
+from latent_editor import files, zoo
+from latent_editor.errors import BadModel, UnknownModel
+from latent_editor.generators import nvlabs
 from latent_editor.generators.base import Generator
-from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from latent_editor.weights import open_bundle
+from latent_editor.generators.checkpoints import EXTRAS_PREFIX, Checkpoint, read_checkpoint
+from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.generators.stylegan3 import StyleGAN3
+from latent_editor.weights import Bundle, cache_folder, open_bundle
 
 GENERATOR_FILE = "generator.safetensors"
+#: In the cache folder: one folder for each model of one's own, by its file's name and its weights' fingerprint.
+MODELS_FOLDER = "models"
+#: Tensors with fewer numbers than this stay in float32 in a file of half precision: they take no room, and among them
+#: are frequencies, filters and means whose every digit counts.
+LEAST_HALVED = 4096
 
 
 def load_generator(model: str | Path = "portraits", *, device: str | torch.device = "cpu") -> Generator:
     """Loads a generator, ready to render.
 
     Args:
-        model: A name in ``weights/``, or the path of a model's folder.
+        model: The path of a checkpoint of any format (:mod:`latent_editor.generators.checkpoints`), the path of a
+            model's folder, a name in ``weights/``, or the name of a fetched model.
         device: Where to put it.
 
     Raises:
         UnknownModel: there is no such model.
         BadModel: its files are damaged or of another kind.
     """
-    bundle = open_bundle(model)
-    g = read_generator(bundle.file(GENERATOR_FILE, "rendering"))
-    g.bundle = bundle
+    g = _load(model)
     return g.eval().requires_grad_(False).to(device)
 
 
-def read_generator(path: str | Path) -> StyleGAN2:
-    """Reads what :func:`save_generator` wrote.
-
-    Raises:
-        BadModel: the file is damaged, or not a generator of this project.
-    """
-    path = Path(path)
-    tensors, metadata = files.read_tensors(path)
-    if metadata.get("kind") != "stylegan2":
-        raise BadModel(f"{path.name} is of kind {metadata.get('kind')!r}; expected 'stylegan2'. Is it a generator?")
+def _load(model: str | Path) -> Generator:
+    if _is_file(model):
+        return _load_file(Path(model))
     try:
-        g = StyleGAN2(StyleGAN2Config.from_init_kwargs(json.loads(metadata["init_kwargs"])))
-        g.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (AttributeError, KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(f"{path.name} does not fit its own description ({e}). Get the file again.") from e
+        bundle = open_bundle(model)
+    except UnknownModel as unknown:
+        fetched = zoo.path_of(str(model))
+        if fetched is None:
+            advice = zoo.advice(str(model))
+            raise UnknownModel(f"{unknown} {advice}" if advice else _unknown(model, unknown)) from None
+        return _load_file(fetched, zoo.find_entry(str(model)).about)
+    g = read_generator(bundle.file(GENERATOR_FILE, "rendering"))
+    g.bundle = bundle
     return g
 
 
-def save_generator(g: StyleGAN2, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes the tensors of a generator as safetensors, by default in half precision."""
-    metadata = {"kind": "stylegan2", "init_kwargs": json.dumps(g.config.to_init_kwargs())}
-    files.write_tensors(path, {k: v.to(dtype) for k, v in g.state_dict().items()}, metadata)
+def _is_file(model: str | Path) -> bool:
+    try:
+        return Path(model).is_file()
+    except (OSError, ValueError):  # a name that is too long for a path, or holds a null
+        return False
+
+
+def _unknown(model: str | Path, unknown: UnknownModel) -> str:
+    looks_like_a_path = os.sep in str(model) or bool(Path(str(model)).suffix)
+    return f"There is no file {str(model)[:200]!r}. {unknown}" if looks_like_a_path else str(unknown)
+
+
+def _load_file(path: Path, about: Mapping[str, object] | None = None) -> Generator:
+    checkpoint = read_checkpoint(path)
+    g = build_checkpoint(checkpoint, path.name)
+    facts = {"name": path.stem, "format": checkpoint.format, "notes": list(checkpoint.notes), **(about or {})}
+    name = str(facts["name"])
+    folder = cache_folder() / MODELS_FOLDER / f"{path.stem}-{g.fingerprint}"
+    fingerprint = g.fingerprint
+    g.bundle = Bundle(name, folder, facts, checkpoint.extras)
+    g.bundle.keep("fingerprint", fingerprint)
+    return g
+
+
+def read_generator(path: str | Path) -> Generator:
+    """Reads the generator in a checkpoint of any format, without a bundle.
+
+    Raises:
+        BadModel: the file is damaged, or holds no generator.
+    """
+    return build_checkpoint(read_checkpoint(path), Path(path).name)
+
+
+def build_checkpoint(checkpoint: Checkpoint, name: str) -> Generator:
+    """The generator of a checkpoint; ``name`` is its file's, for messages.
+
+    Raises:
+        BadModel: its tensors do not fit its description.
+    """
+    try:
+        return nvlabs.build(checkpoint.kind, checkpoint.init_kwargs, checkpoint.state)
+    except BadModel as e:
+        raise BadModel(f"{name} does not fit its own description: {e}") from e
+
+
+def save_generator(g: Generator, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a generator, and what came in the same file as it, as safetensors, by default in half precision.
+
+    Small tensors, and those whose values half precision cannot hold, stay in float32.
+
+    Args:
+        g: A StyleGAN2 or StyleGAN3.
+        path: Where to; the folder is made.
+        dtype: ``torch.float16`` or ``torch.float32``.
+    """
+    if not isinstance(g, (StyleGAN2, StyleGAN3)):
+        raise BadModel(f"Got a {type(g).__name__}; a StyleGAN2 or StyleGAN3 can be saved.")
+    kind = "stylegan2" if isinstance(g, StyleGAN2) else "stylegan3"
+    tensors = dict(g.state_dict())
+    for part, extras in g.bundle.extras.items():
+        tensors.update({f"{EXTRAS_PREFIX}{part}/{name}": tensor for name, tensor in extras.items()})
+    metadata = {
+        "kind": kind,
+        "init_kwargs": json.dumps(g.config.to_init_kwargs()),
+        "notes": json.dumps(g.bundle.about.get("notes", [])),
+    }
+    files.write_tensors(path, {name: _rounded(tensor, dtype) for name, tensor in tensors.items()}, metadata)
+
+
+def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    if dtype == torch.float32 or tensor.numel() < LEAST_HALVED:
+        return tensor.float()
+    rounded = tensor.to(dtype)
+    return rounded if bool(torch.isfinite(rounded).all()) else tensor.float()

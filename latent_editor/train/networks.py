@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from latent_editor.errors import BadModel
 from latent_editor.features.encoder import ENCODER_FILE, Encoder, read_encoder, save_encoder
 from latent_editor.features.perceptual import CRITIC_FILE, Critic, read_critic, save_critic
 from latent_editor.generators import save_generator
@@ -35,6 +36,8 @@ class Networks:
         """Those of a model's folder, such as the committed one."""
         folder = Path(folder)
         g = read_generator(folder / GENERATOR_FILE)
+        if not isinstance(g, StyleGAN2):
+            raise BadModel(f"{folder} holds a {type(g).__name__}; only StyleGAN2 is trained here.")
         return Networks(g, read_encoder(folder / ENCODER_FILE), read_critic(folder / CRITIC_FILE))
 
     def write(self, folder: str | Path) -> None:

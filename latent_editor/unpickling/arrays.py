@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor.unpickling.records import Attributes, InstanceRecord, Record, Refused
+from latent_editor.unpickling.records import Attributes, NamespaceRecord, Record, Refused
 
 _TYPE = re.compile(r"([<>=|]?)([biufcSU])(\d{1,4})")
 _MOST_DIMENSIONS = 16
@@ -134,7 +134,7 @@ def array_names() -> dict[tuple[str, str], Callable[..., Any]]:
         ("_codecs", "encode"): encode,
         ("numpy", "dtype"): DType,
         ("numpy", "ndarray"): no_call,
-        ("argparse", "Namespace"): lambda: InstanceRecord("argparse.Namespace"),
+        ("argparse", "Namespace"): NamespaceRecord,
         ("pathlib", "PosixPath"): path,
         ("pathlib", "WindowsPath"): path,
         ("pathlib", "PurePosixPath"): path,

@@ -132,6 +132,16 @@ class InstanceRecord(Record):
         return Instance(self.name, state)
 
 
+class NamespaceRecord(InstanceRecord):
+    """The options of a command line, which half of the public checkpoints carry: finishes into a dict."""
+
+    def __init__(self) -> None:
+        super().__init__("argparse.Namespace")
+
+    def finish(self, parts: tuple[Any, ...]) -> Any:
+        return super().finish(parts).state
+
+
 @dataclass(slots=True)
 class _Finished:
     value: Any
