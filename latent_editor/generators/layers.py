@@ -49,6 +49,8 @@ class MappingNetwork(nn.Module):
         lr_multiplier: Of the layers; the embedding of the class has 1.
         embed_features: Length of the embedded class; None for ``w_dim``.
         layer_features: Length between layers; None for ``w_dim``.
+        joint_norm: True normalises z and the embedded class as one, as StyleGAN2 did before its adaptive augmentation;
+            False each by itself.
     """
 
     w_avg: Tensor
@@ -65,9 +67,10 @@ class MappingNetwork(nn.Module):
         lr_multiplier: float = 0.01,
         embed_features: int | None = None,
         layer_features: int | None = None,
+        joint_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.c_dim, self.layers = c_dim, layers
+        self.c_dim, self.layers, self.joint_norm = c_dim, layers, joint_norm
         width = z_dim
         if c_dim:
             self.embed = FullyConnected(c_dim, embed_features or w_dim)
@@ -91,7 +94,10 @@ class MappingNetwork(nn.Module):
         if self.c_dim:
             if c is None:
                 raise ValueError(f"This generator is conditional: pass c of shape [N, {self.c_dim}].")
-            x = torch.cat([x, normalize_2nd_moment(self.embed(c.float()))], dim=1)
+            if self.joint_norm:
+                x = normalize_2nd_moment(torch.cat([z.float(), self.embed(c.float())], dim=1))
+            else:
+                x = torch.cat([x, normalize_2nd_moment(self.embed(c.float()))], dim=1)
         for i in range(self.layers):
             x = getattr(self, f"fc{i}")(x)
         return x

@@ -39,6 +39,7 @@ MAPPING_ARGUMENTS = {
     "last_act": "mapping_last_act",
     "embed_features": "mapping_embed_features",
     "layer_features": "mapping_layer_features",
+    "joint_norm": "mapping_joint_norm",
 }
 #: stylegan3's StyleGAN2 takes its options flat and clamps by default; stylegan2-ada-pytorch nests them and does not.
 FLAT_CONV_CLAMP = 256
@@ -50,7 +51,8 @@ Taps = tuple[float, ...] | tuple[tuple[float, ...], ...]
 class StyleGAN2Config:
     """The shape of a StyleGAN2 generator; field names as in the public checkpoints.
 
-    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``. With ``mapping_layers`` 0 the mapping is only the
+    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``, or what ``channels`` says where that is given (one
+    number for each resolution from 4, for networks of other programs). With ``mapping_layers`` 0 the mapping is only the
     normalisation of z, so w is spread evenly over a sphere. ``mapping_last_act`` is None in public checkpoints: that of
     the other layers; "linear" lets w take any sign, which this project's own training prefers.
 
@@ -77,6 +79,8 @@ class StyleGAN2Config:
     use_noise: bool = True
     activation: str = "lrelu"
     kernel_size: int = 3
+    channels: tuple[int, ...] | None = None
+    mapping_joint_norm: bool = False
 
     def __post_init__(self) -> None:
         size = whole("img_resolution", self.img_resolution, 0, 1 << 30)
@@ -100,6 +104,8 @@ class StyleGAN2Config:
             "use_noise": truth("use_noise", self.use_noise),
             "activation": choice("activation", self.activation, ACTIVATIONS),
             "kernel_size": whole("kernel_size", self.kernel_size, 1, 15),
+            "channels": _channel_table(self.channels, size),
+            "mapping_joint_norm": truth("mapping_kwargs.joint_norm", self.mapping_joint_norm),
         }
         checked["z_dim"] = whole("z_dim", self.z_dim, 0 if checked["c_dim"] else 1, MOST_FEATURES)
         for name in ("mapping_embed_features", "mapping_layer_features"):
@@ -158,7 +164,23 @@ class StyleGAN2Config:
         return 2 * len(self.resolutions)
 
     def channels_at(self, resolution: int) -> int:
+        if self.channels is not None:
+            return self.channels[max(resolution.bit_length() - 3, 0)]
         return min(self.channel_base // resolution, self.channel_max)
+
+
+def _channel_table(value: Any, size_px: int) -> tuple[int, ...] | None:
+    """Channels by resolution, one number for each from 4 pixels; None for none.
+
+    Raises:
+        BadModel: another number of them, or one that cannot be.
+    """
+    if value is None:
+        return None
+    count = size_px.bit_length() - 2
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        raise BadModel(f"The model's file gives channels that are none; expected {count} numbers. Is the file damaged?")
+    return tuple(whole("channels", number, 1, MOST_CHANNELS) for number in value)
 
 
 def _taps(value: Any) -> Taps:
@@ -198,6 +220,7 @@ class Mapping2(MappingNetwork):
             lr_multiplier=config.mapping_lr_multiplier,
             embed_features=config.mapping_embed_features,
             layer_features=config.mapping_layer_features,
+            joint_norm=config.mapping_joint_norm,
         )
 
 
@@ -434,6 +457,15 @@ class StyleGAN2(Generator):
             raise ValueError(f"Got the resolution {size_px}; expected one of {self.config.resolutions}.")
         x, _ = self.synthesis(ws.float(), "none", dtype or torch.float32, until=size_px)
         return x.float().contiguous()
+
+    def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
+        if self.config.architecture != "skip" or size_px not in self.config.resolutions:
+            return None
+        self._check(ws, "const")
+        return self.synthesis(ws.float(), "const", dtype or torch.float32, until=size_px)[1]
+
+    def style_weights(self) -> list[tuple[int, Tensor]]:
+        return [(i, affine.weight.detach() * affine.weight_gain) for i, affine in self.synthesis.affines()]
 
     def _check(self, ws: Tensor, noise: str) -> None:
         if noise not in NOISE_MODES:
