@@ -26,7 +26,7 @@ SIZE_PX = 256
 #: Residual units of the body by depth (IR-SE50); the first of each halves the picture.
 UNITS = (3, 4, 14, 3)
 _SLOPE = 0.01
-_MOST_STYLES, _MOST_POOLS = 64, 6
+_MOST_STYLES, _MOST_NUMBERS = 64, 1 << 29
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class PspEncoder(nn.Module):
 
     Args:
         config: The shape.
-        latent_avg: [num_ws, w_dim] that is added to the result, or None.
+        latent_avg: [num_ws, w_dim] that is added to the result; None for zeros.
     """
 
     latent_avg: Tensor
@@ -199,6 +199,9 @@ def build_psp_encoder(tensors: Mapping[str, Tensor], g: Generator) -> PspEncoder
     Raises:
         BadModel: a tensor is missing, superfluous, misshapen or not finite, or the latents are not those of ``g``.
     """
+    numbers = sum(value.numel() for value in tensors.values())
+    if numbers > _MOST_NUMBERS:
+        raise BadModel(f"The encoder holds {numbers:,} numbers; those of pSp and e4e have about 300,000,000.")
     config = _config(tensors)
     if (len(config.pools), config.w_dim) != (g.num_ws, g.w_dim):
         raise BadModel(
@@ -212,7 +215,7 @@ def build_psp_encoder(tensors: Mapping[str, Tensor], g: Generator) -> PspEncoder
     with torch.device("meta"):  # nothing is allocated before the tensors are known to fit
         net = PspEncoder(config)
     net.load_state_dict(dict(_checked(state, net.state_dict())), strict=True, assign=True)
-    net.latent_avg = torch.zeros(g.num_ws, g.w_dim) if average is None else average.detach().float().clone()
+    net.latent_avg = g.w_avg.detach().expand(g.num_ws, -1).clone() if average is None else average.detach().float()
     return net.eval().requires_grad_(False).to(g.device)
 
 

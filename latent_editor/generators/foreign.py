@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,13 @@ from latent_editor.errors import BadModel
 
 #: Name in ``Checkpoint.extras`` and ``Bundle.extras``.
 ENCODER = "encoder"
-#: Two tensors beside the encoder's own: [num_ws, w_dim] that is added to its output, and whether the later latents are
-#: offsets from the first (e4e) or stand for themselves (pSp). The networks have the same names and shapes.
+#: Two tensors beside the encoder's own: [num_ws, w_dim] that is added to its output (the mean of w where there is
+#: none), and whether the later latents are offsets from the first (e4e) or stand for themselves (pSp). The networks have
+#: the same names and shapes.
 LATENT_AVG, OFFSETS = "latent_avg", "offsets_from_first"
-#: The mean latent is that of so many random ones, where a checkpoint does not tell it.
-MEAN_OF = 10_000
 #: Layers, classes and the like beyond which a file is not believed.
 MOST_LAYERS = 64
+MOST_NUMBERS = 1 << 28
 
 
 class Tensors:
@@ -36,6 +36,11 @@ class Tensors:
         self.state = {str(name): value for name, value in state.items()}
         self.format = format
         self.taken: set[str] = set()
+        numbers = sum(math.prod(value.shape) for value in self.state.values() if isinstance(value, Tensor | np.ndarray))
+        if numbers > MOST_NUMBERS:  # tensors may share their memory in the file; as float32 they no longer do
+            raise BadModel(
+                f"The file holds {numbers:,} numbers; {format} has at most {MOST_NUMBERS:,}. Is it of a generator?"
+            )
 
     def __contains__(self, name: str) -> bool:
         return name in self.state
@@ -51,7 +56,7 @@ class Tensors:
         return shape
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """The tensor ``name`` as float32 of exactly this shape.
+        """The tensor ``name``, of exactly this shape, in the precision that it has.
 
         Raises:
             BadModel: it is missing, no tensor of numbers, or of another shape.
@@ -63,7 +68,7 @@ class Tensors:
                 f"{list(shape)} there. Is the file damaged, or of another network?"
             )
         self.taken.add(name)
-        return value.detach().float()
+        return value.detach() if value.is_floating_point() else value.float()
 
     def finish(self, *, ignored: str = r"(?!)") -> None:
         """Raises BadModel where a tensor was not taken; names that match ``ignored`` may be left."""
@@ -96,7 +101,10 @@ class Tensors:
             )
         value = self.state[name]
         if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiu":
-            value = torch.from_numpy(np.array(value))  # a copy: arrays out of a pickle may be read-only or strided
+            with np.errstate(over="ignore"):  # what does not fit becomes infinite, which is refused later
+                value = torch.from_numpy(np.array(value, np.float32))  # arrays may be read-only, or of any byte order
+        if isinstance(value, int | float):
+            value = torch.tensor(float(value))
         if not isinstance(value, Tensor) or value.is_complex() or value.layout != torch.strided:
             raise BadModel(f"What is called {name!r} is {type(value).__name__}; expected a tensor of numbers.")
         return value
@@ -107,21 +115,16 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(name[:60] for name in names[:4]) + (", …" if len(names) > 4 else "")
 
 
-def channel_kwargs(channels: Mapping[int, int]) -> dict[str, int]:
-    """The constructor's arguments for a table of channels by resolution: min(base // resolution, max).
+def channel_kwargs(channels: Mapping[int, int]) -> dict[str, Any]:
+    """The constructor's arguments for a table of channels by resolution.
 
-    Raises:
-        BadModel: the table is not of that form.
+    Public networks follow min(base // resolution, max), which two numbers tell; any other table goes as it is.
     """
     widest, finest = max(channels.values()), max(channels)
     base = channels[finest] * finest
-    for resolution, count in channels.items():
-        if min(base // resolution, widest) != count:
-            raise BadModel(
-                f"The generator has the channels {dict(channels)} by resolution; expected a number that halves from "
-                f"one resolution to the next below a maximum, here {widest}. Such a variant is not read."
-            )
-    return {"channel_base": base, "channel_max": widest}
+    if all(min(base // resolution, widest) == count for resolution, count in channels.items()):
+        return {"channel_base": base, "channel_max": widest}
+    return {"channels": [channels[resolution] for resolution in sorted(channels)]}
 
 
 def filter_taps(kernel: Tensor) -> tuple[Any, ...]:
@@ -145,24 +148,3 @@ def _whole(row: Tensor) -> tuple[float, ...]:
     if torch.allclose(scaled, scaled.round(), atol=1e-3):
         return tuple(int(tap) for tap in scaled.round())
     return tuple((row / row.sum()).tolist())
-
-
-@torch.no_grad()
-def mean_latent(layers: Sequence[tuple[Tensor, Tensor]], z_dim: int, *, lr_multiplier: float = 0.01) -> Tensor:
-    """The mean of w over seeded random z (Karras et al. 2019, §B), for checkpoints that do not tell it.
-
-    Args:
-        layers: Weight [out, in] and bias [out] of each layer of the mapping.
-        z_dim: Length of z.
-        lr_multiplier: Of the mapping's layers.
-
-    Returns:
-        float32 [w_dim].
-    """
-    x = torch.randn(MEAN_OF, z_dim, generator=torch.Generator().manual_seed(0))
-    x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-    for weight, bias in layers:
-        gain = lr_multiplier / math.sqrt(weight.shape[1])
-        x = torch.addmm(bias.cpu() * lr_multiplier, x, weight.cpu().t(), alpha=gain)
-        x = torch.nn.functional.leaky_relu(x, 0.2) * math.sqrt(2)
-    return x.mean(dim=0)
