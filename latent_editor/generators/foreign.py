@@ -16,8 +16,8 @@ from latent_editor.errors import BadModel
 #: Name in ``Checkpoint.extras`` and ``Bundle.extras``.
 ENCODER = "encoder"
 #: Two tensors beside the encoder's own: [num_ws, w_dim] that is added to its output (the mean of w where there is
-#: none), and whether the later latents are offsets from the first (e4e) or stand for themselves (pSp). The networks have
-#: the same names and shapes.
+#: none), and whether the later latents are offsets from the first (e4e) or stand for themselves (pSp). The networks
+#: have the same names and shapes.
 LATENT_AVG, OFFSETS = "latent_avg", "offsets_from_first"
 #: Layers, classes and the like beyond which a file is not believed.
 MOST_LAYERS = 64

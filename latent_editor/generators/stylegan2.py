@@ -51,10 +51,10 @@ Taps = tuple[float, ...] | tuple[tuple[float, ...], ...]
 class StyleGAN2Config:
     """The shape of a StyleGAN2 generator; field names as in the public checkpoints.
 
-    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``, or what ``channels`` says where that is given (one
-    number for each resolution from 4, for networks of other programs). With ``mapping_layers`` 0 the mapping is only the
-    normalisation of z, so w is spread evenly over a sphere. ``mapping_last_act`` is None in public checkpoints: that of
-    the other layers; "linear" lets w take any sign, which this project's own training prefers.
+    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``, or what ``channels`` says where that is given,
+    one number for each resolution from 4 (networks of other programs). With ``mapping_layers`` 0 the mapping is only
+    the normalisation of z, so w is spread evenly over a sphere. ``mapping_last_act`` is None in public checkpoints:
+    that of the other layers; "linear" lets w take any sign, which this project's own training prefers.
 
     Raises:
         BadModel: a number or a name outside of what a StyleGAN2 can have.
