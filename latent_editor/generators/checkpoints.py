@@ -221,7 +221,7 @@ def read_own(path: Path, data: Any = None) -> Checkpoint:
     if kind not in KINDS:
         names = ", ".join(shorten(name, 40) for name in sorted(tensors)[:4]) or "no tensors"
         raise BadModel(
-            f"{path.name} is a safetensors file of kind {kind!r}; expected 'stylegan2' or 'stylegan3'. It holds {names}. "
+            f"{path.name} is a safetensors file of kind {kind!r}; expected 'stylegan2' or 'stylegan3'. It has {names}. "
             "Make it with `latent-editor convert` from the original checkpoint."
         )
     try:
