@@ -138,12 +138,72 @@ def test_the_configuration_is_read_flat_and_nested(nested: bool) -> None:
     assert StyleGAN2Config.from_init_kwargs(config.to_init_kwargs()) == config
 
 
-def test_wrong_configurations_are_refused() -> None:
-    for size in (4, 48, 0):
-        with pytest.raises(BadModel, match=f"{size} pixels.*power of two"):
-            StyleGAN2Config(img_resolution=size)
-    with pytest.raises(BadModel, match="'resnet'.*'skip'"):
-        StyleGAN2Config(architecture="resnet")
+def test_a_configuration_of_every_field_survives_its_arguments() -> None:
+    config = StyleGAN2Config(
+        z_dim=5, c_dim=2, w_dim=6, img_resolution=16, img_channels=4, channel_base=64, channel_max=8, mapping_layers=3,
+        mapping_lr_multiplier=0.5, conv_clamp=7.5, resample_filter=((1, 2), (3, 4)), architecture="resnet",
+        mapping_last_act="linear", mapping_activation="relu", mapping_embed_features=3, mapping_layer_features=4,
+        use_noise=False, activation="swish", kernel_size=5,
+    )  # fmt: skip
+    assert StyleGAN2Config.from_init_kwargs(json.loads(json.dumps(config.to_init_kwargs()))) == config
+
+
+def test_the_clamp_follows_the_version_where_it_is_not_told() -> None:
+    # stylegan3's StyleGAN2, whose options are flat, clamps at 256 by default; stylegan2-ada-pytorch does not clamp.
+    assert StyleGAN2Config.from_init_kwargs({"img_resolution": 8}).conv_clamp == 256
+    assert StyleGAN2Config.from_init_kwargs({"img_resolution": 8, "conv_clamp": None}).conv_clamp is None
+    assert StyleGAN2Config.from_init_kwargs({"img_resolution": 8, "synthesis_kwargs": {}}).conv_clamp is None
+
+
+def test_what_does_not_concern_the_pictures_is_passed_over() -> None:
+    synthesis = {"num_fp16_res": 4, "fp16_channels_last": True, "fused_modconv_default": "inference_only"}
+    kwargs = {**synthesis, "mapping_kwargs": {"w_avg_beta": 0.99, "num_layers": np.int64(2)}, "w_dim": np.float64(64)}
+    config = StyleGAN2Config.from_init_kwargs(kwargs)
+    assert (config.mapping_layers, config.w_dim) == (2, 64)
+    assert type(config.w_dim) is int
+
+
+@pytest.mark.parametrize("size", [2, 48, 0, -8, 4096, 1 << 40])
+def test_sizes_that_cannot_be_are_refused(size: int) -> None:
+    with pytest.raises(BadModel, match=f"{size} pixels.*power of two|img_resolution = {size};"):
+        StyleGAN2Config(img_resolution=size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"architecture": "unet"}, "architecture = 'unet'; expected one of skip, resnet, orig"),
+        ({"w_dim": 10**300}, "w_dim = a number of 997 bits"),
+        ({"z_dim": 0}, "z_dim = 0; expected a whole number from 1"),
+        ({"z_dim": "512"}, "z_dim = '512'"),
+        ({"w_dim": True}, "w_dim = True"),
+        ({"w_dim": 0.5}, "w_dim = 0.5"),
+        ({"c_dim": -1}, "c_dim = -1"),
+        ({"img_channels": float("nan")}, "img_channels = nan"),
+        ({"channel_base": 4}, "channel_base = 4"),
+        ({"channel_base": 1 << 24, "channel_max": 1 << 24}, "4194304 channels"),
+        ({"conv_clamp": -1}, "conv_clamp = -1"),
+        ({"activation": ["lrelu"]}, r"activation = \['lrelu'\]"),
+        ({"kernel_size": 2}, "kernel_size = 2"),
+        ({"use_noise": "yes"}, "use_noise = 'yes'; expected true or false"),
+        ({"resample_filter": [1, -1]}, "resample_filter"),
+        ({"resample_filter": [[1, 2], [3]]}, "resample_filter"),
+        ({"resample_filter": "1331"}, "resample_filter"),
+        ({"resample_filter": [1] * 1000}, "resample_filter"),
+        ({"resample_filter": [float("inf")]}, "resample_filter"),
+        ({"mapping_kwargs": {"num_layers": 10**9}}, "num_layers = 1000000000"),
+        ({"mapping_kwargs": {"lr_multiplier": 0}}, "lr_multiplier = 0"),
+        ({"mapping_kwargs": [1]}, r"mapping_kwargs = \[1\]; expected arguments by name"),
+        ({"mapping_kwargs": {"rank": 3}}, "its mapping network the argument 'rank' = 3"),
+        ({"style_mixing": 0.9}, "a StyleGAN2 the argument 'style_mixing' = 0.9"),
+    ],
+)
+def test_arguments_that_cannot_be_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(BadModel, match=message):
+        StyleGAN2Config.from_init_kwargs(arguments)
+
+
+def test_a_mapping_without_layers_keeps_the_length() -> None:
     with pytest.raises(BadModel, match="z_dim = w_dim; got 8 and 16"):
         StyleGAN2(StyleGAN2Config(z_dim=8, w_dim=16, img_resolution=8, mapping_layers=0))
 
