@@ -1,7 +1,8 @@
 """Starts the page: ``python app.py``, then open http://127.0.0.1:7860.
 
 Settings, as arguments or in the environment: LATENT_EDITOR_MODEL, LATENT_EDITOR_DEVICE, LATENT_EDITOR_HOST,
-LATENT_EDITOR_PORT (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are understood too).
+LATENT_EDITOR_PORT (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are understood too), LATENT_EDITOR_MAX_MODEL_MB,
+LATENT_EDITOR_MODEL_UPLOADS (yes or no).
 """
 
 from __future__ import annotations
@@ -35,13 +36,33 @@ from fastapi import FastAPI
 from latent_editor.errors import LatentEditorError
 from latent_editor.generators import load_generator
 from latent_editor.serving import create_app
+from latent_editor.ui.catalogue import MAX_UPLOAD_MB, Catalogue
+from latent_editor.ui.listing import installed_entries
 from latent_editor.ui.studio import Studio
 
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
-def build(model: str, device: str) -> FastAPI:
-    """Builds every part once and connects them."""
-    g = load_generator(model, device=device)
-    return create_app(Studio.of(g, on_gpu=on_gpu))
+
+def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
+    """Builds every part once and connects them.
+
+    Args:
+        model: The model that the page starts with: a name, a folder, or a file.
+        device: "cpu" or "cuda".
+        max_model_mb: The largest model file that visitors may bring; 0 for none.
+    """
+    load = functools.partial(load_generator, device=device)
+    studio = Studio.of(load(model), on_gpu=on_gpu)
+    catalogue = Catalogue(studio, load=load, listed=installed_entries, on_gpu=on_gpu, max_upload_mb=max_model_mb)
+    return create_app(catalogue)
+
+
+def model_limit_mb(options: argparse.Namespace) -> int:
+    """The largest model file that visitors may bring; none where others than the owner can reach the page, unless the
+    owner says so."""
+    local = options.host in LOCAL_HOSTS and "SPACE_ID" not in os.environ
+    allowed = options.model_uploads if options.model_uploads is not None else local
+    return int(options.max_model_mb) if allowed else 0
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,11 +73,35 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     device = setting("LATENT_EDITOR_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     parser = argparse.ArgumentParser(prog="app.py", description="Serves the Latent Editor's page.")
     parser.add_argument(
-        "--model", default=setting("LATENT_EDITOR_MODEL") or "portraits", help="a name in weights/, or a model's folder"
+        "--model",
+        default=setting("LATENT_EDITOR_MODEL") or "portraits",
+        help="a name in weights/, a model's folder, or any StyleGAN file",
     )
     parser.add_argument("--device", default=device, help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--host", default=host, help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=int(port), help="port to listen at (default: %(default)s)")
+    parser.add_argument(
+        "--max-model-mb",
+        type=int,
+        default=int(setting("LATENT_EDITOR_MAX_MODEL_MB") or MAX_UPLOAD_MB),
+        help="the largest model file that can be opened in the page (default: %(default)s)",
+    )
+    uploads_allowed = {"yes": True, "no": False}.get(setting("LATENT_EDITOR_MODEL_UPLOADS", "").lower())
+    uploads = parser.add_mutually_exclusive_group()
+    uploads.add_argument(
+        "--allow-model-uploads",
+        dest="model_uploads",
+        action="store_true",
+        default=uploads_allowed,
+        help="let every visitor open model files, also on an address that others can reach",
+    )
+    uploads.add_argument(
+        "--no-uploads",
+        dest="model_uploads",
+        action="store_false",
+        default=uploads_allowed,
+        help="let nobody open model files",
+    )
     return parser.parse_args(arguments)
 
 
@@ -64,7 +109,9 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
 def default_app() -> FastAPI:
     """The app as the environment describes it."""
     options = read_arguments([])
-    return build(options.model, options.device)
+    # Whatever serves the app chose the address: it may be anybody's.
+    limit_mb = model_limit_mb(options) if options.model_uploads else 0
+    return build(options.model, options.device, max_model_mb=limit_mb)
 
 
 def __getattr__(name: str) -> Any:
@@ -80,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_arguments(arguments)
     print(f"Loading the model {options.model} …", flush=True)
     try:
-        app = build(options.model, options.device)
+        app = build(options.model, options.device, max_model_mb=model_limit_mb(options))
     except LatentEditorError as e:
         print(e, file=sys.stderr)
         raise SystemExit(2) from e

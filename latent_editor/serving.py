@@ -14,40 +14,44 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from latent_editor.errors import BadValue, LatentEditorError
-from latent_editor.ui import pictures, routes
+from latent_editor.ui import pictures, routes, switching
+from latent_editor.ui.background import in_background
+from latent_editor.ui.catalogue import Catalogue
 from latent_editor.ui.page import STATIC_FOLDER, TITLE, create_page, mount_options
 from latent_editor.ui.requests import MAX_UPLOAD_BYTES
-from latent_editor.ui.studio import Studio, in_background
+from latent_editor.ui.studio import Studio
 from latent_editor.ui.views import error_status, error_view
 
 log = logging.getLogger(__name__)
 
 
-def create_app(studio: Studio, *, page: gr.Blocks | None = None, warm_up: bool = True) -> FastAPI:
+def create_app(models: Catalogue | Studio, *, page: gr.Blocks | None = None, warm_up: bool = True) -> FastAPI:
     """Everything that a browser or another program can reach.
 
     Args:
-        studio: The parts.
+        models: The models there are; a studio is one model alone.
         page: The gradio page, where it is made already; None makes one.
         warm_up: Build in the background, once the server runs, what would else be built at its first use.
     """
+    catalogue = models if isinstance(models, Catalogue) else Catalogue(models)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if warm_up:
-            in_background(studio.warm_up, "warm-up")
+            in_background(catalogue.default_studio.warm_up, "warm-up")
         yield
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.studio = studio
+    app.state.catalogue = catalogue
     app.include_router(routes.router)
     app.include_router(pictures.router)
+    app.include_router(switching.router)
     app.mount("/editor/ui", StaticFiles(directory=STATIC_FOLDER), name="ui")
     app.add_exception_handler(LatentEditorError, _expected)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _unexpected)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    app.state.page = page or create_page(studio)
+    app.state.page = page or create_page(catalogue)
     return gr.mount_gradio_app(
         app, app.state.page, path="/", max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, **mount_options()
     )

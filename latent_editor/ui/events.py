@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from latent_editor.errors import BadValue
 from latent_editor.exports import jpeg_bytes
 from latent_editor.rendering import to_image
 from latent_editor.sessions import Session, Slider
+from latent_editor.storage import SessionStore
 from latent_editor.types import Latent, Step
 from latent_editor.ui.requests import data_address
 from latent_editor.ui.studio import TEXT_STRENGTH, Studio
@@ -26,13 +27,22 @@ LEAST_GAP_S = 0.08
 Answer = dict[str, Any]
 
 
-def reconstruct_event(studio: Studio) -> Callable[[str, float, str], Iterator[Answer]]:
+class Models(Protocol):
+    """What the events need of a catalogue; one studio alone will do."""
+
+    @property
+    def store(self) -> SessionStore: ...
+
+    def studio_of(self, session: Session) -> Studio: ...
+
+
+def reconstruct_event(models: Models) -> Callable[[str, float, str], Iterator[Answer]]:
     """The event that reconstructs the session's crop, live."""
 
     def reconstruct(session_id: str, seconds: float = DEFAULT_SECONDS, method: str = "auto") -> Iterator[dict]:
         """Reconstructs the cropped photo of a session; yields progress with pictures, then the session."""
         try:
-            yield from _reconstruct(studio, session_id, min(max(float(seconds), 0.0), MAX_SECONDS), method)
+            yield from _reconstruct(models, session_id, min(max(float(seconds), 0.0), MAX_SECONDS), method)
         except Exception as e:
             log.warning("reconstruct: %r", e)
             yield {"error": error_view(e)}
@@ -40,9 +50,10 @@ def reconstruct_event(studio: Studio) -> Callable[[str, float, str], Iterator[An
     return reconstruct
 
 
-def _reconstruct(studio: Studio, session_id: str, seconds: float, method: str) -> Iterator[Answer]:
-    session = studio.store.update(session_id, Session.run_started)
+def _reconstruct(models: Models, session_id: str, seconds: float, method: str) -> Iterator[Answer]:
+    session = models.store.update(session_id, Session.run_started)
     run = session.run
+    studio = models.studio_of(session)
     if session.draft is None or session.draft.crop is None:
         raise BadValue("There is no crop to reconstruct. Choose a photo and a face first.")
     best: Step | None = None
@@ -85,19 +96,20 @@ def _progress(step: Step) -> Answer:
     }
 
 
-def describe_event(studio: Studio) -> Callable[[str, str], Answer]:
+def describe_event(models: Models) -> Callable[[str, str], Answer]:
     """The event that makes a slider from a text."""
 
     def describe(session_id: str, prompt: str) -> dict:
         """Adds a slider for a described change, such as "red hair", to a session; returns the session."""
         try:
-            session = studio.store.get(session_id)
+            session = models.store.get(session_id)
+            studio = models.studio_of(session)
             direction = studio.described(studio.latent(session), prompt)
 
             def add(session: Session) -> Session:
                 return session.added(Slider.of(f"t{session.next_id}", direction, TEXT_STRENGTH))
 
-            return {"session": session_view(studio.store.update(session_id, add))}
+            return {"session": session_view(models.store.update_same(session, add))}
         except Exception as e:
             log.warning("describe: %r", e)
             return {"error": error_view(e)}

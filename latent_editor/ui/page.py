@@ -7,8 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from latent_editor.ui.events import describe_event, reconstruct_event
-from latent_editor.ui.studio import Studio
+from latent_editor.ui.events import Models, describe_event, reconstruct_event
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"
@@ -17,7 +16,7 @@ _SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif
 _START = "import(new URL('editor/ui/main.js', document.baseURI)).then(main => main.start(element));"
 
 
-def create_page(studio: Studio) -> gr.Blocks:
+def create_page(models: Models) -> gr.Blocks:
     """The page. Mount it with :func:`mount_options`, beside the routes."""
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, fill_height=True, delete_cache=(3600, 7200)
@@ -28,8 +27,8 @@ def create_page(studio: Studio) -> gr.Blocks:
             apply_default_css=False,
             elem_id="editor",
         )
-        gr.api(reconstruct_event(studio), api_name="reconstruct", concurrency_limit=1, concurrency_id="heavy")
-        gr.api(describe_event(studio), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(reconstruct_event(models), api_name="reconstruct", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
     return page.queue(max_size=32)
 
 

@@ -9,7 +9,17 @@ from latent_editor.editing import apply
 from latent_editor.errors import BadValue
 from latent_editor.exports import file_name, jpeg_bytes, latent_bytes, png_bytes
 from latent_editor.sessions import Session, edits_with
-from latent_editor.ui.requests import FRESH, KEEP, FrameRequest, SessionOf, StudioOf, download, jpeg
+from latent_editor.ui.requests import (
+    FRESH,
+    KEEP,
+    CatalogueOf,
+    FrameRequest,
+    SessionOf,
+    StudioOf,
+    VisitorOf,
+    download,
+    jpeg,
+)
 from latent_editor.ui.studio import EXAMPLE_PX, MOMENT_PX, MOVING_PX, PAIR_STRENGTHS, PLAY_STRENGTHS, SCREEN_PX
 
 router = APIRouter(prefix="/editor")
@@ -18,7 +28,14 @@ router = APIRouter(prefix="/editor")
 
 
 @router.get("/face/{seed}.jpg")
+def first_example(seed: int, catalogue: CatalogueOf) -> Response:
+    """One of the examples of the model that the page starts with."""
+    return example(seed, catalogue.default_studio)
+
+
+@router.get("/s/{session_id}/face/{seed}.jpg")
 def example(seed: int, studio: StudioOf) -> Response:
+    """One of the examples of the visitor's model."""
     if seed not in studio.example_seeds:
         raise BadValue(f"{seed} is no example. Expected one of {', '.join(map(str, studio.example_seeds))}.")
     session = Session("").begun(studio.random(seed))
@@ -28,7 +45,8 @@ def example(seed: int, studio: StudioOf) -> Response:
 @router.post("/s/{session_id}/frame")
 def frame(session: SessionOf, request: FrameRequest, studio: StudioOf) -> Response:
     size_px = MOVING_PX if request.moving else SCREEN_PX
-    data = studio.frame(session, edits_with(session, request.strengths), size_px=size_px)
+    position = session.position.moved_all(request.strengths)
+    data = studio.frame(session, edits_with(session, request.strengths), position, size_px=size_px)
     return jpeg(data, {**FRESH, "X-Sequence": str(request.sequence)})
 
 
@@ -38,7 +56,7 @@ def unedited(session: SessionOf, studio: StudioOf) -> Response:
 
 
 @router.get("/s/{session_id}/crop.jpg")
-def original(session: SessionOf) -> Response:
+def original(session: VisitorOf) -> Response:
     if session.crop is None:
         raise BadValue("This face comes from no photo. Compare with the unedited face.")
     return jpeg(jpeg_bytes(session.crop.image, quality=95), KEEP)
@@ -58,8 +76,17 @@ def play(session: SessionOf, key: str, studio: StudioOf) -> Response:
 
 @router.get("/s/{session_id}/moment/{moment_id}.jpg")
 def moment(session: SessionOf, moment_id: int, studio: StudioOf) -> Response:
-    edits = [s.edit for s in session.moment(moment_id).sliders]
-    return jpeg(studio.frame(session, edits, size_px=MOMENT_PX), KEEP)
+    moment = session.moment(moment_id)
+    edits = [s.edit for s in moment.sliders]
+    return jpeg(studio.frame(session, edits, moment.position, size_px=MOMENT_PX), KEEP)
+
+
+@router.get("/s/{session_id}/offer.jpg")
+def offer(session: VisitorOf) -> Response:
+    """The part of a photo that another model drew last."""
+    if session.offered is None or session.offered.crop is None:
+        raise BadValue("No photo was used with another model. Choose a photo first.")
+    return jpeg(jpeg_bytes(session.offered.crop.image), KEEP)
 
 
 # To keep
@@ -71,7 +98,7 @@ def _stem(session: Session) -> str:
 
 @router.get("/s/{session_id}/save/picture.png")
 def save_picture(session: SessionOf, studio: StudioOf) -> Response:
-    data = png_bytes(studio.picture(session, session.edits), model=studio.g.name, edits=session.edits)
+    data = png_bytes(studio.picture(session, session.edits, session.position), model=studio.g.name, edits=session.edits)
     return download(data, file_name(_stem(session), " edited.png"), "image/png")
 
 
@@ -83,7 +110,7 @@ def save_photo(session: SessionOf, studio: StudioOf) -> Response:
 
 @router.get("/s/{session_id}/save/face.latent")
 def save_latent(session: SessionOf, studio: StudioOf) -> Response:
-    """What is on the screen, as a point to start from again."""
+    """What is on the screen, as a point to start from again; the position is no part of a latent."""
     start = studio.latent(session)
     latent = studio.g.latent(apply(start, session.edits), method=start.method, psnr_db=start.psnr_db)
     return download(latent_bytes(latent), file_name(_stem(session), ".latent"), "application/octet-stream")

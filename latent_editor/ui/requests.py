@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 from latent_editor.errors import BadInput
 from latent_editor.exports import file_name
 from latent_editor.sessions import Session
+from latent_editor.ui.catalogue import Catalogue
 from latent_editor.ui.studio import Studio
 
 MAX_UPLOAD_BYTES = 32 << 20
@@ -20,19 +21,42 @@ KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # the address cha
 FRESH = {"Cache-Control": "no-store"}
 
 
-def _studio(request: Request) -> Studio:
-    studio: Studio = request.app.state.studio
-    return studio
+async def _catalogue(request: Request) -> Catalogue:
+    catalogue: Catalogue = request.app.state.catalogue
+    return catalogue
 
 
-StudioOf = Annotated[Studio, Depends(_studio)]
+CatalogueOf = Annotated[Catalogue, Depends(_catalogue)]
 
 
-def _session(session_id: str, studio: StudioOf) -> Session:
-    return studio.store.get(session_id)
+def _visitor(session_id: str, catalogue: CatalogueOf) -> Session:
+    return catalogue.store.get(session_id)
+
+
+#: Who is asking, where the model does not matter: it may have to be read again, or be gone.
+VisitorOf = Annotated[Session, Depends(_visitor)]
+
+
+def _visit(session_id: str, catalogue: CatalogueOf) -> tuple[Session, Studio]:
+    session = catalogue.store.get(session_id)
+    return session, catalogue.studio_of(session)
+
+
+# One look-up for both, so that they belong together even while the visitor goes to another model. What follows is
+# asynchronous because that runs at once, where anything else waits for a thread.
+_VisitOf = Annotated[tuple[Session, Studio], Depends(_visit)]
+
+
+async def _session(visit: _VisitOf) -> Session:
+    return visit[0]
+
+
+async def _studio(visit: _VisitOf) -> Studio:
+    return visit[1]
 
 
 SessionOf = Annotated[Session, Depends(_session)]
+StudioOf = Annotated[Studio, Depends(_studio)]
 
 
 class FrameRequest(BaseModel):
@@ -75,8 +99,13 @@ async def read_upload(request: Request) -> tuple[bytes, str]:
                 f"The file is larger than {MAX_UPLOAD_BYTES >> 20} MB, which is the most that is taken. "
                 "Save it smaller, as JPEG for example."
             )
+    return bytes(data), upload_name(request, "photo")
+
+
+def upload_name(request: Request, default: str) -> str:
+    """The name of the file in the body, made safe for every file system."""
     name = unquote(request.headers.get("x-file-name", ""))[:200]
-    return bytes(data), file_name(name, "") if name else "photo"
+    return file_name(name, "") if name else default
 
 
 def jpeg(data: bytes, headers: dict[str, str]) -> Response:

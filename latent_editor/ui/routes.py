@@ -16,28 +16,34 @@ from latent_editor.errors import BadInput, BadValue, MissingPart, NoFaceFound
 from latent_editor.exports import jpeg_bytes, latent_from_bytes
 from latent_editor.sessions import Session, Slider
 from latent_editor.types import Photo
-from latent_editor.ui.requests import FRESH, Change, CropRequest, SessionOf, StudioOf, data_address, jpeg, read_upload
+from latent_editor.ui.requests import (
+    FRESH,
+    CatalogueOf,
+    Change,
+    CropRequest,
+    SessionOf,
+    StudioOf,
+    VisitorOf,
+    data_address,
+    jpeg,
+    read_upload,
+)
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.views import about_view, error_view, session_view
+from latent_editor.ui.views import error_view, session_view
 
 PHOTO_VIEW_PX = 1024
 
 router = APIRouter(prefix="/editor")
 
 
-@router.get("/about")
-def about(studio: StudioOf) -> dict[str, Any]:
-    return about_view(studio)
-
-
 @router.post("/sessions")
-def create(studio: StudioOf) -> dict[str, Any]:
-    session = studio.store.create()
+def create(catalogue: CatalogueOf) -> dict[str, Any]:
+    session = catalogue.store.create(catalogue.default)
     return {"id": session.id, **session_view(session)}
 
 
 @router.get("/s/{session_id}")
-def state(session: SessionOf) -> JSONResponse:
+def state(session: VisitorOf) -> JSONResponse:
     return JSONResponse(session_view(session), headers=FRESH)
 
 
@@ -48,24 +54,40 @@ def state(session: SessionOf) -> JSONResponse:
 async def take_photo(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
     """Opens a photo and finds its faces; where there is just one, its crop is ready to be reconstructed."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_take_photo, studio, session.id, data, name)
+    return await run_in_threadpool(_take_photo, studio, session, data, name)
 
 
-def _take_photo(studio: Studio, session_id: str, data: bytes, name: str) -> dict[str, Any]:
+def _take_photo(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
     photo = studio.open(data, name)
-    studio.store.update(session_id, lambda s: s.opened(photo))
-    answer: dict[str, Any] = {"name": photo.name, "width": photo.image.width, "height": photo.image.height}
+    studio.store.update_same(session, lambda s: s.opened(photo))
+    answer = _photo_view(photo)
     try:
         crops = studio.crops(photo)
     except (NoFaceFound, MissingPart) as e:  # the photo itself is good: it can still be cropped by hand
         return {**answer, "faces": [], "problem": error_view(e)}
     if len(crops) == 1:
-        studio.store.update(session_id, lambda s: s.cropped(crops[0]))
-    return {**answer, "faces": [data_address(jpeg_bytes(c.image)) for c in crops]}
+        studio.store.update_same(session, lambda s: s.cropped(crops[0]))
+    # Where no faces are looked for, the middle is a proposal: the page asks for a square.
+    return {**answer, "by_hand": not studio.shows_faces, "faces": [data_address(jpeg_bytes(c.image)) for c in crops]}
+
+
+def _photo_view(photo: Photo) -> dict[str, Any]:
+    return {"name": photo.name, "width": photo.image.width, "height": photo.image.height}
+
+
+@router.post("/s/{session_id}/again")
+def draw_again(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
+    """Takes the photo that another model drew last, and the same part of it, to be reconstructed with this one."""
+    desk = session.offered
+    if desk is None or desk.photo is None or desk.crop is None:
+        raise BadValue("No photo was used with another model. Choose a photo first.")
+    photo, crop = desk.photo, studio.crop_again(desk.photo, desk.crop)
+    studio.store.update_same(session, lambda s: s.opened(photo).cropped(crop))
+    return {**_photo_view(photo), "faces": [data_address(jpeg_bytes(crop.image))]}
 
 
 @router.get("/s/{session_id}/draft.jpg")
-def draft(session: SessionOf) -> Response:
+def draft(session: VisitorOf) -> Response:
     image = _draft_photo(session).image.copy()
     image.thumbnail((PHOTO_VIEW_PX, PHOTO_VIEW_PX))
     return jpeg(jpeg_bytes(image), FRESH)
@@ -74,7 +96,7 @@ def draft(session: SessionOf) -> Response:
 @router.post("/s/{session_id}/crop")
 def crop(session: SessionOf, request: CropRequest, studio: StudioOf) -> dict[str, Any]:
     crop = studio.crop(_draft_photo(session), face=request.face, box=request.box)
-    studio.store.update(session.id, lambda s: s.cropped(crop))
+    studio.store.update_same(session, lambda s: s.cropped(crop))
     return {"crop": data_address(jpeg_bytes(crop.image))}
 
 
@@ -85,27 +107,30 @@ def _draft_photo(session: Session) -> Photo:
 
 
 @router.post("/s/{session_id}/stop")
-def stop(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
+def stop(session: VisitorOf, catalogue: CatalogueOf) -> dict[str, Any]:
     """Ends the reconstruction under way; its best is kept."""
-    return session_view(studio.store.update(session.id, Session.run_stopping))
+    return session_view(catalogue.store.update(session.id, Session.run_stopping))
 
 
 @router.post("/s/{session_id}/cancel")
-def cancel(session: SessionOf, studio: StudioOf, keep_photo: bool = False) -> dict[str, Any]:
+def cancel(session: VisitorOf, catalogue: CatalogueOf, keep_photo: bool = False) -> dict[str, Any]:
     """Ends the reconstruction under way without its result; what was there before stays.
 
     With ``keep_photo`` its photo can still be cropped in another way; otherwise it is forgotten.
     """
     change = Session.run_started if keep_photo else Session.cancelled  # an older run sees that it was replaced
-    return session_view(studio.store.update(session.id, change))
+    return session_view(catalogue.store.update(session.id, change))
 
 
 @router.post("/s/{session_id}/random")
 def surprise(
-    session: SessionOf, studio: StudioOf, seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None
+    session: SessionOf,
+    studio: StudioOf,
+    seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+    class_index: Annotated[int | None, Query(ge=0)] = None,
 ) -> dict[str, Any]:
-    latent = studio.random(seed)
-    return session_view(studio.store.update(session.id, lambda s: s.begun(latent, studio.first_sliders())))
+    latent = studio.random(seed, class_index)
+    return session_view(studio.store.update_same(session, lambda s: s.begun(latent, studio.first_sliders())))
 
 
 @router.post("/s/{session_id}/latent")
@@ -113,7 +138,7 @@ async def load_latent(session: SessionOf, request: Request, studio: StudioOf) ->
     data, name = await read_upload(request)
     latent = latent_from_bytes(data, name)
     studio.g.check(latent)
-    return session_view(studio.store.update(session.id, lambda s: s.begun(latent, studio.first_sliders())))
+    return session_view(studio.store.update_same(session, lambda s: s.begun(latent, studio.first_sliders())))
 
 
 # Sliders
@@ -122,7 +147,7 @@ async def load_latent(session: SessionOf, request: Request, studio: StudioOf) ->
 @router.post("/s/{session_id}/change")
 def change(session: SessionOf, change: Change, studio: StudioOf) -> dict[str, Any]:
     """Changes the panel or moves in the history."""
-    return session_view(studio.store.update(session.id, lambda s: changed(studio, s, change)))
+    return session_view(studio.store.update_same(session, lambda s: changed(studio, s, change)))
 
 
 def changed(studio: Studio, session: Session, change: Change) -> Session:
@@ -135,6 +160,7 @@ def changed(studio: Studio, session: Session, change: Change) -> Session:
     actions: dict[str, Callable[[], Session]] = {
         "add": lambda: session.added(Slider.of(key, studio.direction(session, key))),
         "move": lambda: session.moved(key, float(value or 0)),
+        "place": lambda: session.placed(key, float(value or 0)),
         "layers": lambda: session.limited(key, str(value), studio.layer_range(str(value))),
         "mute": lambda: session.muted(key, bool(value)),
         "rename": lambda: session.renamed(key, str(value or "")),

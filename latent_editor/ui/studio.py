@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import math
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
 from latent_editor.alignment import align, crop_by_hand, find_faces
 from latent_editor.compositing import paste
-from latent_editor.directions import named_directions
 from latent_editor.editing import apply, layer_range
-from latent_editor.errors import BadValue, LatentEditorError
+from latent_editor.errors import BadValue, LatentEditorError, MissingPart
 from latent_editor.exports import jpeg_bytes
+from latent_editor.features.clip import CLIP_FILE
 from latent_editor.generators import Generator, random_latent
 from latent_editor.inversion import invert
+from latent_editor.ops import affine
 from latent_editor.photos import open_photo
+from latent_editor.positions import AT_REST, Position
 from latent_editor.rendering import render, render_batch
 from latent_editor.sessions import LAYER_NAMES, Session, Slider
 from latent_editor.storage import SessionStore
 from latent_editor.text import text_direction
 from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo, Step
+from latent_editor.ui.background import Progress, in_background, prepare_directions, prepared
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 #: Side of the pictures on the screen; a small model's are enlarged here, with a better filter than browsers use.
 SCREEN_PX = 512
@@ -51,7 +56,8 @@ MOST_FACES = 12
 DIRECTIONS_S = 5.0
 
 
-def _as_is(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Leaves a function as it is: where nothing has to be wrapped."""
     return function
 
 
@@ -73,21 +79,64 @@ class Studio:
         store: The visitors' sessions.
         on_gpu: Wraps each heavy call, as the ``spaces`` GPU decorator does; the identity elsewhere.
         example_seeds: Random faces to start from.
+        progress: Of what is worked out at a model's first use.
     """
 
     g: Generator
     found: Future[Directions]
     store: SessionStore = field(default_factory=SessionStore)
-    on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = _as_is
+    on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = as_is
     example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
+    progress: Progress = field(default_factory=Progress)
 
     @staticmethod
-    def of(g: Generator, *, on_gpu: Callable[..., Any] = _as_is) -> Studio:
-        """Puts a studio together around a generator."""
-        found = in_background(lambda: named_directions(g), "directions")
-        wait([found], DIRECTIONS_S)
+    def of(
+        g: Generator,
+        *,
+        store: SessionStore | None = None,
+        on_gpu: Callable[..., Any] = as_is,
+        turn: threading.Lock | None = None,
+    ) -> Studio:
+        """Puts a studio together around a generator, and begins to prepare a model that is new here.
+
+        Args:
+            g: The generator.
+            store: The visitors' sessions; None makes a new store.
+            on_gpu: Wraps each heavy call.
+            turn: Held while a model is prepared, so that one is at a time.
+        """
+        progress = Progress()
+        found = in_background(lambda: prepare_directions(g, progress, turn or threading.Lock()), "directions")
+        if prepared(g):
+            wait([found], DIRECTIONS_S)
         seeds = tuple(g.bundle.about.get("example_seeds", EXAMPLE_SEEDS))
-        return Studio(g, found, on_gpu=on_gpu, example_seeds=seeds)
+        store = SessionStore() if store is None else store  # an empty one is false
+        return Studio(g, found, store, on_gpu, seeds, progress)
+
+    def studio_of(self, session: Session) -> Studio:
+        """This one, whatever the session: a catalogue of one model."""
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the generator has."""
+        return sum(p.numel() for p in self.g.parameters()) + sum(b.numel() for b in self.g.buffers())
+
+    @property
+    def shows_faces(self) -> bool:
+        """Whether the model is known to show faces, so that they can be looked for in photos."""
+        about = self.g.bundle.about
+        return bool(about.get("faces", True)) and "canonical_points" in about
+
+    @property
+    def text_problem(self) -> MissingPart | None:
+        """Why this model understands no texts, or None where it does."""
+        about = self.g.bundle.about.get("clip") or {}
+        try:
+            self.g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
+        except MissingPart as e:
+            return e
+        return None
 
     @property
     def directions(self) -> Directions:
@@ -134,13 +183,31 @@ class Studio:
             NoFaceFound: there is none.
             MissingPart: the model cannot find faces.
         """
-        if "canonical_points" not in self.g.bundle.about:  # any picture will do; its middle is taken
+        if not self.shows_faces:  # any picture will do; its middle is taken
             return [align(photo, self.g)]
         faces = find_faces(photo, self.g)[:MOST_FACES]
         return [align(photo, self.g, face=face) for face in faces] or [align(photo, self.g)]
 
+    def crop_again(self, photo: Photo, other: Crop) -> Crop:
+        """The crop for this model of what another model's crop shows: the same face, else the same square."""
+        across = other.image.width
+        ((x, y),) = affine.transformed(other.crop_to_photo, np.array([[across / 2, across / 2]]))
+        side = affine.scale_of(other.crop_to_photo) * across
+        if self.shows_faces:
+            with contextlib.suppress(MissingPart):
+                away = {
+                    math.dist(face.points.mean(axis=0), (x, y)): face for face in find_faces(photo, self.g)[:MOST_FACES]
+                }
+                if away and min(away) < side / 2:
+                    return align(photo, self.g, face=away[min(away)])
+        return crop_by_hand(photo, self.g, (x - side / 2, y - side / 2, side))
+
     def pasted(self, session: Session) -> Image.Image:
-        """The whole photo with the edited face in it. Raises BadValue where there is no photo."""
+        """The whole photo with the edited face in its old place, whatever the session's position.
+
+        Raises:
+            BadValue: there is no photo.
+        """
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
@@ -157,8 +224,10 @@ class Studio:
 
         yield from self.on_gpu(work)()
 
-    def random(self, seed: int | None = None) -> Latent:
-        return random_latent(self.g, random.SystemRandom().randrange(2**31) if seed is None else seed)
+    def random(self, seed: int | None = None, class_index: int | None = None) -> Latent:
+        """A face of nobody. Raises BadValue for a class that the model does not have."""
+        seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+        return random_latent(self.g, seed, class_index=class_index)
 
     # Sliders
 
@@ -195,13 +264,16 @@ class Studio:
 
     # Pictures
 
-    def picture(self, session: Session, edits: Sequence[Edit]) -> Image.Image:
+    def picture(self, session: Session, edits: Sequence[Edit], position: Position = AT_REST) -> Image.Image:
         """The edited face in the generator's own size."""
-        return render(self.g, apply(self.latent(session), edits))
+        return render(self.g, apply(self.latent(session), edits), transform=position.matrix())
 
-    def frame(self, session: Session, edits: Sequence[Edit], *, size_px: int = SCREEN_PX) -> bytes:
+    def frame(
+        self, session: Session, edits: Sequence[Edit], position: Position = AT_REST, *, size_px: int = SCREEN_PX
+    ) -> bytes:
         """The edited face as a JPEG for the screen."""
-        return jpeg_bytes(render(self.g, apply(self.latent(session), edits), size_px=size_px))
+        ws = apply(self.latent(session), edits)
+        return jpeg_bytes(render(self.g, ws, size_px=size_px, transform=position.matrix()))
 
     def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
         """This face at some strengths of one direction, side by side, as a JPEG."""
@@ -217,18 +289,3 @@ class Studio:
         if session.latent is None:
             raise BadValue("There is no face to edit yet. Choose a photo first.")
         return session.latent
-
-
-def in_background(work: Callable[[], T], name: str) -> Future[T]:
-    """Runs something in a thread that does not keep the program from ending."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as e:
-            log.warning("%s: %s", name, e)
-            future.set_exception(e)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future

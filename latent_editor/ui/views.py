@@ -6,8 +6,11 @@ import re
 from typing import Any
 
 from latent_editor.errors import BadInput, LatentEditorError, MissingPart, SessionExpired
+from latent_editor.positions import AXES
 from latent_editor.sessions import Moment, Session, Slider
 from latent_editor.types import Direction
+from latent_editor.ui.background import Progress
+from latent_editor.ui.listing import Entry
 from latent_editor.ui.studio import Studio
 
 #: From how many dB on a likeness has how many of five dots, and its word. At 24 dB a person is plainly recognised.
@@ -17,21 +20,50 @@ SURE_SCORE = 0.6
 
 
 def about_view(studio: Studio) -> dict[str, Any]:
-    """What does not change while the page is open."""
-    about = studio.g.bundle.about
+    """What does not change while a model is in use, and how far its preparation is."""
+    g, about = studio.g, studio.g.bundle.about
     return {
         "model": {
-            "name": studio.g.name,
-            "title": about.get("title", studio.g.name),
+            "name": g.name,
+            "title": about.get("title", g.name),
             "credit": about.get("credit", ""),
-            "size_px": studio.g.size_px,
-            "fingerprint": studio.g.fingerprint,
-            "points": list(about.get("canonical_points", {}).values()),
+            "size_px": g.size_px,
+            "fingerprint": g.fingerprint,
+            "faces": studio.shows_faces,
+            "points": list(about["canonical_points"].values()) if studio.shows_faces else [],
+            "classes": _class_names(g.c_dim, about.get("classes")),
+            "axes": [{"key": k, "name": a.name, "limit": a.limit} for k, a in AXES.items()] if g.has_transform else [],
         },
         "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(studio.directions)],
         "finding": not studio.found.done(),
+        "preparing": _progress_view(studio.progress),
+        "text_problem": error_view(studio.text_problem) if studio.text_problem else None,
         "examples": list(studio.example_seeds),
     }
+
+
+def _class_names(c_dim: int, names: Any) -> list[str]:
+    """A name for each class; its number where the model tells none."""
+    known = names if isinstance(names, list) and len(names) == c_dim else range(c_dim)
+    return [str(name)[:60] for name in known]
+
+
+def _progress_view(progress: Progress) -> dict[str, Any] | None:
+    """How far the preparation of a model is; None where it is not under way."""
+    if not progress.running:
+        return None
+    step = progress.step
+    return {
+        "fraction": round(step.fraction, 3) if step else None,
+        "seconds": round(step.seconds) if step else 0,
+        "stopping": progress.stopping,
+    }
+
+
+def entry_view(entry: Entry) -> dict[str, Any]:
+    """A model as the picker shows it; never its path."""
+    shown = ("key", "title", "source", "size_px", "licence", "credit")
+    return {name: getattr(entry, name) for name in shown}
 
 
 def direction_view(direction: Direction) -> dict[str, Any]:
@@ -64,12 +96,15 @@ def likeness_view(psnr_db: float | None) -> dict[str, Any] | None:
 
 
 def session_view(session: Session) -> dict[str, Any]:
-    latent = session.latent
+    latent, offered = session.latent, session.offered
     return {
         "ready": latent is not None,
         "photo": session.photo.name if session.photo else None,
         "likeness": likeness_view(latent.psnr_db if latent and session.photo else None),
         "revision": session.revision,
+        "model": session.model,
+        "offer": offered.photo.name if offered and offered.photo else None,
+        "position": {axis: session.position.value(axis) for axis in AXES},
         "sliders": [slider_view(s) for s in session.sliders],
         "history": [_moment_view(m) for m in session.moments],
         "at": session.at,
