@@ -10,15 +10,14 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from latent_editor import files
 from latent_editor.downloads import Manners, check_address, download
 from latent_editor.errors import BadModel, FetchFailed, LicenceNotAccepted, UnknownModel
+from latent_editor.types import OnStep
 from latent_editor.weights import cache_folder, model_folders
-
-if TYPE_CHECKING:
-    from latent_editor.types import OnStep
 
 MANIFEST_FILE = "manifest.json"
 FOLDER = "zoo"
@@ -181,8 +180,6 @@ def fetch(
             told = f"The expected hash is that of the first download; to take the new file, delete {_record(target)}."
             raise FetchFailed(f"{e} {told}") from e
         raise
-    from latent_editor import files  # here: the list is shown without importing torch
-
     record = {"address": entry.address, "sha256": digest, "size_bytes": target.stat().st_size, "fetched": _today()}
     files.write_bytes(_record(target), json.dumps(record, indent=2).encode())
     return target

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from latent_editor import files
 from latent_editor.errors import FetchFailed
 
 
@@ -58,8 +59,6 @@ class Part:
 
     def start(self, headers: http.client.HTTPMessage, total: int | None) -> None:
         """Begins a new part, of the version that ``headers`` tell."""
-        from latent_editor import files  # here: the list is shown without importing torch
-
         etag = headers.get("ETag", "")
         # A weak ETag names a meaning, not bytes (RFC 9110, 13.1.5).
         version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")

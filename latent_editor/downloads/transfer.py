@@ -10,14 +10,12 @@ import shutil
 import time
 import urllib.error
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, NoReturn
 
 from latent_editor.downloads.lines import Manners, TryAgainError, ask, check_address
 from latent_editor.downloads.parts import Kept, Part, alone, file_sha256, megabytes
 from latent_editor.errors import FetchFailed, Stopped
-
-if TYPE_CHECKING:
-    from latent_editor.types import OnStep
+from latent_editor.types import OnStep, Step
 
 CHUNK_BYTES = 256 << 10
 #: Answers that may be another one in a while.
@@ -253,8 +251,6 @@ class _Download:
     def _report(self, fraction: float, done: int, end: int | None) -> None:
         if self.on_step is None:
             return
-        from latent_editor.types import Step  # here: the list of models is shown without importing torch
-
         self.fraction = fraction
         step = Step(round(done / 1e6), round((end or done) / 1e6), time.monotonic() - self.began, fraction)
         if self.on_step(step):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from latent_editor import zoo
 from latent_editor.cli.parser import Result
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
@@ -30,6 +29,8 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def _list() -> Result:
+    from latent_editor import zoo
+
     known = zoo.entries()
     rows = [_row(entry) for entry in known]
     width = max([len(entry.name) for entry in known], default=4)
@@ -43,6 +44,8 @@ def _list() -> Result:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
+    from latent_editor import zoo
+
     path = zoo.path_of(entry.name)
     return {
         "name": entry.name,
@@ -60,6 +63,8 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _fetch(arguments: argparse.Namespace) -> Result:
+    from latent_editor import zoo
+
     entry = zoo.find_entry(arguments.name)
     with ProgressBar(f"Fetching {entry.name}") as bar, stop_on_interrupt() as stopped:
 
