@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from latent_editor.errors import BadModel, LatentEditorError
 from latent_editor.unpickling.archives import ZipFile
 from latent_editor.unpickling.arrays import array_names, attributes
-from latent_editor.unpickling.machine import Allowed, Machine, shorten
+from latent_editor.unpickling.machine import Allowed, Machine
 from latent_editor.unpickling.records import (
     Attributes,
     Budget,
@@ -32,6 +32,7 @@ from latent_editor.unpickling.records import (
     Record,
     Refused,
     finish,
+    shorten,
 )
 from latent_editor.unpickling.tensors import LegacyFile, nested_reader, tensor_names
 

@@ -10,8 +10,8 @@ import itertools
 import struct
 from typing import Any
 
-from latent_editor.unpickling.machine import Allowed, Machine, shorten
-from latent_editor.unpickling.records import Budget, Refused
+from latent_editor.unpickling.machine import Allowed, Machine
+from latent_editor.unpickling.records import Budget, Refused, shorten
 from latent_editor.unpickling.tensors import Storage, storage_of
 
 _END, _END64, _LOCATOR, _ENTRY, _LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2", b"PK\3\4"

@@ -10,16 +10,19 @@ the file says.
 from __future__ import annotations
 
 import codecs
+import re
 import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from latent_editor.unpickling.records import LONGEST_COPY, Attributes, Budget, Named, Record, Refused
+from latent_editor.unpickling.instructions import REFUSED, STEPS
+from latent_editor.unpickling.records import LONGEST_COPY, Attributes, Budget, Named, Record, Refused, shorten
 
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 
 #: Bytes of the longest whole number; the one that marks a file of torch.save has ten.
 _LONGEST_INT = 16
+_WHOLE = re.compile(r"-?[0-9]{1,40}")
 
 
 class Machine:
@@ -62,10 +65,18 @@ class Machine:
                 if len(self.stack) != 1 or self.marks:
                     raise Refused(f"ends at byte {start:,} with {len(self.stack)} values instead of one")
                 return self.stack[0]
-            step = _STEPS.get(code)
+            step = STEPS.get(code)
             if step is None:
-                raise Refused(f"has {_name_of(code)} at byte {start:,}, which no model needs")
-            step(self)
+                self.refuse(code, start)
+            else:
+                step(self)
+
+    def refuse(self, code: int, start: int) -> None:
+        """Says what an instruction would have done."""
+        if code == 0x69:  # INST, the oldest way to call: its name says more than that
+            self.name(self.line(), self.line())
+        what = REFUSED.get(code, f"the unknown instruction {code:#04x}")
+        raise Refused(f"has {what} at byte {start:,}, which no model needs")
 
     # Reading.
 
@@ -153,9 +164,9 @@ class Machine:
         self.memo[index] = self.stack[-1]
 
     def digits(self, what: str) -> int:
-        line = self.line()
-        if len(line) > 40 or not line.lstrip("-").isdigit() or not line.isascii():
-            raise Refused(f"has {line[:40]!r} for {what} before byte {self.position:,}")
+        line = self.line().removesuffix("L")
+        if not _WHOLE.fullmatch(line):
+            raise Refused(f"has {shorten(line, 40)!r} for {what} before byte {self.position:,}")
         return int(line)
 
     # Containers.
@@ -240,29 +251,16 @@ class Machine:
     # Numbers and text in words.
 
     def int_line(self) -> None:
-        line = self.line()
-        if line in ("00", "01"):
-            self.push(line == "01")
-        else:
-            self.position -= len(line) + 1
-            self.push(self.digits("a number"))
-
-    def long_line(self) -> None:
-        line = self.line()
-        self.position -= len(line) + 1
-        if line.endswith("L"):
-            line = line[:-1]
-        if len(line) > 40 or not line.lstrip("-").isdigit() or not line.isascii():
-            raise Refused(f"has {line[:40]!r} for a number at byte {self.position:,}")
-        self.line()
-        self.push(int(line))
+        truth = bytes(self.data[self.position : self.position + 3])
+        value = self.digits("a number")
+        self.push(bool(value) if truth in (b"00\n", b"01\n") else value)
 
     def float_line(self) -> None:
         line = self.line()
         try:
             self.push(float(line))
         except ValueError as e:
-            raise Refused(f"has {line[:40]!r} for a number before byte {self.position:,}") from e
+            raise Refused(f"has {shorten(line, 40)!r} for a number before byte {self.position:,}") from e
 
     def quoted_line(self) -> None:
         line = self.line().encode("latin-1")
@@ -272,7 +270,15 @@ class Machine:
             data, _ = codecs.escape_decode(line[1:-1])
         except ValueError as e:
             raise Refused(f"has text with a broken escape before byte {self.position:,}") from e
-        self.push(old_string(memoryview(bytearray(data))))
+        self.old_string(memoryview(bytearray(data)))
+
+    def old_string(self, data: memoryview) -> None:
+        """Python 2 did not tell text from bytes; short ASCII is taken for text."""
+        if len(data) > LONGEST_COPY:
+            self.push(data)
+            return
+        short = bytes(data)
+        self.push(short.decode("ascii") if short.isascii() else short)
 
     def unicode_line(self) -> None:
         try:
@@ -285,95 +291,3 @@ class Machine:
         if not 0 <= length <= _LONGEST_INT:
             raise Refused(f"has a number of {length:,} bytes before byte {self.position:,}; at most {_LONGEST_INT}")
         self.push(int.from_bytes(self.take(length), "little", signed=True))
-
-
-def old_string(data: memoryview) -> str | bytes | memoryview:
-    """Python 2 did not tell text from bytes; short ASCII is taken for text."""
-    if len(data) > LONGEST_COPY:
-        return data
-    short = bytes(data)
-    return short.decode("ascii") if short.isascii() else short
-
-
-def shorten(text: str, length: int = 80) -> str:
-    """Text from a file, safe to print and not long."""
-    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: length + 1])
-    return clean if len(clean) <= length else f"{clean[:length]}…"
-
-
-def _name_of(code: int) -> str:
-    """An instruction in words."""
-    known = {
-        0x50: "a persistent id in words",
-        0x69: "an INST call",
-        0x6F: "an OBJ call",
-        0x82: "an extension code",
-        0x83: "an extension code",
-        0x84: "an extension code",
-        0x97: "an out-of-band buffer",
-        0x98: "an out-of-band buffer",
-    }
-    return known.get(code, f"the unknown instruction {code:#04x}")
-
-
-_STEPS: dict[int, Callable[[Machine], Any]] = {
-    ord("("): lambda m: m.marks.append(len(m.stack)),
-    ord("0"): lambda m: m.pop_to_mark() if m.marks and m.marks[-1] == len(m.stack) else m.pop(),
-    ord("1"): lambda m: m.pop_to_mark(),
-    ord("2"): lambda m: m.push(m.top(object, "")),
-    ord("F"): lambda m: m.float_line(),
-    ord("I"): lambda m: m.int_line(),
-    ord("J"): lambda m: m.push(m.number("<i")),
-    ord("K"): lambda m: m.push(m.number("<B")),
-    ord("L"): lambda m: m.long_line(),
-    ord("M"): lambda m: m.push(m.number("<H")),
-    ord("N"): lambda m: m.push(None),
-    ord("Q"): lambda m: m.refer(m.pop()),
-    ord("R"): lambda m: m.call(),
-    ord("S"): lambda m: m.quoted_line(),
-    ord("T"): lambda m: m.push(old_string(m.take(m.number("<I")))),
-    ord("U"): lambda m: m.push(old_string(m.take(m.number("<B")))),
-    ord("V"): lambda m: m.unicode_line(),
-    ord("X"): lambda m: m.push(m.text(m.number("<I"))),
-    ord("a"): lambda m: m.append([m.pop()]),
-    ord("b"): lambda m: m.build(),
-    ord("c"): lambda m: m.name(m.line(), m.line()),
-    ord("d"): lambda m: m.dict_(),
-    ord("}"): lambda m: m.push({}),
-    ord("e"): lambda m: m.append(m.pop_to_mark()),
-    ord("g"): lambda m: m.get(m.digits("a place in its memory")),
-    ord("h"): lambda m: m.get(m.number("<B")),
-    ord("j"): lambda m: m.get(m.number("<I")),
-    ord("l"): lambda m: m.push(m.pop_to_mark()),
-    ord("]"): lambda m: m.push([]),
-    ord("p"): lambda m: m.put(m.digits("a place in its memory")),
-    ord("q"): lambda m: m.put(m.number("<B")),
-    ord("r"): lambda m: m.put(m.number("<I")),
-    ord("s"): lambda m: m.set_items([m.pop(), m.pop()][::-1]),
-    ord("t"): lambda m: m.push(tuple(m.pop_to_mark())),
-    ord(")"): lambda m: m.push(()),
-    ord("u"): lambda m: m.set_items(m.pop_to_mark()),
-    ord("G"): lambda m: m.push(struct.unpack(">d", m.take(8))[0]),
-    ord("B"): lambda m: m.push(m.bytes_(m.number("<I"))),
-    ord("C"): lambda m: m.push(m.bytes_(m.number("<B"))),
-    0x80: lambda m: m.take(1),  # PROTO
-    0x81: lambda m: m.call(),  # NEWOBJ
-    0x85: lambda m: m.pop_tuple(1),
-    0x86: lambda m: m.pop_tuple(2),
-    0x87: lambda m: m.pop_tuple(3),
-    0x88: lambda m: m.push(True),
-    0x89: lambda m: m.push(False),
-    0x8A: lambda m: m.long(m.number("<B")),
-    0x8B: lambda m: m.long(m.number("<i")),
-    0x8C: lambda m: m.push(m.text(m.number("<B"))),
-    0x8D: lambda m: m.push(m.text(m.number("<Q"))),
-    0x8E: lambda m: m.push(m.bytes_(m.number("<Q"))),
-    0x8F: lambda m: m.push(set()),
-    0x90: lambda m: m.add_items(m.pop_to_mark()),
-    0x91: lambda m: m.push(frozenset(m.hashable(item) for item in m.pop_to_mark())),
-    0x92: lambda m: m.call(keywords=True),  # NEWOBJ_EX
-    0x93: lambda m: m.stack_name(),
-    0x94: lambda m: m.put(len(m.memo)),  # MEMOIZE
-    0x95: lambda m: m.take(0) if m.number("<Q") else None,  # FRAME: a hint for readers that buffer
-    0x96: lambda m: m.push(m.bytes_(m.number("<Q"))),
-}

@@ -16,6 +16,12 @@ class Refused(Exception):
     """Why a pickle is not read: a clause that follows the file's name. Never leaves this package."""
 
 
+def shorten(text: str, length: int = 80) -> str:
+    """Text from a file, safe to print and not long."""
+    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: length + 1])
+    return clean if len(clean) <= length else f"{clean[:length]}…"
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much a pickle may ask for. The defaults leave room for every published checkpoint, and for little else.

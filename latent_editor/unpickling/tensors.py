@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from latent_editor.unpickling.arrays import array_names, checked_shape, no_call
-from latent_editor.unpickling.machine import Allowed, Machine, shorten
-from latent_editor.unpickling.records import Budget, Named, Record, Refused
+from latent_editor.unpickling.machine import Allowed, Machine
+from latent_editor.unpickling.records import Budget, Named, Record, Refused, shorten
 
 #: What the old container of torch.save (before version 1.6, and in nested pickles) begins with.
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
