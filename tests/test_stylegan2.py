@@ -143,7 +143,7 @@ def test_a_configuration_of_every_field_survives_its_arguments() -> None:
         z_dim=5, c_dim=2, w_dim=6, img_resolution=16, img_channels=4, channel_base=64, channel_max=8, mapping_layers=3,
         mapping_lr_multiplier=0.5, conv_clamp=7.5, resample_filter=((1, 2), (3, 4)), architecture="resnet",
         mapping_last_act="linear", mapping_activation="relu", mapping_embed_features=3, mapping_layer_features=4,
-        use_noise=False, activation="swish", kernel_size=5,
+        use_noise=False, activation="swish", kernel_size=5, channels=(9, 7, 5), mapping_joint_norm=True,
     )  # fmt: skip
     assert StyleGAN2Config.from_init_kwargs(json.loads(json.dumps(config.to_init_kwargs()))) == config
 

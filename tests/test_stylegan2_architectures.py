@@ -58,6 +58,8 @@ CASES: dict[str, dict[str, Any]] = {
         "c_dim": 4, "z_dim": 7, "w_dim": 9,
         "mapping_kwargs": {"num_layers": 3, "embed_features": 5, "layer_features": 11, "lr_multiplier": 0.05},
     },
+    "conditional, normalised together": {"c_dim": 3, "mapping_kwargs": {"num_layers": 2, "joint_norm": True}},
+    "any channels": {"channels": [7, 12, 3, 5], "architecture": "resnet"},
     "one mapping layer": {"z_dim": 5, "mapping_kwargs": {"num_layers": 1}},
     "no mapping layer": {"mapping_kwargs": {"num_layers": 0}},
     "relu mapping": {"mapping_kwargs": {"num_layers": 2, "activation": "relu", "w_avg_beta": 0.9}},
@@ -98,6 +100,7 @@ class Textbook:
         if self.kwargs["c_dim"]:
             assert c is not None
             parts.append(self.linear(c.double(), "mapping.embed"))
+        parts = [torch.cat(parts, 1)] if mapping.get("joint_norm") else parts
         x = torch.cat([p / (p.pow(2).mean(1, keepdim=True) + 1e-8).sqrt() for p in parts], 1)
         for i in range(mapping.get("num_layers", 8)):
             x = self.linear(x, f"mapping.fc{i}", mapping.get("lr_multiplier", 0.01))
