@@ -119,8 +119,8 @@ def _channels(t: Tensors) -> tuple[int, dict[int, int]]:
     levels = 2 + convs // 2
     if convs < 2 or convs % 2 or levels > MOST_LEVELS:
         raise BadModel(
-            f"The file has {convs} tensors groups called convs; {FORMAT} has 2 for each doubling of the size, so an "
-            f"even number from 2 to {2 * (MOST_LEVELS - 2)}. Is it a whole generator?"
+            f"The file numbers its convs up to {convs - 1}; {FORMAT} has 2 for each doubling of the size, so an "
+            f"even number of them from 2 to {2 * (MOST_LEVELS - 2)}. Is it a whole generator?"
         )
     channels = {4: t.shape("input.input", 4)[1]}
     for i in range(levels - 2):
