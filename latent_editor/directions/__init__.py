@@ -4,8 +4,7 @@ from latent_editor.directions.library import (
     DIRECTIONS_FILE,
     build_directions,
     named_directions,
-    read_directions,
-    write_directions,
 )
+from latent_editor.directions.records import read_directions, write_directions
 
 __all__ = ["DIRECTIONS_FILE", "build_directions", "named_directions", "read_directions", "write_directions"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from latent_editor import files
 from latent_editor.directions.calibration import picture_change, unit_vector
 from latent_editor.directions.naming import Namer
 from latent_editor.directions.pca import View, colour_view, find_components, structure_view
-from latent_editor.errors import BadModel, MissingPart
+from latent_editor.directions.records import read_directions
+from latent_editor.errors import MissingPart
 from latent_editor.features.clip import load_clip
 from latent_editor.generators import Generator, random_ws
 from latent_editor.types import Direction, Directions, OnStep, Step
@@ -118,43 +116,3 @@ def _ordered(g: Generator, trials: Tensor, directions: list[Direction]) -> list[
     """Surest names first; among equals what changes the picture more."""
     change = {id(d): picture_change(g, trials[:8], d.vector) for d in directions}
     return sorted(directions, key=lambda d: (-round(d.score or 0.0, 1), -change[id(d)]))
-
-
-def write_directions(directions: Directions, path: str | Path, *, fingerprint: str) -> None:
-    """Writes directions as safetensors in half precision.
-
-    Args:
-        fingerprint: Of the generator they belong to.
-    """
-    kept = ("name", "low", "high", "layers", "source", "detail", "score")
-    about = [{k: getattr(d, k) for k in kept} for d in directions]
-    # Most directions repeat one vector for all layers: one row is kept then.
-    same = all((d.vector == d.vector[:1]).all() for d in directions)
-    vectors = torch.stack([d.vector[:1] if same else d.vector for d in directions])
-    metadata = {
-        "kind": "directions",
-        "fingerprint": fingerprint,
-        "num_ws": str(directions[0].vector.shape[0]),
-        "about": json.dumps(about),
-    }
-    files.write_tensors(path, {"vectors": vectors.half()}, metadata)
-
-
-def read_directions(path: str | Path) -> tuple[Directions, str]:
-    """Reads what :func:`write_directions` wrote: the directions, and the fingerprint of their generator.
-
-    Raises:
-        BadModel: the file is damaged or holds something else.
-    """
-    tensors, metadata = files.read_tensors(path)
-    try:
-        rows = json.loads(metadata["about"])
-        vectors = tensors["vectors"].float()
-        vectors = vectors.expand(-1, int(metadata["num_ws"]), -1)
-        directions = [
-            Direction(**{**row, "layers": tuple(row["layers"]) if row["layers"] else None}, vector=v.clone())
-            for row, v in zip(rows, vectors, strict=True)
-        ]
-        return Directions(directions), metadata["fingerprint"]
-    except (KeyError, ValueError, TypeError, RuntimeError) as e:
-        raise BadModel(f"{Path(path).name} is not a file of directions ({e}). Delete it to find them anew.") from e
