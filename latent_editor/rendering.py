@@ -49,6 +49,7 @@ def render(
     size_px: int | None = None,
     precision: str = "auto",
     transform: Tensor | None = None,
+    alpha: bool = False,
 ) -> Image.Image:
     """Renders one latent.
 
@@ -58,6 +59,10 @@ def render(
         size_px: Side of the result; None keeps the generator's.
         precision: "auto" or "fp32".
         transform: Where to draw, as in :func:`render_tensor`.
+        alpha: Keep the alpha of a model that has it; otherwise it is laid on middle grey.
+
+    Returns:
+        RGB, or RGBA.
 
     Raises:
         BadLatent: a latent of another model.
@@ -66,7 +71,7 @@ def render(
         g.check(latent)
         latent = latent.ws
     ws = latent if latent.ndim == 3 else latent[None]
-    return render_batch(g, ws, size_px=size_px, precision=precision, transform=transform)[0]
+    return render_batch(g, ws, size_px=size_px, precision=precision, transform=transform, alpha=alpha)[0]
 
 
 def render_batch(
@@ -76,9 +81,10 @@ def render_batch(
     size_px: int | None = None,
     precision: str = "auto",
     transform: Tensor | None = None,
+    alpha: bool = False,
 ) -> list[Image.Image]:
     """Renders ws [N, num_ws, w_dim] to N pictures; arguments as in :func:`render`."""
-    images = [to_image(p) for p in render_tensor(g, ws, precision=precision, transform=transform)]
+    images = [to_image(p, alpha=alpha) for p in render_tensor(g, ws, precision=precision, transform=transform)]
     if size_px is not None and size_px != g.size_px:
         filter_ = Image.Resampling.LANCZOS if size_px < g.size_px else Image.Resampling.BICUBIC
         images = [i.resize((size_px, size_px), filter_) for i in images]

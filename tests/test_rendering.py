@@ -10,7 +10,7 @@ from PIL import Image
 from latent_editor.errors import BadLatent, BadValue
 from latent_editor.features.perceptual import psnr_db
 from latent_editor.generators import Generator, random_latent, random_ws
-from latent_editor.generators.pictures import to_image, to_tensor
+from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render, render_batch, render_tensor
 
@@ -46,6 +46,28 @@ def test_grey_generators_give_rgb_pictures() -> None:
     image = to_image(torch.zeros(1, 4, 4))
     assert image.mode == "RGB"
     assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_alpha_is_laid_on_grey_or_kept() -> None:
+    white = torch.ones(4, 2, 2)
+    white[3] = torch.tensor([[-1.0, 0.0], [1.0, 3.0]])  # clear, half, full, beyond
+    image = to_image(white)
+    assert image.mode == "RGB"
+    assert np.asarray(image)[..., 0].tolist() == [[128, 191], [255, 255]]
+    kept = to_image(white, alpha=True)
+    assert kept.mode == "RGBA"
+    assert np.asarray(kept)[..., 3].tolist() == [[0, 128], [255, 255]]
+    assert np.asarray(to_image(white[2:]))[..., 2].tolist() == [[128, 191], [255, 255]]  # grey with alpha
+    assert to_image(torch.zeros(7, 2, 2)).mode == "RGB"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_a_photo_as_a_network_of_any_channels_would_give_it(channels: int) -> None:
+    photo = to_tensor(Image.new("RGB", (4, 4), (255, 0, 0)), 4)
+    picture = from_rgb(photo, channels)
+    assert picture.shape == (1, channels, 4, 4)
+    assert (as_rgb(picture) == photo).all() == (channels >= 3)
+    assert channels in (1, 3) or (picture[:, -1] == 1).all()
 
 
 def test_a_latent_of_another_model_is_refused(tiny_generator: StyleGAN2, portraits: Generator) -> None:

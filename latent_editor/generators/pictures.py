@@ -45,12 +45,33 @@ def resized(picture: Tensor, size_px: int) -> Tensor:
     return F.interpolate(picture, size=(size_px, size_px), mode="bilinear", antialias=True)
 
 
-def to_image(picture: Tensor) -> Image.Image:
-    """float [channels, H, W], −1..1 → RGB picture."""
-    pixels = ((picture.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    if len(pixels) == 1:
-        pixels = pixels.expand(3, -1, -1)
-    return Image.fromarray(np.ascontiguousarray(pixels[:3].permute(1, 2, 0).cpu().numpy()))
+def to_image(picture: Tensor, *, alpha: bool = False) -> Image.Image:
+    """A picture as the network gives it → one to look at.
+
+    Args:
+        picture: float [channels, H, W], −1..1: grey, grey with alpha, RGB, RGB with alpha; what follows is left out.
+        alpha: Whether to keep alpha where there is some; otherwise it is laid on middle grey.
+
+    Returns:
+        RGB, or RGBA.
+    """
+    picture = picture.float()[:4]
+    colour, opacity = (picture[:-1], picture[-1:]) if len(picture) in (2, 4) else (picture, None)
+    colour = colour.expand(3, -1, -1) if len(colour) == 1 else colour
+    if opacity is not None:
+        # Middle grey is 0 here, so that nothing has to be added.
+        colour = torch.cat([colour, opacity]) if alpha else colour.clamp(-1, 1) * ((opacity + 1) / 2).clamp(0, 1)
+    pixels = ((colour + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+
+
+def from_rgb(picture: Tensor, channels: int) -> Tensor:
+    """RGB pictures [N, 3, H, W] as a network of ``channels`` would give them: grey, with full alpha, or as they are."""
+    if channels == 3:
+        return picture
+    colour = picture if channels > 3 else picture.mean(dim=1, keepdim=True)
+    rest = channels - colour.shape[1]
+    return torch.cat([colour, colour.new_ones(1, 1, 1, 1).expand(len(colour), rest, *colour.shape[2:])], dim=1)
 
 
 def to_tensor(image: Image.Image, size_px: int, device: torch.device | str = "cpu") -> Tensor:

@@ -12,7 +12,7 @@ from latent_editor.errors import BadValue
 from latent_editor.features.encoder import has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
 from latent_editor.generators import Generator
-from latent_editor.generators.pictures import to_tensor
+from latent_editor.generators.pictures import from_rgb, to_tensor
 from latent_editor.inversion.optimization import Optimization, OptimizationConfig
 from latent_editor.types import Crop, Latent, OnStep, Step
 
@@ -78,7 +78,7 @@ def picture_tensor(g: Generator, crop: Crop | Image.Image) -> Tensor:
     """The picture as the generator would give it: float32 [1, channels, size_px, size_px], −1..1."""
     image = crop.image if isinstance(crop, Crop) else crop
     picture = to_tensor(image, g.size_px, g.device)
-    return picture.mean(dim=1, keepdim=True) if g.channels == 1 else picture
+    return from_rgb(picture, g.channels)
 
 
 def _start(g: Generator, target: Tensor, *, must_encode: bool) -> Tensor:

@@ -211,7 +211,7 @@ class Studio:
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
-        edited, original = self.picture(session, session.edits), self.picture(session, ())
+        edited, original = (render(self.g, apply(self.latent(session), edits)) for edits in (session.edits, ()))
         return paste(session.photo, session.crop, edited, original=original)
 
     # Faces
@@ -265,8 +265,8 @@ class Studio:
     # Pictures
 
     def picture(self, session: Session, edits: Sequence[Edit], position: Position = AT_REST) -> Image.Image:
-        """The edited face in the generator's own size."""
-        return render(self.g, apply(self.latent(session), edits), transform=position.matrix())
+        """The edited face in the generator's own size, with alpha where the model has it."""
+        return render(self.g, apply(self.latent(session), edits), transform=position.matrix(), alpha=True)
 
     def frame(
         self, session: Session, edits: Sequence[Edit], position: Position = AT_REST, *, size_px: int = SCREEN_PX
