@@ -37,7 +37,7 @@ class Limits:
     """
 
     max_bytes: int = 4 << 30
-    max_opcodes: int = 2_000_000
+    max_opcodes: int = 1_000_000
     max_depth: int = 100
     max_values: int = 4_000_000
     max_text: int = 128 << 20

@@ -50,7 +50,9 @@ def network(name: str, tensors: Mapping[str, Tensor], canary: str, **attributes:
     is_buffer = {key: key in (*BUFFERS, *FILTERS) for key in own}
     state = {
         "training": False,
-        "_parameters": OrderedDict((k, nn.Parameter(v)) for k, v in own.items() if not is_buffer[k]),
+        "_parameters": OrderedDict(
+            (k, nn.Parameter(v, v.is_floating_point())) for k, v in own.items() if not is_buffer[k]
+        ),
         "_buffers": OrderedDict((k, v) for k, v in own.items() if is_buffer[k]),
         "_non_persistent_buffers_set": set(),
         "_backward_hooks": OrderedDict(),

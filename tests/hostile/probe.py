@@ -1,0 +1,45 @@
+"""Opens every file of a folder with ``inspect`` and ``load_generator``, and prints what came of it as lines of JSON.
+
+Runs in a process of its own, so that its memory is that of the readers: ``python probe.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from latent_editor.cli import main
+from latent_editor.errors import BadModel
+from latent_editor.generators import load_generator
+
+
+def look(path: Path) -> dict[str, object]:
+    """What the shell says of a file, what the loader raises, how long that took, and the memory so far."""
+    out, err = io.StringIO(), io.StringIO()
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["inspect", str(path)])
+    inspected = time.perf_counter()
+    try:
+        load_generator(path)
+        error = "none"
+    except BadModel as e:
+        error = f"BadModel: {e}"
+    except Exception as e:  # what must not happen, for the test to tell
+        error = f"{type(e).__name__}: {e}"
+    seconds = max(inspected - start, time.perf_counter() - inspected)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"code": code, "err": err.getvalue(), "error": error, "seconds": seconds, "peak_mb": peak}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for file in sorted(Path(sys.argv[1]).iterdir()):
+        print(json.dumps({"file": file.name, **look(file)}), flush=True)
