@@ -62,7 +62,7 @@ def upfirdn2d(
     """
     up_x, up_y = _pair(up)
     down_x, down_y = _pair(down)
-    px0, px1, py0, py1 = _padding(padding)
+    px0, px1, py0, py1 = four_sides(padding)
     n, c, h, w = x.shape
 
     # 1. Upsample.
@@ -95,7 +95,7 @@ def upfirdn2d(
 def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
     """Filters a batch of images without changing their size (plus ``padding``). Arguments as in :func:`upfirdn2d`."""
     fh, fw = _size(f)
-    px0, px1, py0, py1 = _padding(padding)
+    px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + fw // 2, px1 + (fw - 1) // 2, py0 + fh // 2, py1 + (fh - 1) // 2]
     return upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=gain)
 
@@ -105,7 +105,7 @@ def upsample2d(
 ) -> Tensor:
     """Enlarges a batch of images by ``up``, keeping their brightness. Arguments as in :func:`upfirdn2d`."""
     fh, fw = _size(f)
-    px0, px1, py0, py1 = _padding(padding)
+    px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw + up - 1) // 2, px1 + (fw - up) // 2, py0 + (fh + up - 1) // 2, py1 + (fh - up) // 2]
     return upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=gain * up * up)
 
@@ -115,7 +115,7 @@ def downsample2d(
 ) -> Tensor:
     """Shrinks a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
     fh, fw = _size(f)
-    px0, px1, py0, py1 = _padding(padding)
+    px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw - down + 1) // 2, px1 + (fw - down) // 2, py0 + (fh - down + 1) // 2, py1 + (fh - down) // 2]
     return upfirdn2d(x, f, down=down, padding=pad, flip_filter=flip_filter, gain=gain)
 
@@ -131,7 +131,8 @@ def _pair(value: Pair) -> tuple[int, int]:
     return x, y
 
 
-def _padding(value: Pair) -> tuple[int, int, int, int]:
+def four_sides(value: Pair) -> tuple[int, int, int, int]:
+    """A padding given as one number, (x, y), or (x0, x1, y0, y1), as the last."""
     if isinstance(value, int):
         return value, value, value, value
     if len(value) == 2:
