@@ -104,7 +104,7 @@ class Optimization:
 
     def _maps(self, image: Tensor) -> list[Tensor]:
         assert self.critic is not None
-        return self.critic.trunk.maps(image, self.dtype)
+        return self.critic.maps(image, self.dtype)
 
     def _loss(self, image: Tensor, target: Tensor, maps: list[Tensor] | None) -> Tensor:
         loss = pyramid_l1(image, target).mean() + self.config.pixels * (image - target).square().mean()
