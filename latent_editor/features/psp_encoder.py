@@ -223,30 +223,32 @@ def _config(tensors: Mapping[str, Tensor]) -> PspConfig:
     """The shape of the encoder that these tensors belong to."""
     starts = [sum(UNITS[:i]) for i in range(len(UNITS))]
     squeezes = [_shape(tensors, f"body.{i}.res_layer.5.fc1.weight", 4) for i in starts]
-    styles = [_number(name, r"styles\.(\d{1,4})\..*") for name in tensors]
-    count = 1 + max(styles, default=-1)
-    if not 1 <= count <= _MOST_STYLES:
-        raise BadModel(f"The encoder gives {count} latents; expected 1 to {_MOST_STYLES}. Is the file damaged?")
-    pools = []
-    for i in range(count):
-        places = [_number(name, rf"styles\.{i}\.convs\.(\d{{1,4}})\.weight") for name in tensors]
-        pools.append(1 + max(places) // 2)
-        if pools[-1] not in (4, 5, 6):
-            raise BadModel(f"'encoder.styles.{i}' has {pools[-1]} convolutions; expected 4, 5 or 6. Is it damaged?")
+    pools = _pools(tensors)
     return PspConfig(
         stem=_shape(tensors, "input_layer.0.weight", 4)[0],
         depths=(squeezes[0][1], squeezes[1][1], squeezes[2][1], squeezes[3][1]),
         squeezed=(squeezes[0][0], squeezes[1][0], squeezes[2][0], squeezes[3][0]),
         w_dim=_shape(tensors, "styles.0.linear.weight", 2)[0],
-        pools=tuple(pools),
+        pools=pools,
         offsets=bool(tensors[OFFSETS]) if OFFSETS in tensors else True,
     )
 
 
-def _number(name: str, pattern: str) -> int:
-    """The number in a name of this pattern, −1 for other names."""
-    found = re.fullmatch(pattern, name)
-    return int(found[1]) if found else -1
+def _pools(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """How many convolutions each latent's head has, which tells the level that it looks at."""
+    places: dict[int, int] = {}  # the last place in ``convs`` by latent; convolutions are at the even ones
+    for name in tensors:
+        if found := re.fullmatch(r"styles\.(\d{1,4})\.(?:convs\.(\d{1,4})\.)?.*", name):
+            style, place = int(found[1]), int(found[2] or -1)
+            places[style] = max(place, places.get(style, -1))
+    count = 1 + max(places, default=-1)
+    if not 1 <= count <= _MOST_STYLES:
+        raise BadModel(f"The encoder gives {count} latents; expected 1 to {_MOST_STYLES}. Is the file damaged?")
+    pools = tuple(1 + places.get(i, -1) // 2 for i in range(count))
+    for i, number in enumerate(pools):
+        if number not in (4, 5, 6):
+            raise BadModel(f"'encoder.styles.{i}' has {number} convolutions; expected 4, 5 or 6. Is it damaged?")
+    return pools
 
 
 def _shape(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:

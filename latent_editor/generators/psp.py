@@ -47,7 +47,7 @@ def read_psp(path: str | Path, data: Any) -> Checkpoint:
     options = _options(data.get("opts"))
     encoder, notes = _encoder(_part(state, "encoder."), options)
     num_ws, w_dim = 2 * (kwargs["img_resolution"].bit_length() - 2), kwargs["w_dim"]
-    if encoder and not options.get("start_from_latent_avg", True):
+    if encoder and options.get("start_from_latent_avg") is False:
         encoder[LATENT_AVG] = torch.zeros(num_ws, w_dim)
     elif encoder and isinstance(average, Tensor):
         encoder[LATENT_AVG] = _rows(average, num_ws, w_dim)

@@ -156,9 +156,9 @@ def _resample_filter(t: Tensors, levels: int) -> tuple[Any, ...]:
     side = t.shape(there[0], 2)
     if side[0] != side[1] or not 1 <= side[0] <= 16:
         raise BadModel(f"The tensor {there[0]!r} has the shape {list(side)}; expected a blur kernel, usually [4, 4].")
-    first = t.take(there[0], *side)
+    first = t.take(there[0], *side).float()
     for name in there[1:]:
-        if not torch.allclose(t.take(name, *side), first, rtol=1e-4, atol=1e-6):
+        if not torch.allclose(t.take(name, *side).float(), first, rtol=1e-4, atol=1e-6):
             raise BadModel(f"The blur kernels {there[0]!r} and {name!r} differ; expected one for all layers.")
     return filter_taps(first)
 

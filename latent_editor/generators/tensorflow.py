@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.errors import BadModel
+from latent_editor.generators.arguments import truth
 from latent_editor.generators.checkpoints import Checkpoint
 from latent_editor.generators.foreign import Tensors, channel_kwargs
 from latent_editor.unpickling import Instance
@@ -66,7 +67,7 @@ def translate(
         BadModel: a variable is missing, superfluous or misshapen; the message names it.
     """
     t, given = Tensors(variables, FORMAT), dict(arguments or {})
-    if not given.get("normalize_latents", True):
+    if not truth("normalize_latents", given.get("normalize_latents", True)):
         raise BadModel("The network takes z without normalising it (normalize_latents = False), which is not read.")
     levels, channels = _channels(t)
     w_dim = t.shape("synthesis/4x4/Conv/mod_weight", 2)[0]
@@ -106,15 +107,15 @@ def _generator(name: str, data: Any) -> tuple[Instance, list[str]]:
             f"{name} holds the TensorFlow networks {names or '(none)'}; expected a StyleGAN2 generator, which consists "
             "of a mapping and a synthesis network. Is it a discriminator, or of an older GAN?"
         )
-    chosen = next((n for n in found if n.state.get("name") == "Gs"), found[-1])
+    chosen = next((n for n in found if str(n.state.get("name")) == "Gs"), found[-1])
     others = [str(n.state.get("name"))[:40] for n in networks if n is not chosen]
     return chosen, [f"left out: {', '.join(others[:8])}"] if others else []
 
 
 def _variables(network: Instance, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Every variable of a network and of its components, as "component/name"."""
-    listed = network.state.get("variables") or []
-    components = network.state.get("components") or {}
+    listed = network.state.get("variables", [])
+    components = network.state.get("components", {})
     if depth > _DEEPEST or not isinstance(components, Mapping) or len(components) > 16:
         raise BadModel("The TensorFlow network consists of more networks than a StyleGAN2. Is the file damaged?")
     pairs = list(listed.items()) if isinstance(listed, Mapping) else listed
@@ -139,7 +140,7 @@ def _plain(name: str, prefix: str) -> str:
 
 def _arguments(network: Instance) -> dict[str, Any]:
     """The arguments of a network and of its components together."""
-    components = network.state.get("components") or {}
+    components = network.state.get("components", {})
     merged: dict[str, Any] = {}
     for part in (network, *components.values()):
         given = part.state.get("static_kwargs")

@@ -189,6 +189,7 @@ def test_damage_is_named() -> None:
     del data["state_dict"]["encoder.body.9.res_layer.3.weight"]
     with pytest.raises(BadModel, match=r"body\.9\.res_layer\.3\.weight"):
         load_encoder(generator_of(read_psp("x.pt", data)))
+    read_psp("x.pt", checkpoint({"start_from_latent_avg": torch.zeros(3), "encoder_type": 3}))  # no reason to fail
     for nothing in (None, {}, {"state_dict": 3}, {"state_dict": {}}):
         with pytest.raises(BadModel):
             read_psp("x.pt", nothing)

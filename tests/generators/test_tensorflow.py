@@ -274,7 +274,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         load_generator(written(tmp_path / "x.pkl", as_tensorflow(want)))
 
 
-@pytest.mark.parametrize("variables", [3, "text", [3], [("a",)], [(3, 4)], [("x", 1)] * 6000])
+@pytest.mark.parametrize("variables", [3, "text", [3], [("a",)], [(3, 4)], [("x", 1)] * 6000, np.zeros(3), None])
 def test_what_is_no_list_of_variables(variables: Any) -> None:
     data = parsed(as_tensorflow(random_generator()))
     data.state["components"]["mapping"].state["variables"] = variables
@@ -296,5 +296,7 @@ def test_other_networks_are_refused() -> None:
         read_tensorflow("x.pkl", deep)
     with pytest.raises(BadModel, match="normalize_latents"):
         read_tensorflow("x.pkl", parsed(as_tensorflow(random_generator(), normalize_latents=False)))
+    with pytest.raises(BadModel, match="normalize_latents"):
+        read_tensorflow("x.pkl", parsed(as_tensorflow(random_generator(), normalize_latents=np.zeros(3))))
     with pytest.raises(BadModel):
         read_tensorflow("x.pkl", None)
