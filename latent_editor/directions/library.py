@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from latent_editor.directions.calibration import picture_change, unit_vector
-from latent_editor.directions.naming import Namer
-from latent_editor.directions.pca import View, colour_view, find_components, structure_view
+from latent_editor.directions.calibration import picture_change
+from latent_editor.directions.candidates import Candidate, Progress, choose, find_candidates
+from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.records import read_directions
-from latent_editor.errors import MissingPart
-from latent_editor.features.clip import load_clip
+from latent_editor.errors import BadModel, MissingPart
+from latent_editor.features.clip import Clip, load_clip
+from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
 from latent_editor.generators import Generator, random_ws
 from latent_editor.types import Direction, Directions, OnStep, Step
-
-Progress = Callable[[float], None]
 
 DIRECTIONS_FILE = "directions.safetensors"
 #: Random faces for directions of a model without a file, made while a user waits.
 SAMPLES = 1024
-COMPONENTS = {"structure": 14, "colour": 10}
-#: Two directions more alike than this (cosine) are one.
-ALIKE = 0.6
-TRIALS = 24
+#: Faces that candidates are tried on, and how far from the mean (truncation): as far as photographs are.
+TRIALS, TRIAL_PSI = 24, 0.7
+#: Faces that lengths are measured on, and the most pixels of a picture that components are tried layer by layer at.
+CALIBRATED, LAYERED_PX = 8, 256
+#: Sliders of a model: so many at least, unsure ones among them, and not more than this.
+FEWEST, MOST = 12, 20
+#: A name that fits worse is given only to have :data:`FEWEST`.
+SURE = 0.5
 
 
 def named_directions(g: Generator) -> Directions:
@@ -48,13 +49,17 @@ def _load_or_build(g: Generator) -> Directions:
 def build_directions(g: Generator, w: Tensor | None = None, *, on_step: OnStep | None = None) -> Directions:
     """Finds, calibrates and names the directions of a generator.
 
+    1. Principal components of what the network makes of ``w``; in small models also limited to some layers.
+    2. Each is scaled to one unit, tried on faces, and scored against words and measurements.
+    3. Those that plainly do one thing are taken; others follow until there are twelve.
+
     Args:
         g: The generator.
         w: Samples [N, w_dim] to learn from, such as encoded pictures; None takes random faces.
         on_step: Called with the progress.
 
     Returns:
-        At least twelve directions for a face model, in the order in which they change the picture, surest names first.
+        At least twelve directions for a face model, those that do one thing most plainly first.
     """
     began = time.monotonic()
 
@@ -64,55 +69,49 @@ def build_directions(g: Generator, w: Tensor | None = None, *, on_step: OnStep |
 
     if w is None:
         w = random_ws(g, list(range(SAMPLES)), truncation_psi=1.0)[:, 0]
-    trials = w[:: max(1, len(w) // TRIALS)][:TRIALS].unsqueeze(1).repeat(1, g.num_ws, 1)
-    offsets, details = _find_offsets(g, w, lambda f: report(f * 0.6))
+    trials = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
+    found = find_candidates(g, w, layered=g.size_px <= LAYERED_PX, progress=lambda f: report(f * 0.4))
     units = []
-    for i, offset in enumerate(offsets):
-        units.append(unit_vector(g, trials, offset))
-        report(0.6 + 0.2 * (i + 1) / len(offsets))
-    named = _name(g, trials, units, lambda f: report(0.8 + 0.2 * f))
-    directions = [
-        Direction(name, unit * sign, source="pca", detail=detail, score=score)
-        for (name, score, sign), unit, detail in zip(named, units, details, strict=True)
-    ]
-    return Directions(_ordered(g, trials, directions))
+    for i, candidate in enumerate(found):
+        units.append(candidate.calibrated(g, trials[:CALIBRATED]))
+        report(0.4 + 0.2 * (i + 1) / len(found))
+    namer = Namer(g, _clip(g), trials, vectors=_data_vectors(g))
+    return Directions(_named(g, trials, namer, units, lambda f: report(0.6 + 0.4 * f)))
 
 
-def _find_offsets(g: Generator, w: Tensor, report: Progress) -> tuple[list[Tensor], list[str]]:
-    """Components of both views without repetitions: offsets [num_ws, w_dim], and where each comes from."""
-    views: dict[str, View] = {"structure": structure_view, "colour": colour_view}
-    chosen: list[Tensor] = []
-    details: list[str] = []
-    for i, (name, view) in enumerate(views.items()):
-        count = min(COMPONENTS[name], len(w) // 4, g.w_dim)
-        found = find_components(g, w, view, count, progress=partial(_report_part, report, i, len(views)))
-        for k, vector in enumerate(found.vectors):
-            unit = vector / vector.norm().clamp_min(1e-9)
-            if all((unit @ other).abs() < ALIKE for other in chosen):
-                chosen.append(unit)
-                details.append(f"{name} component {k + 1}, {found.explained[k]:.1%} of the variance")
-    return [v.expand(g.num_ws, -1).clone() for v in chosen], details
-
-
-def _report_part(report: Progress, part: int, parts: int, fraction: float) -> None:
-    report((part + fraction) / parts)
-
-
-def _name(g: Generator, trials: Tensor, units: list[Tensor], report: Progress) -> list[tuple[str, float, int]]:
-    """Names by the model's CLIP, or numbers where it has none."""
+def _clip(g: Generator) -> Clip | None:
     try:
-        clip = load_clip(g)
+        return load_clip(g)
     except MissingPart:
-        return [(f"component {k + 1}", 0.0, 1) for k in range(len(units))]
-    namer = Namer(g, clip, trials)
-    effects = []
+        return None
+
+
+def _data_vectors(g: Generator) -> Tensor | None:
+    """CLIP vectors of the data that the model was trained on, where its text statistics hold some."""
+    try:
+        return TextStatistics.load(g.bundle.file(STATISTICS_FILE, "names")).vectors
+    except (MissingPart, BadModel):
+        return None
+
+
+def _named(g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], report: Progress) -> list[Direction]:
+    """The best of the candidates with their names, and unsure ones where those are few."""
+    rows = []
     for i, unit in enumerate(units):
-        effects.append(namer.effects(unit))
+        rows.append(namer.effects(unit.acting))
         report((i + 1) / len(units))
-    return namer.assign(torch.stack(effects))
-
-
-def _ordered(g: Generator, trials: Tensor, directions: list[Direction]) -> list[Direction]:
-    """Surest names first; among equals what changes the picture more."""
-    change = {id(d): picture_change(g, trials[:8], d.vector) for d in directions}
-    return sorted(directions, key=lambda d: (-round(d.score or 0.0, 1), -change[id(d)]))
+    effects = torch.stack(rows)
+    sure = choose(units, effects, namer, least=SURE)[:MOST]
+    used = {candidate.origin for candidate, _ in sure}
+    rest = [i for i, unit in enumerate(units) if unit.layers is None and unit.origin not in used]
+    rest.sort(key=lambda i: -picture_change(g, trials[:CALIBRATED], units[i].acting))
+    rest = rest[: max(0, FEWEST - len(sure))]
+    names = namer.assign(effects[rest], given=[name.text for _, name in sure]) if rest else []
+    unsure = [
+        (units[i], name or Name(f"component {k + 1}", 0.0, 1))
+        for k, (i, name) in enumerate(zip(rest, names, strict=True), start=len(sure))
+    ]
+    return [
+        Direction(name.text, c.vector * name.sign, layers=c.layers, source=c.source, detail=c.detail, score=name.score)
+        for c, name in [*sure, *unsure]
+    ]

@@ -1,12 +1,15 @@
-"""Names for directions, suggested by the model's CLIP: what changes in the pictures, in words."""
+"""Names for directions: what changes in the pictures, in words that the model's CLIP knows and by measurement."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from latent_editor.directions.measures import measures
 from latent_editor.features.clip import Clip
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
@@ -14,101 +17,172 @@ from latent_editor.generators.pictures import fastest_dtype
 
 @dataclass(frozen=True)
 class Term:
-    """A name, and two texts that lie at its positive and its negative end."""
+    """A name, and two texts that lie at its positive and its negative end.
+
+    Attributes:
+        name: What more of it is called.
+        family: Terms of one family say nearly the same, or go together in most faces.
+        more, less: Both ends are described, because a CLIP compares better than it judges.
+    """
 
     name: str
+    family: str
     more: str
     less: str
 
 
-#: What portraits differ in. Both ends are described, because a CLIP compares better than it judges.
+#: What portraits differ in.
 VOCABULARY = (
-    Term("age", "an old person with wrinkles", "a young person"),
-    Term("feminine", "a woman", "a man"),
-    Term("beard", "a person with a beard", "a clean-shaven person"),
-    Term("moustache", "a person with a moustache", "a person without a moustache"),
-    Term("long hair", "a person with long hair", "a person with short hair"),
-    Term("bald", "a bald person", "a person with hair"),
-    Term("blond hair", "a person with blond hair", "a person with dark hair"),
-    Term("red hair", "a person with red hair", "a person with brown hair"),
-    Term("black hair", "a person with black hair", "a person with light hair"),
-    Term("brown hair", "a person with brown hair", "a person with black hair"),
-    Term("grey hair", "a person with grey hair", "a person with brown hair"),
-    Term("white hair", "a person with white hair", "a person with brown hair"),
-    Term("blue hair", "a person with blue hair", "a person with brown hair"),
-    Term("pale skin", "a person with pale skin", "a person with tan skin"),
-    Term("dark skin", "a person with dark skin", "a person with pale skin"),
-    Term("tan skin", "a person with tan skin", "a person with pale skin"),
-    Term("smile", "a smiling person", "a serious person"),
-    Term("angry", "an angry person", "a calm person"),
-    Term("make-up", "a person with make-up", "a person without make-up"),
-    Term("elf ears", "a person with pointed ears", "a person with round ears"),
-    Term("turned head", "a person turned to the left", "a person turned to the right"),
-    Term("crown", "a person with a crown", "a person without a crown"),
-    Term("blue background", "a person on a blue background", "a person on a grey background"),
-    Term("dark background", "a person on a black background", "a person on a white background"),
-    Term("green background", "a person on a green background", "a person on a grey background"),
-    Term("red background", "a person on a red background", "a person on a grey background"),
-    Term("brown background", "a person on a brown background", "a person on a grey background"),
-    Term("monochrome", "a black and white portrait", "a colourful portrait"),
-    Term("photographic", "a photograph of a person", "a painting of a person"),
+    Term("age", "age", "an old person with wrinkles", "a young person"),
+    Term("feminine", "sex", "a woman", "a man"),
+    Term("beard", "sex", "a person with a beard", "a clean-shaven person"),
+    Term("moustache", "sex", "a person with a moustache", "a person without a moustache"),
+    Term("make-up", "sex", "a person with make-up", "a person without make-up"),
+    Term("long hair", "hair length", "a person with long hair", "a person with short hair"),
+    Term("bald", "bald", "a bald person", "a person with hair"),
+    Term("blond hair", "hair colour", "a person with blond hair", "a person with dark hair"),
+    Term("red hair", "hair colour", "a person with red hair", "a person with brown hair"),
+    Term("black hair", "hair colour", "a person with black hair", "a person with light hair"),
+    Term("brown hair", "hair colour", "a person with brown hair", "a person with black hair"),
+    Term("grey hair", "hair colour", "a person with grey hair", "a person with brown hair"),
+    Term("white hair", "hair colour", "a person with white hair", "a person with brown hair"),
+    Term("blue hair", "hair colour", "a person with blue hair", "a person with brown hair"),
+    Term("pale skin", "skin", "a person with pale skin", "a person with tan skin"),
+    Term("dark skin", "skin", "a person with dark skin", "a person with pale skin"),
+    Term("tan skin", "skin", "a person with tan skin", "a person with pale skin"),
+    Term("smile", "expression", "a smiling person", "a serious person"),
+    Term("angry", "expression", "an angry person", "a calm person"),
+    Term("elf ears", "ears", "a person with pointed ears", "a person with round ears"),
+    Term("blue background", "background", "a person on a blue background", "a person on a grey background"),
+    Term("dark background", "background", "a person on a black background", "a person on a white background"),
+    Term("green background", "background", "a person on a green background", "a person on a grey background"),
+    Term("red background", "background", "a person on a red background", "a person on a grey background"),
+    Term("brown background", "background", "a person on a brown background", "a person on a grey background"),
+    Term("monochrome", "vividness", "a black and white portrait", "a colourful portrait"),
 )
+
+#: A change from −2 to +2 that is this many standard deviations of random faces is plain.
+PLAIN_CHANGE = 1.2
+#: A name needs so large a share of the faces to change in its way.
+AGREEMENT = 0.8
+
+
+class Name(NamedTuple):
+    """A name for a direction.
+
+    Attributes:
+        text: The name.
+        score: How sure it is, 0..1: that the change is plain, and that nothing else changes more.
+        sign: 1 or −1, so that the name points upwards.
+    """
+
+    text: str
+    score: float
+    sign: int
 
 
 class Namer:
-    """Scores directions against the vocabulary.
+    """Scores directions against the vocabulary and the measures.
 
     Args:
         g: The generator.
-        clip: The CLIP that reads its pictures.
+        clip: The CLIP that reads its pictures; None leaves the words out and the measures alone.
         ws: Faces to try directions on, [N, num_ws, w_dim].
+        vectors: CLIP vectors of many pictures [M, D], to tell how far a term spreads; None takes the faces alone.
+
+    Attributes:
+        names, families: Of each term and measure, [T].
     """
 
-    def __init__(self, g: Generator, clip: Clip, ws: Tensor) -> None:
+    def __init__(self, g: Generator, clip: Clip | None, ws: Tensor, *, vectors: Tensor | None = None) -> None:
         self.g, self.clip, self.ws = g, clip, ws
+        self._measures = measures(g)
+        terms = VOCABULARY if clip is not None else ()
+        self.names = [t.name for t in terms] + [m.name for m in self._measures]
+        self.families = [t.family for t in terms] + [m.family for m in self._measures]
+        self._axes: Tensor | None = None
         with torch.inference_mode():
-            more = torch.stack([clip.encode_prompt(t.more) for t in VOCABULARY])
-            less = torch.stack([clip.encode_prompt(t.less) for t in VOCABULARY])
-            self._axes = more - less  # [T, D]
-            self._spread = (self._read(ws) @ self._axes.T).std(dim=0).clamp_min(1e-6)
+            if clip is not None:
+                more = torch.stack([clip.encode_prompt(t.more) for t in terms])
+                self._axes = more - torch.stack([clip.encode_prompt(t.less) for t in terms])  # [T, D]
+            self._spread = self._read(ws).std(dim=0).clamp_min(1e-6)
+            if self._axes is not None and vectors is not None:
+                # Twenty faces hardly differ in what is rare; the data tell what is much of it.
+                known = (vectors.to(self._axes) @ self._axes.T).std(dim=0)
+                self._spread[: len(known)] = torch.maximum(self._spread[: len(known)], known)
 
     def _read(self, ws: Tensor) -> Tensor:
-        """Pictures of ws as the CLIP sees them: [N, D]."""
+        """Terms and measures of the pictures of ws: [N, T]."""
         dtype = fastest_dtype(self.g.device)
-        return torch.cat([self.clip.encode_image(self.g.synthesize(b, dtype=dtype)) for b in ws.split(16)])
+        rows = []
+        for some in ws.split(16):
+            pictures = self.g.synthesize(some, dtype=dtype).float().clamp(-1, 1)
+            columns = [torch.stack([m.read(pictures) for m in self._measures], dim=1)]
+            if self.clip is not None and self._axes is not None:
+                columns.insert(0, self.clip.encode_image(pictures, dtype=dtype) @ self._axes.T)
+            rows.append(torch.cat(columns, dim=1))
+        return torch.cat(rows)
 
     def effects(self, offset: Tensor) -> Tensor:
-        """What ``offset`` [num_ws, w_dim] does from −2 to +2, for each term, in standard deviations of faces: [T]."""
-        with torch.inference_mode():
-            moved = self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)
-            return (moved @ self._axes.T).mean(dim=0) / self._spread
+        """What ``offset`` [num_ws, w_dim] does from −2 to +2, in standard deviations of faces: [T].
 
-    def assign(self, effects: Tensor) -> list[tuple[str, float, int]]:
+        0 where the faces do not agree in which way they change.
+        """
+        with torch.inference_mode():
+            moved = self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)  # [N, T]
+            mean = moved.mean(dim=0)
+            agree = (moved.sign() == mean.sign()).float().mean(dim=0) >= AGREEMENT
+            return mean / self._spread * agree
+
+    def scores(self, effects: Tensor) -> Tensor:
+        """How well each name fits each direction, 0..1.
+
+        Args:
+            effects: [K, T], a row of :meth:`effects` for each direction.
+
+        Returns:
+            [K, T]: min(1, e / PLAIN_CHANGE) · min(1, e / r)², with r the largest effect in another family.
+        """
+        largest, own = self._by_family(effects)
+        families = torch.arange(largest.shape[1])
+        others = [largest[:, families != at].amax(dim=1) if len(families) > 1 else largest[:, 0] * 0 for at in families]
+        rival = torch.stack(others, dim=1)[:, own].clamp_min(1e-6)
+        size = effects.abs()
+        return (size / PLAIN_CHANGE).clamp_max(1) * (size / rival).clamp_max(1).square()
+
+    def shares(self, effects: Tensor) -> Tensor:
+        """How much of all that a direction changes is what each name says: [K, T], 0..1, by squared effects."""
+        largest, own = self._by_family(effects)
+        rest = largest.square().sum(dim=1, keepdim=True) - largest[:, own].square()
+        return effects.square() / (effects.square() + rest).clamp_min(1e-12)
+
+    def _by_family(self, effects: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest effect in each family [K, families], and which family each name is of [T]."""
+        families = sorted(set(self.families))
+        own = torch.tensor([families.index(f) for f in self.families])
+        largest = torch.stack([effects.abs()[:, own == at].amax(dim=1) for at in range(len(families))], dim=1)
+        return largest, own
+
+    def name(self, effects: Tensor, scores: Tensor, at: int) -> Name:
+        """The name at position ``at`` for a direction with these effects and scores [T]."""
+        return Name(self.names[at], round(scores[at].item(), 3), 1 if effects[at] >= 0 else -1)
+
+    def assign(self, effects: Tensor, *, given: Sequence[str] = ()) -> list[Name | None]:
         """Gives each direction the name that fits it best, and each name only once, surest first.
 
         Args:
-            effects: [K, T], a row of :meth:`effects` per direction.
+            effects: [K, T], a row of :meth:`effects` for each direction.
+            given: Names that others have.
 
         Returns:
-            For each direction its name, how sure it is (0..1), and the sign that makes the name point upwards.
+            A name each, or None where none is left that says anything of it.
         """
-        size = effects.abs()
-        named: dict[int, tuple[str, float, int]] = {}
-        taken: set[int] = set()
-        for flat in size.flatten().argsort(descending=True).tolist():
-            k, t = divmod(flat, len(VOCABULARY))
-            if k in named or t in taken:
-                continue
-            taken.add(t)
-            score = _score(size[k], t)
-            named[k] = (VOCABULARY[t].name, score, 1 if effects[k, t] >= 0 else -1)
-            if len(named) == min(len(effects), len(VOCABULARY)):
-                break
-        return [named.get(k, (f"variation {k + 1}", 0.0, 1)) for k in range(len(effects))]
-
-
-def _score(sizes: Tensor, chosen: int) -> float:
-    """How sure a name is: its effect, and that no other name fits better."""
-    effect = sizes[chosen].item()
-    strength = min(1.0, effect / 2.0)
-    return round(strength * min(1.0, effect / max(sizes.max().item(), 1e-6)), 3)
+        scores = self.scores(effects)
+        named: dict[int, Name] = {}
+        taken = set(given)
+        for flat in scores.flatten().argsort(descending=True, stable=True).tolist():
+            k, t = divmod(flat, len(self.names))
+            if k not in named and self.names[t] not in taken and scores[k, t] > 0:
+                taken.add(self.names[t])
+                named[k] = self.name(effects[k], scores[k], t)
+        return [named.get(k) for k in range(len(effects))]

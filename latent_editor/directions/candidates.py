@@ -1,0 +1,131 @@
+"""What may become a slider: components, whole and limited to some layers, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from latent_editor.directions.calibration import unit_vector
+from latent_editor.directions.naming import Name, Namer
+from latent_editor.directions.pca import View, colour_view, find_components, structure_view
+from latent_editor.generators import Generator
+
+Progress = Callable[[float], None]
+
+COMPONENTS = {"structure": 14, "colour": 10}
+#: Two components more alike than this (cosine) are one.
+ALIKE = 0.6
+#: Two candidates whose effects are more alike than this (cosine) would be the same slider twice.
+SAME_EFFECT = 0.9
+#: Ranges of layers that a component is also tried on, as half-open ranges of ws: up to 8², up to 32².
+RANGES = {"coarse layers": (0, 4), "middle layers": (4, 8)}
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A direction without a name.
+
+    Attributes:
+        source: How it was found, "pca".
+        origin: Which vector it is; candidates of one origin differ in their layers alone.
+        vector: float32 [num_ws, w_dim], a row of any length for each layer.
+        detail: Where it comes from, in words.
+        layers: Half-open range of ws that it acts on; None for all.
+    """
+
+    source: str
+    origin: str
+    vector: Tensor
+    detail: str
+    layers: tuple[int, int] | None = None
+
+    @property
+    def acting(self) -> Tensor:
+        """The vector, zero in the layers that it does not act on."""
+        if self.layers is None:
+            return self.vector
+        limited = torch.zeros_like(self.vector)
+        limited[slice(*self.layers)] = self.vector[slice(*self.layers)]
+        return limited
+
+    def calibrated(self, g: Generator, trials: Tensor) -> Candidate:
+        """The same, as long as one unit of a slider (see :func:`unit_vector`)."""
+        unit = unit_vector(g, trials, self.acting)
+        gain = unit.norm() / self.acting.norm().clamp_min(1e-9)
+        return Candidate(self.source, self.origin, self.vector * gain, self.detail, self.layers)
+
+    def limited(self, words: str, layers: tuple[int, int]) -> Candidate:
+        return Candidate(self.source, self.origin, self.vector, f"{self.detail}, {words}", layers)
+
+
+def find_candidates(g: Generator, w: Tensor, *, layered: bool, progress: Progress) -> list[Candidate]:
+    """The components of both views without repetitions, largest first within each view.
+
+    Args:
+        g: The generator.
+        w: Samples [N, w_dim].
+        layered: Whether to try each on :data:`RANGES` of layers too, as GANSpace does (Härkönen et al. 2020, §3.3).
+        progress: Called with 0..1.
+    """
+    views: dict[str, View] = {"structure": structure_view, "colour": colour_view}
+    units: list[Tensor] = []
+    found: list[Candidate] = []
+    for i, (name, view) in enumerate(views.items()):
+        count = min(COMPONENTS[name], len(w) // 4, g.w_dim)
+        components = find_components(g, w, view, count, progress=partial(_part, progress, i, len(views)))
+        for k, vector in enumerate(components.vectors):
+            unit = vector / vector.norm().clamp_min(1e-9)
+            if all((unit @ other).abs() < ALIKE for other in units):
+                units.append(unit)
+                origin = f"{name} component {k + 1}"
+                detail = f"{origin}, {components.explained[k]:.1%} of the variance"
+                found.append(Candidate("pca", origin, unit.expand(g.num_ws, -1).clone(), detail))
+    ranges = [(words, r) for words, r in RANGES.items() if layered and r[1] < g.num_ws]
+    return found + [whole.limited(words, r) for whole in found for words, r in ranges]
+
+
+def _part(progress: Progress, part: int, parts: int, fraction: float) -> None:
+    progress((part + fraction) / parts)
+
+
+def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least: float) -> list[tuple[Candidate, Name]]:
+    """Picks candidates that do one thing, each another.
+
+    1. Rank every pair of candidate and name by its score times the share of the name in all that changes.
+    2. Take them in that order; pass over a name that is given, a component whose layers are in use, and a candidate
+       that does what one taken before does.
+    3. Stop where names get worse than ``least``.
+
+    Args:
+        candidates: K of them.
+        effects: [K, T], a row of :meth:`Namer.effects` each.
+        namer: Who made ``effects``.
+        least: The worst score of a name that is still given.
+
+    Returns:
+        The chosen ones, best first.
+    """
+    scores = namer.scores(effects)
+    rank = scores * namer.shares(effects).sqrt()
+    unit = torch.nn.functional.normalize(effects, dim=1)
+    chosen: dict[int, int] = {}
+    for flat in rank.flatten().argsort(descending=True, stable=True).tolist():
+        k, t = divmod(flat, len(namer.names))
+        if scores[k, t] < least or t in chosen.values():
+            continue
+        if any(_overlap(candidates[k], candidates[j]) or (unit[k] @ unit[j]).abs() > SAME_EFFECT for j in chosen):
+            continue
+        chosen[k] = t
+    return [(candidates[k], namer.name(effects[k], scores[k], t)) for k, t in chosen.items()]
+
+
+def _overlap(a: Candidate, b: Candidate) -> bool:
+    if a.origin != b.origin:
+        return False
+    if a.layers is None or b.layers is None:
+        return True
+    return a.layers[0] < b.layers[1] and b.layers[0] < a.layers[1]

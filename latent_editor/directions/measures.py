@@ -1,0 +1,137 @@
+"""Plain measurements of pictures: what a direction changes, where no word has to be understood to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latent_editor.errors import MissingPart
+from latent_editor.features.faces import canonical_points
+from latent_editor.features.landmarks import POINTS, frame_from_points, load_landmark_net
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import as_rgb, resized
+
+_SIDE = 32
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something that can be read off a picture.
+
+    Attributes:
+        name: What more of it is called.
+        family: What it competes with for a name: measures and words of one family say nearly the same.
+        read: Pictures [N, 3, S, S], −1..1 → numbers [N].
+    """
+
+    name: str
+    family: str
+    read: Callable[[Tensor], Tensor]
+
+
+def measures(g: Generator) -> tuple[Measure, ...]:
+    """What can be measured in a generator's pictures: light and colours in all, poses where they show faces."""
+    return (*PLAIN, *_face_measures(g))
+
+
+def _small(pictures: Tensor) -> Tensor:
+    return resized(as_rgb(pictures), _SIDE)
+
+
+def _luma(pictures: Tensor) -> Tensor:
+    return (pictures * torch.tensor(_LUMA, device=pictures.device).view(3, 1, 1)).sum(dim=1)
+
+
+def _border(pictures: Tensor) -> Tensor:
+    """The upper half of the left and right edges, where portraits show what is behind: [N, 3, M]."""
+    x = _small(pictures)[:, :, : _SIDE // 2]
+    return torch.cat([x[..., :3].flatten(2), x[..., -3:].flatten(2)], dim=2)
+
+
+def _middle(pictures: Tensor) -> Tensor:
+    """What lies in the middle, in aligned portraits the face: [N, 3, 14, 10]."""
+    return _small(pictures)[:, :, 13:27, 11:21]
+
+
+def _warmth(colours: Tensor) -> Tensor:
+    """Red minus blue of [N, 3, …]: [N]."""
+    return (colours[:, 0] - colours[:, 2]).flatten(1).mean(dim=1)
+
+
+def _background_light(x: Tensor) -> Tensor:
+    return _luma(_border(x)[..., None]).flatten(1).mean(dim=1)
+
+
+def _light(x: Tensor) -> Tensor:
+    return _luma(_middle(x)).mean(dim=(1, 2))
+
+
+def _light_from_left(x: Tensor) -> Tensor:
+    luma = _luma(_middle(x))
+    return luma[:, :, :5].mean(dim=(1, 2)) - luma[:, :, 5:].mean(dim=(1, 2))
+
+
+def _contrast(x: Tensor) -> Tensor:
+    return _luma(_small(x)).flatten(1).std(dim=1)
+
+
+def _colourfulness(x: Tensor) -> Tensor:
+    x = _small(x)
+    return (x - x.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2, 3)).sqrt()
+
+
+def _detail(x: Tensor) -> Tensor:
+    """How much lies in the finest octave of 128²: wrinkles, strands of hair, brush strokes."""
+    luma = _luma(resized(as_rgb(x), 128))[:, None]
+    fine = luma - F.interpolate(F.avg_pool2d(luma, 2), scale_factor=2, mode="bilinear")
+    return fine.abs().mean(dim=(1, 2, 3))
+
+
+PLAIN = (
+    Measure("bright background", "background", _background_light),
+    Measure("warm background", "background", lambda x: _warmth(_border(x))),
+    Measure("brightness", "skin", _light),
+    Measure("warm colours", "warmth", lambda x: _warmth(_middle(x))),
+    Measure("light from the left", "side light", _light_from_left),
+    Measure("contrast", "contrast", _contrast),
+    Measure("vivid colours", "vividness", _colourfulness),
+    Measure("fine detail", "detail", _detail),
+)
+
+
+def _face_measures(g: Generator) -> tuple[Measure, ...]:
+    """Pose and proportions by the landmark network, for a generator that shows faces."""
+    canonical = canonical_points(g)
+    if canonical is None:
+        return ()
+    try:
+        net = load_landmark_net(g)
+    except MissingPart:
+        return ()
+    points = np.array([canonical[name] for name in POINTS])
+    frame = torch.from_numpy(frame_from_points(points, net.size_px)).float()  # frame pixels → fractions of the side
+    centres = torch.arange(net.size_px) + 0.5
+    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    grid = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ frame.t() * 2 - 1  # [S, S, 2]
+
+    def locate(pictures: Tensor) -> Tensor:
+        pictures = as_rgb(pictures)
+        where = grid.to(pictures.device).expand(len(pictures), -1, -1, -1)
+        view = F.grid_sample(pictures, where, padding_mode="reflection", align_corners=False)
+        return net.to(pictures.device)(view).points  # [N, 5, 2]
+
+    def turn(pictures: Tensor) -> Tensor:
+        left, right, nose, *_ = locate(pictures).unbind(dim=1)
+        return (nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)
+
+    def length(pictures: Tensor) -> Tensor:
+        left, right, _, _, chin = locate(pictures).unbind(dim=1)
+        return (chin - (left + right) / 2)[:, 1] / (right - left).norm(dim=1)
+
+    return (Measure("turn to the right", "turn", turn), Measure("long face", "length", length))
