@@ -36,7 +36,7 @@ class Components:
 
 def structure_view(g: Generator, ws: Tensor) -> Tensor:
     """Activations at 16², averaged to 8²: shape, pose, hair, the things that a face consists of. [N, D]"""
-    size = min(16, g.size_px)
+    size = min(g.activation_sizes, key=lambda size: abs(size - 16))
     maps = g.activations(ws, size, dtype=fastest_dtype(g.device))
     return F.adaptive_avg_pool2d(maps, min(8, size)).flatten(1)
 

@@ -100,6 +100,11 @@ class Generator(nn.Module, abc.ABC):
             float32 [N, C, size_px, size_px].
         """
 
+    @property
+    def activation_sizes(self) -> list[int]:
+        """The sizes that :meth:`activations` takes, ascending."""
+        return [2**i for i in range(2, self.size_px.bit_length())]
+
     def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
         """The picture as the network has it on the way, where it sums up pictures of growing size; else None.
 

@@ -61,6 +61,10 @@ class Preview(Generator):
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
         return self._whole[0].activations(ws, size_px, dtype=dtype)
 
+    @property
+    def activation_sizes(self) -> list[int]:
+        return self._whole[0].activation_sizes
+
     def style_weights(self) -> list[tuple[int, Tensor]]:
         return self._whole[0].style_weights()
 

@@ -237,6 +237,9 @@ class StyleGAN3(Generator):
         margin = (x.shape[2] - size_px) // 2
         return x[:, :, margin : margin + size_px, margin : margin + size_px].float().contiguous()
 
+    def style_weights(self) -> list[tuple[int, Tensor]]:
+        return [(i, affine.weight.detach() * affine.weight_gain) for i, affine in self.synthesis.affines()]
+
     def _in_input_units(self, transform: Tensor) -> Tensor:
         """Shifts in picture widths → shifts in the input's unit, which differs where the size is no power of two."""
         picture = self.size_px / self.config.layers[-1].out_rate
