@@ -60,9 +60,11 @@ def filtered_lrelu(
     Raises:
         ValueError: a factor below 1, or a picture smaller than the filters.
     """
+    if up < 1 or down < 1:
+        raise ValueError(f"Got the resampling factors {up} and {down}; expected whole numbers from 1.")
     # 1. Bias.
     x = bias_act(x, b)
-    by_bands = x.device.type == "cpu" and (fu is not None or fd is not None) and up >= 1 and down >= 1
+    by_bands = x.device.type == "cpu" and (fu is not None or fd is not None)
     if by_bands and not any(f is not None and f.requires_grad for f in (fu, fd)):
         return _by_bands(
             x, fu, fd, up=up, down=down, padding=padding, gain=gain, slope=slope, clamp=clamp, flip_filter=flip_filter
