@@ -190,7 +190,8 @@ def _taps(value: Any) -> Taps:
         BadModel: not one or two axes of finite numbers, too many, or of the sum 0, which cannot be normalised.
     """
     try:
-        taps = np.asarray((1,) if value is None else value, np.float64)
+        given = np.asarray((1,) if value is None else value)
+        taps = np.zeros(1) if given.dtype.kind == "c" else given.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         taps = np.zeros(1)
     if taps.ndim in (1, 2) and taps.size == 0:
