@@ -10,6 +10,7 @@ PARTS = {
     "prior": "the mapping network, from encoded pictures",
     "landmarks": "the network that finds eyes, nose, mouth and chin",
     "clip": "the small CLIP that ties words to pictures",
+    "clip_heads": "the last layers of that CLIP again, in minutes",
     "text": "statistics that turn a prompt into a direction without waiting",
 }
 
