@@ -142,6 +142,7 @@ def array_names() -> dict[tuple[str, str], Callable[..., Any]]:
     for module in ("builtins", "__builtin__"):
         names[module, "set"] = lambda items=(): set(flat(items))
         names[module, "frozenset"] = lambda items=(): frozenset(flat(items))
+        names[module, "bytes"] = lambda: b""  # how old protocols write empty bytes
         names[module, "bytearray"] = lambda data=b"", *_: data if isinstance(data, (bytes, memoryview)) else b""
     for core in ("numpy.core", "numpy._core"):
         names[f"{core}.multiarray", "_reconstruct"] = lambda *_: Array()
