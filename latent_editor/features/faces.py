@@ -23,7 +23,7 @@ from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.ops import affine
-from latent_editor.types import OnStep, Step
+from latent_editor.types import OnStep, Step, Stopped
 from latent_editor.weights import lent_file
 
 #: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.
@@ -33,6 +33,8 @@ CLEAR = 0.1
 SIZE_PX = 128
 #: A picture shows a face where the network is so sure, and the points lie so near to the mean face's.
 SURE, MAX_MISFIT = 0.95, 0.3
+#: A glance has to be so promising that a closer look is worth it.
+PROMISING = 0.3
 #: A model shows faces where so many of its pictures do.
 MOSTLY = 0.6
 #: Where the network looks: the frame's side and the height of its centre, as fractions of the picture's side. Aligned
@@ -94,10 +96,6 @@ def _are_points(points: Any) -> bool:
         return False
 
 
-class Stopped(Exception):
-    """A caller's ``on_step`` said stop before there was a result."""
-
-
 def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     """Looks for faces in random samples.
 
@@ -118,11 +116,8 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     found, seen = [], 0
     start = time.monotonic()
     for pictures in _samples(g):
-        for picture in pictures:
-            points = find_face(net, picture)
-            seen += 1
-            if points is not None:
-                found.append(points / picture.shape[0])
+        found += [points / pictures.shape[1] for points in find_each(net, pictures) if points is not None]
+        seen += len(pictures)
         spent = time.monotonic() - start
         share = len(found) / seen
         if on_step and on_step(Step(seen, MOST, spent, min(1.0, seen / LEAST), label="Looking for faces")):
@@ -146,17 +141,39 @@ def _samples(g: Generator) -> Iterator[np.ndarray]:
         yield ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
-def find_face(net: LandmarkNet, picture: np.ndarray) -> np.ndarray | None:
-    """The points of the face that a picture uint8 [H, W, 3] is of, float64 [5, 2] in pixels, or None."""
-    side = picture.shape[0]
+def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]:
+    """The points of the face that each picture is of.
+
+    1. One glance at all pictures from all of :data:`LOOKS`; where it holds no promise, there is no face.
+    2. The network looks closer from the most promising frame, and has to be sure.
+
+    Args:
+        net: The landmark network.
+        pictures: uint8 [N, S, S, 3].
+
+    Returns:
+        float64 [5, 2] in pixels for each, or None.
+    """
+    side, size = pictures.shape[1], net.size_px
+    frames = []
     for share, centre_y in LOOKS:
-        scale = share * side / net.size_px
-        frame = np.array([[scale, 0, (0.5 - share / 2) * side], [0, scale, (centre_y - share / 2) * side]])
-        found = locate(net, picture, frame)
-        inside = ((found.points > -0.05 * side) & (found.points < 1.05 * side)).all(1)
-        if found.score >= SURE and inside[[0, 1, 3]].all() and misfit(found.points) <= MAX_MISFIT:
-            return found.points
-    return None
+        scale = share * side / size
+        frames.append(np.array([[scale, 0, (0.5 - share / 2) * side], [0, scale, (centre_y - share / 2) * side]]))
+    views = np.stack([affine.warp(p, frame, (size, size)) for p in pictures for frame in frames])
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).logit
+    promise = logits.sigmoid().reshape(len(pictures), len(frames)).cpu().numpy()
+    return [
+        _closer(net, picture, frames[row.argmax()]) if row.max() >= PROMISING else None
+        for picture, row in zip(pictures, promise, strict=True)
+    ]
+
+
+def _closer(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
+    found, side = locate(net, picture, frame), picture.shape[0]
+    inside = ((found.points > -0.05 * side) & (found.points < 1.05 * side)).all(1)
+    sure = found.score >= SURE and inside[[0, 1, 3]].all() and misfit(found.points) <= MAX_MISFIT
+    return found.points if sure else None
 
 
 def misfit(points: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from latent_editor.generators.pictures import fastest_dtype, resized
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, LEAST_FIT = 6, 0.5
-_MOST_PIXELS = 2 << 20
+_MOST_PIXELS, _LARGEST_PX = 2 << 20, 256
 
 
 class Preview(Generator):
@@ -81,7 +81,7 @@ class Preview(Generator):
             return 0.0
         early = g.early_picture(ws, self.size_px, dtype=dtype)
         assert early is not None
-        finished = torch.cat([g.synthesize(w, dtype=dtype) for w in ws.split(1)]).clamp(-1, 1)
+        finished: Tensor = g.bundle.part("finished samples", lambda: _finished(g, ws))
         x = _with_one(early.double().permute(0, 2, 3, 1).flatten(0, 2))
         y = resized(finished, self.size_px).double().permute(0, 2, 3, 1).flatten(0, 2)
         penalty = 1e-6 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device) * len(x)
@@ -92,6 +92,13 @@ class Preview(Generator):
             return 0.0
         self._colours = colours.float()
         return fit
+
+
+def _finished(g: Generator, ws: Tensor) -> Tensor:
+    """Whole pictures of ws, reduced to a size that all previews can be compared with."""
+    size = min(g.size_px, _LARGEST_PX)
+    pictures = (g.synthesize(w, dtype=fastest_dtype(g.device)).clamp(-1, 1) for w in ws.split(1))
+    return torch.cat([resized(picture, size) for picture in pictures])
 
 
 def _with_one(colours: Tensor) -> Tensor:
