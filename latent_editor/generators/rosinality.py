@@ -58,7 +58,7 @@ def read_rosinality(path: str | Path, data: Any) -> Checkpoint:
     name = Path(path).name
     if not isinstance(data, Mapping):
         raise BadModel(f"{name} holds {type(data).__name__}; expected a dict with one of {', '.join(GENERATOR_KEYS)}.")
-    key = next((key for key in GENERATOR_KEYS if isinstance(data.get(key), Mapping)), None)
+    key = _generator_key(data)
     state = unwrap(data if key is None else data[key])
     average = data.get("latent_avg")
     kwargs, ours = translate(state, average if isinstance(average, Tensor) else None)
@@ -67,6 +67,13 @@ def read_rosinality(path: str | Path, data: Any) -> Checkpoint:
     if not isinstance(average, Tensor):
         notes.append("the file has no mean latent; it is computed from random ones")
     return Checkpoint("rosinality", "stylegan2", kwargs, ours, notes=tuple(notes))
+
+
+def _generator_key(data: Mapping[Any, Any]) -> Any:
+    """The key of the best generator, whatever it is called; None where ``data`` is a state itself."""
+    states = [key for key in (*GENERATOR_KEYS, *data) if isinstance(data.get(key), Mapping)]
+    whole = [key for key in states if "input.input" in unwrap(data[key])]
+    return next(iter(whole + [key for key in states if key in GENERATOR_KEYS]), None)
 
 
 def unwrap(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -232,6 +232,13 @@ def test_damage_is_named(damage: Callable, says: str) -> None:
         rosinality.build(state)
 
 
+@pytest.mark.parametrize("others", [{}, {"g_ema": {}}, {"state_dict": {"fc.weight": 3}}])
+def test_a_generator_under_any_name(tmp_path: Path, others: dict[str, Any]) -> None:
+    want = random_generator()
+    torch.save({**others, "netG": theirs(want)}, tmp_path / "x.pt")
+    same_pictures(load_generator(tmp_path / "x.pt"), want)
+
+
 @pytest.mark.parametrize("data", [3, [1], {"latent_avg": 3}, {}])
 def test_what_is_no_checkpoint(data: Any) -> None:
     with pytest.raises(BadModel):
