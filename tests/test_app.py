@@ -20,6 +20,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from latent_editor.generators import save_generator
+from latent_editor.generators.stylegan2 import StyleGAN2
+
 ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [
     "--headless",
@@ -46,14 +49,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log.txt"
+    folder = tmp_path_factory.mktemp("app")
+    log = folder / "log.txt"
     with log.open("w") as out:
         app = subprocess.Popen(
             [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
             cwd=ROOT,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LATENT_EDITOR_CACHE": str(folder)},
         )
         address = f"http://127.0.0.1:{port}/"
         try:
@@ -354,3 +358,84 @@ def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: 
     page.locator("[data-hook=back]").click()
     view(page, "edit")
     assert np.abs(shown(page) - before).max() == 0
+
+
+def bring(page: Page, model: Path) -> None:
+    """Opens a model file through the picker."""
+    page.click("[data-hook=models-summary]")
+    with page.expect_file_chooser() as chooser:
+        page.click("[data-hook=bring-button]")
+    chooser.value.set_files(model)
+
+
+def choose(page: Page, title: str) -> None:
+    page.click("[data-hook=models-summary]")
+    page.locator(".choice", has_text=title).click()
+    expect(page.locator("[data-hook=model]")).to_have_text(title, timeout=PATIENCE_MS)
+
+
+def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
+    page: Page, tiny_generator: StyleGAN2, tmp_path: Path
+) -> None:
+    page.locator(".examples button").first.click()
+    view(page, "edit")
+    until_changed(page, lambda: page.locator(".card:first-child .end.high").click())
+    expect(page.locator("[data-hook=strip] button")).to_have_count(2)
+    old = shown(page)
+
+    # What is no model is refused in its place, by its name, and the picture stays.
+    odd, mine = tmp_path / "odd.pkl", tmp_path / "mine.safetensors"
+    odd.write_bytes(b"no model at all")
+    bring(page, odd)
+    expect(page.get_by_role("alert")).to_contain_text("odd.pkl", timeout=PATIENCE_MS)
+    page.keyboard.press("Escape")
+    assert np.abs(shown(page) - old).max() == 0
+
+    save_generator(tiny_generator, mine)
+    bring(page, mine)
+    expect(page.locator("[data-hook=model]")).to_have_text("mine", timeout=PATIENCE_MS)
+    view(page, "start")
+    expect(page.locator("[data-hook=lead]")).to_have_text("Drop a photo here")
+    page.locator("[data-hook=surprise]").click()
+    view(page, "edit")
+    until_rested = "[data-hook=picture][aria-busy=false]"
+    page.wait_for_selector(until_rested)
+    assert np.abs(shown(page) - old).mean() > 5
+    expect(page.locator("[data-hook=no-texts]")).to_contain_text("mine")
+
+    # Its sliders are found while it is used, and work.
+    tile = page.locator(".tile:not([hidden])").first
+    expect(tile).to_be_visible(timeout=3 * PATIENCE_MS)
+    expect(page.locator("[data-hook=preparing]")).to_be_hidden(timeout=PATIENCE_MS)
+    tile.click()
+    until_changed(page, lambda: page.keyboard.press("Shift+ArrowRight"))
+    expect(page.locator(".card:first-child .value")).to_have_text("+0.5")
+    new = shown(page)
+
+    # The old face is as it was left, with its history; so is the new one.
+    choose(page, "Portraits")
+    view(page, "edit")
+    assert np.abs(shown(page) - old).max() == 0
+    until_changed(page, lambda: page.click("[data-hook=undo]"))
+    choose(page, "mine")
+    view(page, "edit")
+    page.wait_for_selector(until_rested)
+    assert np.abs(shown(page) - new).max() == 0
+    page.reload()  # the choice of the model outlives a reload
+    view(page, "edit")
+    expect(page.locator("[data-hook=model]")).to_have_text("mine")
+
+
+def test_a_photo_can_be_drawn_by_another_model(
+    page: Page, tiny_generator: StyleGAN2, tmp_path: Path, shared_folder: Path
+) -> None:
+    reconstruct(page, shared_folder / "photos" / "astronaut.png", seconds=0.5)
+    save_generator(tiny_generator, tmp_path / "other.safetensors")
+    bring(page, tmp_path / "other.safetensors")
+    expect(page.locator("[data-hook=offer-name]")).to_have_text("astronaut.png", timeout=PATIENCE_MS)
+    page.locator("[data-hook=offer-take]").click()
+    view(page, "reconstruct")
+    page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
+    page.click("[data-hook=stop]")
+    view(page, "edit")
+    expect(page.locator("[data-hook=likeness]")).to_contain_text("likeness")

@@ -40,6 +40,27 @@ export function upload(path, file) {
   return send(path, { method: 'POST', headers, body: file }).then((response) => response.json());
 }
 
+/** An upload that tells how far it is, as a fraction; `signal` breaks it off. */
+export function uploadSlowly(path, file, { onFraction, signal }) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', address(path));
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.setRequestHeader('X-File-Name', encodeURIComponent(file.name || 'model'));
+    request.upload.addEventListener('progress', ({ loaded, total }) => onFraction(total ? loaded / total : 0));
+    request.addEventListener('error', () => failed(new Problem(NO_SERVER)));
+    request.addEventListener('abort', () => failed(new DOMException('broken off', 'AbortError')));
+    request.addEventListener('load', () => {
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* told by the status below */ }
+      if (request.status < 300) done(answer);
+      else failed(new Problem(answer.error ?? { what: `The server answered ${request.status}.`, todo: 'Try again.' }));
+    });
+    signal.addEventListener('abort', () => request.abort());
+    request.send(file);
+  });
+}
+
 /** A file from the server and the name that it should have. */
 export async function fetchFile(path) {
   const response = await send(path);

@@ -53,7 +53,7 @@ function startSaving(app) {
   app.on('state', () => {
     const none = !app.state.photo;
     whole.toggleAttribute('aria-disabled', none);
-    whole.querySelector('span').textContent = none ? 'only for a face from a photo' : 'the face put back in its place, PNG';
+    whole.querySelector('span').textContent = none ? 'only where a photo was used' : 'with the square put back in its place, PNG';
     for (const link of saves.children) link.href = app.path(`/save/${link.dataset.save}`);
   });
   saves.addEventListener('click', async (event) => {

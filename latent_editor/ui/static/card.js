@@ -64,7 +64,7 @@ export function createCard(app, first) {
 }
 
 /** While it moves the picture follows; when it rests the server is told, which makes one entry of the history. */
-function startMoving(app, key, input, draw) {
+export function startMoving(app, key, input, draw, { verb = 'move', steps = [0.1, 0.5], notch = 0.08 } = {}) {
   let timer = 0;
   let active = false;
   const move = (strength) => {
@@ -77,7 +77,7 @@ function startMoving(app, key, input, draw) {
     if (!active) return;
     active = false;
     const value = Number(input.value);
-    await app.change({ do: 'move', key, value });
+    await app.change({ do: verb, key, value });
     if (!active) app.dragged(key);
   };
   const commitSoon = () => {
@@ -90,7 +90,7 @@ function startMoving(app, key, input, draw) {
     commit();
   };
   input.addEventListener('input', () => {
-    if (Math.abs(input.value) < 0.08) input.value = 0; // the notch
+    if (Math.abs(input.value) < notch) input.value = 0; // the notch
     move(Number(input.value));
   });
   input.addEventListener('keydown', (event) => {
@@ -98,8 +98,8 @@ function startMoving(app, key, input, draw) {
     if (event.key === 'Delete' || event.key === 'Backspace') return to(0);
     if (!way) return undefined;
     event.preventDefault();
-    const wanted = Math.round((Number(input.value) + way * (event.shiftKey ? 0.5 : 0.1)) * 10) / 10;
-    input.value = wanted;
+    const step = steps[event.shiftKey ? 1 : 0];
+    input.value = Math.round(Number(input.value) / steps[0] + (way * step) / steps[0]) * steps[0];
     move(Number(input.value));
     commitSoon();
     return undefined;

@@ -9,7 +9,8 @@ export function startCrop(app) {
 
   app.on('photo', (taken) => {
     photo = taken;
-    if (photo.faces.length === 1) app.emit('reconstruct', photo.faces[0]);
+    if (photo.by_hand) openSquare();
+    else if (photo.faces.length === 1) app.emit('reconstruct', photo.faces[0]);
     else if (photo.faces.length > 1) askWhich();
     else {
       openSquare();
@@ -94,8 +95,8 @@ function startSquare(app, use) {
       draft.src = `${app.path('/draft.jpg')}?t=${Date.now()}`;
       frame.style.aspectRatio = `${photo.width} / ${photo.height}`;
       frame.style.setProperty('--ratio', photo.width / photo.height);
-      middle = [0.5, 0.4];
-      size.value = 45;
+      middle = app.word([0.5, 0.4], [0.5, 0.5]);
+      size.value = app.word(45, 100);
       draw();
       square.focus({ preventScroll: true });
     },

@@ -4,7 +4,9 @@ import { get, post } from './api.js';
 import { startBar } from './bar.js';
 import { startCrop } from './crop.js';
 import { el, fillIcons, hooks, icon } from './dom.js';
+import { startModels } from './models.js';
 import { startPanel } from './panel.js';
+import { startPosition } from './position.js';
 import { startReconstruction } from './reconstruction.js';
 import { startStage } from './stage.js';
 import { startStart } from './start.js';
@@ -20,16 +22,11 @@ export async function start(element) {
   const app = createApp(root);
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startPanel, startBar, startStart, startCrop, startReconstruction]) startPart(app);
+  for (const startPart of [startStage, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction]) startPart(app);
   try {
-    const [about, state] = await Promise.all([get('editor/about'), openSession(app)]);
-    app.about = about;
-    app.elements.model.textContent = about.model.title;
-    app.elements.credit.textContent = about.model.credit ? `Model “${about.model.title}”. ${about.model.credit}.` : '';
-    app.emit('about');
-    if (about.finding) waitForDirections(app);
-    app.view(state.ready ? 'edit' : 'start');
-    app.set(state);
+    const { problem, ...answer } = await openSession(app);
+    app.adopt(answer);
+    if (problem) app.problem(problem, answer.session.ready ? 'panel' : 'start');
   } catch (problem) {
     app.view('start');
     app.problem(problem, 'start');
@@ -58,6 +55,16 @@ function createApp(root) {
       app.elements.likeness.hidden = name !== 'edit' || !app.state?.likeness;
       app.emit('view', name);
     },
+    /** Shows a session with what belongs to it: its model. */
+    adopt({ about, session }) {
+      app.about = about;
+      speak(app);
+      app.emit('about');
+      app.set(session);
+      app.view(session.ready ? 'edit' : 'start');
+    },
+    /** What fits the model: words for faces, or for anything else. */
+    word: (ofFaces, ofOthers) => (app.about?.model.faces === false ? ofOthers : ofFaces),
     set(state) {
       const before = app.state;
       app.state = state;
@@ -87,12 +94,12 @@ function createApp(root) {
   return app;
 }
 
-async function waitForDirections(app) {
-  while (app.about.finding) {
-    await new Promise((later) => setTimeout(later, 3000));
-    app.about = await get('editor/about').catch(() => app.about);
+/** Words of the page that are of faces, or of anything else. */
+function speak(app) {
+  for (const element of app.root.querySelectorAll('[data-other]')) {
+    element.dataset.usual ??= element.textContent;
+    element.textContent = app.word(element.dataset.usual, element.dataset.other);
   }
-  app.emit('about');
 }
 
 /** A problem is shown where the panel shows them. */
@@ -113,7 +120,8 @@ async function openSession(app) {
   if (known) {
     try {
       app.session = known;
-      return await get(app.path());
+      const [session, about] = await Promise.all([get(app.path()), get(app.path('/about'))]);
+      return about.session ? about : { session, about }; // its model may be gone: then the server chose another
     } catch (problem) {
       if (problem.kind !== 'SessionExpired') throw problem;
     }
@@ -122,10 +130,10 @@ async function openSession(app) {
 }
 
 async function newSession(app) {
-  const { id, ...state } = await post('editor/sessions');
+  const [{ id, ...session }, about] = await Promise.all([post('editor/sessions'), get('editor/about')]);
   app.session = id;
   sessionStorage.setItem(SESSION_KEY, id);
-  return state;
+  return { session, about };
 }
 
 /** One sentence of what happened, one of what to do, in its place; the last good picture stays. */
@@ -137,8 +145,7 @@ async function showProblem(app, problem, slot) {
   const close = el('button', { type: 'button', class: 'quiet icon', 'aria-label': 'Close this message', onclick: () => place.replaceChildren() }, icon('close'));
   place.replaceChildren(el('div', { class: 'problem', role: 'alert' }, el('p', {}, el('b', {}, what), ` ${todo}`), close));
   if (problem.kind === 'SessionExpired') {
-    app.set(await newSession(app));
-    app.view('start');
+    app.adopt(await newSession(app));
     if (slot !== 'start') app.problem(problem, 'start');
   }
 }

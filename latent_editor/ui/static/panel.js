@@ -12,9 +12,11 @@ export function startPanel(app) {
   let revision = null;
 
   app.on('about', () => {
+    tiles.clear();
     for (const direction of app.about.directions) tiles.set(direction.key, createTile(app, direction));
-    const none = app.about.finding ? 'Directions are being found for this model: some minutes. ' : 'This model comes without ready-made directions. ';
-    app.elements.add.replaceChildren(...(tiles.size ? tiles.values() : [el('p', { class: 'small' }, none, 'Describe a change above.')]));
+    const none = app.about.finding ? 'Sliders are being found for this model and appear here. ' : 'No sliders were found for this model. ';
+    const texts = app.about.text_problem ? '' : 'Describe a change above.';
+    app.elements.add.replaceChildren(...(tiles.size ? tiles.values() : [el('p', { class: 'small' }, none, texts)]));
     if (app.state) show();
   });
   app.on('state', show);
@@ -31,7 +33,8 @@ export function startPanel(app) {
     const used = new Set(app.state.sliders.map((slider) => slider.key));
     for (const [key, tile] of tiles) tile.hidden = used.has(key);
     app.root.querySelector('.add-head h2').hidden = [...tiles.keys()].every((key) => used.has(key));
-    app.elements.reset.disabled = !app.state.sliders.some((slider) => slider.strength !== 0);
+    const moved = Object.values(app.state.position).some((value) => value !== 0);
+    app.elements.reset.disabled = !moved && !app.state.sliders.some((slider) => slider.strength !== 0);
     for (const [key, card] of cards) pairs.want(key, card.showPair);
     for (const [key, tile] of tiles) if (!tile.hidden) pairs.want(key, (source) => { tile.querySelector('img').src = source; });
   }
@@ -117,6 +120,12 @@ function pairLoader(app) {
 function startDescribe(app) {
   const { describe, prompt } = app.elements;
   const button = describe.querySelector('button');
+  app.on('about', () => {
+    const problem = app.about.text_problem;
+    describe.hidden = problem !== null;
+    app.elements['no-texts'].hidden = problem === null;
+    app.elements['no-texts'].textContent = problem ? `${problem.what} ${problem.todo}` : '';
+  });
   describe.addEventListener('submit', async (event) => {
     event.preventDefault();
     const text = prompt.value.trim();

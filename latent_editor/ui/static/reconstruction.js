@@ -65,7 +65,7 @@ export function startReconstruction(app) {
     post(app.path('/stop')).catch((problem) => app.problem(problem, 'panel'));
   });
 
-  /** Ends a run whose outcome is not wanted any more. */
+  /** Ends a run whose outcome is not wanted any more: the visitor went elsewhere, or to another model. */
   async function leave(query) {
     active = 0;
     await post(app.path(`/cancel${query}`)).catch(() => null);
@@ -76,6 +76,6 @@ export function startReconstruction(app) {
   });
   app.on('view', (name) => {
     if (name !== 'reconstruct') result.classList.remove('waiting');
-    if (name === 'edit' && active) leave('');
+    if (name !== 'reconstruct' && active) leave('');
   });
 }

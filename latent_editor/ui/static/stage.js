@@ -76,7 +76,7 @@ function startOriginal(app) {
     tag.textContent = usePhoto ? 'photo' : 'unedited';
     against.hidden = app.state.photo === null;
     against.replaceChildren(icon('wipe'), el('span', {}, usePhoto ? 'with photo' : 'with unedited'));
-    against.title = `The picture is compared with the ${usePhoto ? 'photo' : 'unedited face'}. Click to compare with the ${usePhoto ? 'unedited face' : 'photo'}.`;
+    against.title = `The picture is compared with the ${usePhoto ? 'photo' : 'unedited picture'}. Click to compare with the ${usePhoto ? 'unedited picture' : 'photo'}.`;
   };
   against.addEventListener('click', () => { photo = !photo; update(); });
   app.on('state', update);
@@ -144,5 +144,5 @@ function showLikeness(app) {
   if (!like) return;
   const dots = '●'.repeat(like.dots) + '○'.repeat(5 - like.dots);
   likeness.replaceChildren('likeness ', el('i', { 'aria-hidden': 'true' }, dots), ` ${like.word} `, el('small', {}, `${like.psnr_db.toFixed(1)} dB`));
-  likeness.title = 'How close the unedited face is to your photo (PSNR)';
+  likeness.title = 'How close the unedited picture is to your photo (PSNR)';
 }

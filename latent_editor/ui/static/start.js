@@ -13,16 +13,54 @@ export function startStart(app) {
     if (file.files[0]) take(app, file.files[0]);
     file.value = '';
   });
-  surprise.addEventListener('click', () => newFace(app, ''));
-  app.on('about', () => showExamples(app));
+  surprise.addEventListener('click', () => newFace(app, app.elements.class.value ? `?class_index=${app.elements.class.value}` : ''));
+  app.on('about', () => { showExamples(app); showClasses(app); busy(app, false); });
+  startOffer(app);
   startDropping(app, drop);
   startCamera(app);
 }
 
+/** A photo that another model drew: it can be drawn with this one too. */
+function startOffer(app) {
+  const { offer, 'offer-image': image, 'offer-name': name, 'offer-take': takeButton } = app.elements;
+  app.on('state', () => {
+    offer.hidden = !app.state.offer;
+    if (offer.hidden) return;
+    image.src = app.picture('offer.jpg');
+    name.textContent = app.state.offer;
+  });
+  takeButton.addEventListener('click', async () => {
+    app.clear('start');
+    busy(app, true);
+    try {
+      app.emit('photo', await post(app.path('/again')));
+    } catch (problem) {
+      app.problem(problem, 'start');
+    } finally {
+      busy(app, false);
+    }
+  });
+}
+
+/** For a model of several classes: which one the next surprise is of. */
+function showClasses(app) {
+  const { class: select } = app.elements;
+  const { classes, fingerprint } = app.about.model;
+  select.hidden = classes.length < 2;
+  if (select.dataset.model === fingerprint) return; // what was chosen stays
+  select.dataset.model = fingerprint;
+  const options = classes.map((name, i) => el('option', { value: i }, /^\d+$/.test(name) ? `class ${name}` : name));
+  select.replaceChildren(el('option', { value: '' }, 'any class'), ...options);
+}
+
+let shownExamples = null;
+
 function showExamples(app) {
+  if (shownExamples === app.path(app.about.model.fingerprint)) return;
+  shownExamples = app.path(app.about.model.fingerprint);
   app.elements.examples.replaceChildren(...app.about.examples.map((seed, i) => el(
-    'button', { type: 'button', 'aria-label': `Face ${i + 1}`, onclick: () => newFace(app, `?seed=${seed}`) },
-    el('img', { src: `editor/face/${seed}.jpg?m=${app.about.model.fingerprint}`, alt: '', width: 80, height: 80 }),
+    'button', { type: 'button', 'aria-label': app.word(`Face ${i + 1}`, `Picture ${i + 1}`), onclick: () => newFace(app, `?seed=${seed}`) },
+    el('img', { src: app.path(`/face/${seed}.jpg?m=${app.about.model.fingerprint}`), alt: '', width: 80, height: 80 }),
   )));
 }
 
@@ -36,7 +74,14 @@ async function newFace(app, query) {
   }
 }
 
+/** Other suffixes say what a file is; this one is of latents (some kB) and of models (many MB). */
+const isModel = ({ name, size }) => /\.(pkl|pt|pth)$/i.test(name) || (/\.safetensors$/i.test(name) && size > 2 ** 20);
+
 async function take(app, file) {
+  if (isModel(file)) {
+    app.emit('model-file', file);
+    return;
+  }
   const slot = app.root.dataset.view === 'edit' ? 'panel' : 'start';
   app.clear(slot);
   app.clear('choose');
@@ -63,7 +108,7 @@ async function take(app, file) {
 
 function busy(app, on) {
   app.root.classList.toggle('busy', on);
-  app.elements.lead.textContent = on ? 'Looking for a face …' : 'Drop a photo of a face here';
+  app.elements.lead.textContent = on ? app.word('Looking for a face …', 'Opening the photo …') : app.word('Drop a photo of a face here', 'Drop a photo here');
 }
 
 function startDropping(app, drop) {
