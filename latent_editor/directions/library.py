@@ -9,21 +9,25 @@ from torch import Tensor
 
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, choose, find_candidates
+from latent_editor.directions.effort import Effort, choose_effort
 from latent_editor.directions.naming import Name, Namer
-from latent_editor.directions.records import read_directions
+from latent_editor.directions.pack import with_imported
+from latent_editor.directions.records import read_directions, write_directions
+from latent_editor.directions.sefa import SOURCE as SEFA
+from latent_editor.directions.sefa import style_candidates
 from latent_editor.errors import BadModel, MissingPart
 from latent_editor.features.clip import Clip, load_clip
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
 from latent_editor.generators import Generator, random_ws
-from latent_editor.types import Direction, Directions, OnStep, Step
+from latent_editor.types import Direction, Directions, OnStep, Step, Stopped
 
 DIRECTIONS_FILE = "directions.safetensors"
-#: Random faces for directions of a model without a file, made while a user waits.
-SAMPLES = 1024
-#: Faces that candidates are tried on, and how far from the mean (truncation): as far as photographs are.
-TRIALS, TRIAL_PSI = 24, 0.7
-#: Faces that lengths are measured on, and the most pixels of a picture that components are tried layer by layer at.
-CALIBRATED, LAYERED_PX = 8, 256
+#: How far from the mean (truncation) the faces are that candidates are tried on: as far as photographs are.
+TRIAL_PSI = 0.7
+#: The most pixels of a picture that components are tried layer by layer at.
+LAYERED_PX = 256
+#: One unit of a direction that is not measured, in standard deviations of w.
+UNMEASURED_STEP = 1.5
 #: Sliders of a model: so many at least, unsure ones among them, and not more than this.
 FEWEST, MOST = 12, 20
 #: A name that fits worse is given only to have :data:`FEWEST`.
@@ -33,50 +37,108 @@ SURE = 0.5
 def named_directions(g: Generator) -> Directions:
     """The model's own directions, best first: read from its folder, or found from its random faces, once.
 
+    After them come those that the user imported for this model (:mod:`latent_editor.directions.imports`).
+
     Each has a name suggested by the model's CLIP with a score, or "component 3" where the model has no CLIP.
     """
-    return g.bundle.part("directions", lambda: _load_or_build(g))
+    return with_imported(g, g.bundle.part("directions", lambda: load_or_build(g)))
 
 
-def _load_or_build(g: Generator) -> Directions:
-    if g.bundle.has(DIRECTIONS_FILE):
+def kept_directions(g: Generator) -> Directions | None:
+    """The directions in the model's folder, or None where there are none of this generator.
+
+    Raises:
+        BadModel: the file is damaged, and is not one that would be made again.
+    """
+    if not g.bundle.has(DIRECTIONS_FILE):
+        return None
+    try:
         directions, fingerprint = read_directions(g.bundle.file(DIRECTIONS_FILE, "sliders"))
-        if fingerprint == g.fingerprint:
-            return directions
-    return build_directions(g)
+    except BadModel:
+        if g.bundle.is_cache:
+            return None
+        raise
+    return directions if fingerprint == g.fingerprint else None
 
 
-def build_directions(g: Generator, w: Tensor | None = None, *, on_step: OnStep | None = None) -> Directions:
+def load_or_build(g: Generator, *, on_step: OnStep | None = None) -> Directions:
+    """The directions in the model's folder, or else as many as can be found while a user waits, kept there.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer before they were found.
+    """
+    kept = kept_directions(g)
+    if kept is not None:
+        return kept
+    preview, effort = choose_effort(g)
+    found = build_directions(preview, effort=effort, on_step=on_step)
+    if found and (g.bundle.is_cache or not g.bundle.has(DIRECTIONS_FILE)):
+        g.bundle.write(DIRECTIONS_FILE, lambda path: write_directions(found, path, fingerprint=g.fingerprint))
+    return found
+
+
+def build_directions(
+    g: Generator, w: Tensor | None = None, *, effort: Effort | None = None, on_step: OnStep | None = None
+) -> Directions:
     """Finds, calibrates and names the directions of a generator.
 
     1. Principal components of what the network makes of ``w``; in small models also limited to some layers.
     2. Each is scaled to one unit, tried on faces, and scored against words and measurements.
-    3. Those that plainly do one thing are taken; others follow until there are twelve.
+    3. Those that plainly do one thing are taken; others follow until there are twelve. What was read off the weights
+       comes after the components.
 
     Args:
         g: The generator.
         w: Samples [N, w_dim] to learn from, such as encoded pictures; None takes random faces.
-        on_step: Called with the progress.
+        effort: How much to do; as much as for the embedded model where not given.
+        on_step: Called with the progress; a true answer stops.
 
     Returns:
         At least twelve directions for a face model, those that do one thing most plainly first.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer.
     """
+    effort = effort or Effort()
     began = time.monotonic()
 
     def report(fraction: float) -> None:
-        if on_step is not None:
-            on_step(Step(round(fraction * 100), 100, time.monotonic() - began, fraction))
+        step = Step(round(fraction * 100), 100, time.monotonic() - began, fraction, label="Finding sliders")
+        if on_step is not None and on_step(step):
+            raise Stopped
 
     if w is None:
-        w = random_ws(g, list(range(SAMPLES)), truncation_psi=1.0)[:, 0]
-    trials = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
-    found = find_candidates(g, w, layered=g.size_px <= LAYERED_PX, progress=lambda f: report(f * 0.4))
+        w = random_ws(g, list(range(effort.samples)), truncation_psi=1.0)[:, 0]
+    layered = effort.layered and g.size_px <= LAYERED_PX
+    found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.4), components=effort.components)
+    if effort.styles:
+        found += style_candidates(g, apart_from=found, count=effort.styles)
+    if not effort.trials:
+        return _unmeasured(found, w)
+    trials = random_ws(g, list(range(effort.trials)), truncation_psi=TRIAL_PSI)
     units = []
     for i, candidate in enumerate(found):
-        units.append(candidate.calibrated(g, trials[:CALIBRATED]))
+        units.append(candidate.calibrated(g, trials[: effort.calibrated]))
         report(0.4 + 0.2 * (i + 1) / len(found))
     namer = Namer(g, _clip(g), trials, vectors=_data_vectors(g))
-    return Directions(_named(g, trials, namer, units, lambda f: report(0.6 + 0.4 * f)))
+    named = _named(g, trials, namer, units, lambda f: report(0.6 + 0.4 * f))
+    return Directions(sorted(named, key=lambda d: d.source == SEFA))
+
+
+def _unmeasured(found: list[Candidate], w: Tensor) -> Directions:
+    """Directions as they were found, a step of w each: for a generator too slow to try them."""
+    step = UNMEASURED_STEP * float(w.std(dim=0).mean())
+    return Directions(
+        Direction(
+            f"component {k + 1}",
+            c.vector / c.vector.norm(dim=1).max().clamp_min(1e-9) * step,
+            layers=c.layers,
+            source=c.source,
+            detail=f"{c.detail}, not measured",
+            score=0.0,
+        )
+        for k, c in enumerate(found)
+    )
 
 
 def _clip(g: Generator) -> Clip | None:
@@ -104,7 +166,7 @@ def _named(g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], r
     sure = choose(units, effects, namer, least=SURE)[:MOST]
     used = {candidate.origin for candidate, _ in sure}
     rest = [i for i, unit in enumerate(units) if unit.layers is None and unit.origin not in used]
-    rest.sort(key=lambda i: -picture_change(g, trials[:CALIBRATED], units[i].acting))
+    rest.sort(key=lambda i: -picture_change(g, trials[:8], units[i].acting))
     rest = rest[: max(0, FEWEST - len(sure))]
     names = namer.assign(effects[rest], given=[name.text for _, name in sure]) if rest else []
     unsure = [

@@ -1,4 +1,4 @@
-"""``directions``: lists the sliders of a model."""
+"""``directions``: lists the sliders of a model; ``directions import FILE`` adds some."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import latent_editor as le
+from latent_editor.cli.commands import directions_import
 from latent_editor.cli.parser import Result, add_command
 from latent_editor.cli.progress import ProgressBar
 
@@ -20,6 +21,7 @@ def add(commands: Commands) -> None:
         commands, "directions", run, about="List the sliders of a model: name, safe range, source, score."
     )
     parser.add_argument("--rebuild", action="store_true", help="find them anew and keep them in the model's folder")
+    directions_import.add(parser)
 
 
 def _rebuild(g: Generator) -> Directions:
@@ -41,8 +43,8 @@ def run(arguments: argparse.Namespace) -> Result:
         for d in directions
     ]
     width = max([len(d.name) for d in directions], default=4)
-    lines = [f"{'name':<{width}}    low   high  source  score"]
+    lines = [f"{'name':<{width}}    low   high  source    score"]
     for d in directions:
         score = "" if d.score is None else f"{d.score:5.2f}"
-        lines.append(f"{d.name:<{width}}  {d.low:+5.1f}  {d.high:+5.1f}  {d.source:<6}  {score}".rstrip())
+        lines.append(f"{d.name:<{width}}  {d.low:+5.1f}  {d.high:+5.1f}  {d.source:<8}  {score}".rstrip())
     return Result({"model": g.name, "directions": rows}, "\n".join(lines))

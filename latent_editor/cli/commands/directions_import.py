@@ -1,0 +1,100 @@
+"""``directions import FILE``: directions that another project has saved become sliders of a model."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import check_output
+from latent_editor.cli.parser import Parser, Result, whole_number
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from latent_editor.generators import Generator
+    from latent_editor.types import Direction, Step
+
+
+def add(parser: Parser) -> None:
+    """Declares the command below ``directions``."""
+    about = "Make sliders of directions that another project has saved (InterFaceGAN, GANSpace, e4e, PTI, STIT, …)."
+    commands = parser.add_subparsers(title="commands", metavar="[import]", required=False)
+    below = commands.add_parser("import", help=about, description=about)
+    below.add_argument("file", nargs="?", metavar="FILE", help=".npy, .npz, .pt, .pkl, .safetensors or JSON")
+    below.add_argument("--name", help="what to call it (default: as the file does, or as the file is called)")
+    below.add_argument("--count", type=whole_number, metavar="N", help="how many to take of several (default: 12)")
+    below.add_argument("-o", "--output", metavar="OUT.safetensors", help="write them there, not into the model's list")
+    below.add_argument("--list", action="store_true", help="list what was imported for the model")
+    below.add_argument("--remove", metavar="NAME", help="forget an imported direction")
+    # Without defaults: those of `directions` itself hold, also where its options came before "import".
+    below.add_argument("--model", default=argparse.SUPPRESS, metavar="MODEL", help="a name, or a path")
+    below.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object, last")
+    below.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    wishes = [arguments.file is not None, arguments.list, arguments.remove is not None]
+    if sum(wishes) != 1:
+        raise le.BadValue("Expected one of a FILE, --list or --remove NAME. `latent-editor directions import --help`.")
+    if arguments.output is not None:
+        check_output(arguments.output, ".safetensors")
+    g = le.load_generator(arguments.model)
+    if arguments.list:
+        return _list(g)
+    if arguments.remove is not None:
+        return _remove(g, arguments.remove)
+    return _import(g, arguments)
+
+
+def _list(g: Generator) -> Result:
+    from latent_editor.directions.pack import pack_file, read_pack
+
+    imported = read_pack(g)
+    lines = [f"{d.name}: {d.detail}" for d in imported] or [f"No direction was imported for {g.name!r}."]
+    data = {"model": g.name, "file": str(pack_file(g)), "directions": [_row(d) for d in imported]}
+    return Result(data, "\n".join(lines))
+
+
+def _remove(g: Generator, name: str) -> Result:
+    from latent_editor.directions.pack import remove_from_pack
+
+    gone = remove_from_pack(g, name)
+    return Result({"model": g.name, "removed": gone.name}, f"{gone.name}: removed from the sliders of {g.name!r}.")
+
+
+def _import(g: Generator, arguments: argparse.Namespace) -> Result:
+    from latent_editor.directions.imports import import_file
+    from latent_editor.directions.pack import add_to_pack, pack_file
+    from latent_editor.directions.records import write_directions
+
+    with ProgressBar("Importing") as bar, stop_on_interrupt() as stopped:
+
+        def show(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        found = import_file(arguments.file, g, name=arguments.name, count=arguments.count, on_step=show)
+    if arguments.output is None:
+        output = pack_file(g)
+        add_to_pack(g, found.directions)
+        use = f'Sliders of {g.name!r} now; for example: edit --set "{found.directions[0].name}=1"'
+    else:
+        output = check_output(arguments.output, ".safetensors")
+        write_directions(found.directions, output, fingerprint=g.fingerprint)
+        use = f"Written to {output}. `latent-editor directions import {output}` makes sliders of them."
+    lines = [f"{d.name}: {d.low:+.1f} to {d.high:+.1f}, {d.detail}" for d in found.directions]
+    if len(found.directions) < found.in_file:
+        lines.append(f"The first {len(found.directions)} of {found.in_file}; --count {found.in_file} takes all.")
+    lines += [f"Note: {found.caution}"] if found.caution else []
+    data = {
+        "model": g.name,
+        "directions": [_row(d) for d in found.directions],
+        "in_file": found.in_file,
+        "caution": found.caution,
+        "output": str(output),
+    }
+    return Result(data, "\n".join([*lines, use]))
+
+
+def _row(d: Direction) -> dict[str, object]:
+    return {"name": d.name, "low": d.low, "high": d.high, "layers": d.layers, "detail": d.detail}
