@@ -54,6 +54,8 @@ def _load(model: str | Path) -> Generator:
             advice = zoo.advice(str(model))
             raise UnknownModel(f"{unknown} {advice}" if advice else _unknown(model, unknown)) from None
         return _load_file(fetched, zoo.find_entry(str(model)).about)
+    except OSError as e:
+        raise UnknownModel(f"No model is called {str(model)[:80]!r} ({e.strerror}). Choose a file or a name.") from e
     g = read_generator(bundle.file(GENERATOR_FILE, "rendering"))
     g.bundle = bundle
     return g
