@@ -410,6 +410,7 @@ def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
     tile.click()
     until_changed(page, lambda: page.keyboard.press("Shift+ArrowRight"))
     expect(page.locator(".card:first-child .value")).to_have_text("+0.5")
+    expect(page.locator("[data-hook=strip] button")).to_have_count(3)  # start, add, move: the picture is a whole one
     new = shown(page)
 
     # The old face is as it was left, with its history; so is the new one.
