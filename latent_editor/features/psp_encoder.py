@@ -255,8 +255,8 @@ def _shape(tensors: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ..
     if name not in tensors:
         raise BadModel(f"The encoder has no tensor {name!r}; an encoder of pSp or e4e has. Get the checkpoint again.")
     shape = tuple(tensors[name].shape)
-    if len(shape) != axes:
-        raise BadModel(f"'encoder.{name}' has the shape {list(shape)}; expected {axes} axes. Is the file damaged?")
+    if len(shape) != axes or 0 in shape:
+        raise BadModel(f"'encoder.{name}' has the shape {list(shape)}; expected {axes} axes, none of them empty.")
     return shape
 
 

@@ -48,9 +48,9 @@ class Tensors:
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
         """The shape of a tensor that has to be there, with so many axes."""
         shape = tuple(self._get(name).shape)
-        if len(shape) != axes:
+        if len(shape) != axes or 0 in shape:
             raise BadModel(
-                f"The tensor {name!r} has the shape {list(shape)}; {self.format} has {axes} axes there. "
+                f"The tensor {name!r} has the shape {list(shape)}; {self.format} has {axes} axes there, none empty. "
                 "Is the file damaged, or of another network?"
             )
         return shape
