@@ -73,6 +73,10 @@ class Bundle:
             part: T = self._parts[name]
             return part
 
+    def built(self, name: str) -> bool:
+        """Whether the part called ``name`` is there already."""
+        return name in self._parts
+
     def keep(self, name: str, part: object) -> None:
         """Makes ``part`` the part called ``name``, whether or not there was one."""
         with self._lock:
@@ -135,6 +139,11 @@ class Bundle:
                 stacklevel=2,
             )
             return False
+
+    @property
+    def is_cache(self) -> bool:
+        """Whether the folder holds only what was worked out, and can be worked out again."""
+        return self.folder is not None and self.folder.is_relative_to(cache_folder())
 
     def remember(self, fingerprint: str, facts: Mapping[str, Any]) -> bool:
         """Adds to what is known about the generator of this fingerprint, here and in ``model.json``.

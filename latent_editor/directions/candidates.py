@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from latent_editor.directions.calibration import unit_vector
+from latent_editor.directions.effort import COMPONENTS
 from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.pca import View, colour_view, find_components, structure_view
 from latent_editor.generators import Generator
 
 Progress = Callable[[float], None]
 
-COMPONENTS = {"structure": 14, "colour": 10}
 #: Two components more alike than this (cosine) are one.
 ALIKE = 0.6
 #: Two candidates whose effects are more alike than this (cosine) would be the same slider twice.
@@ -30,7 +30,7 @@ class Candidate:
     """A direction without a name.
 
     Attributes:
-        source: How it was found, "pca".
+        source: How it was found: "pca" or "sefa".
         origin: Which vector it is; candidates of one origin differ in their layers alone.
         vector: float32 [num_ws, w_dim], a row of any length for each layer.
         detail: Where it comes from, in words.
@@ -62,7 +62,9 @@ class Candidate:
         return Candidate(self.source, self.origin, self.vector, f"{self.detail}, {words}", layers)
 
 
-def find_candidates(g: Generator, w: Tensor, *, layered: bool, progress: Progress) -> list[Candidate]:
+def find_candidates(
+    g: Generator, w: Tensor, *, layered: bool, progress: Progress, components: Mapping[str, int] = COMPONENTS
+) -> list[Candidate]:
     """The components of both views without repetitions, largest first within each view.
 
     Args:
@@ -70,19 +72,21 @@ def find_candidates(g: Generator, w: Tensor, *, layered: bool, progress: Progres
         w: Samples [N, w_dim].
         layered: Whether to try each on :data:`RANGES` of layers too, as GANSpace does (Härkönen et al. 2020, §3.3).
         progress: Called with 0..1.
+        components: How many of each view.
     """
-    views: dict[str, View] = {"structure": structure_view, "colour": colour_view}
+    every: dict[str, View] = {"structure": structure_view, "colour": colour_view}
+    views = {name: view for name, view in every.items() if components.get(name)}
     units: list[Tensor] = []
     found: list[Candidate] = []
     for i, (name, view) in enumerate(views.items()):
-        count = min(COMPONENTS[name], len(w) // 4, g.w_dim)
-        components = find_components(g, w, view, count, progress=partial(_part, progress, i, len(views)))
-        for k, vector in enumerate(components.vectors):
+        count = min(components[name], len(w) // 4, g.w_dim)
+        parts = find_components(g, w, view, count, progress=partial(_part, progress, i, len(views)))
+        for k, vector in enumerate(parts.vectors):
             unit = vector / vector.norm().clamp_min(1e-9)
             if all((unit @ other).abs() < ALIKE for other in units):
                 units.append(unit)
                 origin = f"{name} component {k + 1}"
-                detail = f"{origin}, {components.explained[k]:.1%} of the variance"
+                detail = f"{origin}, {parts.explained[k]:.1%} of the variance"
                 found.append(Candidate("pca", origin, unit.expand(g.num_ws, -1).clone(), detail))
     ranges = [(words, r) for words, r in RANGES.items() if layered and r[1] < g.num_ws]
     return found + [whole.limited(words, r) for whole in found for words, r in ranges]

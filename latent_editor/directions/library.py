@@ -34,14 +34,20 @@ FEWEST, MOST = 12, 20
 SURE = 0.5
 
 
-def named_directions(g: Generator) -> Directions:
+def named_directions(g: Generator, *, on_step: OnStep | None = None) -> Directions:
     """The model's own directions, best first: read from its folder, or found from its random faces, once.
 
     After them come those that the user imported for this model (:mod:`latent_editor.directions.imports`).
 
     Each has a name suggested by the model's CLIP with a score, or "component 3" where the model has no CLIP.
+
+    Args:
+        on_step: Told of the progress where they have to be found; a true answer stops.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer.
     """
-    return with_imported(g, g.bundle.part("directions", lambda: load_or_build(g)))
+    return with_imported(g, g.bundle.part("directions", lambda: load_or_build(g, on_step=on_step)))
 
 
 def kept_directions(g: Generator) -> Directions | None:

@@ -168,8 +168,12 @@ def read_clip(weights: Path, *, name: str | None = None) -> Clip:
     model.requires_grad_(False)
     # Convolutions of half-precision activations are several times faster in this layout on CPUs.
     model.visual.to(memory_format=torch.channels_last)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-    return Clip(model, tokenizer, words=_read_words(weights), fingerprint=digest)
+    return Clip(model, tokenizer, words=_read_words(weights), fingerprint=_digest(weights))
+
+
+def _digest(weights: Path) -> str:
+    with weights.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()[:12]
 
 
 def _read_words(weights: Path) -> frozenset[str] | None:
@@ -190,9 +194,18 @@ def load_clip(g: Generator) -> Clip:
     return g.bundle.part("clip", lambda: _load(g))
 
 
-def _load(g: Generator) -> Clip:
+def clip_fingerprint(g: Generator) -> str:
+    """The fingerprint of :func:`load_clip`'s answer, without building it. Raises as that does."""
+    return g.bundle.part("clip fingerprint", lambda: _digest(_weights(g)))
+
+
+def _weights(g: Generator) -> Path:
     about = g.bundle.about.get("clip") or {}
     if not g.bundle.has(CLIP_FILE, own=True) and not about:
         shows_faces(g)  # then one is lent
-    weights = g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
-    return read_clip(weights, name=str(about.get("model", CLIP_NAME)))
+    return g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
+
+
+def _load(g: Generator) -> Clip:
+    about = g.bundle.about.get("clip") or {}
+    return read_clip(_weights(g), name=str(about.get("model", CLIP_NAME)))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,18 +16,23 @@ from torch import Tensor
 
 from latent_editor import files
 from latent_editor.errors import BadModel
-from latent_editor.features.clip import Clip, load_clip
+from latent_editor.features.clip import Clip, clip_fingerprint, load_clip
 from latent_editor.features.encoder import load_encoder
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.types import OnStep, Step
+from latent_editor.generators.preview import small
+from latent_editor.types import OnStep, Step, Stopped
 
 STATISTICS_FILE = "text_statistics.safetensors"
 #: Random pictures for statistics that are kept in a file, and for those made while a user waits.
 SAMPLES, QUICK_SAMPLES = 3000, 700
+#: How long the latter may take, once there are at least so many.
+QUICK_SECONDS, QUICK_LEAST = 20.0, 64
 #: Sizes of the samples that are kept of vectors and of latents.
 VECTORS, PROBES = 600, 6
-_BATCH = 32
+#: Pictures at a time; few where somebody waits, and may want to stop.
+_BATCH, _QUICK_BATCH = 32, 8
+LABEL = "Learning what words change"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +114,12 @@ def statistics_fingerprint(g: Generator, clip: Clip) -> str:
 
 
 def build_text_statistics(
-    g: Generator, pictures: Tensor | None = None, *, samples: int = SAMPLES, on_step: OnStep | None = None
+    g: Generator,
+    pictures: Tensor | None = None,
+    *,
+    samples: int = SAMPLES,
+    seconds: float = math.inf,
+    on_step: OnStep | None = None,
 ) -> TextStatistics:
     """Gathers the statistics from rendered random latents, and from pictures where there are some.
 
@@ -120,6 +131,7 @@ def build_text_statistics(
         g: A generator with a CLIP, and an encoder if ``pictures`` are given.
         pictures: uint8 [N, 3, size_px, size_px], aligned as the training data.
         samples: Number of random latents.
+        seconds: Stop after this time, with :data:`QUICK_LEAST` at least.
         on_step: Told after each batch; a truthy answer stops and what there is by then is used.
 
     Raises:
@@ -130,13 +142,16 @@ def build_text_statistics(
     moments: _Moments | None = None
     start = time.monotonic()
     vectors, probes = [], []
-    for ws, e in _observations(g, clip, pictures, samples):
+    for ws, e in _observations(g, clip, pictures, samples, _BATCH if seconds == math.inf else _QUICK_BATCH):
         x = ws.mean(dim=1)
         moments = moments or _Moments(x.shape[1], e.shape[1])
         moments.add(x, e)
         vectors.append(e.cpu())
         probes.append(ws[:1].cpu())
-        if on_step and on_step(Step(moments.count, total, time.monotonic() - start, moments.count / total)):
+        spent = time.monotonic() - start
+        enough = moments.count >= QUICK_LEAST and spent >= seconds
+        done = 1.0 if enough else max(moments.count / total, min(spent / seconds, moments.count / QUICK_LEAST))
+        if (on_step and on_step(Step(moments.count, total, spent, done, label=LABEL))) or enough:
             break
     assert moments is not None
     # The last latents are those of pictures where there are any, and truer to use than random ones.
@@ -150,33 +165,86 @@ def _spread(rows: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _observations(g: Generator, clip: Clip, pictures: Tensor | None, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _observations(
+    g: Generator, clip: Clip, pictures: Tensor | None, samples: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of ws [N, num_ws, w_dim] and e [N, D]."""
     dtype = fastest_dtype(g.device)
     seeded = torch.Generator().manual_seed(0)
-    for first in range(0, samples, _BATCH):
-        z = torch.randn(min(_BATCH, samples - first), g.z_dim, generator=seeded).to(g.device)
+    for first in range(0, samples, batch_size):
+        z = torch.randn(min(batch_size, samples - first), g.z_dim, generator=seeded).to(g.device)
         c = torch.eye(g.c_dim, device=g.device)[torch.arange(len(z)) % g.c_dim] if g.c_dim else None
         ws = g.map(z, c, truncation_psi=0.8)
         yield ws, clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
     if pictures is None:
         return
     encoder = load_encoder(g)
-    for batch in pictures.split(_BATCH):
+    for batch in pictures.split(batch_size):
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
         seen = clip.encode_image(image, dtype=dtype), clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
         yield ws, (seen[0] + seen[1]) / 2
 
 
-def load_text_statistics(g: Generator, *, on_step: OnStep | None = None) -> TextStatistics:
-    """The statistics of a generator: its file's, or quickly made ones where there is none or it is out of date."""
-    return g.bundle.part("text statistics", lambda: _load(g, on_step))
+def load_text_statistics(g: Generator, *, on_step: OnStep | None = None, whole: bool = False) -> TextStatistics:
+    """The statistics of a generator: its file's, or quickly made ones where there is none or it is out of date.
+
+    Quickly made ones are kept in the model's folder, unless ``on_step`` cut them short.
+
+    Args:
+        on_step: Told after each batch; a true answer stops, and what there is by then is used.
+        whole: Raise Stopped instead of using what there is by then.
+    """
+    return g.bundle.part("text statistics", lambda: kept_text_statistics(g) or _quick(g, on_step, whole))
 
 
-def _load(g: Generator, on_step: OnStep | None) -> TextStatistics:
-    if g.bundle.has(STATISTICS_FILE):
+def kept_text_statistics(g: Generator) -> TextStatistics | None:
+    """The statistics in the model's folder, or None where there are none of this generator and its CLIP.
+
+    Raises:
+        BadModel: the file is damaged, and is not one that would be made again.
+    """
+    if not g.bundle.has(STATISTICS_FILE):
+        return None
+    try:
         found = TextStatistics.load(g.bundle.file(STATISTICS_FILE, "text prompts"))
-        if found.fingerprint == statistics_fingerprint(g, load_clip(g)):
-            return found
-    return build_text_statistics(g, samples=QUICK_SAMPLES, on_step=on_step)
+    except BadModel:
+        if g.bundle.is_cache:
+            return None
+        raise
+    return found if found.fingerprint == statistics_fingerprint(g, load_clip(g)) else None
+
+
+def text_statistics_kept(g: Generator) -> bool:
+    """Whether :func:`kept_text_statistics` finds some, without building the CLIP.
+
+    Raises:
+        MissingPart: there is no CLIP for this generator.
+        BadModel: as there.
+    """
+    wanted = f"{g.fingerprint}+{clip_fingerprint(g)}"
+    if not g.bundle.has(STATISTICS_FILE):
+        return False
+    try:
+        return TextStatistics.load(g.bundle.file(STATISTICS_FILE, "text prompts")).fingerprint == wanted
+    except BadModel:
+        if g.bundle.is_cache:
+            return False
+        raise
+
+
+def _quick(g: Generator, on_step: OnStep | None, whole: bool) -> TextStatistics:
+    stopped = False
+
+    def report(step: Step) -> bool:
+        nonlocal stopped
+        stopped = on_step is not None and bool(on_step(step))
+        return stopped
+
+    preview = small(g, load_clip(g).size_px)
+    made = build_text_statistics(preview, samples=QUICK_SAMPLES, seconds=QUICK_SECONDS, on_step=report)
+    if stopped and whole:
+        raise Stopped
+    if not stopped and (g.bundle.is_cache or not g.bundle.has(STATISTICS_FILE)):
+        g.bundle.write(STATISTICS_FILE, made.save)
+    return made

@@ -10,7 +10,9 @@ from latent_editor.generators.pictures import fastest_dtype, resized
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, LEAST_FIT = 6, 0.5
-_MOST_PIXELS, _LARGEST_PX = 2 << 20, 256
+#: Pixels that are rendered together, whole and early (which have more channels each).
+_MOST_PIXELS, _MOST_EARLY_PIXELS = 2 << 20, 1 << 18
+_LARGEST_PX = 256
 
 
 class Preview(Generator):
@@ -50,9 +52,9 @@ class Preview(Generator):
     ) -> Tensor:
         """As the whole generator's, in ``size_px``; ``noise`` and ``transform`` are used where that renders."""
         if self._colours is not None:
-            early = self._whole[0].early_picture(ws, self.size_px, dtype=dtype)
-            assert early is not None
-            return _recoloured(early, self._colours)
+            few = max(1, _MOST_EARLY_PIXELS // self.size_px**2)
+            early = [self._whole[0].early_picture(some, self.size_px, dtype=dtype) for some in ws.split(few)]
+            return torch.cat([_recoloured(picture, self._colours) for picture in early if picture is not None])
         g = self._whole[0]
         few = max(1, _MOST_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
         whole = (g.synthesize(some, noise=noise, dtype=dtype, transform=transform) for some in ws.split(few))

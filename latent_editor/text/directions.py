@@ -8,6 +8,7 @@ from latent_editor.errors import BadValue
 from latent_editor.features.clip import load_clip
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator
+from latent_editor.generators.preview import small
 from latent_editor.text.fast import calibrate, estimate, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import read_prompt
@@ -65,7 +66,7 @@ def text_direction(
     guards, firmness = guard_axes(qualities, read, target.axis)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, guards=guards, firmness=firmness)
-    unit = calibrate(g, clip, statistics.probes, found, target.axis)
+    unit = calibrate(small(g, clip.size_px), clip, statistics.probes, found, target.axis)
     vector = (found.way * unit).repeat(g.num_ws, 1)
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
