@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from latent_editor.errors import BadInput, BadModel, UnknownModel
+from latent_editor.errors import BadInput, BadModel, Stopped, UnknownModel
 from latent_editor.generators import Generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.types import Directions, Step
@@ -63,7 +63,7 @@ def studio(g: Generator) -> Studio:
 def nothing_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "prepared", lambda g: True)
     monkeypatch.setattr("latent_editor.ui.studio.prepared", lambda g: True)
-    monkeypatch.setattr(background, "named_directions", lambda g: Directions())
+    monkeypatch.setattr(background, "named_directions", lambda g, **_: Directions())
 
 
 @pytest.fixture
@@ -214,7 +214,12 @@ class TestPreparation:
                 progress.stop()
 
         monkeypatch.setattr(background, "prepared", lambda g: False)
+
+        def named_directions(g: Generator, *, on_step: Callable[[Step], bool]) -> Directions:
+            raise Stopped
+
         monkeypatch.setattr(background, "prepare", prepare)
+        monkeypatch.setattr(background, "named_directions", named_directions)
         assert prepare_directions(tiny("cats"), progress, threading.Lock()) == ()
         assert seen == [False, True, True]
         assert not progress.running

@@ -57,7 +57,7 @@ def nothing_to_prepare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         patch.setattr(background, "prepared", lambda g: True)
         patch.setattr("latent_editor.ui.studio.prepared", lambda g: True)
-        patch.setattr(background, "named_directions", lambda g: Directions())
+        patch.setattr(background, "named_directions", lambda g, **_: Directions())
         yield
 
 
@@ -325,5 +325,10 @@ def test_preparation_is_told_with_the_model(client: TestClient, path: str, monke
     studio = client.app.state.catalogue.default_studio  # type: ignore[attr-defined]
     assert client.get(f"{path}/about").json()["preparing"] is None
     with studio.progress:
-        assert client.get(f"{path}/about").json()["preparing"] == {"fraction": None, "seconds": 0, "stopping": False}
+        assert client.get(f"{path}/about").json()["preparing"] == {
+            "fraction": None,
+            "seconds": 0,
+            "label": "",
+            "stopping": False,
+        }
         assert client.post(f"{path}/preparation/stop").json()["preparing"]["stopping"]

@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from latent_editor.directions import named_directions
-from latent_editor.directions.library import DIRECTIONS_FILE
+from latent_editor.errors import Stopped
 from latent_editor.generators import Generator
+from latent_editor.preparation import prepare, prepared
 from latent_editor.types import Directions, Step
 
 log = logging.getLogger(__name__)
@@ -57,14 +58,6 @@ class Progress:
         return self.stopping
 
 
-def prepared(g: Generator) -> bool:
-    return g.bundle.has(DIRECTIONS_FILE)
-
-
-def prepare(g: Generator, *, on_step: object) -> None:
-    named_directions(g)
-
-
 def prepare_directions(g: Generator, progress: Progress, turn: threading.Lock) -> Directions:
     """Works out what a model that is new here needs, then gives its directions.
 
@@ -78,11 +71,11 @@ def prepare_directions(g: Generator, progress: Progress, turn: threading.Lock) -
     """
     if not prepared(g):
         with progress, turn:
-            if not progress.stopping:
-                prepare(g, on_step=progress.on_step)
-        if progress.stopping and not g.bundle.has(DIRECTIONS_FILE):
-            return Directions()
-    return named_directions(g)
+            prepare(g, on_step=progress.on_step)
+    try:
+        return named_directions(g, on_step=progress.on_step)
+    except Stopped:
+        return Directions()
 
 
 def in_background(work: Callable[[], T], name: str) -> Future[T]:

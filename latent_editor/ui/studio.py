@@ -28,12 +28,13 @@ from latent_editor.inversion import invert
 from latent_editor.ops import affine
 from latent_editor.photos import open_photo
 from latent_editor.positions import AT_REST, Position
+from latent_editor.preparation import prepared
 from latent_editor.rendering import render, render_batch
 from latent_editor.sessions import LAYER_NAMES, Session, Slider
 from latent_editor.storage import SessionStore
 from latent_editor.text import text_direction
 from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo, Step
-from latent_editor.ui.background import Progress, in_background, prepare_directions, prepared
+from latent_editor.ui.background import Progress, in_background, prepare_directions
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)

@@ -56,6 +56,7 @@ def _progress_view(progress: Progress) -> dict[str, Any] | None:
     return {
         "fraction": round(step.fraction, 3) if step else None,
         "seconds": round(step.seconds) if step else 0,
+        "label": step.label if step else "",
         "stopping": progress.stopping,
     }
 

@@ -150,7 +150,7 @@ function startPreparing(app) {
     const state = app.about.preparing;
     preparing.hidden = !state;
     if (!state) return;
-    text.textContent = `Finding out what ${app.about.model.title} can change. It can be used meanwhile.`;
+    text.textContent = `${app.about.model.title} is new here. ${state.label || 'Getting to know it'} …`;
     if (state.fraction === null) bar.removeAttribute('value');
     else bar.value = state.fraction;
     figures.textContent = state.stopping ? 'ending …' : `${Math.round((state.fraction ?? 0) * 100)} % · ${state.seconds} s`;
