@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 
 from latent_editor.directions import named_directions
 from latent_editor.directions.library import kept_directions
-from latent_editor.errors import BadModel, MissingPart, Stopped
+from latent_editor.errors import BadModel, MissingPart
 from latent_editor.features.faces import faces_known, shows_faces
 from latent_editor.features.text_statistics import load_text_statistics, text_statistics_kept
 from latent_editor.generators import Generator
-from latent_editor.types import OnStep, Step
+from latent_editor.types import OnStep, Step, Stopped
 
 __all__ = ["Phase", "phases", "prepare", "prepared"]
 
@@ -117,7 +117,7 @@ def _run(phase: Phase, g: Generator, offset: float, share: float, start: float, 
         )
 
     if report(Step(0, 1, 0.0, 0.0)):
-        raise Stopped("The preparation was stopped. What is finished is kept.")
+        raise Stopped
     phase.run(g, report)
     if report(Step(1, 1, 0.0, 1.0)):
-        raise Stopped("The preparation was stopped. What is finished is kept.")
+        raise Stopped

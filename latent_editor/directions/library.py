@@ -15,11 +15,11 @@ from latent_editor.directions.pack import with_imported
 from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.errors import BadModel, MissingPart, Stopped
+from latent_editor.errors import BadModel, MissingPart
 from latent_editor.features.clip import Clip, load_clip
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
 from latent_editor.generators import Generator, random_ws
-from latent_editor.types import Direction, Directions, OnStep, Step
+from latent_editor.types import Direction, Directions, OnStep, Step, Stopped
 
 DIRECTIONS_FILE = "directions.safetensors"
 #: How far from the mean (truncation) the faces are that candidates are tried on: as far as photographs are.
@@ -111,7 +111,7 @@ def build_directions(
     def report(fraction: float) -> None:
         step = Step(round(fraction * 100), 100, time.monotonic() - began, fraction, label="Finding sliders")
         if on_step is not None and on_step(step):
-            raise Stopped("Finding sliders was stopped. Begin again at any time.")
+            raise Stopped
 
     if w is None:
         w = random_ws(g, list(range(effort.samples)), truncation_psi=1.0)[:, 0]

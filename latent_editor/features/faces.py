@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latent_editor.errors import Stopped
 from latent_editor.features.landmarks import (
     FRAME_POINTS,
     LANDMARKS_FILE,
@@ -24,7 +23,7 @@ from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.ops import affine
-from latent_editor.types import OnStep, Step
+from latent_editor.types import OnStep, Step, Stopped
 from latent_editor.weights import lent_file
 
 #: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.
@@ -122,7 +121,7 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
         spent = time.monotonic() - start
         share = len(found) / seen
         if on_step and on_step(Step(seen, MOST, spent, min(1.0, seen / LEAST), label="Looking for faces")):
-            raise Stopped("Looking for faces was stopped. Go on at any time.")
+            raise Stopped
         if seen >= LEAST and (spent > SECONDS or not CLEAR < share < 1 - CLEAR):
             break
     if len(found) < MOSTLY * seen:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from latent_editor import files
-from latent_editor.errors import BadModel, Stopped
+from latent_editor.errors import BadModel
 from latent_editor.features.clip import Clip, clip_fingerprint, load_clip
 from latent_editor.features.encoder import load_encoder
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.types import OnStep, Step
+from latent_editor.types import OnStep, Step, Stopped
 
 STATISTICS_FILE = "text_statistics.safetensors"
 #: Random pictures for statistics that are kept in a file, and for those made while a user waits.
@@ -244,7 +244,7 @@ def _quick(g: Generator, on_step: OnStep | None, whole: bool) -> TextStatistics:
     preview = small(g, load_clip(g).size_px)
     made = build_text_statistics(preview, samples=QUICK_SAMPLES, seconds=QUICK_SECONDS, on_step=report)
     if stopped and whole:
-        raise Stopped("Learning what words change was stopped. Begin again at any time.")
+        raise Stopped
     if not stopped and (g.bundle.is_cache or not g.bundle.has(STATISTICS_FILE)):
         g.bundle.write(STATISTICS_FILE, made.save)
     return made
