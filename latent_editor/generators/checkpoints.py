@@ -18,6 +18,7 @@ from latent_editor.unpickling import Instance, is_legacy_torch, is_zip, read_mod
 KINDS = ("stylegan2", "stylegan3")
 #: In the metadata of this project's own files.
 EXTRAS_PREFIX = "extras/"
+_MOST_NOTES = 20
 #: Tensors of a generator and an encoder; those of e4e take 1.1 GB.
 _MOST_TENSOR_BYTES = 3 << 29
 
@@ -228,7 +229,7 @@ def read_own(path: Path, data: Any = None) -> Checkpoint:
         init_kwargs = json.loads(metadata["init_kwargs"])
         if not isinstance(init_kwargs, dict):
             raise ValueError("the constructor's arguments are no dict")
-        notes = tuple(str(note) for note in json.loads(metadata.get("notes", "[]")))
+        notes = tuple(shorten(str(note), 200) for note in list(json.loads(metadata.get("notes", "[]")))[:_MOST_NOTES])
     except (KeyError, ValueError, TypeError, RecursionError) as e:
         raise BadModel(f"{path.name} has a damaged description ({e!r}). Get the file again.") from e
     state: dict[str, Tensor] = {}

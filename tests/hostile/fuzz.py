@@ -7,6 +7,7 @@ inputs that reach as much code into ``seeds/``, where the tests replay them.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import sys
@@ -14,15 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import safetensors.torch
+import torch
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
-
-import numpy as np  # noqa: E402
-import safetensors.torch  # noqa: E402
-import torch  # noqa: E402
-
 SEEDS = HERE / "seeds"
-LONGEST = 4096
+LONGEST = 16384
 
 
 def good_files() -> Iterator[bytes]:
@@ -58,8 +57,19 @@ def good_files() -> Iterator[bytes]:
             version=4, name="Gs", static_kwargs={"resolution": 4}, components={}, variables=variables
         )
         yield pickle.dumps((network, network, network), 4)
-    facts = {"kind": "stylegan2", "init_kwargs": "{}", "notes": "[]"}
-    yield safetensors.torch.save({"mapping.w_avg": torch.zeros(2), "extras/encoder/a": torch.zeros(1)}, facts)
+    yield from whole_generators()
+
+
+def whole_generators() -> Iterator[bytes]:
+    """The smallest generators that can be built, so that the fuzzer gets as far as building them."""
+    from latent_editor.generators import nvlabs
+
+    shape = {"z_dim": 1, "w_dim": 1, "img_resolution": 8, "channel_base": 8, "channel_max": 1}
+    for kind, more in (("stylegan2", {"mapping_kwargs": {"num_layers": 1}}), ("stylegan3", {"num_layers": 3})):
+        kwargs = {**shape, **more}
+        facts = {"kind": kind, "init_kwargs": json.dumps(kwargs), "notes": "[]"}
+        tensors = {**nvlabs.random(kind, kwargs).state_dict(), "extras/encoder/a": torch.zeros(1)}
+        yield safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, facts)
 
 
 def seeds() -> Iterator[bytes]:
@@ -158,6 +168,7 @@ def minimise(folder: Path, most: int = 150) -> None:
 
 
 if __name__ == "__main__":
+    sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
     torch.set_num_threads(1)
     if sys.argv[1] == "--minimise":
         minimise(Path(sys.argv[2]))

@@ -8,12 +8,14 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hostile.corpus import call, cases, raw_pickle, text, whole_files
+from hostile.fuzz import SEEDS, read
 from latent_editor.errors import BadModel
 from latent_editor.generators.checkpoints import read_checkpoint
 from latent_editor.generators.loading import build_checkpoint
@@ -88,3 +90,11 @@ def test_files_cut_short_at_every_percent(kind: str, tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="cut"):
         build_checkpoint(read_checkpoint(path), path.name)
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("seed", sorted(SEEDS.iterdir()), ids=lambda path: path.name)
+def test_what_the_fuzzer_found_is_refused(seed: Path, tmp_path: Path) -> None:
+    start = time.monotonic()
+    read(seed.read_bytes(), tmp_path / "fuzzed")
+    assert time.monotonic() - start < MOST_SECONDS
+    assert [path.name for path in tmp_path.iterdir()] == ["fuzzed"]
