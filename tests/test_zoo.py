@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from file_server import FileServer, say, serve, write_manifest
 
+import latent_editor as le
 from latent_editor import zoo
 from latent_editor.errors import BadInput, BadModel, FetchFailed, LicenceNotAccepted, UnknownModel
+from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.weights import CACHE_VARIABLE, FOLDERS_VARIABLE
 
 DATA = b"\x80\x04" + bytes(range(256)) * 1000
@@ -86,8 +88,8 @@ def test_a_manifest_of_ones_own_comes_first(folder: Path, server: FileServer) ->
     "change",
     [
         {"name": "../up"}, {"name": "A"}, {"name": ""}, {"address": "http://example.com/a.pkl"},
-        {"address": "/etc/passwd"}, {"sha256": "abc"}, {"size_bytes": "big"}, {"size_bytes": -1}, {"licence": "unheard of"},
-        {"points": "unheard of"}, {"unheard": "of"},
+        {"address": "/etc/passwd"}, {"sha256": "abc"}, {"size_bytes": "big"}, {"size_bytes": -1},
+        {"licence": "unheard of"}, {"points": "unheard of"}, {"unheard": "of"},
     ],
 )  # fmt: skip
 def test_a_damaged_manifest_is_named(change: dict[str, Any], folder: Path, server: FileServer) -> None:
@@ -188,3 +190,16 @@ def test_a_damaged_note_is_no_hindrance(folder: Path) -> None:
     for content in ("", "[1]", json.dumps({"sha256": None})):
         path.with_name("tiny-cats.pkl.json").write_text(content)
         assert zoo.fetch("tiny-cats") == path
+
+
+def test_a_fetched_model_is_loaded_by_its_name(
+    folder: Path, server: FileServer, tiny_generator: StyleGAN2, tmp_path: Path
+) -> None:
+    le.save_generator(tiny_generator, tmp_path / "g.safetensors")
+    server.data = (tmp_path / "g.safetensors").read_bytes()
+    with pytest.raises(UnknownModel, match=r"'tiny-cats' can be fetched: `latent-editor fetch tiny-cats`"):
+        le.load_generator("tiny-cats")
+    zoo.fetch("tiny-cats", accept=True)
+    g = le.load_generator("tiny-cats")
+    assert (g.name, g.size_px, g.bundle.about["licence"]) == ("tiny-cats", 32, "Test Licence-NC")
+    assert "canonical_points" not in g.bundle.about
