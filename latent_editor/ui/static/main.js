@@ -20,6 +20,7 @@ export async function start(element) {
   root.dataset.started = 'yes';
   fillIcons(root);
   const app = createApp(root);
+  app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
   for (const startPart of [startStage, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction]) startPart(app);
@@ -58,7 +59,6 @@ function createApp(root) {
     /** Shows a session with what belongs to it: its model. */
     adopt({ about, session }) {
       app.about = about;
-      speak(app);
       app.emit('about');
       app.set(session);
       app.view(session.ready ? 'edit' : 'start');

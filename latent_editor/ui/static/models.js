@@ -150,10 +150,11 @@ function startPreparing(app) {
     const state = app.about.preparing;
     preparing.hidden = !state;
     if (!state) return;
-    text.textContent = `${app.about.model.title} is new here. ${state.label || 'Getting to know it'} …`;
+    text.textContent = `${app.about.model.title} is new here. ${state.label || 'Waiting for its turn'} …`;
     if (state.fraction === null) bar.removeAttribute('value');
     else bar.value = state.fraction;
-    figures.textContent = state.stopping ? 'ending …' : `${Math.round((state.fraction ?? 0) * 100)} % · ${state.seconds} s`;
+    const waits = state.fraction === null;
+    figures.textContent = state.stopping ? 'ending …' : waits ? '' : `${Math.round(state.fraction * 100)} % · ${state.seconds} s`;
     stop.disabled = state.stopping;
   }
 

@@ -123,7 +123,7 @@ function startDescribe(app) {
   app.on('about', () => {
     const problem = app.about.text_problem;
     describe.hidden = problem !== null;
-    app.elements['no-texts'].hidden = problem === null;
+    app.elements['no-texts'].hidden = problem === null || app.about.finding; // until then nobody knows for sure
     app.elements['no-texts'].textContent = problem ? `${problem.what} ${problem.todo}` : '';
   });
   describe.addEventListener('submit', async (event) => {

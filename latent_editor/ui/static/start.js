@@ -53,12 +53,12 @@ function showClasses(app) {
   select.replaceChildren(el('option', { value: '' }, 'any class'), ...options);
 }
 
-let shownExamples = null;
-
 function showExamples(app) {
-  if (shownExamples === app.path(app.about.model.fingerprint)) return;
-  shownExamples = app.path(app.about.model.fingerprint);
-  app.elements.examples.replaceChildren(...app.about.examples.map((seed, i) => el(
+  const { examples } = app.elements;
+  const wanted = app.path(app.about.model.fingerprint);
+  if (examples.dataset.shown === wanted) return;
+  examples.dataset.shown = wanted;
+  examples.replaceChildren(...app.about.examples.map((seed, i) => el(
     'button', { type: 'button', 'aria-label': app.word(`Face ${i + 1}`, `Picture ${i + 1}`), onclick: () => newFace(app, `?seed=${seed}`) },
     el('img', { src: app.path(`/face/${seed}.jpg?m=${app.about.model.fingerprint}`), alt: '', width: 80, height: 80 }),
   )));
