@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from latent_editor.errors import LatentEditorError
+from latent_editor.errors import LatentEditorError, UnknownModel
 from latent_editor.version import __version__
 
 REINSTALL = "Run `scripts/app` once, or `pip install -r requirements.txt`."
@@ -69,7 +69,7 @@ def examine(model: str = "portraits") -> list[Finding]:
     """Examines this installation and one model. Never raises.
 
     Args:
-        model: A name in ``weights/``, or the path of a model's folder.
+        model: A name in ``weights/``, or the path of a model's folder or file.
     """
     checks: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("python", _python),
@@ -152,18 +152,38 @@ def free_bytes() -> int | None:
 
 
 def _model_files(model: str) -> list[Finding]:
-    from latent_editor.weights import open_bundle
+    from latent_editor.weights import LENDER, open_bundle
 
-    bundle = open_bundle(model)
+    try:
+        bundle = open_bundle(model)
+    except UnknownModel:
+        return _own_model(model)
     findings = [Finding("model", f"{bundle.name} in {bundle.folder}")]
     for name, purpose in MODEL_FILES.items():
         if bundle.has(name):
             size = bundle.file(name, purpose).stat().st_size
-            findings.append(Finding(name, f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size:,} bytes"))
+            lent = "" if bundle.has(name, own=True) else f", lent by {LENDER}"
+            findings.append(Finding(name, (f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size:,} bytes") + lent))
         else:
             advice = f"Needed for {purpose}. {RESTORE}"
             findings.append(Finding(name, "missing", advice, name == "generator.safetensors"))
     return findings
+
+
+def _own_model(model: str) -> list[Finding]:
+    """A model that is one file: what was worked out about it, and where that is kept."""
+    import latent_editor as le
+    from latent_editor.preparation import phases
+
+    g = le.load_generator(model)
+    left = [phase.label for phase in phases(g)]
+    there = g.bundle.folder is not None and g.bundle.folder.is_dir()
+    advice = f"The first use does it; beforehand, `latent-editor prepare --model {model}` does."
+    return [
+        Finding("model", f"{g.name}, {g.size_px} px, {g.fingerprint}"),
+        Finding("cache", f"{g.bundle.folder}{'' if there else ' (not there yet)'}"),
+        Finding("prepared", f"no; left: {', '.join(left).lower()}", advice) if left else Finding("prepared", "yes"),
+    ]
 
 
 def _rendering(model: str) -> list[Finding]:
@@ -181,6 +201,10 @@ def _rendering(model: str) -> list[Finding]:
 def _clip(model: str) -> list[Finding]:
     import latent_editor as le
     from latent_editor.features.clip import load_clip
+    from latent_editor.features.faces import faces_known
 
-    load_clip(le.load_generator(model))
+    g = le.load_generator(model)
+    if not faces_known(g):
+        return [Finding("CLIP", "lent if the model shows faces, which its preparation finds out")]
+    load_clip(g)
     return [Finding("CLIP", "loads")]

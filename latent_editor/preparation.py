@@ -32,12 +32,14 @@ class Phase:
     """One part of the preparation.
 
     Attributes:
+        name: What it makes, in a word: "faces", "text" or "sliders".
         label: What is done, for people.
         share: About how much of the time it takes.
         done: Whether a generator has it already; quick.
         run: Does it and keeps the result; raises Stopped where ``on_step`` says so.
     """
 
+    name: str
     label: str
     share: float
     done: Callable[[Generator], bool]
@@ -69,23 +71,23 @@ def _learn_text(g: Generator, on_step: OnStep) -> None:
 
 #: In this order: names of sliders are surer with the statistics.
 PHASES = (
-    Phase("Looking for faces", 0.1, faces_known, lambda g, on_step: shows_faces(g, on_step=on_step)),
-    Phase("Learning what words change", 0.35, _has_text, _learn_text),
-    Phase("Finding sliders", 0.55, _has_sliders, lambda g, on_step: named_directions(g, on_step=on_step)),
+    Phase("faces", "Looking for faces", 0.1, faces_known, lambda g, on_step: shows_faces(g, on_step=on_step)),
+    Phase("text", "Learning what words change", 0.35, _has_text, _learn_text),
+    Phase("sliders", "Finding sliders", 0.55, _has_sliders, lambda g, on_step: named_directions(g, on_step=on_step)),
 )
 
 
-def phases(g: Generator) -> list[Phase]:
-    """What is left to do for a generator, in order."""
-    return [phase for phase in PHASES if not phase.done(g)]
+def phases(g: Generator, *parts: str) -> list[Phase]:
+    """What is left to do for a generator, in order; of the phases with these names, or of all."""
+    return [phase for phase in PHASES if (not parts or phase.name in parts) and not phase.done(g)]
 
 
-def prepared(g: Generator) -> bool:
+def prepared(g: Generator, *parts: str) -> bool:
     """Whether :func:`prepare` has nothing to do: at once, without rendering anything."""
-    return not phases(g)
+    return not phases(g, *parts)
 
 
-def prepare(g: Generator, *, on_step: OnStep | None = None) -> None:
+def prepare(g: Generator, *parts: str, on_step: OnStep | None = None) -> None:
     """Works out what a generator lacks for alignment, sliders and text, and keeps it in the model's folder.
 
     A model that has been prepared takes no time; for one of 1024² it takes about a minute on two cores. Where the
@@ -93,11 +95,12 @@ def prepare(g: Generator, *, on_step: OnStep | None = None) -> None:
 
     Args:
         g: The generator.
+        parts: Which of "faces", "text" and "sliders"; all where none is named.
         on_step: Told of the progress over all that is to be done, with a ``label`` of what that is; a true answer
             stops. Whatever phase was finished by then is kept, and the next call goes on after it.
     """
     start = time.monotonic()
-    left = phases(g)
+    left = phases(g, *parts)
     total = sum(phase.share for phase in left)
     before = 0.0
     try:

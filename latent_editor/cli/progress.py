@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class ProgressBar:
     """A bar on stderr that follows an algorithm's steps: redrawn on a terminal, a line per tenth elsewhere.
 
+    Its label is the step's, where that has one.
+
     Use as a context manager; pass :meth:`show` the steps.
     """
 
@@ -27,6 +29,7 @@ class ProgressBar:
         self.stream = stream or sys.stderr
         self.last: Step | None = None
         self._drawn = -1
+        self._width = 0
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -52,7 +55,9 @@ class ProgressBar:
         full = round(fraction * self.WIDTH)
         likeness = "" if step.psnr_db is None else f"  {step.psnr_db:5.2f} dB"
         bar = "#" * full + "." * (self.WIDTH - full)
-        return f"{self.label} {bar} {fraction * 100:3.0f} % {step.seconds:5.1f} s{likeness}"
+        self._width = max(self._width, len(step.label or self.label))  # a shorter one has to cover a longer one
+        label = (step.label or self.label).ljust(self._width)
+        return f"{label} {bar} {fraction * 100:3.0f} % {step.seconds:5.1f} s{likeness}"
 
 
 @contextmanager

@@ -114,7 +114,8 @@ def build_directions(
             raise Stopped
 
     if w is None:
-        w = random_ws(g, list(range(effort.samples)), truncation_psi=1.0)[:, 0]
+        count = min(effort.samples, 16 * g.w_dim)
+        w = random_ws(g, list(range(count)), truncation_psi=1.0)[:, 0]
     layered = effort.layered and g.size_px <= LAYERED_PX
     found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.4), components=effort.components)
     if effort.styles:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import latent_editor as le
 from latent_editor.cli.commands import directions_import
 from latent_editor.cli.parser import Result, add_command
+from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def _rebuild(g: Generator) -> Directions:
 
 def run(arguments: argparse.Namespace) -> Result:
     g = le.load_generator(arguments.model)
+    if not arguments.rebuild:
+        show_preparation(g)
     directions = _rebuild(g) if arguments.rebuild else le.named_directions(g)
     rows = [
         {"name": d.name, "low": d.low, "high": d.high, "source": d.source, "score": d.score, "layers": d.layers}

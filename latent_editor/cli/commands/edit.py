@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import latent_editor as le
 from latent_editor.cli.output import PICTURE_SUFFIX, check_output
 from latent_editor.cli.parser import Result, add_command, add_face, name_and_strength, shorten
+from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace) -> Result:
     photo = le.open_photo(arguments.paste) if arguments.paste else None
     g = le.load_generator(arguments.model)
     g.check(latent)
+    if arguments.set or arguments.text or photo is not None:
+        show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
     edits = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
     image = le.render(g, le.apply(latent, edits))
     if photo is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import latent_editor as le
 from latent_editor.cli.output import check_output
 from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace) -> Result:
     output = check_output(arguments.output)
     photo = le.open_photo(arguments.photo)
     g = le.load_generator(arguments.model)
+    show_preparation(g, "faces")
     crop = le.align(photo, g, face=arguments.face)
     started = time.perf_counter()
     with stop_on_interrupt() as stopped, ProgressBar("Inverting") as bar:

@@ -20,6 +20,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--psi", type=number, default=0.7, metavar="PSI", help="0: the mean face … 1: full variety (default: 0.7)"
     )
+    parser.add_argument(
+        "--class", dest="class_index", type=whole_number, metavar="N", help="the class, for a model that has classes"
+    )
 
 
 def run(arguments: argparse.Namespace) -> Result:
@@ -27,10 +30,13 @@ def run(arguments: argparse.Namespace) -> Result:
 
     output = check_output(arguments.output, PICTURE_SUFFIX, LATENT_SUFFIX)
     g = le.load_generator(arguments.model)
-    latent = le.random_latent(g, arguments.seed, truncation_psi=arguments.psi)
+    latent = le.random_latent(g, arguments.seed, truncation_psi=arguments.psi, class_index=arguments.class_index)
     if output.suffix.lower() == LATENT_SUFFIX:
         latent.save(output)
     else:
         files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
     data = {"seed": arguments.seed, "truncation_psi": arguments.psi, "model": g.name, "output": str(output)}
-    return Result(data, f"{output}: seed {arguments.seed}, psi {arguments.psi:g}")
+    if g.c_dim:
+        data["class"] = arguments.seed % g.c_dim if arguments.class_index is None else arguments.class_index
+    of_class = f", class {data['class']} of {g.c_dim}" if g.c_dim else ""
+    return Result(data, f"{output}: seed {arguments.seed}, psi {arguments.psi:g}{of_class}")

@@ -1,0 +1,40 @@
+"""The preparation of a model that is new here, with its progress, before the command that needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from latent_editor.generators import Generator
+    from latent_editor.types import Step
+
+
+def show_preparation(g: Generator, *parts: str) -> bool:
+    """Prepares a model where it is not yet, with a bar on stderr.
+
+    Args:
+        g: The generator.
+        parts: What is needed of "faces", "text" and "sliders"; all where none is named.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; what was finished is kept, and the next command goes on from there.
+    """
+    from latent_editor.preparation import prepare, prepared
+
+    if prepared(g, *parts):
+        return False
+    with stop_on_interrupt() as stopped, ProgressBar(f"Preparing {g.name}") as bar:
+
+        def on_step(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        prepare(g, *parts, on_step=on_step)
+    if stopped.is_set():
+        raise KeyboardInterrupt
+    return True
