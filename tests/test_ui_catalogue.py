@@ -196,6 +196,13 @@ class TestUploads:
             catalogue.start(key, session.id)
         assert studio.progress.stopping  # what was being prepared for it ends too
 
+    def test_only_a_few_arrive_at_a_time(self, make: Callable[..., Catalogue]) -> None:
+        catalogue = make(max_upload_mb=1)
+        with catalogue.receiving(), catalogue.receiving(), pytest.raises(BadInput, match="Wait"), catalogue.receiving():
+            pass
+        with catalogue.receiving():
+            pass
+
     def test_they_can_be_forbidden(self, make: Callable[..., Catalogue], upload: Path) -> None:
         with pytest.raises(BadInput, match="takes no model files"):
             make().take(upload, upload / "mine.pkl", "a")

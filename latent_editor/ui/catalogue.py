@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ UPLOAD_LIFETIME_S = 2 * 3600
 #: How long a request waits for a model that has to be read again.
 LOADING_S = 120.0
 MAX_UPLOAD_MB = 2048
+#: How many model files may be arriving at a time.
+MOST_RECEIVED = 2
 
 Load = Callable[[str | Path], Generator]
 
@@ -93,6 +96,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # two large models at a time could be too much for the memory
         self._preparing = threading.Lock()
+        self._receiving = threading.BoundedSemaphore(MOST_RECEIVED)
         self.default = studio.g.name
         done: Future[Studio] = Future()
         done.set_result(studio)
@@ -183,6 +187,18 @@ class Catalogue:
                 "This server takes no model files. Run the editor on your own computer to use a model of your own, or "
                 "let its owner start it with --allow-model-uploads."
             )
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """While a model file arrives, so that a few at a time take room on the disk. Raises BadInput."""
+        if not self._receiving.acquire(blocking=False):
+            raise BadInput(
+                f"{MOST_RECEIVED} other model files are arriving. Wait until they are here, then try again."
+            )
+        try:
+            yield
+        finally:
+            self._receiving.release()
 
     def _begin(self, entry: Entry, read: Callable[[Load], Generator], *, owner: str = "") -> Future[Studio]:
         assert self._load is not None

@@ -35,6 +35,7 @@ from latent_editor.storage import SessionStore
 from latent_editor.text import text_direction
 from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo, Step
 from latent_editor.ui.background import Progress, in_background, prepare_directions
+from latent_editor.ui.drawing import drawer
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)
@@ -274,14 +275,14 @@ class Studio:
     ) -> bytes:
         """The edited face as a JPEG for the screen."""
         ws = apply(self.latent(session), edits)
-        return jpeg_bytes(render(self.g, ws, size_px=size_px, transform=position.matrix()))
+        return jpeg_bytes(render(drawer(self.g, size_px, position), ws, size_px=size_px, transform=position.matrix()))
 
     def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
         """This face at some strengths of one direction, side by side, as a JPEG."""
         latent, direction = self.latent(session), self.direction(session, key)
         ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
         row = Image.new("RGB", (PAIR_PX * len(strengths), PAIR_PX))
-        for i, image in enumerate(render_batch(self.g, ws, size_px=PAIR_PX)):
+        for i, image in enumerate(render_batch(drawer(self.g, PAIR_PX), ws, size_px=PAIR_PX)):
             row.paste(image, (i * PAIR_PX, 0))
         return jpeg_bytes(row, quality=85)
 

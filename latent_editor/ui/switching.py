@@ -89,7 +89,8 @@ async def upload(session: VisitorOf, request: Request, catalogue: CatalogueOf) -
     folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="latent-editor-"))
     try:
         file = folder / upload_name(request, "model")
-        await _write(request, file, most)
+        with catalogue.receiving():
+            await _write(request, file, most)
         return {"model": catalogue.take(folder, file, session.id)}
     except BaseException:  # also a visitor who left; what was taken is deleted when it is read
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
