@@ -223,7 +223,8 @@ def _tensor(value: Any, name: str) -> Tensor:
             values = np.asarray(value)
             if values.dtype.kind not in "fiu":
                 raise TypeError(f"an array of {values.dtype}")
-            array = torch.from_numpy(np.array(values, np.float64))
+            with np.errstate(invalid="ignore"):  # strange NaNs are found by whoever asks whether all are finite
+                array = torch.from_numpy(np.array(values, np.float64))
         if array.is_complex() or array.numel() > MAX_BYTES // 4:
             raise TypeError(f"{array.dtype} of the shape {list(array.shape)}")
         return array.to("cpu", torch.float32)
