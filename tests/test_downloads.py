@@ -129,8 +129,13 @@ def test_a_silent_line_is_left(server: FileServer, get: Callable[..., bytes]) ->
 
 def test_a_server_that_is_not_there(server: FileServer, tmp_path: Path) -> None:
     server.close()
+    labels: set[str] = set()
+    patient = Manners(attempts=50, first_wait_s=0.001)  # but not with a server that never answered
     with pytest.raises(FetchFailed, match=r"could not be fetched from http.*refused.*Try again later"):
-        download(server.address, tmp_path / "m", manners=QUICK)
+        download(server.address, tmp_path / "m", manners=patient, on_step=lambda s: labels.add(s.label))
+    (label,) = labels
+    assert "refused" in label
+    assert label.endswith("trying again")
 
 
 def test_a_server_that_always_truncates_is_given_up(server: FileServer, get: Callable[..., bytes]) -> None:

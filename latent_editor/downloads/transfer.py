@@ -20,6 +20,8 @@ from latent_editor.types import OnStep, Step
 CHUNK_BYTES = 256 << 10
 #: Answers that may be another one in a while.
 PASSING = {408, 425, 429, 500, 502, 503, 504}
+#: As often a server is asked that has not answered at all: mostly there is no network.
+FIRST_ATTEMPTS = 3
 ELSEWHERE = "Download the file in a browser, and name it: --model FILE."
 
 
@@ -76,6 +78,7 @@ class _Download:
         self.part = Part(target, address)
         self.began = time.monotonic()
         self.fraction = 0.0
+        self.answered = False
 
     # The attempts.
 
@@ -92,10 +95,11 @@ class _Download:
                 tried += 1
                 in_vain = 0 if self.part.size_bytes() > furthest else in_vain + 1
                 furthest = max(furthest, self.part.size_bytes())
-                if in_vain >= self.manners.attempts or tried >= self.manners.attempts_in_all:
+                patience = self.manners.attempts if self.answered else min(FIRST_ATTEMPTS, self.manners.attempts)
+                if in_vain >= patience or tried >= self.manners.attempts_in_all:
                     self._give_up(e)
                 wait = self.manners.first_wait_s * 2 ** min(in_vain, 16) if e.after_s is None else e.after_s
-                self._pause(min(wait, self.manners.longest_wait_s))
+                self._pause(min(wait, self.manners.longest_wait_s), f"{self.target.name}: {e}; trying again")
 
     def _attempt(self) -> None:
         """Asks for what is missing and appends it to the part."""
@@ -110,9 +114,11 @@ class _Download:
         try:
             response = ask(self.address, headers, self.manners)
         except urllib.error.HTTPError as e:
+            self.answered = True
             with e:
                 self._refused(e)
             return
+        self.answered = True
         with response:
             offset, total = self._agreed(response, kept)
             self._receive(response, offset, total)
@@ -248,16 +254,17 @@ class _Download:
 
     # The one who waits.
 
-    def _report(self, fraction: float, done: int, end: int | None) -> None:
+    def _report(self, fraction: float, done: int, end: int | None, label: str = "") -> None:
         if self.on_step is None:
             return
         self.fraction = fraction
-        step = Step(round(done / 1e6), round((end or done) / 1e6), time.monotonic() - self.began, fraction)
+        seconds = time.monotonic() - self.began
+        step = Step(round(done / 1e6), round((end or done) / 1e6), seconds, fraction, label=label)
         if self.on_step(step):
             raise Stopped(f"{self.target.name}: stopped. {megabytes(done)} are kept; the same command continues there.")
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, label: str) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            self._report(self.fraction, self.part.size_bytes(), None)
+            self._report(self.fraction, self.part.size_bytes(), None, label)
             time.sleep(min(0.1, left))
