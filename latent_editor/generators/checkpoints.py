@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from latent_editor import files
 from latent_editor.errors import BadModel
-from latent_editor.unpickling import Instance, is_legacy_torch, is_zip, read_model_file, shorten
+from latent_editor.generators.lookalikes import looks_like, what_else
+from latent_editor.unpickling import Instance, read_model_file, shorten
 
 KINDS = ("stylegan2", "stylegan3")
 #: In the metadata of this project's own files.
@@ -21,6 +24,8 @@ EXTRAS_PREFIX = "extras/"
 _MOST_NOTES = 20
 #: Tensors of a generator and an encoder; those of e4e take 1.1 GB.
 _MOST_TENSOR_BYTES = 3 << 29
+#: The tensors of one generator in single precision; those of FFHQ at 1024 pixels take 136 MB.
+_MOST_NETWORK_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +71,44 @@ def read_checkpoint(path: str | Path, *, own: bool = True) -> Checkpoint:
     """
     path = Path(path)
     format_, data = _recognise(path)
+    _check_sizes(path, data)
     checkpoint = _READERS[format_](path, data)
+    _check_size(path, sum(4 * tensor.numel() for tensor in checkpoint.state.values()))
     return _owned(path, checkpoint) if own else checkpoint
+
+
+def _check_sizes(path: Path, data: Any) -> None:
+    """Refuses networks that would take much memory, before a reader copies or converts any tensor.
+
+    A small file can name one tensor many times, and tensors in half precision grow. The encoder of e4e, which is large
+    and is not converted, is counted in :func:`_owned` only.
+    """
+    stack = [] if data is None else [data]
+    seen: set[int] = set()
+    while stack:
+        part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        part = part.state if isinstance(part, Instance) else part
+        items = part.items() if isinstance(part, Mapping) else enumerate(part)
+        size = 0
+        for key, value in items:
+            if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], np.ndarray):
+                key, value = value  # a name and its tensor, as TensorFlow's files have them
+            if isinstance(value, (Tensor, np.ndarray)):
+                size += 0 if str(key).startswith("encoder.") else 4 * math.prod(value.shape)
+            elif isinstance(value, (Mapping, list, tuple, Instance)):
+                stack.append(value)
+        _check_size(path, size)
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > _MOST_NETWORK_BYTES:
+        raise BadModel(
+            f"{path.name} has a network of {size:,} bytes; at most {_MOST_NETWORK_BYTES:,} are read, which is four "
+            "times the largest public generator."
+        )
 
 
 def _owned(path: Path, checkpoint: Checkpoint) -> Checkpoint:
@@ -86,7 +127,7 @@ def _recognise(path: Path) -> tuple[str, Any]:
     head = _head(path)
     if _is_safetensors(head):
         return "latent-editor", None
-    looks = _looks_like(head)
+    looks = looks_like(head)
     if looks is not None:
         raise BadModel(f"{path.name} {looks}. Choose a checkpoint of StyleGAN2 or StyleGAN3.")
     from latent_editor.generators.nvlabs_pickle import NAMES, wanted_part
@@ -112,61 +153,6 @@ def _is_safetensors(head: bytes) -> bool:
     return len(head) > 9 and struct.unpack("<Q", head[:8])[0] < 1 << 40 and head[8:].lstrip()[:1] == b"{"
 
 
-#: How well-known files begin, and what to say about them.
-_BEGINNINGS = (
-    (b"\x89PNG", "is a picture (PNG), not a model"),
-    (b"\xff\xd8\xff", "is a picture (JPEG), not a model"),
-    (b"GIF8", "is a picture (GIF), not a model"),
-    (b"BM", "is a picture (BMP), not a model"),
-    (b"version https://git-lfs", "is a pointer of git-lfs, not the file itself; run `git lfs pull` to get it"),
-    (b"\x1f\x8b", "is compressed (gzip); unpack it first"),
-    (b"BZh", "is compressed (bzip2); unpack it first"),
-    (b"\xfd7zXZ", "is compressed (xz); unpack it first"),
-    (b"7z\xbc\xaf", "is an archive (7z); unpack it first"),
-    (b"Rar!", "is an archive (RAR); unpack it first"),
-    (b"%PDF", "is a PDF document, not a model"),
-    (b"\x7fELF", "is a program, not a model"),
-    (b"MZ", "is a program, not a model"),
-    (b"#!", "is a script, not a model"),
-    (b"\x89HDF", "is an HDF5 file, such as Keras writes; StyleGAN checkpoints are none"),
-    (b"\x93NUMPY", "is a numpy array, not a model; `latent-editor directions import` reads directions"),
-    (b"GGUF", "is a language model (GGUF), not a StyleGAN"),
-)
-
-
-def _looks_like(head: bytes) -> str | None:
-    """What a file that begins like this is, unless it may be a checkpoint."""
-    for beginning, what in _BEGINNINGS:
-        if head.startswith(beginning):
-            return what
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "is a picture (WebP), not a model"
-    if head[257:262] == b"ustar":
-        return "is an archive (tar); unpack it first"
-    if head[4:8] == b"ftyp":
-        return "is a film or a picture (MP4, HEIC), not a model"
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:512].lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<?xml")) or b"<html" in start:
-        return "is a web page, not a model: the download got an error or a question instead of the file"
-    if b"onnx" in head[:256] or (b"pytorch" in head[:64] and head[:1] == b"\x08"):
-        return "is an ONNX program, which holds a frozen network"
-    if head[:1] == b"\x80" or is_zip(head) or is_legacy_torch(head):
-        return None
-    if start.startswith((b"{", b"[")):
-        return "is a text (JSON), not a model"
-    if head[:1] in b"(]}cl)" and b"\n" in head[:300]:
-        return None  # may be a pickle in words
-    if _is_text(head):
-        return f"is a text that begins with {shorten(head[:40].decode('ascii', 'replace').strip())!r}, not a model"
-    if not any(head):
-        return "begins with zeros: its download was probably interrupted"
-    return f"begins with the bytes {head[:8].hex(' ')}, which no checkpoint does"
-
-
-def _is_text(head: bytes) -> bool:
-    return all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in head[:512])
-
-
 def _format_of(name: str, data: Any) -> str:
     """The format of a pickle's plain content."""
     parts = data if isinstance(data, (list, tuple)) else (data,)
@@ -184,35 +170,7 @@ def _format_of(name: str, data: Any) -> str:
             names = {str(key).removeprefix("module.") for key in states} if isinstance(states, Mapping) else set()
             if {"input.input", "conv1.conv.weight"} <= names:
                 return "rosinality"
-    raise BadModel(f"{name} {_what_else(data)}. Expected a generator of StyleGAN2 or StyleGAN3.")
-
-
-def _what_else(data: Any) -> str:
-    """What plain content that is no generator looks like."""
-    if isinstance(data, Tensor):
-        return f"holds one tensor {list(data.shape)[:8]}; `latent-editor directions import` reads directions"
-    if not isinstance(data, Mapping):
-        return f"holds a {type(data).__name__}, not a network"
-    if isinstance(data.get("D"), Instance):
-        return "holds a discriminator (D) and no generator (G_ema or G)"
-    state = data.get("state_dict")
-    names = [str(key) for key in (state if isinstance(state, Mapping) else data)]
-    for words, what in _NETWORKS:
-        if any(word in name for name in names for word in words):
-            return what
-    listed = ", ".join(shorten(name, 40) for name in names[:6])
-    return f"holds {listed or 'nothing'}{' …' if len(names) > 6 else ''}"
-
-
-_NETWORKS = (
-    (("model.diffusion_model", "time_embed", "unet", "down_blocks."), "is a diffusion model, which has no W space"),
-    (("lora_",), "is a LoRA of a diffusion model, which has no W space"),
-    (("final_linear", "b4.out", "epilogue"), "holds a discriminator, not a generator"),
-    (("visual.transformer", "text_model.encoder"), "is a CLIP, not a generator"),
-    (("mapping.fc0", "synthesis.b4"), "holds the weights of NVIDIA's network without its constructor's arguments"),
-    (("encoder.body", "input_layer"), "holds an encoder without the generator it belongs to"),
-    (("comp", "lat_comp"), "holds directions; `latent-editor directions import` reads them"),
-)
+    raise BadModel(f"{name} {what_else(data)}. Expected a generator of StyleGAN2 or StyleGAN3.")
 
 
 def read_own(path: Path, data: Any = None) -> Checkpoint:

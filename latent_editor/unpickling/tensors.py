@@ -7,6 +7,7 @@ many bytes are there. Here a tensor is a view of the file's own bytes; the tests
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from latent_editor.unpickling.records import Budget, Named, Record, Refused, sho
 #: What the old container of torch.save (before version 1.6, and in nested pickles) begins with.
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _MOST_STORAGES = 20_000
+#: Tensors in a bare pickle: NVIDIA's files with three networks have about 1 500.
+_MOST_NESTED = 5_000
 
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -197,7 +200,11 @@ def nested_reader(budget: Budget) -> Callable[..., Any]:
     names = {("torch", name): no_call for name in _STORAGES} | {("torch.cuda", name): no_call for name in _STORAGES}
     names["torch.storage", "UntypedStorage"] = no_call
 
+    count = itertools.count(1)
+
     def read(data: Any) -> Storage:
+        if next(count) > _MOST_NESTED:
+            raise Refused(f"loads more than {_MOST_NESTED:,} tensors from bytes")
         if isinstance(data, bytes):
             data = memoryview(bytearray(data))
         if not isinstance(data, memoryview):

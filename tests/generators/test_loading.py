@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hostile.fuzz import whole_generators
 from hostile.nvidia import nvidia_pickle
 
 from latent_editor import files, zoo
@@ -148,3 +149,12 @@ def test_a_file_that_contradicts_itself_is_named(tmp_path: Path) -> None:
     path.write_bytes(nvidia_pickle(g.state_dict(), {**SMALL, "img_resolution": 32}, tmp_path / "canary"))
     with pytest.raises(BadModel, match=r"bad\.pkl does not fit its own description: .*b32"):
         read_generator(path)
+
+
+def test_the_smallest_generators_are_read(tmp_path: Path) -> None:
+    for number, content in enumerate(whole_generators()):
+        path = tmp_path / f"{number}.safetensors"
+        path.write_bytes(content)
+        g = load_generator(path)
+        assert g.size_px == 8
+        assert torch.isfinite(render(g)).all()

@@ -224,7 +224,7 @@ def bombs() -> Iterator[Case]:
     )
     kept = binary(once) + b"q\x00" + named("torch.storage", "_load_from_bytes") + b"q\x01"
     many = kept + b"(" + b"h\x01h\x00\x85R" * 100_000 + b"l"
-    yield Case("one nested tensor 100 000 times", raw_pickle(many), "more than 1,000,000 instr")
+    yield Case("one nested tensor 100 000 times", raw_pickle(many), "loads more than 5,000 tensors")
     views = torch.zeros(1000).as_strided([1000], [1])
     yield Case(
         "claimed terabyte in a zip", torch_zip(raw_pickle(storage_reference(1 << 38)), {"data/0": b"1234"}), "1,099,"
@@ -247,10 +247,10 @@ def bombs() -> Iterator[Case]:
     yield Case("negative length", raw_pickle(b"\x8b" + struct.pack("<i", -5)), "number of -5 bytes")
     yield Case("million digits", raw_pickle(b"I" + b"9" * 1_000_000 + b"\n"), "for a number")
     yield Case("memory of 2 ** 32", raw_pickle(b"Nr\xff\xff\xff\xff0j\xfe\xff\xff\xff"), "never kept")
-    yield Case("million lists in lists", raw_pickle(b"]" * 300_000 + b"a" * 299_999), "nests more than")
-    yield Case("million tuples in tuples", raw_pickle(b"N" + b"\x85" * 500_000), "nests more than")
-    yield Case("million dicts", raw_pickle(b"(" + b"}" * 1_500_000 + b"l"), "instructions")
-    yield Case("million marks", raw_pickle(b"(" * 1_500_000), "instructions")
+    yield Case("lists in lists", raw_pickle(b"]" * 150_000 + b"a" * 149_999), "nests more than")
+    yield Case("tuples in tuples", raw_pickle(b"N" + b"\x85" * 200_000), "nests more than")
+    yield Case("many dicts", raw_pickle(b"(" + b"}" * 1_100_000 + b"l"), "instructions")
+    yield Case("many marks", raw_pickle(b"(" * 1_100_000), "instructions")
     laughs = b"]q\x00N" + b"a" + b"".join(b"0](h\x00h\x00eq\x00" for _ in range(60))
     yield Case("a billion laughs", raw_pickle(laughs), "stands for more than")
     yield Case("list in itself", raw_pickle(b"]q\x00h\x00a"), "contains itself")
