@@ -192,9 +192,7 @@ class Catalogue:
     def receiving(self) -> Iterator[None]:
         """While a model file arrives, so that a few at a time take room on the disk. Raises BadInput."""
         if not self._receiving.acquire(blocking=False):
-            raise BadInput(
-                f"{MOST_RECEIVED} other model files are arriving. Wait until they are here, then try again."
-            )
+            raise BadInput(f"{MOST_RECEIVED} other model files are arriving. Wait until they are here, then try again.")
         try:
             yield
         finally:
