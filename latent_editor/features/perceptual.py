@@ -72,7 +72,11 @@ def psnr_db(a: Tensor, b: Tensor) -> Tensor:
 
 
 def pyramid_l1(a: Tensor, b: Tensor, *, levels: int = 4) -> Tensor:
-    """Mean absolute difference at ``levels`` scales, each half the one before, averaged: [N]."""
+    """Mean absolute difference at ``levels`` scales, each half the one before, averaged: [N].
+
+    Fewer scales where the pictures are too small for so many.
+    """
+    levels = min(levels, min(a.shape[-2:]).bit_length())
     total = torch.zeros(len(a), device=a.device)
     for level in range(levels):
         total = total + (a - b).abs().mean(dim=[1, 2, 3])
