@@ -130,8 +130,20 @@ def _device() -> list[Finding]:
         Finding("bf16", "yes" if dtype == "bfloat16" else "no"),
         Finding("renders in", dtype),
         Finding("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors"),
-        Finding("ops", "reference (PyTorch)"),
+        *_ops(device.type),
     ]
+
+
+def _ops(device: str) -> list[Finding]:
+    from latent_editor.ops.kernels import FAILED, READY, kernels_for
+
+    status = kernels_for(device).status()
+    if status.state == READY:
+        return [Finding("ops", f"compiled kernels ({', '.join(status.used)})")]
+    advice = None
+    if status.state == FAILED:
+        advice = "Pictures are made all the same, more slowly. `latent-editor ops build` tries again."
+    return [Finding("ops", f"reference (PyTorch): {status.reason}", advice)]
 
 
 def _memory() -> list[Finding]:

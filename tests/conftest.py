@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+# Tests run on the references; those of the kernels build them once and say so themselves.
+os.environ.setdefault("LATENT_EDITOR_OPS", "reference")
+
 from latent_editor.generators import Generator, load_generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.weights import Bundle

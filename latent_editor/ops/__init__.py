@@ -1,7 +1,16 @@
-"""The operations that StyleGAN adds to the usual ones, as PyTorch references."""
+"""The operations that StyleGAN adds to the usual ones: PyTorch references, and kernels where they are faster.
+
+A caller never chooses: ``bias_act(x)`` runs what is fastest on the device of ``x`` with what is loaded. How that is
+decided, and how kernels are built: :mod:`latent_editor.ops.kernels`.
+"""
 
 from latent_editor.ops.bias_act import bias_act
+from latent_editor.ops.epilogue import modulation_epilogue
 from latent_editor.ops.filtered_lrelu import filtered_lrelu
+from latent_editor.ops.library import SCHEMAS as SCHEMAS  # which declares the operations to PyTorch
 from latent_editor.ops.upfirdn2d import downsample2d, filter2d, setup_filter, upfirdn2d, upsample2d
 
-__all__ = ["bias_act", "downsample2d", "filter2d", "filtered_lrelu", "setup_filter", "upfirdn2d", "upsample2d"]
+__all__ = [
+    "bias_act", "downsample2d", "filter2d", "filtered_lrelu", "modulation_epilogue", "setup_filter", "upfirdn2d",
+    "upsample2d",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Bias, activation, gain and clamp in one operation. Reference implementation on plain PyTorch."""
+"""Bias, activation, gain and clamp in one operation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from latent_editor.ops import kernels
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,29 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": Activation(lambda x, alpha: F.softplus(x)),
     "swish": Activation(lambda x, alpha: torch.sigmoid(x) * x, gain=math.sqrt(2)),
 }
+
+
+#: The kernels know activations by their place in ACTIVATIONS (csrc/activation.h).
+CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
+#: Activations that are straight on both sides of 0: their gradient is known from the sign of the result.
+PIECEWISE = ("linear", "relu", "lrelu")
+
+
+def resolved(act: str, alpha: float | None, gain: float | None) -> tuple[float, float]:
+    """Slope and gain, with the activation's own where they are None.
+
+    Raises:
+        ValueError: an unknown activation.
+    """
+    if act not in ACTIVATIONS:
+        raise ValueError(f"Got the activation {act!r}; expected one of {', '.join(ACTIVATIONS)}.")
+    own = ACTIVATIONS[act]
+    return own.alpha if alpha is None else alpha, own.gain if gain is None else gain
+
+
+def has_fused_gradient(act: str, alpha: float, gain: float) -> bool:
+    """Whether the gradient follows from the result alone."""
+    return act in PIECEWISE and gain > 0 and (act != "lrelu" or alpha >= 0)
 
 
 def bias_act(
@@ -59,17 +84,25 @@ def bias_act(
     Raises:
         ValueError: an unknown activation.
     """
-    if act not in ACTIVATIONS:
-        raise ValueError(f"Got the activation {act!r}; expected one of {', '.join(ACTIVATIONS)}.")
-    activation = ACTIVATIONS[act]
-    alpha = activation.alpha if alpha is None else alpha
-    gain = activation.gain if gain is None else gain
+    alpha, gain = resolved(act, alpha, gain)
+    fused = x.ndim > 1 and kernels.chosen("bias_act", x)
+    if fused and kernels.needs_gradient(x, b):
+        fused = x.ndim == 4 and dim == 1 and has_fused_gradient(act, alpha, gain)
+    if fused:
+        y: Tensor = torch.ops.latent_editor.bias_act(x, b, dim, CODES[act], alpha, gain, clamp)
+        return y
+    return bias_act_reference(x, b, dim=dim, act=act, alpha=alpha, gain=gain, clamp=clamp)
 
+
+def bias_act_reference(
+    x: Tensor, b: Tensor | None = None, *, dim: int, act: str, alpha: float, gain: float, clamp: float | None
+) -> Tensor:
+    """:func:`bias_act` on plain PyTorch, differentiable to any order."""
     # 1. Bias.
     if b is not None:
         x = x + b.to(x.dtype).reshape([-1 if i == dim else 1 for i in range(x.ndim)])
     # 2. Activation.
-    x = activation.function(x, alpha)
+    x = ACTIVATIONS[act].function(x, alpha)
     # 3. Gain.
     if gain != 1:
         x = x * gain

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.ops import kernels
 from latent_editor.ops.banded import Band, band, placed, resample, separable_terms
 from latent_editor.ops.bias_act import bias_act
 from latent_editor.ops.upfirdn2d import Pair, four_sides, upfirdn2d
@@ -62,6 +63,32 @@ def filtered_lrelu(
     """
     if up < 1 or down < 1:
         raise ValueError(f"Got the resampling factors {up} and {down}; expected whole numbers from 1.")
+    sides = four_sides(padding)
+    if kernels.chosen("filtered_lrelu", x) and not kernels.needs_gradient(x, fu, fd, b):
+        y: Tensor = torch.ops.latent_editor.filtered_lrelu(
+            x, fu, fd, b, up, down, sides, gain, slope, clamp, flip_filter
+        )
+        return y
+    return filtered_lrelu_reference(
+        x, fu, fd, b, up=up, down=down, padding=sides, gain=gain, slope=slope, clamp=clamp, flip_filter=flip_filter
+    )
+
+
+def filtered_lrelu_reference(
+    x: Tensor,
+    fu: Tensor | None,
+    fd: Tensor | None,
+    b: Tensor | None,
+    *,
+    up: int,
+    down: int,
+    padding: Pair,
+    gain: float,
+    slope: float,
+    clamp: float | None,
+    flip_filter: bool,
+) -> Tensor:
+    """:func:`filtered_lrelu` on PyTorch and on the other operations, differentiable to any order."""
     # 1. Bias.
     x = bias_act(x, b)
     by_bands = x.device.type == "cpu" and (fu is not None or fd is not None)

@@ -1,7 +1,4 @@
-"""Upsample, filter with a finite impulse response, downsample: the resampling of StyleGAN2 and 3.
-
-Reference implementation on plain PyTorch; differentiable to any order because its parts are.
-"""
+"""Upsample, filter with a finite impulse response, downsample: the resampling of StyleGAN2 and 3."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from latent_editor.ops import kernels
 
 Pair = int | Sequence[int]
 
@@ -60,9 +59,26 @@ def upfirdn2d(
     Returns:
         [N, C, H', W'] in the dtype of ``x``; H' = (H · up_y + pad_y − fh) // down_y + 1.
     """
-    up_x, up_y = _pair(up)
-    down_x, down_y = _pair(down)
-    px0, px1, py0, py1 = four_sides(padding)
+    factors = _pair(up), _pair(down)
+    sides = four_sides(padding)
+    if kernels.chosen("upfirdn2d", x) and not (f is not None and kernels.needs_gradient(f)):
+        y: Tensor = torch.ops.latent_editor.upfirdn2d(x, f, *factors, sides, flip_filter, gain)
+        return y
+    return upfirdn2d_reference(x, f, *factors, sides, flip_filter=flip_filter, gain=gain)
+
+
+def upfirdn2d_reference(
+    x: Tensor,
+    f: Tensor | None,
+    up: Sequence[int],
+    down: Sequence[int],
+    padding: Sequence[int],
+    *,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """:func:`upfirdn2d` on plain PyTorch, differentiable to any order; factors [x, y], padding [x0, x1, y0, y1]."""
+    (up_x, up_y), (down_x, down_y) = up, down
     n, c, h, w = x.shape
 
     # 1. Upsample.
@@ -72,7 +88,7 @@ def upfirdn2d(
         x = grown.reshape(n, c, h * up_y, w * up_x)  # [N, C, H·up_y, W·up_x]
 
     # 2. Pad or crop; F.pad crops where a number is negative.
-    x = F.pad(x, [px0, px1, py0, py1])
+    x = F.pad(x, list(padding))
 
     # 3. Filter, each channel by itself.
     if f is None:
@@ -92,9 +108,31 @@ def upfirdn2d(
     return x[:, :, ::down_y, ::down_x]
 
 
+def adjoint_padding(
+    size: tuple[int, int], result: tuple[int, int], taps: tuple[int, int], up: Sequence[int], down: Sequence[int],
+    padding: Sequence[int],
+) -> list[int]:  # fmt: skip
+    """The padding with which upsampling by ``down`` and downsampling by ``up`` takes gradients back.
+
+    The transpose of a correlation is the correlation with the flipped filter; what was cut off or left over comes
+    back as zeros.
+
+    Args:
+        size, result, taps: Heights and widths of the input, of the output and of the filter.
+        up, down: [x, y] of the operation whose gradient is wanted.
+        padding: Its [x0, x1, y0, y1].
+    """
+    sides = []
+    for axis in (0, 1):  # x, then y
+        n, m, t = size[1 - axis], result[1 - axis], taps[1 - axis]
+        before = padding[2 * axis]
+        sides += [t - 1 - before, n * up[axis] - m * down[axis] + before - up[axis] + 1]
+    return sides
+
+
 def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
     """Filters a batch of images without changing their size (plus ``padding``). Arguments as in :func:`upfirdn2d`."""
-    fh, fw = _size(f)
+    fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + fw // 2, px1 + (fw - 1) // 2, py0 + fh // 2, py1 + (fh - 1) // 2]
     return upfirdn2d(x, f, padding=pad, flip_filter=flip_filter, gain=gain)
@@ -104,7 +142,7 @@ def upsample2d(
     x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
 ) -> Tensor:
     """Enlarges a batch of images by ``up``, keeping their brightness. Arguments as in :func:`upfirdn2d`."""
-    fh, fw = _size(f)
+    fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw + up - 1) // 2, px1 + (fw - up) // 2, py0 + (fh + up - 1) // 2, py1 + (fh - up) // 2]
     return upfirdn2d(x, f, up=up, padding=pad, flip_filter=flip_filter, gain=gain * up * up)
@@ -114,13 +152,13 @@ def downsample2d(
     x: Tensor, f: Tensor, *, down: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
 ) -> Tensor:
     """Shrinks a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
-    fh, fw = _size(f)
+    fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw - down + 1) // 2, px1 + (fw - down) // 2, py0 + (fh - down + 1) // 2, py1 + (fh - down) // 2]
     return upfirdn2d(x, f, down=down, padding=pad, flip_filter=flip_filter, gain=gain)
 
 
-def _size(f: Tensor) -> tuple[int, int]:
+def size_of(f: Tensor) -> tuple[int, int]:
     return int(f.shape[0]), int(f.shape[-1])
 
 

@@ -1,0 +1,84 @@
+"""Compares a compiled library with the references: ``python -m latent_editor.ops.checking cpu kernels.so``.
+
+It runs in a process of its own, because a library that was compiled wrongly may take its process down.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latent_editor.ops import library
+
+#: Largest difference, as a part of the largest value.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.01, torch.float16: 0.002}
+
+
+def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
+    """Operations with their references and arguments, in both memory orders, with odd sizes."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    f, taps, skewed = noise(4, 4).abs(), noise(12), noise(3, 5)
+    scale, b, grain = noise(2, 5).abs(), noise(5), noise(2, 1, 9, 7)
+    for order in (torch.contiguous_format, torch.channels_last):
+        x = noise(2, 5, 9, 7).to(dtype).contiguous(memory_format=order)
+        for g, padding in ((f.new_tensor([1.0, 3, 3, 1]).outer(f.new_tensor([1.0, 3, 3, 1])), [2, 1, 2, 1]),
+                           (taps, [9, 8, 7, 10]), (skewed, [3, -1, 4, 2]), (None, [1, 0, 0, 1])):  # fmt: skip
+            for up, down in (([1, 1], [1, 1]), ([2, 2], [1, 1]), ([1, 1], [2, 2]), ([2, 3], [3, 1])):
+                yield "upfirdn2d", library._upfirdn2d, (x, g, up, down, padding, False, 1.5)
+        for act in range(len(library.NAMES)):
+            yield "bias_act", library._bias_act, (x, b, 1, act, 0.2, 1.5, 1.0)
+        for act in (library.NAMES.index("lrelu"), library.NAMES.index("tanh")):
+            arguments = (act, 0.2, 1.5, 1.0)
+            inputs = (x, scale, b, grain)
+            yield "modulation_epilogue", library._epilogue, (*inputs, None, [0] * 4, 1.0, *arguments)
+            yield "modulation_epilogue", library._epilogue, (*inputs, f, [2, 1, 1, 2], 4.0, *arguments)
+        y = library._epilogue(x, scale, b, grain, None, [0] * 4, 1.0, 2, 0.2, 1.5, 1.0)
+        dy = noise(2, 5, 9, 7).to(dtype).contiguous(memory_format=order)
+        yield "modulation_epilogue_backward", library._epilogue_backward, (dy, y, x, scale, 2, 0.2, 1.5, 1.0)
+
+
+def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
+    """How far a result in ``dtype`` is from the float32 reference at most, as a part of the largest value."""
+    if not isinstance(want, Tensor):
+        return max(difference(g, w, dtype) for g, w in zip(got, want, strict=True))
+    if got.shape != want.shape or got.dtype not in (dtype, torch.float32) or got.stride() != want.stride():
+        return float("inf")
+    apart = (got.double() - want.double()).abs().max() / want.double().abs().max().clamp(min=1e-30)
+    return float(apart) if bool(apart.isfinite()) else float("inf")
+
+
+def check(device: str, path: str) -> str | None:
+    """Loads the library and compares; returns what is wrong, or None."""
+    torch.ops.load_library(path)
+    registered = torch._C._dispatch_has_kernel_for_dispatch_key
+    for dtype in (torch.float32, torch.bfloat16) if device == "cpu" else tuple(TOLERANCE):
+        for name, reference, arguments in cases(device, dtype):
+            if not registered(f"{library.NAMESPACE}::{name}", device.upper()):
+                return f"{name} is missing in the library"
+            exact = [a.float() if isinstance(a, Tensor) else a for a in arguments]
+            got = getattr(torch.ops.latent_editor, name)(*arguments)
+            apart = difference(got, reference(*exact), dtype)
+            if apart > TOLERANCE[dtype]:
+                return f"{name} in {dtype} differs from the reference by {apart:.2g}"
+    return None
+
+
+def main(words: Sequence[str]) -> int:
+    """Exit code 0 where all is well."""
+    with torch.inference_mode():
+        wrong = check(*words)
+    if wrong is not None:
+        print(wrong, file=sys.stderr)
+    return 0 if wrong is None else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
