@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from latent_editor.errors import BadValue, MissingPart
 from latent_editor.features.perceptual import psnr_db
-from latent_editor.generators import Generator, random_latent
+from latent_editor.generators import Generator, random_latent, random_ws
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import METHODS, invert
 from latent_editor.inversion.optimization import Optimization, OptimizationConfig, schedule
+from latent_editor.inversion.weighting import pixel_weights
 from latent_editor.rendering import render
-from latent_editor.types import Step
+from latent_editor.types import Crop, Step
 
 
 def picture(g: Generator, seed: int = 3) -> Image.Image:
@@ -102,3 +104,38 @@ def test_the_learning_rate_rises_then_falls_to_almost_nothing() -> None:
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] < 0.02
     assert set(METHODS) == {"auto", "encoder", "w", "w+"}
+
+
+def test_pixels_of_eyes_and_mouth_count_most(portraits: Generator) -> None:
+    blank = Image.new("RGB", (128, 128))
+    points = {"left_eye": (48.0, 60.0), "right_eye": (80.0, 60.0), "nose": (64.0, 82.0), "mouth": (64.0, 96.0)}
+    weights = pixel_weights(portraits, Crop(blank, np.eye(2, 3), points))
+    assert weights is not None
+    assert weights.shape == (1, 1, 128, 128)
+    assert weights.mean() == pytest.approx(1.0)
+    w = weights[0, 0]
+    assert min(w[60, 48], w[60, 80], w[96, 64]) > 5 * w[5, 5] > 0
+    assert w[82, 44] > 1.5 * w[5, 5]
+    torch.testing.assert_close(w[60], w[60].flip(0), atol=0.02, rtol=0)
+
+
+def test_without_a_known_face_all_pixels_count_alike(portraits: Generator, tiny_generator: StyleGAN2) -> None:
+    blank = Image.new("RGB", (128, 128))
+    assert pixel_weights(portraits, Crop(blank, np.eye(2, 3))) is None
+    assert pixel_weights(tiny_generator, Image.new("RGB", (32, 32))) is None
+    assert pixel_weights(portraits, blank) is not None  # a picture of the model's size is taken to be aligned
+
+
+def test_what_counts_more_gets_nearer(tiny_generator: StyleGAN2) -> None:
+    target = tiny_generator.synthesize(random_ws(tiny_generator, [5], truncation_psi=1.0)).flip(3)
+    start = tiny_generator.w_avg.expand(1, tiny_generator.num_ws, -1).clone()
+    left = torch.full((1, 1, 32, 32), 0.1)
+    left[..., :16] = 1.9
+    errors = []
+    for weights in (left, left.flip(3)):
+        config = OptimizationConfig(max_steps=60, pull=0.0)
+        best = Optimization(tiny_generator, None, config, weights=weights).run(
+            target, start, began=time.monotonic(), seconds=1e6, on_step=None
+        )
+        errors.append((best.image - target[0])[..., :16].square().mean())
+    assert errors[0] < 0.9 * errors[1]

@@ -15,6 +15,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_tensor
 from latent_editor.inversion.optimization import Optimization, OptimizationConfig
 from latent_editor.inversion.starting import best_start, in_units_of
+from latent_editor.inversion.weighting import pixel_weights
 from latent_editor.types import Crop, Latent, OnStep, Step
 
 __all__ = ["METHODS", "invert"]
@@ -80,7 +81,7 @@ def invert(
         return g.latent(start[0], method="encoder" if encoded else "nearest", psnr_db=first_db)
     if not g.bundle.has(ENCODER_FILE):  # the project's own training gives w a spread of 1
         config = in_units_of(g, config)
-    optimization = Optimization(g, load_critic(g), config)
+    optimization = Optimization(g, load_critic(g), config, weights=pixel_weights(g, crop))
     best = optimization.run(target, start, began=began, seconds=seconds, on_step=on_step)
     return g.latent(best.ws, method=config.space, psnr_db=best.psnr_db)
 

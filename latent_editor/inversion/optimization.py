@@ -23,7 +23,7 @@ class OptimizationConfig:
         space: "w" moves one vector for all layers, "w+" one for each.
         rate: Learning rate of Adam at its highest, in units of w.
         pixels: Weight of the squared error, beside the pyramid's 1.
-        perceptual: Weight of the critic's distance. Less of it gains half a decibel and loses eyes and teeth.
+        perceptual: Weight of the critic's distance. Less of it gains half a decibel and smears hair and skin.
         pull: Weight of the squared distance to the start, which keeps the latent where edits work.
         patience: Stop after so many steps without an improvement of 0.02 dB.
         max_steps: Stop after so many steps.
@@ -32,8 +32,8 @@ class OptimizationConfig:
     space: str = "w+"
     rate: float = 0.25
     pixels: float = 6.0
-    perceptual: float = 2.5
-    pull: float = 0.02
+    perceptual: float = 2.0
+    pull: float = 0.01
     patience: int = 80
     max_steps: int = 1000
 
@@ -54,10 +54,14 @@ class Optimization:
         g: The generator.
         critic: For the perceptual term; None leaves it out.
         config: How to optimize.
+        weights: How much each pixel counts in the pixel terms, [1, 1, S, S] with mean 1; None for all alike.
     """
 
-    def __init__(self, g: Generator, critic: Critic | None, config: OptimizationConfig) -> None:
+    def __init__(
+        self, g: Generator, critic: Critic | None, config: OptimizationConfig, *, weights: Tensor | None = None
+    ) -> None:
         self.g, self.critic, self.config = g, critic, config
+        self.weights = torch.ones((), device=g.device) if weights is None else weights
         self.dtype = fastest_dtype(g.device)
 
     def run(self, target: Tensor, start: Tensor, *, began: float, seconds: float, on_step: OnStep | None) -> Best:
@@ -107,7 +111,8 @@ class Optimization:
         return self.critic.maps(image, self.dtype)
 
     def _loss(self, image: Tensor, target: Tensor, maps: list[Tensor] | None) -> Tensor:
-        loss = pyramid_l1(image, target).mean() + self.config.pixels * (image - target).square().mean()
+        w = self.weights
+        loss = pyramid_l1(image * w, target * w).mean() + self.config.pixels * (w * (image - target).square()).mean()
         if self.critic is not None and maps is not None:
             loss = loss + self.config.perceptual * self.critic.distance(self._maps(image), maps).mean()
         return loss
