@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -123,3 +124,15 @@ def test_augmentations_keep_range_and_shape() -> None:
     for_critic(y, 1.0).sum().backward()
     assert y.grad is not None
     assert y.grad.abs().sum() > 0
+
+
+def test_pixels_of_the_face_count_most_where_a_model_says_where_it_is(tmp_path: Path) -> None:
+    model = tmp_path / "model.json"
+    points = {"left_eye": [0.37, 0.5], "right_eye": [0.63, 0.5], "nose": [0.5, 0.68], "mouth": [0.5, 0.79]}
+    model.write_text(json.dumps({"name": "x", "canonical_points": points}))
+    weights = gan.pixel_weights(model, 64)
+    assert weights.shape == (1, 1, 64, 64)
+    assert weights[0, 0, 32, 24] > 5 * weights[0, 0, 2, 2]
+    model.write_text(json.dumps({"name": "x"}))
+    for nothing in (model, tmp_path / "missing.json", None):
+        assert (gan.pixel_weights(nothing, 64) == 1).all()

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from latent_editor.features.perceptual import psnr_db
+from latent_editor.features.pixel_weights import NEEDED, face_weights
 from latent_editor.train.networks import Networks, average, load_state, save_state
 from latent_editor.train.objective import Objective, critic_loss, forward, generator_loss, r1_penalty
 from latent_editor.train.pictures import Pictures, read_labels, read_pictures
 from latent_editor.train.sheets import contact_sheet
+from latent_editor.weights import MODEL_FILE
 
 STATE_FILE = "gan.pt"
 #: The critic should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).
@@ -33,11 +35,16 @@ JUDGE_AHEAD = 2.0
 
 @dataclass
 class Trainer:
-    """Everything that changes while training, and how to write it down."""
+    """Everything that changes while training, and how to write it down.
+
+    Attributes:
+        weights: How much each pixel counts, [1, 1, S, S] with mean 1.
+    """
 
     nets: Networks
     objective: Objective = field(default_factory=Objective)
     dtype: torch.dtype = torch.bfloat16
+    weights: Tensor = field(default_factory=lambda: torch.ones(1, 1, 1, 1))
     images_seen: int = 0
     steps: int = 0
     augment: float = 0.2
@@ -63,7 +70,7 @@ class Trainer:
         self.judge.step()
 
         self.nets.critic.requires_grad_(False)
-        loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype)
+        loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights)
         self.player.zero_grad(set_to_none=True)
         loss.backward()
         self.player.step()
@@ -131,6 +138,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of this run's state, log and sheets")
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels, for a new model")
     parser.add_argument("--start", type=Path, help="a model's folder to start from, such as weights/portraits")
+    parser.add_argument("--points", type=Path, help="a model.json with canonical_points (default: that of --start)")
     parser.add_argument("--resume", action="store_true", help="go on from the run's state where there is one")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of Adam")
@@ -144,12 +152,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
 
 
+def pixel_weights(model_json: Path | None, size_px: int) -> Tensor:
+    """Eyes, nose and mouth count most where a model's ``model.json`` says where its faces have them: [1, 1, S, S]."""
+    about = json.loads(model_json.read_text(encoding="utf-8")) if model_json and model_json.is_file() else {}
+    points = about.get("canonical_points") or {}
+    return face_weights(points, size_px) if set(points) >= NEEDED else torch.ones(1, 1, 1, 1)
+
+
 def make_trainer(args: argparse.Namespace) -> Trainer:
     nets = Networks.read(args.start) if args.start else Networks.new(args.size)
     o = Objective()
     factor = args.adversarial
     o = replace(o, adversarial=o.adversarial * factor, adversarial_random=o.adversarial_random * factor)
-    trainer = Trainer(nets, o)
+    about = args.points or (args.start / MODEL_FILE if args.start else None)
+    trainer = Trainer(nets, o, weights=pixel_weights(about, nets.generator.size_px))
     state = args.run / STATE_FILE
     if args.resume and state.exists():
         trainer.load(state)

@@ -87,10 +87,12 @@ def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype) ->
     return Forward(target, len(target) - o.photographic, rebuilt, random, w, offsets)
 
 
-def generator_loss(nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype) -> tuple[Tensor, dict]:
-    """Pixels, critic features, two adversarial terms, moments of w, small offsets."""
+def generator_loss(
+    nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype, weights: Tensor
+) -> tuple[Tensor, dict]:
+    """Pixels by their weights [1, 1, S, S], critic features, two adversarial terms, moments of w, small offsets."""
     critic = nets.critic
-    pixels = pyramid_l1(f.target, f.rebuilt).mean()
+    pixels = pyramid_l1(f.target * weights, f.rebuilt * weights).mean()
     with torch.no_grad():
         maps = critic.trunk.maps(f.target, dtype)
     features = critic.distance(maps, critic.trunk.maps(f.rebuilt, dtype)).mean()

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.generators.stylegan2 import FullyConnected, Mapping2, StyleGAN2, StyleGAN2Config
+from latent_editor.generators.layers import FullyConnected
+from latent_editor.generators.stylegan2 import Mapping2, StyleGAN2, StyleGAN2Config
 from latent_editor.train.gan import STATE_FILE
 from latent_editor.train.networks import Networks, load_state
 from latent_editor.train.pictures import read_pictures
