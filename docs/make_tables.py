@@ -1,0 +1,83 @@
+"""Writes measured figures into README.md and the model's card, from what the benchmarks left in ``benchmarks/results``.
+
+``python docs/make_tables.py`` replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
+TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair", "a smile")
+
+
+def main() -> None:
+    quality, text = _read("quality.json"), _read("text_directions.json")
+    _replace(README, "likeness", _summary(quality, text))
+    _replace(CARD, "figures", _figures(quality))
+    _replace(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / name).read_text())
+    return found
+
+
+def _replace(path: Path, name: str, content: str) -> None:
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    text = path.read_text(encoding="utf-8")
+    if not pattern.search(text):
+        raise SystemExit(f"{path.name} has no place {begin} … {end}.")
+    path.write_text(pattern.sub(lambda _: f"{begin}\n{content}\n{end}", text), encoding="utf-8")
+
+
+def _summary(quality: dict[str, Any], text: dict[str, Any]) -> str:
+    v, p = quality["validation"], quality["photos"]
+    moved = ", ".join(f"“{k}” {text['prompts'][k]['moved_the_right_way']}" for k in TOLD_PROMPTS)
+    return f"""\
+| two CPU cores, 128² | encoder, {v["encoder"]["seconds"] * 1000:.0f} ms | W+, 10 s | W+, 20 s |
+|---|---|---|---|
+| {v["count"]} portraits it was not trained on | {v["encoder"]["mean_db"]:.1f} dB | {v["w+"]["mean_db"]:.1f} dB | |
+| {len(p["each_db"])} photographs | {p["encoder"]["mean_db"]:.1f} dB | | {p["w+"]["mean_db"]:.1f} dB |
+
+Measured by `benchmarks/quality.py`; the [card](weights/portraits/README.md) has the rest, also of the CLIP. Text
+directions, by `benchmarks/text_directions.py`, moved the right way on ten faces each: {moved}."""
+
+
+def _figures(quality: dict[str, Any]) -> str:
+    lines = ["| | mean PSNR | worst | seconds |", "|---|---|---|---|"]
+    for part, words in (("validation", "{} validation portraits"), ("photos", "{} photographs")):
+        measured = quality[part]
+        count = measured.get("count") or len(measured["each_db"])
+        for method, label in (("encoder", "encoder"), ("w+", f"W+ ({measured['w+']['steps']:.0f} steps)")):
+            m = measured[method]
+            row = f"{m['mean_db']:.1f} dB | {m['min_db']:.1f} dB | {m['seconds']:.2f}"
+            lines.append(f"| {words.format(count)}, {label} | {row} |")
+    lines += ["", "| photograph | encoder, dB | W+, dB |", "|---|---|---|"]
+    lines += [f"| {name} | {e:.1f} | {w:.1f} |" for name, (e, w) in quality["photos"]["each_db"].items()]
+    r, machine = quality["random_faces_frechet"], quality["machine"]
+    near, far = r["psi 0.7"], r["psi 1.0"]
+    lines += [
+        "",
+        f"Measured by `benchmarks/quality.py` on {machine['threads']} CPU threads, on pictures that were not trained on.",
+        "Fréchet distance of random faces to validation portraits, in the model's own CLIP (× 1000) and in colours at 8²:",
+        f"{near['clip']:.1f} and {near['pixels']:.2f} at psi 0.7; {far['clip']:.1f} and {far['pixels']:.2f} at psi 1.",
+    ]
+    return "\n".join(lines)
+
+
+def _aucs(found: dict[str, float]) -> str:
+    items = [f"{name} | {value:.3f}" for name, value in found.items()]
+    items += [" | "] * (-len(items) % 3)
+    rows = ["| " + " | ".join(items[i : i + 3]) + " |" for i in range(0, len(items), 3)]
+    return "\n".join(["| | AUC | | AUC | | AUC |", "|---|---|---|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    main()
