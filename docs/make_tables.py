@@ -65,8 +65,8 @@ def _figures(quality: dict[str, Any]) -> str:
     near, far = r["psi 0.7"], r["psi 1.0"]
     lines += [
         "",
-        f"Measured by `benchmarks/quality.py` on {machine['threads']} CPU threads, on pictures that were not trained on.",
-        "Fréchet distance of random faces to validation portraits, in the model's own CLIP (× 1000) and in colours at 8²:",
+        f"Measured by `benchmarks/quality.py` on {machine['threads']} CPU threads, not trained on these.",
+        "Fréchet distance of random faces to validation portraits, by the CLIP (× 1000) and colours at 8²:",
         f"{near['clip']:.1f} and {near['pixels']:.2f} at psi 0.7; {far['clip']:.1f} and {far['pixels']:.2f} at psi 1.",
     ]
     return "\n".join(lines)
