@@ -12,11 +12,12 @@ from PIL import Image
 
 from latent_editor.errors import BadValue, MissingPart
 from latent_editor.features.perceptual import psnr_db
-from latent_editor.generators import Generator, random_latent, random_ws
+from latent_editor.generators import Generator, nvlabs, random_latent, random_ws
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import METHODS, invert
 from latent_editor.inversion.optimization import Optimization, OptimizationConfig, schedule
+from latent_editor.inversion.starting import best_start, in_units_of
 from latent_editor.inversion.weighting import pixel_weights
 from latent_editor.rendering import render
 from latent_editor.types import Crop, Step
@@ -84,11 +85,60 @@ def test_no_time_gives_the_encoders_answer(portraits: Generator) -> None:
     assert torch.equal(invert(portraits, crop, seconds=0).ws, invert(portraits, crop, method="encoder").ws)
 
 
-def test_a_model_without_an_encoder_starts_from_the_mean(tiny_generator: StyleGAN2) -> None:
-    latent = invert(tiny_generator, picture(tiny_generator), method="w+", seconds=1)
+def test_a_model_without_an_encoder_starts_from_the_nearest(tiny_generator: StyleGAN2) -> None:
+    target = random_latent(tiny_generator, 5)  # one of those that are tried
+    latent = invert(
+        tiny_generator, render(tiny_generator, target, precision="fp32"), seconds=30, on_step=lambda s: True
+    )
+    assert latent.method == "nearest"
+    assert torch.allclose(latent.ws, target.ws, atol=1e-5)
     assert latent.psnr_db is not None
+    assert latent.psnr_db > 35
+    assert torch.equal(invert(tiny_generator, picture(tiny_generator), seconds=0).ws[0], tiny_generator.w_avg)
     with pytest.raises(MissingPart, match="encoder"):
         invert(tiny_generator, picture(tiny_generator), method="encoder")
+
+
+@pytest.mark.parametrize("kind", ["stylegan2", "stylegan3"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_any_generator_is_inverted(kind: str, channels: int) -> None:
+    shape = {"z_dim": 16, "c_dim": 3, "w_dim": 24, "img_resolution": 16, "channel_base": 128, "channel_max": 8}
+    g = nvlabs.random(kind, {**shape, "img_channels": channels})
+    reached: list[float | None] = []
+
+    def on_step(step: Step) -> bool:
+        reached.append(step.psnr_db)
+        return step.step >= 8
+
+    mirrored = picture(g).transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # none of those that are tried
+    latent = invert(g, mirrored, method="w+", seconds=60, class_index=1, on_step=on_step)
+    assert latent.ws.shape == (g.num_ws, g.w_dim)
+    assert reached[-1] is not None
+    assert reached[0] is not None
+    assert reached[-1] > reached[0]
+    with pytest.raises(BadValue, match="classes 0 to 2"):
+        invert(g, picture(g), class_index=3)
+
+
+def test_the_best_start_tells_the_class(tiny_generator: StyleGAN2) -> None:
+    g = nvlabs.random("stylegan2", {"z_dim": 16, "c_dim": 4, "w_dim": 24, "img_resolution": 16, "img_channels": 3})
+    wanted = random_latent(g, 6, class_index=2)
+    target = g.synthesize(wanted.ws[None])
+    found = best_start(g, target, None, seconds=60)
+    assert torch.allclose(found[0], wanted.ws, atol=1e-5)  # seed 6 is tried in class 6 mod 4
+    assert torch.allclose(best_start(g, target, None, seconds=60, class_index=2)[0], wanted.ws, atol=1e-5)
+
+
+def test_steps_are_as_long_as_the_models_w_is_wide(tiny_generator: StyleGAN2) -> None:
+    config = OptimizationConfig()
+    before = in_units_of(tiny_generator, config)
+    with torch.no_grad():
+        last = tiny_generator.mapping.fc1
+        last.weight.mul_(10)
+        last.bias.mul_(10)
+    after = in_units_of(tiny_generator, config)
+    assert after.rate == pytest.approx(10 * before.rate, rel=1e-3)
+    assert after.pull == pytest.approx(before.pull / 100, rel=1e-3)
 
 
 @pytest.mark.parametrize("arguments", [{"method": "magic"}, {"seconds": -1}, {"seconds": float("nan")}])

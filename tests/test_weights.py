@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from latent_editor import weights
 from latent_editor.errors import BadModel, MissingPart, UnknownModel
 from latent_editor.weights import FOLDERS_VARIABLE, MODEL_FILE, Bundle, model_folders, model_names, open_bundle
 
@@ -102,3 +103,64 @@ def test_a_copy_does_not_share_parts() -> None:
     again = copy.deepcopy(bundle)
     assert (again.name, again.about) == ("m", {"a": 1})
     assert again.part("p", lambda: 2) == 2
+
+
+# What the embedded model lends.
+
+
+TO_ALL = {"critic.safetensors"}
+TO_FACES = {*TO_ALL, "landmarks.safetensors", "clip.safetensors", "clip.json"}
+
+
+@pytest.mark.parametrize(
+    ("about", "lent"),
+    [
+        ({}, TO_ALL),
+        ({"faces": False}, TO_ALL),
+        ({"faces": True}, TO_FACES),
+        ({"canonical_points": {"left_eye": [0, 0]}}, TO_FACES),
+    ],
+)
+def test_what_is_lent_to_whom(about: dict[str, object], lent: set[str], tmp_path: Path) -> None:
+    bundle = Bundle("mine", tmp_path / "not there", about)
+    lender = open_bundle("portraits").folder
+    assert lender is not None
+    for path in lender.iterdir():
+        assert bundle.has(path.name) == (path.name in lent)
+        assert not bundle.has(path.name, own=True)
+        if path.name in lent:
+            assert bundle.file(path.name, "this").samefile(path)
+        else:
+            with pytest.raises(MissingPart, match="needed for this"):
+                bundle.file(path.name, "this")
+
+
+def test_a_file_of_ones_own_comes_before_one_that_is_lent(tmp_path: Path) -> None:
+    bundle = Bundle("mine", tmp_path, {"faces": True})
+    (tmp_path / "critic.safetensors").touch()
+    assert bundle.file("critic.safetensors", "this") == tmp_path / "critic.safetensors"
+    assert bundle.has("critic.safetensors", own=True)
+
+
+def test_without_the_embedded_model_nothing_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "LENDER", "nobody")
+    assert not Bundle("mine", None, {"faces": True}).has("critic.safetensors")
+
+
+def test_facts_are_remembered_for_one_fingerprint(folder: Path) -> None:
+    bundle = open_bundle(folder)
+    assert bundle.remember("abc", {"faces": True})
+    assert bundle.remember("abc", {"more": 1})
+    again = open_bundle(folder)
+    assert again.found_out("abc") == {"fingerprint": "abc", "faces": True, "more": 1}
+    assert again.found_out("abd") == {}
+    assert (again.name, again.about["size_px"]) == ("cats", 64)  # what was there stays
+    again.remember("abd", {"faces": False})
+    assert open_bundle(folder).found_out("abd") == {"fingerprint": "abd", "faces": False}
+
+
+def test_a_cache_is_told_from_a_folder_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "cache"))
+    assert Bundle("a", tmp_path / "cache" / "models" / "a").is_cache
+    assert not Bundle("a", tmp_path / "models" / "a").is_cache
+    assert not Bundle("a").is_cache
