@@ -65,7 +65,7 @@ def plan_for(device: str, sources: Path = SOURCES) -> Plan:
     The compiler is no part of the name: a library speaks to PyTorch through its stable C interface only, and an image
     may be built with a compiler and run without.
     """
-    names = {"cpu": ("*.cpp",), "cuda": ("*.cu", "cuda/*.cpp")}[device]
+    names = {"cpu": ("*.cpp",), "cuda": ("cuda/*.cu", "cuda/*.cpp")}[device]
     compiled = tuple(sorted(file for name in names for file in sources.glob(name)))
     digest = hashlib.sha256()
     for file in sorted({*compiled, *sources.rglob("*.h"), *sources.rglob("*.cuh")}):
@@ -154,11 +154,10 @@ def _compile(plan: Plan, tools: Toolchain, workplace: Path, on_progress: OnProgr
                 on_progress(int(step[1]), int(step[2]), step[3].strip())
         code = process.wait()
     if code != 0:
-        errors = [line.strip() for line in lines if re.search(r"error|fatal|killed|not found", line, re.IGNORECASE)]
+        errors = [line.strip() for line in lines if re.search(r"\b(error|fatal)\b", line, re.IGNORECASE)]
         reason = (errors or [line.strip() for line in lines[-1:]] or [f"exit code {code}"])[0][:300]
-        killed = code < 0 or any(
-            re.search(r"\b(killed|terminated|interrupted)\b", line, re.IGNORECASE) for line in lines
-        )
+        # A compiler that says what is wrong says so again; one that was killed does not.
+        killed = not errors or any(re.search(r"\b(killed|terminated|interrupted)\b", e, re.IGNORECASE) for e in errors)
         raise BuildFailed(f"the compiler failed: {reason}", interrupted=killed)
     return made
 
@@ -167,9 +166,9 @@ def _compile(plan: Plan, tools: Toolchain, workplace: Path, on_progress: OnProgr
 def _compilers(tools: Toolchain, workplace: Path) -> Iterator[subprocess.Popen[str]]:
     """ninja and its children, as a group that ends with the block or with the time limit."""
     process = subprocess.Popen(
-        [tools.ninja, "-C", str(workplace), "-j", str(max(min((os.cpu_count() or 2) - 1, 4), 1))],
+        [tools.ninja, "-j", str(max(min((os.cpu_count() or 2) - 1, 4), 1))],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", start_new_session=True,
+        cwd=workplace, text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     late = threading.Timer(COMPILE_S, _end_group, [process])
     late.daemon = True

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.ops import library
+from latent_editor.ops.decisions import DTYPES, USED
 
 #: Largest difference, as a part of the largest value.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.01, torch.float16: 0.002}
@@ -33,6 +34,15 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
                            (taps, [9, 8, 7, 10]), (skewed, [3, -1, 4, 2]), (None, [1, 0, 0, 1])):  # fmt: skip
             for up, down in (([1, 1], [1, 1]), ([2, 2], [1, 1]), ([1, 1], [2, 2]), ([2, 3], [3, 1])):
                 yield "upfirdn2d", library._upfirdn2d, (x, g, up, down, padding, False, 1.5)
+        for fu, fd, up, down in (
+            (taps, taps.flip(0), 2, 2),
+            (noise(6), f, 4, 2),
+            (None, taps, 1, 3),
+            (taps, None, 2, 1),
+        ):
+            x_padding = [9, 10, 11, 8] if fu is not None else [12, 11, 10, 9]
+            arguments = (up, down, x_padding, 1.4, 0.2, 0.7, False)
+            yield "filtered_lrelu", library._filtered_lrelu, (x, fu, fd, b, *arguments)
         for act in range(len(library.NAMES)):
             yield "bias_act", library._bias_act, (x, b, 1, act, 0.2, 1.5, 1.0)
         for act in (library.NAMES.index("lrelu"), library.NAMES.index("tanh")):
@@ -55,14 +65,25 @@ def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
     return float(apart) if bool(apart.isfinite()) else float("inf")
 
 
-def check(device: str, path: str) -> str | None:
-    """Loads the library and compares; returns what is wrong, or None."""
+def check(device: str, path: str, dtypes: Sequence[torch.dtype] | None = None) -> str | None:
+    """Loads the library and compares.
+
+    Args:
+        device: "cpu" or "cuda".
+        path: The library.
+        dtypes: The precisions; None for those that the device's kernels know.
+
+    Returns:
+        What is wrong, or None.
+    """
     torch.ops.load_library(path)
     registered = torch._C._dispatch_has_kernel_for_dispatch_key
-    for dtype in (torch.float32, torch.bfloat16) if device == "cpu" else tuple(TOLERANCE):
+    for dtype in dtypes or DTYPES[device]:
         for name, reference, arguments in cases(device, dtype):
             if not registered(f"{library.NAMESPACE}::{name}", device.upper()):
-                return f"{name} is missing in the library"
+                if name in USED[device]:
+                    return f"{name} is missing in the library"
+                continue
             exact = [a.float() if isinstance(a, Tensor) else a for a in arguments]
             got = getattr(torch.ops.latent_editor, name)(*arguments)
             apart = difference(got, reference(*exact), dtype)

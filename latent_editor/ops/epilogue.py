@@ -67,6 +67,7 @@ def modulation_epilogue(
             x, scale, b, noise, f=f, padding=sides, filter_gain=filter_gain, act=act, alpha=alpha, gain=gain,
             clamp=clamp,
         )  # fmt: skip
+    f = None if f is None else f.to(x.device)
     ops, code = torch.ops.latent_editor, CODES[act]
     if inplace and f is None and kernels.is_ordered(x):
         ops.modulation_epilogue_(x, scale, b, noise, code, alpha, gain, clamp)

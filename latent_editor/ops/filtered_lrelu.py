@@ -64,7 +64,9 @@ def filtered_lrelu(
     if up < 1 or down < 1:
         raise ValueError(f"Got the resampling factors {up} and {down}; expected whole numbers from 1.")
     sides = four_sides(padding)
-    if kernels.chosen("filtered_lrelu", x) and not kernels.needs_gradient(x, fu, fd, b):
+    separable = fu is None or fu.ndim == 1  # what the kernels take; public networks have nothing else
+    if separable and kernels.chosen("filtered_lrelu", x) and not kernels.needs_gradient(x, fu, fd, b):
+        fu, fd = (None if f is None else f.to(x.device) for f in (fu, fd))
         y: Tensor = torch.ops.latent_editor.filtered_lrelu(
             x, fu, fd, b, up, down, sides, gain, slope, clamp, flip_filter
         )

@@ -61,7 +61,7 @@ class Toolchain:
     def ninja_file(self, sources: Sequence[Path], library: Path) -> str:
         """The build as ninja reads it."""
         linker = _shell([self.nvcc or self.cxx, "-shared"])
-        objects = [f"{source.stem}.{i}.o" for i, source in enumerate(sources)]
+        objects = [f"{i}.o" for i in range(len(sources))]
         lines = [
             "ninja_required_version = 1.3",
             f"rule cxx\n  command = {_shell([self.cxx, *self.cxx_flags])} -c $in -o $out\n  description = $in",

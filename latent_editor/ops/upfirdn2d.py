@@ -62,6 +62,7 @@ def upfirdn2d(
     factors = _pair(up), _pair(down)
     sides = four_sides(padding)
     if kernels.chosen("upfirdn2d", x) and not (f is not None and kernels.needs_gradient(f)):
+        f = None if f is None else f.to(x.device)
         y: Tensor = torch.ops.latent_editor.upfirdn2d(x, f, *factors, sides, flip_filter, gain)
         return y
     return upfirdn2d_reference(x, f, *factors, sides, flip_filter=flip_filter, gain=gain)

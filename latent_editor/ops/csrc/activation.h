@@ -5,6 +5,12 @@
 #include <limits>
 #include <optional>
 
+#ifdef __CUDACC__
+#define ON_BOTH __host__ __device__
+#else
+#define ON_BOTH
+#endif
+
 namespace latent_editor {
 
 enum Activation { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH, ACTIVATIONS };
@@ -22,22 +28,22 @@ struct Finish {
         gain(static_cast<float>(gain_)),
         limit(clamp.has_value() ? static_cast<float>(*clamp) : std::numeric_limits<float>::infinity()) {}
 
-  bool piecewise() const {
+  ON_BOTH bool piecewise() const {
     return kind <= LRELU;
   }
 };
 
 // Both comparisons are false for what is not a number, which therefore stays.
-inline float clamped(float x, float limit) {
+ON_BOTH inline float clamped(float x, float limit) {
   x = x < -limit ? -limit : x;
   return x > limit ? limit : x;
 }
 
-inline float finished_piecewise(float u, float slope, float gain, float limit) {
+ON_BOTH inline float finished_piecewise(float u, float slope, float gain, float limit) {
   return clamped((u > 0.0f ? u : u * slope) * gain, limit);
 }
 
-inline float curve(int kind, float u) {
+ON_BOTH inline float curve(int kind, float u) {
   switch (kind) {
     case TANH:
       return std::tanh(u);
@@ -56,7 +62,7 @@ inline float curve(int kind, float u) {
   }
 }
 
-inline float finished_curve(float u, const Finish& finish) {
+ON_BOTH inline float finished_curve(float u, const Finish& finish) {
   return clamped(curve(finish.kind, u) * finish.gain, finish.limit);
 }
 

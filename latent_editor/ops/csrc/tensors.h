@@ -51,6 +51,7 @@ inline std::vector<float> floats(const std::optional<Tensor>& x) {
   if (!x.has_value()) {
     return {};
   }
+  STD_TORCH_CHECK(x->is_cpu(), "Expected all tensors on one device.");
   const Tensor wide = torch::stable::contiguous(torch::stable::to(*x, ScalarType::Float));
   const float* data = static_cast<const float*>(wide.const_data_ptr());
   return std::vector<float>(data, data + wide.numel());
