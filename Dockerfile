@@ -10,7 +10,8 @@
 # The index …/whl/cpu makes the smallest image. Without one, the package registry's own build is taken.
 #
 # Another model: mount its folder, and add -e LATENT_EDITOR_MODEL=/the/folder.
-FROM python:3.11-slim
+# The operations' kernels are compiled in a stage of their own, so that the image itself needs no compiler.
+FROM python:3.11-slim AS base
 
 ARG TORCH_INDEX=
 
@@ -34,6 +35,17 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
     && pip install --user -r requirements.txt
 
 COPY --chown=1000 . .
+RUN mkdir -p /home/user/.cache/latent-editor/ops
+
+# For the instruction set of the machine that builds; another machine runs the PyTorch references.
+FROM base AS kernels
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+USER 1000
+RUN python -m latent_editor ops build --device cpu || echo "The kernels were not built; PyTorch runs instead."
+
+FROM base
+COPY --chown=1000 --from=kernels /home/user/.cache/latent-editor/ops /home/user/.cache/latent-editor/ops
 
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/editor/about', timeout=5)"]

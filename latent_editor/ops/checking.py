@@ -34,15 +34,16 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
                            (taps, [9, 8, 7, 10]), (skewed, [3, -1, 4, 2]), (None, [1, 0, 0, 1])):  # fmt: skip
             for up, down in (([1, 1], [1, 1]), ([2, 2], [1, 1]), ([1, 1], [2, 2]), ([2, 3], [3, 1])):
                 yield "upfirdn2d", library._upfirdn2d, (x, g, up, down, padding, False, 1.5)
-        for fu, fd, up, down in (
+        for fu, fd, finer, coarser in (
             (taps, taps.flip(0), 2, 2),
             (noise(6), f, 4, 2),
             (None, taps, 1, 3),
             (taps, None, 2, 1),
         ):
             x_padding = [9, 10, 11, 8] if fu is not None else [12, 11, 10, 9]
-            arguments = (up, down, x_padding, 1.4, 0.2, 0.7, False)
-            yield "filtered_lrelu", library._filtered_lrelu, (x, fu, fd, b, *arguments)
+            yield "filtered_lrelu", library._filtered_lrelu, (
+                x, fu, fd, b, finer, coarser, x_padding, 1.4, 0.2, 0.7, False,
+            )  # fmt: skip
         for act in range(len(library.NAMES)):
             yield "bias_act", library._bias_act, (x, b, 1, act, 0.2, 1.5, 1.0)
         for act in (library.NAMES.index("lrelu"), library.NAMES.index("tanh")):
@@ -95,7 +96,7 @@ def check(device: str, path: str, dtypes: Sequence[torch.dtype] | None = None) -
 def main(words: Sequence[str]) -> int:
     """Exit code 0 where all is well."""
     with torch.inference_mode():
-        wrong = check(*words)
+        wrong = check(words[0], words[1])
     if wrong is not None:
         print(wrong, file=sys.stderr)
     return 0 if wrong is None else 1

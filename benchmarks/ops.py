@@ -1,0 +1,174 @@
+"""Measures the operations against plain PyTorch: ``python benchmarks/ops.py`` (add ``--quick`` for a minute).
+
+Kernel and reference take turns, so that a busy machine is busy for both; medians, and their ratio, are what counts. The
+figures go to ``benchmarks/results/ops.json``; ``latent_editor/ops/decisions.py`` says what follows from them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "ops.json"
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.pop("LATENT_EDITOR_OPS", None)
+
+import torch  # noqa: E402  (after what it reads from the environment)
+from torch import Tensor  # noqa: E402
+
+from latent_editor import ops  # noqa: E402
+from latent_editor.generators.stylegan3_filters import low_pass  # noqa: E402
+from latent_editor.ops import building, kernels  # noqa: E402
+from latent_editor.ops.decisions import DTYPES, USED  # noqa: E402
+
+#: Channels and pixels: of FFHQ at 1024², 256² and 64², and of the embedded model at 128² and 32².
+SHAPES = ((32, 1024), (128, 256), (512, 64), (32, 128), (128, 32))
+#: Longest time for one case, in seconds, and the least number of turns.
+BUDGET_S, LEAST_TURNS = 4.0, 7
+
+Case = tuple[str, str, Callable[[], object]]
+
+
+def pictures(device: torch.device) -> Iterator[tuple[str, Tensor]]:
+    for dtype in DTYPES[device.type]:
+        for order, name in ((torch.channels_last, "channels_last"), (torch.contiguous_format, "NCHW")):
+            for channels, size in SHAPES:
+                x = torch.randn(1, channels, size, size, device=device).to(dtype).contiguous(memory_format=order)
+                yield f"{str(dtype)[6:]} {name} {channels} × {size}²", x
+
+
+def forward(device: torch.device) -> Iterator[Case]:
+    """The operations as a picture's rendering calls them."""
+    f = ops.setup_filter([1, 3, 3, 1])
+    assert f is not None
+    f = f.to(device)
+    for what, x in pictures(device):
+        c, size = x.shape[1:3]
+        scale, b = torch.rand(1, c, device=device) + 0.5, torch.randn(c, device=device)
+        noise, smaller = torch.randn(size, size, device=device), torch.randn(size - 1, size - 1, device=device)
+        yield "bias_act", what, lambda x=x, b=b: ops.bias_act(x, b, act="lrelu", clamp=256)
+        yield "upfirdn2d", f"filter {what}", lambda x=x: ops.upfirdn2d(x, f, padding=1, gain=4)
+        yield (
+            "modulation_epilogue", what,
+            lambda x=x, s=scale, b=b, n=noise: ops.modulation_epilogue(x, s, b, n, clamp=256.0),
+        )  # fmt: skip
+        yield (
+            "modulation_epilogue", f"with the filter {what}",
+            lambda x=x, s=scale, b=b, n=smaller: ops.modulation_epilogue(x, s, b, n, f=f, padding=1, filter_gain=4),
+        )  # fmt: skip
+    for size in (512, 64):
+        image = torch.randn(1, 3, size, size, device=device)
+        yield "upfirdn2d", f"float32 NCHW 3 × {size}² to twice the size", lambda x=image: ops.upsample2d(x, f)
+        yield "upfirdn2d", f"float32 NCHW 3 × {size}² to half the size", lambda x=image: ops.downsample2d(x, f)
+    low = low_pass(12, cutoff=60.0, width=40.0, rate=512.0).to(device)
+    for dtype in DTYPES[device.type]:
+        x = torch.randn(1, 64, 148, 148, device=device).to(dtype)
+        yield (
+            "filtered_lrelu", f"{str(dtype)[6:]} NCHW 64 × 148²",
+            lambda x=x: ops.filtered_lrelu(x, low, low, None, up=2, down=2, padding=(10, 11)),
+        )  # fmt: skip
+
+
+def backward(device: torch.device) -> Iterator[Case]:
+    """The same with the gradients of everything, as in training and inversion."""
+    for what, x in pictures(device):
+        c, size = x.shape[1:3]
+        if size > 256:
+            continue
+        tensors = [x, torch.rand(1, c, device=device) + 0.5, torch.randn(c, device=device)]
+        x, scale, b = (t.requires_grad_(True) for t in tensors)
+        f = torch.ones(4, 4, device=device) / 16
+
+        def gradients(y: Tensor, *inputs: Tensor) -> object:
+            return torch.autograd.grad(y, inputs, torch.ones_like(y))
+
+        yield "upfirdn2d", f"gradients {what}", lambda x=x, f=f: gradients(ops.upfirdn2d(x, f, padding=2), x)
+        yield "bias_act", f"gradients {what}", lambda x=x, b=b: gradients(ops.bias_act(x, b, act="lrelu"), x, b)
+        yield (
+            "modulation_epilogue", f"gradients {what}",
+            lambda x=x, s=scale, b=b: gradients(ops.modulation_epilogue(x, s, b, clamp=256.0), x, s, b),
+        )  # fmt: skip
+
+
+def measured(run: Callable[[], object], library: kernels.Kernels, turns: int) -> tuple[float, float]:
+    """Medians of the reference and of the kernel in milliseconds."""
+    times: dict[bool, list[float]] = {False: [], True: []}
+    started = time.perf_counter()
+    for turn in range(turns + 1):
+        for fused in (False, True):
+            library.ready = fused
+            begun = time.perf_counter()
+            run()
+            if library.device == "cuda":
+                torch.cuda.synchronize()
+            if turn:  # the first warms the caches
+                times[fused].append(time.perf_counter() - begun)
+        if turn >= LEAST_TURNS and time.perf_counter() - started > BUDGET_S:
+            break
+    library.ready = True
+    return statistics.median(times[False]) * 1e3, statistics.median(times[True]) * 1e3
+
+
+def run(device: torch.device, turns: int) -> list[dict[str, object]]:
+    building.build(building.plan_for(device.type))
+    library = kernels.kernels_for(device.type)
+    if library.status().state != kernels.READY:
+        raise SystemExit(f"There are no kernels: {library.reason}.")
+    rows: list[dict[str, object]] = []
+    for cases, recorded in ((forward, False), (backward, True)):
+        for op, what, call in cases(device):
+            if op not in USED[device.type] and op != "filtered_lrelu":
+                continue
+            with torch.set_grad_enabled(recorded):
+                reference, kernel = measured(call, library, turns)
+            row = {"op": op, "case": what, "reference_ms": round(reference, 3), "kernel_ms": round(kernel, 3)}
+            rows.append({**row, "ratio": round(reference / kernel, 2), "used": op in USED[device.type]})
+            print(f"{op:<20} {what:<52} {reference:9.3f} {kernel:9.3f} ms  {reference / kernel:6.2f} ×", flush=True)
+    return rows
+
+
+def summary(rows: list[dict[str, object]]) -> dict[str, dict[str, float]]:
+    """The least, the middle and the greatest ratio of each operation, with and without gradients."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        kind = "gradients" if "gradients" in str(row["case"]) else "values"
+        found.setdefault(f"{row['op']}, {kind}", []).append(float(str(row["ratio"])))
+    return {k: {"least": min(v), "median": statistics.median(v), "greatest": max(v)} for k, v in found.items()}
+
+
+def main() -> None:
+    turns = 7 if "--quick" in sys.argv else 41
+    torch.set_num_threads(min(os.cpu_count() or 2, 2))
+    torch.manual_seed(0)
+    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+    found = {device.type: run(device, turns) for device in devices}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    report = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip(),
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            "load": round(os.getloadavg()[0], 1),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "summary": {device: summary(rows) for device, rows in found.items()},
+        "cases": found,
+    }
+    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(report["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
