@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from latent_editor.generators import Generator, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
     from latent_editor.photos import open_photo
+    from latent_editor.preparation import prepare, prepared
     from latent_editor.rendering import render, render_batch
     from latent_editor.text import text_direction
     from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
@@ -83,6 +84,8 @@ __all__ = [
     "named_directions",
     "open_photo",
     "paste",
+    "prepare",
+    "prepared",
     "psnr_db",
     "random_latent",
     "render",
@@ -103,6 +106,7 @@ _NAMES_OF = {
     "generators": "Generator load_generator random_latent save_generator",
     "inversion": "invert",
     "photos": "open_photo",
+    "preparation": "prepare prepared",
     "rendering": "render render_batch",
     "text": "text_direction",
     "types": "Crop Direction Directions Edit Latent OnStep Photo Step",
