@@ -15,6 +15,6 @@ DTYPES = {
 }
 
 USED: dict[str, tuple[str, ...]] = {
-    "cpu": ("upfirdn2d", "bias_act", "modulation_epilogue"),
+    "cpu": ("upfirdn2d", "bias_act", "filtered_lrelu", "modulation_epilogue"),
     "cuda": ("upfirdn2d", "bias_act", "filtered_lrelu", "modulation_epilogue"),
 }

@@ -22,8 +22,11 @@ CPU_FLAGS = {
     "AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
     "AVX2": ("-march=x86-64-v3",),
 }
-#: Every kernel is written so that these let the compiler vectorise it; none of them changes a result.
-COMMON_FLAGS = ("-std=c++20", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden")
+#: Every kernel is written so that these let the compiler vectorise it. PyTorch's own threads are used: "simd" concerns
+#: single loops, and brings no second pool of threads.
+COMMON_FLAGS = (
+    "-std=c++20", "-O3", "-fPIC", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden",
+)  # fmt: skip
 #: Architectures that the CUDA sources are checked for, oldest first; compilers leave out or offer more.
 CUDA_ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 

@@ -6,7 +6,10 @@
 namespace latent_editor {
 namespace {
 
-constexpr int64_t PARTS = 64; // sums are made in so many parts, whatever the threads: the same result on each machine
+// Sums are made in so many parts at most, whatever the threads: the same result with each number of them.
+constexpr int64_t PARTS = 64;
+// A part is worth its overhead from so many pixels on.
+constexpr int64_t PART_PIXELS = 256;
 
 int64_t kind_of(int64_t act) {
   STD_TORCH_CHECK(act >= 0 && act < ACTIVATIONS, "An unknown activation.");
@@ -227,7 +230,7 @@ void backward_pixels(
   for (int64_t i = 0; i < pixels; ++i) {
     float sum = 0.0f;
     const int64_t at = i * c;
-#pragma GCC ivdep
+#pragma omp simd reduction(+ : sum)
     for (int64_t j = 0; j < c; ++j) {
       const float du = slopes(widened(dy[at + j]), widened(y[at + j]));
       store(dx + at + j, du * scale[j]);
@@ -245,7 +248,7 @@ void backward_plane(
     T* __restrict dx, float* dscale, float* dbias, float* __restrict dnoise, const T* __restrict dy,
     const T* __restrict y, const T* __restrict x, float scale, int64_t pixels, const Slopes& slopes) {
   float of_scale = 0.0f, of_bias = 0.0f;
-#pragma GCC ivdep
+#pragma omp simd reduction(+ : of_scale, of_bias)
   for (int64_t i = 0; i < pixels; ++i) {
     const float du = slopes(widened(dy[i]), widened(y[i]));
     store(dx + i, du * scale);
@@ -266,10 +269,11 @@ void backward_all(
   const T* x_data = static_cast<const T*>(x.const_data_ptr());
   T* to = static_cast<T*>(dx.mutable_data_ptr());
   const std::vector<Channels> channels = m.by_sample(samples);
-  torch::stable::parallel_for(0, PARTS, std::max<int64_t>(GRAIN * PARTS / (samples * c * plane + 1), 1),
-                              [&](int64_t begin, int64_t end) {
+  const int64_t parts = std::clamp<int64_t>(plane / PART_PIXELS, 1, PARTS);
+  const int64_t grain = std::max<int64_t>(GRAIN * parts / (samples * c * plane + 1), 1);
+  torch::stable::parallel_for(0, parts, grain, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
-      const int64_t low = plane * part / PARTS, n = plane * (part + 1) / PARTS - low;
+      const int64_t low = plane * part / parts, n = plane * (part + 1) / parts - low;
       for (int64_t s = 0; s < samples; ++s) {
         float *of_scale = dscale.part(part) + s * c, *of_bias = dbias.part(part), *of_noise = dnoise + s * plane + low;
         if (last) {
