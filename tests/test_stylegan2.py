@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.errors import BadModel
+from latent_editor.generators.layers import linear_map
+from latent_editor.generators.modulation import _enlarged, _phases
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 GOLDENS = ["stylegan2_skip_32", "stylegan2_cond_64"]
@@ -223,3 +228,103 @@ def test_a_conditional_generator_wants_its_class() -> None:
     with pytest.raises(ValueError, match=r"\[N, 3\]"):
         g.map(torch.randn(1, 8))
     assert not torch.allclose(*(g.map(torch.ones(1, 8), torch.eye(3)[i : i + 1]) for i in range(2)))
+
+
+def _half(g: StyleGAN2, ws: Tensor) -> Tensor:
+    with torch.no_grad():
+        return g.synthesize(ws, dtype=torch.bfloat16)
+
+
+def test_what_is_prepared_follows_the_weights(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    ws = g.map(torch.randn(1, 32)).detach()
+    before = _half(g, ws)
+    assert torch.equal(_half(g, ws), before)
+    changes = {
+        "in place": lambda: [p.detach().mul_(1.5) for n, p in g.synthesis.named_parameters() if "affine" not in n],
+        "loaded": lambda: g.load_state_dict({k: v * 0.7 for k, v in g.state_dict().items()}),
+        "replaced": lambda: g.load_state_dict({k: v * 1.2 for k, v in g.state_dict().items()}, assign=True),
+        "rounded": lambda: g.half().float(),
+    }
+    for name, change in changes.items():
+        change()
+        fresh = StyleGAN2(g.config).eval().requires_grad_(False)
+        fresh.load_state_dict(g.state_dict())
+        after = _half(g, ws)
+        assert torch.equal(after, _half(fresh, ws)), name
+        assert not torch.equal(after, before), name
+        before = after
+
+
+def test_copies_begin_without_what_is_prepared(tiny_generator: StyleGAN2) -> None:
+    ws = tiny_generator.map(torch.randn(1, 32)).detach()
+    picture = _half(tiny_generator, ws)
+    synthesis = tiny_generator.synthesis
+    for copied in (copy.deepcopy(synthesis), pickle.loads(pickle.dumps(synthesis))):
+        other = StyleGAN2(tiny_generator.config)
+        other.synthesis = copied
+        assert torch.equal(_half(other, ws), picture)
+        for parameter in other.synthesis.parameters():
+            parameter.detach().mul_(1.1)
+        assert not torch.equal(_half(other, ws), picture)
+        assert torch.equal(_half(tiny_generator, ws), picture)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_wide_layers_in_bfloat16_give_pictures_and_gradients(batch: int) -> None:
+    torch.manual_seed(0)
+    config = StyleGAN2Config(
+        z_dim=16, w_dim=16, img_resolution=32, channel_base=4096, channel_max=144, mapping_layers=1
+    )
+    g = StyleGAN2(config).eval().requires_grad_(False)
+    towards = torch.randn(batch, 3, 32, 32)
+    got = {}
+    with torch.inference_mode():
+        _half(g, g.map(torch.randn(1, 16)))  # what this prepares has to serve gradients too
+    z = torch.randn(batch, 16)
+    for dtype in (torch.float32, torch.bfloat16):
+        ws = g.map(z).requires_grad_(True)
+        image = g.synthesize(ws, dtype=dtype)
+        (image * towards).sum().backward()
+        with torch.no_grad():
+            alone = g.synthesize(ws, dtype=dtype)
+        got[dtype] = image.detach(), ws.grad, alone
+    for exact, half in zip(got[torch.float32], got[torch.bfloat16], strict=True):
+        assert exact is not None
+        assert half is not None
+        assert (exact - half).norm() < 0.1 * exact.norm()  # of a random direction, in an untrained network
+
+
+def test_phases_equal_the_transposed_convolution() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, kernel = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ([2, 5, 6, 4], [7, 5, 3, 3]))
+    y = _enlarged(x, *_phases(kernel))
+    assert torch.allclose(y[..., :-1], F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2))
+    assert not y[..., -1].any()
+
+
+def test_a_linear_map_has_its_transpose_as_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, kernel = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ([2, 3, 4, 4], [2, 3, 3, 3]))
+    turned, phases = kernel.flip([2, 3]).transpose(0, 1), _phases(kernel)
+    maps = {
+        "same size": (lambda x: F.conv2d(x, kernel, padding=1), lambda y: F.conv2d(y, turned, padding=1)),
+        "enlarged": (lambda x: _enlarged(x, *phases), lambda y: F.conv2d(y, kernel.transpose(0, 1), stride=2)),
+    }
+    for there, back in maps.values():
+        leaf = x.clone().requires_grad_(True)
+        assert torch.autograd.gradcheck(lambda x, there=there, back=back: linear_map(x, there, back), [leaf])
+        assert torch.autograd.gradgradcheck(
+            lambda x, there=there, back=back: linear_map(x, there, back).square(), [leaf], fast_mode=True
+        )
+
+
+def test_training_reaches_every_weight(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    ws = g.map(torch.randn(2, 32)).detach()
+    _half(g, ws)
+    g.requires_grad_(True)
+    g.synthesize(ws, dtype=torch.bfloat16).square().mean().backward()
+    for name, parameter in g.synthesis.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name

@@ -6,13 +6,88 @@ Written from the papers. Parameter names follow the public checkpoints, so that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from latent_editor.errors import BadModel
 from latent_editor.ops import bias_act, setup_filter
+
+T = TypeVar("T")
+
+
+class Prepared:
+    """What is computed from the tensors of a layer once, and again where one of them was changed or replaced.
+
+    It is remembered only of frozen tensors, or where no gradient is recorded: training gets what it differentiates.
+    Copies of a layer begin with nothing.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
+
+    def get(self, key: Hashable, tensors: Sequence[Tensor], build: Callable[[], T]) -> T:
+        """What ``build`` makes of ``tensors`` and of nothing else but ``key``."""
+        live = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        if live or torch.compiler.is_compiling() or any(t.is_inference() for t in tensors):
+            return build()
+        versions = [(t.data_ptr(), t._version) for t in tensors]
+        found = self._kept.get(key)
+        if found is not None:
+            (references, known), value = found
+            if known == versions and all(r() is t for r, t in zip(references, tensors, strict=True)):
+                made: T = value
+                return made
+        with torch.inference_mode(False), torch.no_grad():  # so that gradients of something else may be taken with it
+            built = build()
+        self._kept[key] = ([weakref.ref(t) for t in tensors], versions), built
+        return built
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Prepared:
+        return Prepared()
+
+    def __reduce__(self) -> tuple[type[Prepared], tuple[()]]:
+        return Prepared, ()
+
+
+class PreparedModule(nn.Module):
+    """A layer that computes something from its tensors once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared = Prepared()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        self.prepared.clear()  # a move to another device or precision changes what it can without counting a version
+        return super()._apply(fn, recurse)
+
+
+class _LinearMap(torch.autograd.Function):
+    """A linear map whose gradient is a given other one; differentiable to any order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.maps = there, back
+        return there(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        there, back = ctx.maps
+        return _LinearMap.apply(gradient, back, there), None, None
+
+
+def linear_map(x: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
+    """``there(x)``, with ``back``, the transpose of ``there``, as its gradient."""
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return there(x)
+    y: Tensor = _LinearMap.apply(x, there, back)
+    return y
 
 
 class FullyConnected(nn.Module):
@@ -30,8 +105,8 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [N, inputs] → [N, outputs]"""
-        x = x @ (self.weight * self.weight_gain).t()
-        return bias_act(x, self.bias * self.bias_gain, act=self.act)
+        x = torch.addmm(self.bias, x, self.weight.t(), beta=self.bias_gain, alpha=self.weight_gain)
+        return x if self.act == "linear" else bias_act(x, act=self.act)
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:
