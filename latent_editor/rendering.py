@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -9,9 +13,11 @@ from torch import Tensor
 from latent_editor.errors import BadValue
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
+from latent_editor.generators.preview import small
+from latent_editor.generators.stylegan2 import Midway, StyleGAN2
 from latent_editor.types import Latent
 
-__all__ = ["PRECISIONS", "render", "render_batch", "render_tensor", "to_image", "to_tensor"]
+__all__ = ["PRECISIONS", "Renderer", "render", "render_batch", "render_tensor", "to_image", "to_tensor"]
 
 PRECISIONS = ("auto", "fp32")
 
@@ -32,14 +38,101 @@ def render_tensor(g: Generator, ws: Tensor, *, precision: str = "auto", transfor
     Raises:
         BadValue: another precision, or a transform for a generator that cannot move its pictures.
     """
-    if precision not in PRECISIONS:
-        raise BadValue(f"Got the precision {precision!r}; expected one of {', '.join(PRECISIONS)}.")
+    dtype = _dtype(g, precision)
     if transform is not None and not g.has_transform:
         raise BadValue(f"The model {g.name!r} cannot move its pictures. Leave the transform out, or use a StyleGAN3.")
     transform = None if transform is None else transform.to(g.device)
-    dtype = torch.float32 if precision == "fp32" else fastest_dtype(g.device)
     with torch.inference_mode():
         return g.synthesize(ws.to(g.device), noise="const", dtype=dtype, transform=transform).clamp(-1, 1)
+
+
+def _dtype(g: Generator, precision: str) -> torch.dtype:
+    if precision not in PRECISIONS:
+        raise BadValue(f"Got the precision {precision!r}; expected one of {', '.join(PRECISIONS)}.")
+    return torch.float32 if precision == "fp32" else fastest_dtype(g.device)
+
+
+class Renderer:
+    """Renders latents of one generator, of which most differ from an earlier one in their last rows only.
+
+    What the blocks of a StyleGAN2 are given is kept by the value of the rows that it depends on, so that an edit of
+    the layers from k on computes those alone. Other generators render everything. Threads may share a renderer.
+
+    Args:
+        g: The generator, whose weights stay as they are.
+        most_bytes: What is kept at most, beyond what a render itself takes; the least recently used goes first.
+    """
+
+    def __init__(self, g: Generator, *, most_bytes: int = 128 << 20) -> None:
+        self.g, self.most_bytes = g, most_bytes
+        self.bytes = 0
+        self._kept: OrderedDict[tuple[torch.dtype, int, bytes], tuple[Midway, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def render_tensor(self, ws: Tensor, *, precision: str = "auto") -> Tensor:
+        """As :func:`render_tensor`, with the same result."""
+        g, dtype = self.g, _dtype(self.g, precision)
+        if not isinstance(g, StyleGAN2):
+            return render_tensor(g, ws, precision=precision)
+        prefixes = self._prefixes(ws)
+        with torch.inference_mode():
+            start = self._start(prefixes, dtype)
+            picture, passed = g.synthesize_from(ws.to(g.device), start, noise="const", dtype=dtype)
+            self._keep(prefixes, dtype, passed)
+            return picture.clamp_(-1, 1)
+
+    def _prefixes(self, ws: Tensor) -> list[dict[int, bytes]]:
+        """For each of ws [N, num_ws, w_dim], digests of its first rows by their number."""
+        found = []
+        for rows in ws.detach().float().cpu().contiguous().numpy():
+            digest, prefixes = hashlib.blake2b(digest_size=16), {}
+            for i, row in enumerate(rows, start=1):
+                digest.update(row)
+                prefixes[i] = digest.digest()
+            found.append(prefixes)
+        return found
+
+    def _start(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype) -> Midway | None:
+        """The last block before which all samples were seen already; one sample of a batch alone would save nothing."""
+        assert isinstance(self.g, StyleGAN2)
+        with self._lock:
+            for resolution, first, _ in reversed(list(self.g.synthesis.blocks())):
+                for rows in (first + 1, first):  # with a picture so far, and without
+                    keys = [(dtype, resolution, known.get(rows, b"")) for known in prefixes]
+                    if not all(key in self._kept for key in keys):
+                        continue
+                    for key in keys:
+                        self._kept.move_to_end(key)
+                    found = [self._kept[key][0] for key in keys]
+                    images = [m.image for m in found if m.image is not None]
+                    if len(found) == 1:
+                        return found[0]
+                    image = torch.cat(images) if images else None
+                    return Midway(resolution, rows, torch.cat([m.x for m in found]), image)
+        return None
+
+    def _keep(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype, passed: list[Midway]) -> None:
+        """Keeps what fits; the small pictures, which are of use to most edits, count as used last."""
+        with self._lock:
+            for midway in reversed(passed):
+                for i, known in enumerate(prefixes):
+                    key = dtype, midway.resolution, known[midway.rows]
+                    if key in self._kept:
+                        self._kept.move_to_end(key)
+                        continue
+                    one = midway if len(prefixes) == 1 else _sample(midway, i)
+                    size = one.x.nbytes + (0 if one.image is None else one.image.nbytes)
+                    if size <= self.most_bytes // 2:
+                        self._kept[key] = one, size
+                        self.bytes += size
+            while self.bytes > self.most_bytes:
+                self.bytes -= self._kept.popitem(last=False)[1][1]
+
+
+def _sample(midway: Midway, i: int) -> Midway:
+    """One sample of a batch, which does not hold the memory of the others."""
+    image = None if midway.image is None else midway.image[i : i + 1].clone()
+    return Midway(midway.resolution, midway.rows, midway.x[i : i + 1].clone(), image)
 
 
 def render(
@@ -50,6 +143,7 @@ def render(
     precision: str = "auto",
     transform: Tensor | None = None,
     alpha: bool = False,
+    moving: bool = False,
 ) -> Image.Image:
     """Renders one latent.
 
@@ -60,6 +154,8 @@ def render(
         precision: "auto" or "fp32".
         transform: Where to draw, as in :func:`render_tensor`.
         alpha: Keep the alpha of a model that has it; otherwise it is laid on middle grey.
+        moving: The picture is one of a motion: below the generator's size it may be drawn without its last layers,
+            by a preview that is fitted when it is first used.
 
     Returns:
         RGB, or RGBA.
@@ -71,7 +167,7 @@ def render(
         g.check(latent)
         latent = latent.ws
     ws = latent if latent.ndim == 3 else latent[None]
-    return render_batch(g, ws, size_px=size_px, precision=precision, transform=transform, alpha=alpha)[0]
+    return render_batch(g, ws, size_px=size_px, precision=precision, transform=transform, alpha=alpha, moving=moving)[0]
 
 
 def render_batch(
@@ -82,8 +178,11 @@ def render_batch(
     precision: str = "auto",
     transform: Tensor | None = None,
     alpha: bool = False,
+    moving: bool = False,
 ) -> list[Image.Image]:
     """Renders ws [N, num_ws, w_dim] to N pictures; arguments as in :func:`render`."""
+    if moving and size_px is not None and size_px < g.size_px and transform is None:
+        g = small(g, max(1 << (size_px - 1).bit_length(), 4))
     images = [to_image(p, alpha=alpha) for p in render_tensor(g, ws, precision=precision, transform=transform)]
     if size_px is not None and size_px != g.size_px:
         filter_ = Image.Resampling.LANCZOS if size_px < g.size_px else Image.Resampling.BICUBIC

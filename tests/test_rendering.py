@@ -9,10 +9,11 @@ from PIL import Image
 
 from latent_editor.errors import BadLatent, BadValue
 from latent_editor.features.perceptual import psnr_db
-from latent_editor.generators import Generator, random_latent, random_ws
+from latent_editor.generators import Generator, nvlabs, random_latent, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.rendering import render, render_batch, render_tensor
+from latent_editor.inversion import invert
+from latent_editor.rendering import Renderer, render, render_batch, render_tensor
 
 
 def test_pixels_are_the_generators(tiny_generator: StyleGAN2) -> None:
@@ -24,7 +25,14 @@ def test_pixels_are_the_generators(tiny_generator: StyleGAN2) -> None:
 
 def test_the_fast_path_is_close_to_float32(portraits: Generator) -> None:
     ws = random_ws(portraits, [1, 2, 3])
-    assert psnr_db(render_tensor(portraits, ws), render_tensor(portraits, ws, precision="fp32")).min() > 45
+    exact = render_tensor(portraits, ws, precision="fp32")
+    encoded = torch.stack([invert(portraits, to_image(face), method="encoder").ws for face in exact])
+    for some in (ws, encoded, ws[:1], encoded[:1]):  # a picture alone takes another path
+        exact = render_tensor(portraits, some, precision="fp32")
+        assert psnr_db(render_tensor(portraits, some), exact).min() > 45
+        with torch.inference_mode():  # whatever this machine takes for the fastest
+            half = portraits.synthesize(some, dtype=torch.bfloat16)
+        assert psnr_db(half.clamp(-1, 1), exact).min() > 45
 
 
 def test_a_picture_survives_the_way_to_a_tensor_and_back() -> None:
@@ -88,3 +96,56 @@ def test_an_unknown_precision_is_refused(tiny_generator: StyleGAN2) -> None:
 def test_a_generator_that_cannot_move_its_pictures_says_so(tiny_generator: StyleGAN2) -> None:
     with pytest.raises(BadValue, match="cannot move"):
         render(tiny_generator, random_latent(tiny_generator, 1), transform=torch.eye(3))
+
+
+@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_an_edit_of_the_last_layers_renders_the_same(architecture: str, precision: str) -> None:
+    kwargs = {"z_dim": 16, "w_dim": 16, "img_resolution": 32, "channel_base": 512, "architecture": architecture}
+    g = nvlabs.random("stylegan2", kwargs).eval().requires_grad_(False)
+    renderer = Renderer(g)
+    ws = random_ws(g, [1, 2])
+    first = render_tensor(g, ws, precision=precision)
+    for _ in range(2):  # what is kept must not be changed by its use
+        assert torch.equal(renderer.render_tensor(ws, precision=precision), first)
+        for k in range(g.num_ws):
+            moved = ws.clone()
+            moved[:, k:] += 0.5
+            assert torch.equal(
+                renderer.render_tensor(moved, precision=precision), render_tensor(g, moved, precision=precision)
+            ), k
+            alone = renderer.render_tensor(moved[:1], precision=precision)
+            assert torch.allclose(alone, render_tensor(g, moved[:1], precision=precision), atol=2e-2), k
+
+
+def test_only_the_layers_from_the_edit_on_are_computed(tiny_generator: StyleGAN2) -> None:
+    drawn: list[int] = []
+    for resolution, _, block in tiny_generator.synthesis.blocks():
+        block.register_forward_pre_hook(lambda *_, resolution=resolution: drawn.append(resolution))
+    renderer, ws = Renderer(tiny_generator), random_ws(tiny_generator, [3])
+    renderer.render_tensor(ws)
+    assert drawn == [4, 8, 16, 32]
+    for row, blocks in ((7, [32]), (6, [32]), (5, [16, 32]), (4, [16, 32]), (3, [8, 16, 32]), (0, [4, 8, 16, 32])):
+        drawn.clear()
+        ws = ws.clone()
+        ws[:, row] += 1
+        renderer.render_tensor(ws)
+        assert drawn == blocks, row
+
+
+def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
+    renderer = Renderer(tiny_generator, most_bytes=100_000)
+    for seed in range(40):
+        ws = random_ws(tiny_generator, [seed])
+        assert torch.equal(renderer.render_tensor(ws), render_tensor(tiny_generator, ws))
+        assert 0 < renderer.bytes <= 100_000
+    assert renderer.bytes == sum(size for _, size in renderer._kept.values())
+
+
+def test_pictures_in_motion_are_small_and_alike(portraits: Generator) -> None:
+    latent = random_latent(portraits, 4)
+    whole, moving = (render(portraits, latent, size_px=64, moving=moving) for moving in (False, True))
+    assert whole.size == moving.size == (64, 64)
+    assert psnr_db(*(to_tensor(image, 64) for image in (whole, moving))).min() > 20
+    rest = render(portraits, latent, moving=True)
+    assert rest.tobytes() == render(portraits, latent).tobytes()

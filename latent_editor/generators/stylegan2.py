@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
 from latent_editor.generators.stylegan2_config import MOST_TAPS, StyleGAN2Config
 from latent_editor.ops import upsample2d
 
-__all__ = ["MOST_TAPS", "StyleGAN2", "StyleGAN2Config"]
+__all__ = ["MOST_TAPS", "Midway", "StyleGAN2", "StyleGAN2Config"]
 
 
 class Mapping2(MappingNetwork):
@@ -93,6 +94,23 @@ class Block(nn.Module):
         return x, image
 
 
+@dataclass(frozen=True, eq=False)
+class Midway:
+    """A picture on its way, where the block of a resolution takes it over.
+
+    Attributes:
+        resolution: The block that comes next.
+        rows: How many of the first ws it depends on.
+        x: [N, C, resolution / 2, resolution / 2], what the block before gave.
+        image: float32 [N, img_channels, resolution / 2, resolution / 2], the picture so far; None where there is none.
+    """
+
+    resolution: int
+    rows: int
+    x: Tensor
+    image: Tensor | None
+
+
 class Synthesis(nn.Module):
     """The synthesis network g: W+ → picture (fig. 7: summed over the resolutions, residual, or plain)."""
 
@@ -119,11 +137,28 @@ class Synthesis(nn.Module):
             yield from enumerate(block.affines(), first)
 
     def forward(
-        self, ws: Tensor, noise: str, dtype: torch.dtype, until: int | None = None
+        self,
+        ws: Tensor,
+        noise: str,
+        dtype: torch.dtype,
+        until: int | None = None,
+        *,
+        start: Midway | None = None,
+        passed: list[Midway] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last."""
-        x = image = None
+        """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last.
+
+        Args:
+            start: Where to start; None for the beginning.
+            passed: Takes what every block but the first gets.
+        """
+        x, image = (None, None) if start is None else (start.x, start.image)
         for resolution, first, block in self.blocks():
+            if start is not None and resolution < start.resolution:
+                continue
+            if passed is not None and x is not None:
+                # The layer to RGB of the block before has read the w that this block's first convolution reads.
+                passed.append(Midway(resolution, first + (image is not None), x, image))
             x, image = block(x, image, ws[:, first:], noise, dtype)
             if resolution == until:
                 break
@@ -165,6 +200,26 @@ class StyleGAN2(Generator):
         _, image = self.synthesis(ws.float(), noise, dtype or torch.float32)
         assert image is not None
         return image.contiguous()
+
+    def synthesize_from(
+        self, ws: Tensor, start: Midway | None = None, *, noise: str = "const", dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, list[Midway]]:
+        """Renders latents as :meth:`synthesize`, and keeps what a later picture of similar latents can start from.
+
+        Args:
+            ws: [N, num_ws, w_dim]; their first ``start.rows`` equal those that ``start`` was made with.
+            start: One of an earlier picture of the same dtype and noise; None renders all.
+            noise, dtype: As in :meth:`synthesize`.
+
+        Returns:
+            float32 [N, channels, size_px, size_px], and what each block from ``start`` on was given, which nothing
+            changes afterwards.
+        """
+        self._check(ws, noise)
+        passed: list[Midway] = []
+        _, image = self.synthesis(ws.float(), noise, dtype or torch.float32, start=start, passed=passed)
+        assert image is not None
+        return image.contiguous(), passed
 
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
         self._check(ws, "none")
