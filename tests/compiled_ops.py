@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,3 +62,31 @@ def running_on(backend: str) -> Iterator[torch.device]:
         yield torch.device(backend)
     finally:
         library.state, library.reason, library.ready = before
+
+
+def copy_of_the_library() -> building.Plan:
+    """Puts the library into the cache that the environment names, as if another process had built it there."""
+    source, plan = built("cpu"), building.plan_for("cpu")
+    plan.folder.mkdir(parents=True)
+    for name in (building.LIBRARY, building.MANIFEST):
+        (plan.folder / name).write_bytes((source.folder / name).read_bytes())
+    return plan
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def failing_compilers(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    """Compilers that do not work, and words of the reason."""
+    return {
+        "broken": (program(tmp_path / "broken", "echo 'fatal error: it is broken' >&2; exit 1"), "it is broken"),
+        "killed": (program(tmp_path / "killed", "kill -9 $$"), "compiler failed"),
+        "wrong": (
+            program(tmp_path / "wrong", 'while [ "$1" != -o ]; do shift; done; echo nonsense > "$2"'),
+            "does not work here",
+        ),
+        "missing": (str(tmp_path / "nowhere"), "no C++ compiler was found"),
+    }

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -15,10 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from compiled_ops import built
+from compiled_ops import built, copy_of_the_library, failing_compilers, program
 
 from latent_editor import ops
-from latent_editor.cli import main
 from latent_editor.doctor import _ops
 from latent_editor.ops import building, kernels, toolchain
 
@@ -59,12 +57,6 @@ def fresh(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[kernels.Kern
         library.thread.join(60)
 
 
-def program(path: Path, text: str) -> str:
-    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return str(path)
-
-
 def use(library: kernels.Kernels) -> None:
     """Uses an operation until the library's state is decided; the result is right all the time."""
     for _ in range(3):
@@ -85,20 +77,11 @@ def in_new_process(**environment: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def copy_of_the_library(cache: Path) -> building.Plan:
-    """What another process has built, in this cache."""
-    source, plan = built("cpu"), building.plan_for("cpu")
-    plan.folder.mkdir(parents=True)
-    for name in (building.LIBRARY, building.MANIFEST):
-        (plan.folder / name).write_bytes((source.folder / name).read_bytes())
-    return plan
-
-
 # What works.
 
 
 def test_a_library_that_is_there_is_used_at_once(cache: Path) -> None:
-    copy_of_the_library(cache)
+    copy_of_the_library()
     found = in_new_process(LATENT_EDITOR_CACHE=str(cache))
     assert (found["first"], found["state"], found["said"]) == ("ready", "ready", [])
     assert found["ys"] == [18.0] * 4
@@ -157,24 +140,11 @@ def test_the_name_of_the_folder_holds_what_the_library_depends_on(
 # What fails.
 
 
-def failures(tmp_path: Path) -> dict[str, tuple[str, str]]:
-    """Compilers that do not work, and words of the reason."""
-    return {
-        "broken": (program(tmp_path / "broken", "echo 'fatal error: it is broken' >&2; exit 1"), "it is broken"),
-        "killed": (program(tmp_path / "killed", "kill -9 $$"), "compiler failed"),
-        "wrong": (
-            program(tmp_path / "wrong", 'while [ "$1" != -o ]; do shift; done; echo nonsense > "$2"'),
-            "does not work here",
-        ),
-        "missing": (str(tmp_path / "nowhere"), "no C++ compiler was found"),
-    }
-
-
 @pytest.mark.parametrize("kind", ["broken", "killed", "wrong", "missing"])
 def test_a_compiler_that_fails_costs_one_warning(
     kind: str, fresh: kernels.Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    compiler, reason = failures(tmp_path)[kind]
+    compiler, reason = failing_compilers(tmp_path)[kind]
     monkeypatch.setenv("CXX", compiler)
     with caplog.at_level(logging.WARNING):
         use(fresh)
@@ -195,7 +165,7 @@ def fresh_plan() -> building.Plan:
 def test_a_failure_is_remembered_and_told_once(
     fresh: kernels.Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("CXX", failures(tmp_path)["broken"][0])
+    monkeypatch.setenv("CXX", failing_compilers(tmp_path)["broken"][0])
     use(fresh)
     later = kernels.Kernels("cpu")
     monkeypatch.setattr(kernels, "kernels_for", lambda device: later)
@@ -235,7 +205,7 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(
 
 
 def test_a_damaged_library_is_never_loaded(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = copy_of_the_library(cache)
+    plan = copy_of_the_library()
     data = plan.library.read_bytes()
     for damaged in (data[: len(data) // 2], b"", data[:5000] + b"\0" * 100 + data[5100:]):
         plan.library.write_bytes(damaged)
@@ -250,7 +220,7 @@ def test_a_damaged_library_is_never_loaded(cache: Path, tmp_path: Path, monkeypa
 def test_a_library_that_does_not_load_costs_one_warning(
     fresh: kernels.Kernels, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copy_of_the_library(cache)
+    copy_of_the_library()
 
     def refuse(path: str) -> None:
         raise OSError("undefined symbol")
@@ -284,29 +254,3 @@ def test_paths_with_blanks_and_colons_reach_the_compiler_whole(tmp_path: Path) -
     done = subprocess.run([tools.ninja], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     assert (folder / "z.so").is_file()
-
-
-# The commands.
-
-
-def test_ops_shows_the_state(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ops", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["ops"]
-    assert [row["device"] for row in rows] == ["cpu", "cuda"]
-    assert main(["ops"]) == 0
-    assert "reference (PyTorch)" in capsys.readouterr().out
-
-
-def test_ops_build_builds_and_shows_its_progress(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    copy_of_the_library(cache)
-    assert main(["ops", "build", "--device", "cpu", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["builds"][0]["ok"]
-
-
-def test_ops_build_fails_with_the_reason(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CXX", failures(tmp_path)["broken"][0])
-    assert main(["ops", "build", "--device", "cpu"]) == 1
-    said = capsys.readouterr()
-    assert "it is broken" in said.out

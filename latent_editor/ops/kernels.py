@@ -13,8 +13,8 @@ import logging
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -85,7 +85,7 @@ class Kernels:
         if building.published(plan):
             self._load(plan)
         elif (reason := building.last_failure(plan)) is not None:
-            self._fail(reason, told=_told(plan))
+            self._fail(reason, told=not build or _told(plan))  # whoever only looks is shown it anyway
         elif build:
             self.state, self.reason = BUILDING, "the kernels are being built, until then the references run"
             self.thread = threading.Thread(target=self._build, args=[plan], name="build kernels", daemon=True)
@@ -116,9 +116,8 @@ class Kernels:
         torch.ops.load_library(str(plan.library))
         self.state, self.reason, self.ready = READY, str(plan.library), True
 
-    def _guarded(self, work: object) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
         """Runs ``work``; whatever it raises becomes the reason why there are no kernels."""
-        assert callable(work)
         try:
             work()
         except OSError as e:
@@ -181,8 +180,3 @@ def needs_gradient(*tensors: Tensor | None) -> bool:
 def is_ordered(x: Tensor) -> bool:
     """Whether x [N, C, H, W] lies in memory in one of the two orders that kernels know, without gaps."""
     return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
-
-
-def library_path(device: str) -> Path:
-    """Where the library of a kind of device is, or will be."""
-    return building.plan_for(device).library
