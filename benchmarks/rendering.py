@@ -1,0 +1,223 @@
+"""Measures rendering against the products of matrices that it consists of: ``python benchmarks/rendering.py``.
+
+Renders the embedded model and an FFHQ-1024 of random weights, in float32 and bfloat16, one picture and eight
+(``--all``: eight of FFHQ-1024 too). In the same turns it measures
+
+- the limit: the operations of the network's convolutions at the rate of large matrix products of that precision;
+- the reference: the public definition, float32 in NCHW order, with the weights of each sample modulated and one grouped
+  convolution, then ``upfirdn2d`` on plain PyTorch (of one picture only);
+- an edit of the later half of the layers, where what comes before is kept.
+
+All take turns, so that a busy machine is busy for all; ratios of medians are what counts. The figures go to
+``benchmarks/results/rendering.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "rendering.json"
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402  (after what it reads from the environment)
+import torch.nn.functional as F  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from latent_editor.generators import load_generator, nvlabs, random_ws  # noqa: E402
+from latent_editor.generators.modulation import ModulatedConv, ToRGB  # noqa: E402
+from latent_editor.generators.pictures import fastest_dtype  # noqa: E402
+from latent_editor.generators.stylegan2 import StyleGAN2  # noqa: E402
+from latent_editor.ops import kernels  # noqa: E402
+from latent_editor.ops.upfirdn2d import upfirdn2d_reference  # noqa: E402
+from latent_editor.rendering import Renderer  # noqa: E402
+
+FFHQ = {
+    "z_dim": 512, "w_dim": 512, "img_resolution": 1024, "channel_base": 32768, "channel_max": 512, "conv_clamp": 256,
+}  # fmt: skip
+#: Side of the matrices that tell the rate; how long the kernels may take to be built.
+GEMM_SIDE, BUILD_S = 2048, 180
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def generators() -> dict[str, StyleGAN2]:
+    embedded = load_generator("portraits")
+    assert isinstance(embedded, StyleGAN2)
+    ffhq = nvlabs.random("stylegan2", FFHQ)
+    assert isinstance(ffhq, StyleGAN2)
+    found = {f"embedded {embedded.size_px}²": embedded, "FFHQ 1024²": ffhq}
+    for g in found.values():
+        g.eval().requires_grad_(False)
+    for name, parameter in ffhq.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.fill_(0.1)  # as in a trained network, so that nothing can leave it out
+    return found
+
+
+def operations(g: StyleGAN2) -> float:
+    """Multiplications and additions of the convolutions of one picture."""
+    total = 0.0
+    for resolution, _, block in g.synthesis.blocks():
+        for layer in block.children():
+            if isinstance(layer, ModulatedConv | ToRGB):
+                pixels = (resolution // getattr(layer, "up", 1)) ** 2
+                total += 2.0 * layer.weight.numel() * pixels
+    return total
+
+
+def reference(g: StyleGAN2, ws: Tensor) -> Tensor:
+    """The picture by the public definition (Karras et al. 2020, eq. 1 and 3): float32, NCHW, grouped convolutions."""
+    n = len(ws)
+    x, image = g.synthesis.b4.const.expand(n, -1, -1, -1).contiguous(), None
+    for resolution, first, block in g.synthesis.blocks():
+        f = block.resample_filter
+        layers = [block.conv1] if resolution == 4 else [block.conv0, block.conv1]
+        for i, layer in enumerate(layers, start=first):
+            x = _modulated(x, layer.weight, layer.affine(ws[:, i]), f, up=layer.up, demodulate=True)
+            x = x + layer.noise_const * layer.noise_strength
+            x = F.leaky_relu(x + layer.bias[:, None, None], 0.2) * math.sqrt(2)
+            x = x if layer.clamp is None else x.clamp(-layer.clamp, layer.clamp)
+        rgb = block.torgb
+        styles = rgb.affine(ws[:, first + len(layers)]) / math.sqrt(rgb.weight[0].numel())
+        y = _modulated(x, rgb.weight, styles, f, up=1, demodulate=False) + rgb.bias[:, None, None]
+        y = y if rgb.clamp is None else y.clamp(-rgb.clamp, rgb.clamp)
+        image = y if image is None else y + upfirdn2d_reference(image, f, (2, 2), (1, 1), (2, 1, 2, 1), gain=4)
+    assert image is not None
+    return image
+
+
+def _modulated(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor, *, up: int, demodulate: bool) -> Tensor:
+    n, (outputs, inputs, k, _) = len(x), weight.shape
+    w = weight * styles[:, None, :, None, None]  # [N, O, I, k, k]
+    if demodulate:
+        w = w * (w.square().sum(dim=[2, 3, 4], keepdim=True) + 1e-8).rsqrt()
+    x = x.reshape(1, n * inputs, *x.shape[2:])
+    if up == 1:
+        x = F.conv2d(x, w.reshape(-1, inputs, k, k), padding=k // 2, groups=n)
+    else:
+        x = F.conv_transpose2d(x, w.transpose(1, 2).reshape(-1, outputs, k, k), stride=2, groups=n)
+        x = upfirdn2d_reference(x, f, (1, 1), (1, 1), (1, 1, 1, 1), gain=4)
+    return x.reshape(n, outputs, *x.shape[2:])
+
+
+def in_turns(cases: dict[str, Callable[[], object]], seconds: float, least: int) -> dict[str, dict[str, float]]:
+    """Median and least milliseconds of each; the first turn warms caches."""
+    times: dict[str, list[float]] = {name: [] for name in cases}
+    began, turn = time.perf_counter(), 0
+    while turn <= least or time.perf_counter() - began < seconds:
+        for name, run in cases.items():
+            start = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:
+                times[name].append((time.perf_counter() - start) * 1e3)
+        turn += 1
+    return {name: {"median_ms": statistics.median(t), "least_ms": min(t)} for name, t in times.items()}
+
+
+def measure(name: str, g: StyleGAN2, batch: int, seconds: float) -> list[dict[str, Any]]:
+    """One network and batch in each precision; in each turn all of it."""
+    ws = random_ws(g, list(range(batch)))
+    cases: dict[str, Callable[[], object]] = {}
+    for short, dtype in DTYPES.items():
+        a, b = (torch.randn(GEMM_SIDE, GEMM_SIDE, device=g.device).to(dtype) for _ in range(2))
+        cases[f"gemm {short}"] = lambda a=a, b=b: a @ b
+        cases[short] = lambda dtype=dtype: g.synthesize(ws, dtype=dtype)
+    if batch == 1:
+        cases["reference"] = lambda: reference(g, ws)
+        renderer = Renderer(g)
+        cases["edit"] = lambda: renderer.render_tensor(_edited(ws))
+    found = in_turns(cases, seconds, 3)
+    rows = []
+    for short in DTYPES:
+        rate = 2.0 * GEMM_SIDE**3 / found[f"gemm {short}"]["median_ms"]  # operations a millisecond
+        limit = operations(g) * batch / rate
+        ms = found[short]["median_ms"]
+        row = {"model": name, "precision": short, "batch": batch, **{k: round(v, 2) for k, v in found[short].items()}}
+        row |= {"gemm_gflops": round(rate / 1e6), "limit_ms": round(limit, 2), "times_the_limit": round(ms / limit, 2)}
+        if batch == 1:
+            row |= {"reference_ms": round(found["reference"]["median_ms"], 1)}
+            row |= {"faster_than_reference": round(found["reference"]["median_ms"] / ms, 2)}
+            if DTYPES[short] == fastest_dtype(g.device):
+                row |= {"edit_ms": round(found["edit"]["median_ms"], 2)}
+        rows.append(row)
+        print_row(row)
+    return rows
+
+
+def _edited(ws: Tensor) -> Tensor:
+    """Another later half of the layers each time."""
+    half = ws.shape[1] // 2
+    return torch.cat([ws[:, :half], ws[:, half:] + torch.randn_like(ws[:, half:]) * 0.1], dim=1)
+
+
+def print_row(row: dict[str, Any]) -> None:
+    shown = f"{row['model']:<14} {row['precision']}  batch {row['batch']}  {row['median_ms']:9.1f} ms"
+    shown += (
+        f"   limit {row['limit_ms']:8.1f} ms ({row['gemm_gflops']} GFLOP/s)   {row['times_the_limit']:6.2f} × the limit"
+    )
+    if "reference_ms" in row:
+        shown += f"   reference {row['reference_ms']:8.0f} ms, {row['faster_than_reference']:.1f} × faster"
+    print(shown + (f"   edit {row['edit_ms']:.1f} ms" if "edit_ms" in row else ""), flush=True)
+
+
+def wait_for_kernels() -> str:
+    """Asks for the kernels of the CPU, waits while they are built, and says what there is."""
+    library = kernels.kernels_for("cpu")
+    library.ask()
+    if library.thread is not None:
+        library.thread.join(BUILD_S)
+    return library.state
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="eight pictures of FFHQ-1024 too")
+    parser.add_argument("--seconds", type=float, default=15, help="for each network and batch, at least three turns")
+    options = parser.parse_args()
+    torch.set_num_threads(min(os.cpu_count() or 2, 2))
+    torch.manual_seed(0)
+    state = wait_for_kernels()
+    rows: list[dict[str, Any]] = []
+    for name, g in generators().items():
+        with torch.inference_mode(False), torch.no_grad():
+            ws = random_ws(g, [0])
+        error = (reference(g, ws) - g.synthesize(ws)).abs().max() / g.synthesize(ws).abs().max()
+        if error > 1e-4:
+            raise SystemExit(f"The reference and the network differ by {error:.1e} of the largest value.")
+        for batch in (1, 8) if g.size_px < 1024 or options.all else (1,):
+            rows += measure(name, g, batch, options.seconds)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    report = {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip(),
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            "load": round(os.getloadavg()[0], 1),
+            "kernels": state,
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "rows": rows,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
