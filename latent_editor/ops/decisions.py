@@ -13,7 +13,7 @@ DTYPES = {
 #: PyTorch's time over the kernel's: medians over sizes, precisions and memory orders, for values and with gradients
 #: (None: these run as the reference). Two cores with AVX-512, PyTorch 2.13; all figures in benchmarks/results/ops.json.
 #: An operation below 1 is not used there. No GPU was at hand when the CUDA kernels were written: they are used because
-#: each replaces several passes over memory by one, and only after the check of their build has passed on the GPU itself.
+#: each replaces several passes over memory by one, and only after the check of a build has passed on the GPU itself.
 MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
     "cpu": {
         "upfirdn2d": (2.1, 1.7),
