@@ -196,18 +196,20 @@ def test_fast_direction(speaking: StyleGAN2) -> None:
 
 
 def test_a_unit_is_measured_and_stays_within_bounds(speaking: StyleGAN2) -> None:
-    clip, statistics = load_clip(speaking), build_text_statistics(speaking, samples=64)
-    axis = find_target(clip, read_prompt("red hair")).axis
-    found = estimate(statistics, TextTarget(axis, 1.0, (), 1.0))
+    clip, statistics = load_clip(speaking), load_text_statistics(speaking)
+    found = estimate(statistics, find_target(clip, read_prompt("red hair")))
+    # What the way does to the pictures: of a random CLIP, a prompt's own axis may as well fall along it.
+    seen = [
+        clip.encode_image(speaking.synthesize(statistics.probes + share * found.radius * found.way)).mean(dim=0)
+        for share in (0.0, LONGEST)
+    ]
+    axis = torch.nn.functional.normalize(seen[1] - seen[0], dim=0)
     shortest, longest = SHORTEST * found.radius, LONGEST * found.radius
-    units = [calibrate(speaking, clip, statistics.probes, replace(found, goal=goal), axis) for goal in (1e-9, 9.0)]
+    units = [calibrate(speaking, clip, statistics.probes, replace(found, goal=goal), axis) for goal in (-9.0, 9.0)]
     assert units == pytest.approx([shortest, longest])
-    probes = statistics.probes
-    before = clip.encode_image(speaking.synthesize(probes)) @ axis
-    after = clip.encode_image(speaking.synthesize(probes + 2.5 * shortest * found.way)) @ axis
-    gain = float((after - before).mean())
-    unit = calibrate(speaking, clip, probes, replace(found, goal=gain), axis)
-    assert unit == pytest.approx(1.25 * shortest, rel=0.2)  # at +2 the score has risen by the goal
+    gain = float((seen[1] - seen[0]) @ axis)
+    unit = calibrate(speaking, clip, statistics.probes, replace(found, goal=gain), axis)
+    assert unit == pytest.approx(longest / 2, rel=0.2)  # at +2 the score has risen by the goal
 
 
 def test_unknown_words_make_a_direction_unsure(speaking: StyleGAN2) -> None:
@@ -225,7 +227,7 @@ def test_optimized_direction_raises_the_score_more(speaking: StyleGAN2) -> None:
     latent = speaking.latent(ws, method="random")
     steps: list[Step] = []
     fast = text_direction(speaking, "red hair", latent=latent)
-    slow = text_direction(speaking, "red hair", latent=latent, method="optimize", seconds=3, on_step=steps.append)
+    slow = text_direction(speaking, "red hair", latent=latent, method="optimize", seconds=30, on_step=steps.append)
     assert 1 <= len(steps) <= 40
     assert all(s.image is not None for s in steps)
     clip = load_clip(speaking)
