@@ -152,9 +152,9 @@ def test_effects_are_zero_where_faces_disagree(namer: Namer) -> None:
 def test_a_name_is_sure_where_it_is_plain_and_alone(namer: Namer) -> None:
     at = {name: i for i, name in enumerate(namer.names)}
     effects = torch.zeros(4, len(namer.names))
-    effects[0, at["contrast"]] = -2.0
-    effects[1, at["contrast"]], effects[1, at["brightness"]] = 2.0, 4.0
-    effects[2, at["bright background"]], effects[2, at["warm background"]] = 2.0, 4.0  # one family: no rivals
+    effects[0, at["contrast"]] = -4.0
+    effects[1, at["contrast"]], effects[1, at["brightness"]] = 4.0, 8.0
+    effects[2, at["bright background"]], effects[2, at["warm background"]] = 4.0, 8.0  # one family: no rivals
     effects[3, at["contrast"]] = PLAIN_CHANGE / 2
     scores = namer.scores(effects)
     assert scores[0, at["contrast"]] == 1.0
@@ -163,7 +163,7 @@ def test_a_name_is_sure_where_it_is_plain_and_alone(namer: Namer) -> None:
     assert scores[3, at["contrast"]] == pytest.approx(0.5)
     shares = namer.shares(effects)
     assert shares[0, at["contrast"]] == pytest.approx(1.0)
-    assert shares[1, at["contrast"]] == pytest.approx(4 / 20)
+    assert shares[1, at["contrast"]] == pytest.approx(16 / 80)
 
 
 def test_names_are_given_once_surest_first(namer: Namer) -> None:
@@ -202,7 +202,7 @@ def test_the_choice_takes_each_name_component_and_effect_once(namer: Namer) -> N
     effects[3, at["fine detail"]] = -1.2
     effects[4, at["warm background"]] = effects[4, at["bright background"]] = 1.4
     effects[5, at["brightness"]] = 0.3
-    chosen = choose(candidates, effects, namer, least=0.5)
+    chosen = choose(candidates, effects * 2, namer, least=0.5)
     assert [(candidates.index(c), name.text) for c, name in chosen] == [(1, "bright background"), (2, "fine detail")]
 
 

@@ -12,7 +12,7 @@ from latent_editor.generators.pictures import fastest_dtype
 #: Mean absolute change of the picture, at a quarter of its size and in −1..1, that one unit makes: plainly visible.
 VISIBLE_CHANGE = 0.06
 #: A step of w, in its standard deviations, that one unit may at most take.
-LONGEST_STEP = 3.5
+LONGEST_STEP = 7.0
 SHORTEST_STEP = 0.5
 
 

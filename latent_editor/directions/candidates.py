@@ -21,6 +21,8 @@ Progress = Callable[[float], None]
 ALIKE = 0.6
 #: Two candidates whose effects are more alike than this (cosine) would be the same slider twice.
 SAME_EFFECT = 0.9
+#: From where on more change, in standard deviations of faces, makes no better slider.
+STRONG_CHANGE = 3.0
 #: Ranges of layers that a component is also tried on, as half-open ranges of ws: up to 8², up to 32².
 RANGES = {"coarse layers": (0, 4), "middle layers": (4, 8)}
 
@@ -99,7 +101,8 @@ def _part(progress: Progress, part: int, parts: int, fraction: float) -> None:
 def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least: float) -> list[tuple[Candidate, Name]]:
     """Picks candidates that do one thing, each another.
 
-    1. Rank every pair of candidate and name by its score times the share of the name in all that changes.
+    1. Rank every pair of candidate and name: by its score, by the share of the name in all that changes, and by how
+       much it changes, and by what the name is worth.
     2. Take them in that order; pass over a name that is given, a component whose layers are in use, and a candidate
        that does what one taken before does.
     3. Stop where names get worse than ``least``.
@@ -114,7 +117,7 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
         The chosen ones, best first.
     """
     scores = namer.scores(effects)
-    rank = scores * namer.shares(effects).sqrt()
+    rank = scores * namer.shares(effects).sqrt() * (effects.abs() / STRONG_CHANGE).clamp_max(1) * namer.worth
     unit = torch.nn.functional.normalize(effects, dim=1)
     chosen: dict[int, int] = {}
     for flat in rank.flatten().argsort(descending=True, stable=True).tolist():

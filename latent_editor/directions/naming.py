@@ -23,12 +23,14 @@ class Term:
         name: What more of it is called.
         family: Terms of one family say nearly the same, or go together in most faces.
         more, less: Both ends are described, because a CLIP compares better than it judges.
+        worth: How gladly it is given where others of its family fit as well: a whole rather than one of its signs.
     """
 
     name: str
     family: str
     more: str
     less: str
+    worth: float = 1.0
 
 
 #: What portraits differ in.
@@ -36,8 +38,8 @@ VOCABULARY = (
     Term("age", "age", "an old person with wrinkles", "a young person"),
     Term("feminine", "sex", "a woman", "a man"),
     Term("beard", "sex", "a person with a beard", "a clean-shaven person"),
-    Term("moustache", "sex", "a person with a moustache", "a person without a moustache"),
-    Term("make-up", "sex", "a person with make-up", "a person without make-up"),
+    Term("moustache", "sex", "a person with a moustache", "a person without a moustache", 0.7),
+    Term("make-up", "sex", "a person with make-up", "a person without make-up", 0.7),
     Term("long hair", "hair length", "a person with long hair", "a person with short hair"),
     Term("bald", "bald", "a bald person", "a person with hair"),
     Term("blond hair", "hair colour", "a person with blond hair", "a person with dark hair"),
@@ -62,9 +64,11 @@ VOCABULARY = (
 )
 
 #: A change from −2 to +2 that is this many standard deviations of random faces is plain.
-PLAIN_CHANGE = 1.2
+PLAIN_CHANGE = 2.5
 #: A name needs so large a share of the faces to change in its way.
 AGREEMENT = 0.8
+#: What a measured name is worth: a word says more to people.
+MEASURED_WORTH = 0.6
 
 
 class Name(NamedTuple):
@@ -91,7 +95,7 @@ class Namer:
         vectors: CLIP vectors of many pictures [M, D], to tell how far a term spreads; None takes the faces alone.
 
     Attributes:
-        names, families: Of each term and measure, [T].
+        names, families, worth: Of each term and measure, [T].
     """
 
     def __init__(self, g: Generator, clip: Clip | None, ws: Tensor, *, vectors: Tensor | None = None) -> None:
@@ -100,6 +104,7 @@ class Namer:
         terms = VOCABULARY if clip is not None else ()
         self.names = [t.name for t in terms] + [m.name for m in self._measures]
         self.families = [t.family for t in terms] + [m.family for m in self._measures]
+        self.worth = torch.tensor([t.worth for t in terms] + [MEASURED_WORTH] * len(self._measures))
         self._axes: Tensor | None = None
         with torch.inference_mode():
             if clip is not None:
