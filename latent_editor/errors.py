@@ -84,4 +84,7 @@ class FetchFailed(LatentEditorError):
 
 
 class Stopped(LatentEditorError):
-    """The user stopped something that has no half result. What is finished is kept for the next time."""
+    """The user, or a caller's ``on_step``, stopped something that has no half result. What is finished is kept."""
+
+    def __init__(self, message: str = "Stopped. What was finished is kept; the next time goes on from there.") -> None:
+        super().__init__(message)

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 
 from latent_editor.directions import named_directions
 from latent_editor.directions.library import kept_directions
-from latent_editor.errors import BadModel, MissingPart
+from latent_editor.errors import BadModel, MissingPart, Stopped
 from latent_editor.features.faces import faces_known, shows_faces
 from latent_editor.features.text_statistics import load_text_statistics, text_statistics_kept
 from latent_editor.generators import Generator
-from latent_editor.types import OnStep, Step, Stopped
+from latent_editor.types import OnStep, Step
 
 __all__ = ["Phase", "phases", "prepare", "prepared"]
 

@@ -219,9 +219,5 @@ class Step:
     label: str = ""
 
 
-class Stopped(Exception):
-    """A caller's ``on_step`` said stop before there was anything to return. What was finished before is kept."""
-
-
 #: Called after every step; a true answer stops the algorithm, which then returns its best so far.
 OnStep = Callable[[Step], "bool | None"]

@@ -208,7 +208,7 @@ def open_bundle(name_or_path: str | Path) -> Bundle:
     """
     candidates = [Path(name_or_path), *(folder / str(name_or_path) for folder in model_folders())]
     for folder in candidates:
-        if (folder / MODEL_FILE).is_file():
+        if os.path.isfile(folder / MODEL_FILE):  # unlike Path's, no error for a name that is too long
             try:
                 about = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
                 return Bundle(str(about["name"]), folder.resolve(), about)

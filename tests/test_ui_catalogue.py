@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from latent_editor.errors import BadInput, BadModel, UnknownModel
+from latent_editor.errors import BadInput, BadModel, Stopped, UnknownModel
 from latent_editor.generators import Generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from latent_editor.types import Directions, Step, Stopped
+from latent_editor.types import Directions, Step
 from latent_editor.ui import background
 from latent_editor.ui.background import Progress, prepare_directions
 from latent_editor.ui.catalogue import UPLOAD_LIFETIME_S, Catalogue

@@ -15,11 +15,11 @@ from latent_editor.directions.pack import with_imported
 from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.errors import BadModel, MissingPart
+from latent_editor.errors import BadModel, MissingPart, Stopped
 from latent_editor.features.clip import Clip, load_clip
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
 from latent_editor.generators import Generator, random_ws
-from latent_editor.types import Direction, Directions, OnStep, Step, Stopped
+from latent_editor.types import Direction, Directions, OnStep, Step
 
 DIRECTIONS_FILE = "directions.safetensors"
 #: How far from the mean (truncation) the faces are that candidates are tried on: as far as photographs are.

@@ -108,7 +108,7 @@ PLAIN = (
 def _face_measures(g: Generator) -> tuple[Measure, ...]:
     """Pose and proportions by the landmark network, for a generator that shows faces."""
     canonical = canonical_points(g)
-    if canonical is None:
+    if canonical is None or not set(POINTS) <= set(canonical):
         return ()
     try:
         net = load_landmark_net(g)

@@ -17,7 +17,7 @@ PACK_FILE = "imported.safetensors"
 
 def pack_file(g: Generator) -> Path:
     """Where the imported directions of a model are kept, by the model's fingerprint. It need not exist."""
-    return cache_folder() / "models" / g.fingerprint / PACK_FILE
+    return cache_folder() / "imported" / g.fingerprint / PACK_FILE
 
 
 def read_pack(g: Generator) -> Directions:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_editor.errors import Stopped
 from latent_editor.features.landmarks import (
     FRAME_POINTS,
     LANDMARKS_FILE,
@@ -23,7 +24,7 @@ from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.ops import affine
-from latent_editor.types import OnStep, Step, Stopped
+from latent_editor.types import OnStep, Step
 from latent_editor.weights import lent_file
 
 #: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from latent_editor import files
-from latent_editor.errors import BadModel
+from latent_editor.errors import BadModel, Stopped
 from latent_editor.features.clip import Clip, clip_fingerprint, load_clip
 from latent_editor.features.encoder import load_encoder
 from latent_editor.generators import Generator
+from latent_editor.generators.base import class_weights
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.types import OnStep, Step, Stopped
+from latent_editor.types import OnStep, Step
 
 STATISTICS_FILE = "text_statistics.safetensors"
 #: Random pictures for statistics that are kept in a file, and for those made while a user waits.
@@ -173,7 +174,7 @@ def _observations(
     seeded = torch.Generator().manual_seed(0)
     for first in range(0, samples, batch_size):
         z = torch.randn(min(batch_size, samples - first), g.z_dim, generator=seeded).to(g.device)
-        c = torch.eye(g.c_dim, device=g.device)[torch.arange(len(z)) % g.c_dim] if g.c_dim else None
+        c = class_weights(g, [i % g.c_dim for i in range(len(z))] if g.c_dim else [])
         ws = g.map(z, c, truncation_psi=0.8)
         yield ws, clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype)
     if pictures is None:

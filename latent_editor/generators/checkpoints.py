@@ -155,8 +155,10 @@ def _is_safetensors(head: bytes) -> bool:
 
 def _format_of(name: str, data: Any) -> str:
     """The format of a pickle's plain content."""
-    parts = data if isinstance(data, (list, tuple)) else (data,)
-    if any(isinstance(part, Instance) and part.name == "dnnlib.tflib.network.Network" for part in parts):
+    from latent_editor.generators.nvlabs_pickle import TENSORFLOW_NETWORK
+
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, (list, tuple)) else (data,)
+    if any(isinstance(part, Instance) and part.name == TENSORFLOW_NETWORK for part in parts):
         return "tensorflow"
     if isinstance(data, Instance):
         return "nvlabs"

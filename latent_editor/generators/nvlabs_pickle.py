@@ -22,6 +22,8 @@ from latent_editor.unpickling import Instance, InstanceRecord, Refused, attribut
 POSITIONAL = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
 #: Parts of a file, the best generator first: the running average of the weights.
 GENERATORS = ("G_ema", "G")
+#: What the networks of TensorFlow's files are objects of.
+TENSORFLOW_NETWORK = "dnnlib.tflib.network.Network"
 _NEWEST_VERSION = 6
 _MOST_TENSORS = 4096
 _MODULES, _TENSORS = "_modules", ("_parameters", "_buffers")
@@ -40,7 +42,7 @@ def _persistent(meta: Any, *_: Any) -> InstanceRecord:
 
 
 def _tensorflow_network(*_: Any) -> InstanceRecord:
-    return InstanceRecord("dnnlib.tflib.network.Network")
+    return InstanceRecord(TENSORFLOW_NETWORK)
 
 
 #: What such files, and those of TensorFlow, name beside tensors and arrays.
@@ -58,7 +60,8 @@ def wanted_part(root: Any) -> Any:
     """Leaves of a file that was read, and not finished yet, the generator only; the other parts become None."""
     if isinstance(root, dict):
         for name in GENERATORS:
-            if isinstance(root.get(name), InstanceRecord):
+            record = root.get(name)
+            if isinstance(record, InstanceRecord) and record.name != TENSORFLOW_NETWORK:
                 return {key: value if key == name else None for key, value in root.items()}
     return root
 

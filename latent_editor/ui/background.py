@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from latent_editor.directions import named_directions
+from latent_editor.errors import Stopped
 from latent_editor.generators import Generator
 from latent_editor.preparation import prepare, prepared
-from latent_editor.types import Directions, Step, Stopped
+from latent_editor.types import Directions, Step
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

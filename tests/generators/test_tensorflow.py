@@ -165,6 +165,14 @@ def test_containers(tmp_path: Path, protocol: int, alone: bool) -> None:
     same_pictures(load_generator(written(tmp_path / "x.pkl", content, protocol)), want)
 
 
+def test_a_dictionary_of_networks(tmp_path: Path) -> None:
+    want = random_generator()
+    networks = {"G": as_tensorflow(random_generator(), name="G"), "D": discriminator(), "Gs": as_tensorflow(want)}
+    file = written(tmp_path / "ffhq.pkl", networks)
+    assert recognise(file) == "tensorflow"
+    same_pictures(load_generator(file), want)
+
+
 @pytest.mark.parametrize(
     ("changes", "arguments"),
     [
