@@ -50,7 +50,7 @@ def test_it_begins_with_the_two_commands() -> None:
 def test_the_commands_are_understood() -> None:
     commands = [shlex.split(line, comments=True) for line in "".join(blocks("sh")[1:]).splitlines()]
     names = [words[1] for words in commands if words and words[0] == "latent-editor"]
-    every = re.findall(r"^    ([a-z]+) ", build_parser().format_help(), flags=re.MULTILINE)
+    every = re.findall(r"^    ([a-z]+)\b", build_parser().format_help(), flags=re.MULTILINE)
     assert set(every) == set(names)
     for words in commands:
         if words and words[0] == "latent-editor":
