@@ -145,6 +145,21 @@ class Bundle:
         """Whether the folder holds only what was worked out, and can be worked out again."""
         return self.folder is not None and self.folder.is_relative_to(cache_folder())
 
+    def kept(self, name: str, purpose: str, read: Callable[[Path], T]) -> T | None:
+        """What ``read`` makes of a part's file, or None where there is none.
+
+        Raises:
+            BadModel: the file is damaged, and is not one of a cache, which would be made again.
+        """
+        if not self.has(name):
+            return None
+        try:
+            return read(self.file(name, purpose))
+        except BadModel:
+            if self.is_cache:
+                return None
+            raise
+
     def remember(self, fingerprint: str, facts: Mapping[str, Any]) -> bool:
         """Adds to what is known about the generator of this fingerprint, here and in ``model.json``.
 

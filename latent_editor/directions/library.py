@@ -56,14 +56,10 @@ def kept_directions(g: Generator) -> Directions | None:
     Raises:
         BadModel: the file is damaged, and is not one that would be made again.
     """
-    if not g.bundle.has(DIRECTIONS_FILE):
+    kept = g.bundle.kept(DIRECTIONS_FILE, "sliders", read_directions)
+    if kept is None:
         return None
-    try:
-        directions, fingerprint = read_directions(g.bundle.file(DIRECTIONS_FILE, "sliders"))
-    except BadModel:
-        if g.bundle.is_cache:
-            return None
-        raise
+    directions, fingerprint = kept
     return directions if fingerprint == g.fingerprint else None
 
 
@@ -173,8 +169,10 @@ def _named(g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], r
     sure = choose(units, effects, namer, least=SURE)[:MOST]
     used = {candidate.origin for candidate, _ in sure}
     rest = [i for i, unit in enumerate(units) if unit.layers is None and unit.origin not in used]
-    rest.sort(key=lambda i: -picture_change(g, trials[:8], units[i].acting))
-    rest = rest[: max(0, FEWEST - len(sure))]
+    missing = max(0, FEWEST - len(sure))
+    if missing:  # which renders each of them, so only where some are wanted
+        rest.sort(key=lambda i: -picture_change(g, trials[:8], units[i].acting))
+    rest = rest[:missing]
     names = namer.assign(effects[rest], given=[name.text for _, name in sure]) if rest else []
     unsure = [
         (units[i], name or Name(f"component {k + 1}", 0.0, 1))

@@ -205,14 +205,9 @@ def kept_text_statistics(g: Generator) -> TextStatistics | None:
     Raises:
         BadModel: the file is damaged, and is not one that would be made again.
     """
-    if not g.bundle.has(STATISTICS_FILE):
+    found = g.bundle.kept(STATISTICS_FILE, "text prompts", TextStatistics.load)
+    if found is None:
         return None
-    try:
-        found = TextStatistics.load(g.bundle.file(STATISTICS_FILE, "text prompts"))
-    except BadModel:
-        if g.bundle.is_cache:
-            return None
-        raise
     return found if found.fingerprint == statistics_fingerprint(g, load_clip(g)) else None
 
 

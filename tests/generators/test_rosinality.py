@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_generators import random_generator
 from torch import Tensor
 
 from latent_editor.errors import BadModel
@@ -52,20 +53,6 @@ def theirs(g: StyleGAN2) -> dict[str, Tensor]:
         state[f"convs.{2 * k}.conv.blur.kernel"] = block.resample_filter * 4
         state[f"to_rgbs.{k}.upsample.kernel"] = block.resample_filter * 4
     return {name: tensor.detach().clone() for name, tensor in state.items()}
-
-
-def random_generator(**changes: Any) -> StyleGAN2:
-    kwargs = {
-        "z_dim": 24, "w_dim": 24, "img_resolution": 32, "channel_base": 256, "channel_max": 16, "conv_clamp": None,
-        "mapping_kwargs": {"num_layers": 3}, **changes,
-    }  # fmt: skip
-    g = nvlabs.random("stylegan2", kwargs, seed=1)
-    assert isinstance(g, StyleGAN2)
-    seeded = torch.Generator().manual_seed(2)
-    for name, tensor in g.state_dict().items():
-        if name.endswith(("noise_strength", ".bias", "w_avg")):
-            tensor += torch.randn(tensor.shape, generator=seeded) * 0.3
-    return g
 
 
 def same_pictures(g: Any, want: Any) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_generators import random_generator
 
 from latent_editor.errors import BadModel
-from latent_editor.generators import load_generator, nvlabs
+from latent_editor.generators import load_generator
 from latent_editor.generators.checkpoints import read_checkpoint, recognise
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.tensorflow import read_tensorflow
@@ -119,20 +120,6 @@ def written(path: Path, content: Any, protocol: int = 2) -> Path:
     _Pickler(buffer, protocol).dump(content)
     path.write_bytes(buffer.getvalue())
     return path
-
-
-def random_generator(**changes: Any) -> StyleGAN2:
-    kwargs = {
-        "z_dim": 24, "w_dim": 24, "img_resolution": 32, "channel_base": 256, "channel_max": 16, "conv_clamp": None,
-        "mapping_kwargs": {"num_layers": 3}, **changes,
-    }  # fmt: skip
-    g = nvlabs.random("stylegan2", kwargs, seed=1)
-    assert isinstance(g, StyleGAN2)
-    seeded = torch.Generator().manual_seed(2)
-    for name, tensor in g.state_dict().items():
-        if name.endswith(("noise_strength", ".bias", "w_avg")):
-            tensor += torch.randn(tensor.shape, generator=seeded) * 0.3
-    return g
 
 
 def same_pictures(g: Any, want: StyleGAN2) -> None:
