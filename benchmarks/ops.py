@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.pop("LATENT_EDITOR_OPS", None)
 
 import torch  # noqa: E402  (after what it reads from the environment)
+from setting import setting  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from latent_editor import ops  # noqa: E402
@@ -151,18 +150,8 @@ def main() -> None:
     torch.manual_seed(0)
     devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     found = {device.type: run(device, turns) for device in devices}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     report = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip(),
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(),
-            "load": round(os.getloadavg()[0], 1),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **setting(gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None),
         "summary": {device: summary(rows) for device, rows in found.items()},
         "cases": found,
     }

@@ -19,9 +19,7 @@ import functools
 import json
 import math
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -35,6 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402  (after what it reads from the environment)
 import torch.nn.functional as F  # noqa: E402
+from setting import setting  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from latent_editor.generators import load_generator, nvlabs, random_ws  # noqa: E402
@@ -210,18 +209,8 @@ def main() -> None:
             raise SystemExit(f"The reference and the network differ by {error:.1e} of the largest value.")
         for batch in (1, 8) if g.size_px < 1024 or options.all else (1,):
             rows += measure(name, g, batch, options.seconds)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     report = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip(),
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(),
-            "load": round(os.getloadavg()[0], 1),
-            "kernels": state,
-        },
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        **setting(kernels=state),
         "rows": rows,
     }
     RESULTS.parent.mkdir(exist_ok=True)
