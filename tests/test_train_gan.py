@@ -6,14 +6,19 @@ import argparse
 import json
 from pathlib import Path
 
+import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
+from latent_editor.errors import BadValue
 from latent_editor.features.encoder import Encoder
 from latent_editor.features.perceptual import Critic, psnr_db
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from latent_editor.ops import upsample2d
 from latent_editor.train import gan
 from latent_editor.train.augmentation import for_critic, mirror, photographic
+from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks
 from latent_editor.train.objective import Objective
 from latent_editor.train.prior import centre, encode, fit_prior
@@ -79,6 +84,49 @@ def test_the_whole_command_writes_state_sheets_and_networks(tmp_path: Path) -> N
     assert (run / "gan.jsonl").read_text().count("validation_encoder_db") == 2
     assert list((run / "sheets").glob("*.jpg"))
     assert Networks.read(out).generator.size_px == 16
+
+
+def test_grown_networks_do_what_the_small_ones_did() -> None:
+    small = networks()
+    torch.nn.init.normal_(small.critic.to_logit.weight)
+    large = grown(small, 32)
+    images = torch.rand(3, 3, 32, 32) * 2 - 1
+    reduced = F.avg_pool2d(images, 2)
+    f = small.generator.synthesis.b16.resample_filter
+    with torch.no_grad():
+        ws = large.encoder(images)
+        assert ws.shape == (3, large.generator.num_ws, 32)
+        assert torch.allclose(ws[:, :-2], small.encoder(reduced), atol=1e-6)
+        expected = upsample2d(small.generator.synthesize(small.encoder(reduced), noise="none"), f)
+        assert torch.allclose(large.generator.synthesize(ws, noise="none"), expected, atol=1e-5)
+        assert torch.allclose(large.critic(images), small.critic(reduced), atol=1e-5)
+
+
+def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
+    t = gan.Trainer(grown(networks(), 32), OBJECTIVE, torch.float32)
+    images = F.interpolate(pictures().float(), size=32, mode="bilinear").to(torch.uint8)
+    names = ["generator.synthesis.b32.torgb.weight", "critic.trunk.fine.1.conv1.weight", "encoder.to_offsets.weight"]
+    before = [_named(t.nets, name).clone() for name in names]
+    for _ in range(3):
+        t.step(images, rate=2e-3)
+    assert all(not torch.equal(a, _named(t.nets, name)) for a, name in zip(before, names, strict=True))
+    t.nets.write(tmp_path)
+    again = Networks.read(tmp_path)
+    assert again.generator.size_px == 32
+    assert again.critic.config == t.nets.critic.config
+
+
+def _named(nets: Networks, name: str) -> torch.Tensor:
+    module, _, parameter = name.partition(".")
+    return nets.modules()[module].get_parameter(parameter)
+
+
+@pytest.mark.parametrize("size", [16, 24, 64])
+def test_networks_grow_to_twice_their_size_only(size: int) -> None:
+    with pytest.raises(BadValue, match="16 pixels grow to 32"):
+        grown(networks(), size)
+    with pytest.raises(BadValue, match="grows once"):
+        grown(grown(networks(), 32), 64)
 
 
 def test_rare_attributes_are_shown_more_often(tmp_path: Path) -> None:

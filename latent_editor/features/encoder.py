@@ -12,6 +12,7 @@ from latent_editor.features.psp_encoder import PspEncoder, build_psp_encoder
 from latent_editor.features.trunk import Trunk
 from latent_editor.generators import Generator
 from latent_editor.generators.foreign import ENCODER
+from latent_editor.generators.pictures import resized
 
 ENCODER_FILE = "encoder.safetensors"
 
@@ -20,7 +21,7 @@ class Encoder(nn.Module):
     """A picture to ws.
 
     Args:
-        size_px: Height and width of the pictures it takes.
+        size_px: Height and width of the pictures that it looks at; others are resized.
         num_ws, w_dim: The shape of what it gives.
         width: Channels of the first level.
     """
@@ -36,8 +37,8 @@ class Encoder(nn.Module):
         self.to_offsets = nn.Linear(512, num_ws * w_dim)
 
     def parts(self, image: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        """image [N, 3, H, W], −1..1 → w [N, w_dim] and offsets [N, num_ws, w_dim], both float32."""
-        features = self.trunk(image, dtype)
+        """image [N, 3, H, W], −1..1, of any size → w [N, w_dim] and offsets [N, num_ws, w_dim], both float32."""
+        features = self.trunk(resized(image, self.config["size_px"]), dtype)
         w = self.to_w(features)
         offsets = self.to_offsets(features) * self.OFFSET_GAIN
         return w, offsets.reshape(len(w), -1, w.shape[1])

@@ -22,12 +22,15 @@ CRITIC_FILE = "critic.safetensors"
 
 
 class Critic(nn.Module):
-    """The discriminator: a picture to one number, real (positive) or not."""
+    """The discriminator: a picture to one number, real (positive) or not. Arguments as of :class:`Trunk`."""
 
-    def __init__(self, size_px: int, *, width: int = 48, max_width: int = 96, channels: int = 3) -> None:
+    def __init__(
+        self, size_px: int, *, width: int = 48, max_width: int = 96, channels: int = 3, fine_width: int = 0
+    ) -> None:
         super().__init__()
-        self.config = {"size_px": size_px, "width": width, "max_width": max_width, "channels": channels}
-        self.trunk = Trunk(size_px, width=width, max_width=max_width, channels=channels)
+        shape = {"width": width, "max_width": max_width, "channels": channels, "fine_width": fine_width}
+        self.config = {"size_px": size_px, **shape}
+        self.trunk = Trunk(size_px, **shape)
         self.to_logit = nn.Linear(512, 1)
 
     def forward(self, image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

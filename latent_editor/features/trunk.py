@@ -46,17 +46,36 @@ class Trunk(nn.Module):
     2. A convolution, then one :class:`Level` per halving down to 4².
     3. Flatten, one dense layer.
 
+    A network that has learned small pictures looks at pictures twice as large through ``fine_width`` channels more:
+    what they see of the details is added to what it sees of the reduced picture, as in the discriminator with skips
+    (Karras et al. 2020, fig. 7). They start at nothing, so that growing forgets nothing.
+
     Args:
         size_px: Height and width of the pictures, a power of two from 16.
         width: Channels at the first level; later levels have twice as many, ``max_width`` at most.
         channels: Channels of the pictures.
+        fine_width: Channels of a level before the first, which then sees pictures of half the size; 0 for none.
     """
 
     def __init__(
-        self, size_px: int, *, width: int = 64, max_width: int = 128, channels: int = 3, features: int = 512
+        self,
+        size_px: int,
+        *,
+        width: int = 64,
+        max_width: int = 128,
+        channels: int = 3,
+        features: int = 512,
+        fine_width: int = 0,
     ) -> None:
         super().__init__()
         self.stem = EqualConv(channels * 4, width)
+        self.fine: nn.ModuleList | None = None
+        if fine_width:
+            level = Level(fine_width, width)
+            for last in (level.conv1, level.skip):
+                nn.init.zeros_(last.weight)
+            self.fine = nn.ModuleList([EqualConv(channels * 4, fine_width), level])
+            size_px //= 2
         levels = []
         at = size_px // 2
         while at > 4:
@@ -68,11 +87,20 @@ class Trunk(nn.Module):
 
     def maps(self, image: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Feature maps after the stem and after each level, fine to coarse: [N, C_l, H_l, W_l] in ``dtype``."""
-        x = F.pixel_unshuffle(image, 2).to(dtype).contiguous(memory_format=torch.channels_last)
-        maps = [F.leaky_relu(self.stem(x), 0.2)]
+        if self.fine is None:
+            maps = [self._started(self.stem, image, dtype)]
+        else:
+            stem, level = self.fine
+            details = self._started(stem, image, dtype)
+            maps = [details, self._started(self.stem, F.avg_pool2d(image, 2), dtype) + level(details)]
         for level in self.levels:
             maps.append(level(maps[-1]))
         return maps
+
+    @staticmethod
+    def _started(stem: nn.Module, image: Tensor, dtype: torch.dtype) -> Tensor:
+        x = F.pixel_unshuffle(image, 2).to(dtype).contiguous(memory_format=torch.channels_last)
+        return F.leaky_relu(stem(x), 0.2)
 
     def vector(self, last_map: Tensor) -> Tensor:
         """The features [N, 512], float32, of the last of :meth:`maps`."""

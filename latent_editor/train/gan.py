@@ -19,6 +19,7 @@ from torch import Tensor
 
 from latent_editor.features.perceptual import psnr_db
 from latent_editor.features.pixel_weights import NEEDED, face_weights
+from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks, average, load_state, save_state
 from latent_editor.train.objective import Objective, critic_loss, forward, generator_loss, r1_penalty
 from latent_editor.train.pictures import Pictures, read_labels, read_pictures
@@ -136,7 +137,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, help="one JSON object a line; what is rare is shown more often")
     parser.add_argument("--validation", type=Path, help="pictures that are never trained on, for figures and sheets")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run's state, log and sheets")
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels, for a new model")
+    parser.add_argument(
+        "--size", type=int, help="side of the pictures in pixels: of a new model (128), or to grow that of --start to"
+    )
     parser.add_argument("--start", type=Path, help="a model's folder to start from, such as weights/portraits")
     parser.add_argument("--points", type=Path, help="a model.json with canonical_points (default: that of --start)")
     parser.add_argument("--resume", action="store_true", help="go on from the run's state where there is one")
@@ -160,7 +163,9 @@ def pixel_weights(model_json: Path | None, size_px: int) -> Tensor:
 
 
 def make_trainer(args: argparse.Namespace) -> Trainer:
-    nets = Networks.read(args.start) if args.start else Networks.new(args.size)
+    nets = Networks.read(args.start) if args.start else Networks.new(args.size or 128)
+    if args.size and args.size != nets.generator.size_px:
+        nets = grown(nets, args.size)
     o = Objective()
     factor = args.adversarial
     o = replace(o, adversarial=o.adversarial * factor, adversarial_random=o.adversarial_random * factor)
