@@ -9,7 +9,7 @@
     crop = le.align(photo, g)
     latent = le.invert(g, crop, seconds=20)
     sliders = le.named_directions(g)
-    image = le.render(g, le.apply(latent, [le.Edit(sliders[0], 1.5)]))
+    image = le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(sliders[0], 1.5)]))
     whole = le.paste(photo, crop, image)
 
 Importing the package is instant and has no effect; each name is imported from its module when it is first used.
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
         UnknownModel,
     )
     from latent_editor.features.perceptual import psnr_db
-    from latent_editor.generators import Generator, load_generator, random_latent, save_generator
+    from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
     from latent_editor.photos import open_photo
     from latent_editor.preparation import prepare, prepared
     from latent_editor.rendering import render, render_batch
     from latent_editor.text import text_direction
-    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
+    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
     from latent_editor.weights import model_names
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "NoFaceFound",
     "OnStep",
     "Photo",
+    "Refinement",
     "Step",
     "UnknownDirection",
     "UnknownModel",
@@ -77,6 +78,7 @@ __all__ = [
     "apply",
     "crop_by_hand",
     "find_faces",
+    "generator_for",
     "invert",
     "layer_range",
     "load_generator",
@@ -103,13 +105,13 @@ _NAMES_OF = {
     "errors": "BadImage BadInput BadLatent BadModel BadPrompt BadValue LatentEditorError MissingPart NoFaceFound "
     "UnknownDirection UnknownModel",
     "features.perceptual": "psnr_db",
-    "generators": "Generator load_generator random_latent save_generator",
+    "generators": "Generator generator_for load_generator random_latent save_generator",
     "inversion": "invert",
     "photos": "open_photo",
     "preparation": "prepare prepared",
     "rendering": "render render_batch",
     "text": "text_direction",
-    "types": "Crop Direction Directions Edit Latent OnStep Photo Step",
+    "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",
     "weights": "model_names",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}

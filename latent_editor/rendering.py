@@ -14,6 +14,7 @@ from latent_editor.errors import BadValue
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
 from latent_editor.generators.preview import small
+from latent_editor.generators.refined import generator_for
 from latent_editor.generators.stylegan2 import Midway, StyleGAN2
 from latent_editor.types import Latent
 
@@ -149,7 +150,8 @@ def render(
 
     Args:
         g: The generator.
-        latent: A latent of this generator, or ws [num_ws, w_dim] or [1, num_ws, w_dim].
+        latent: A latent of this generator, drawn with its refinement; or ws [num_ws, w_dim] or [1, num_ws, w_dim],
+            such as those of an edited latent, which go with ``generator_for(g, latent)``.
         size_px: Side of the result; None keeps the generator's.
         precision: "auto" or "fp32".
         transform: Where to draw, as in :func:`render_tensor`.
@@ -164,8 +166,7 @@ def render(
         BadLatent: a latent of another model.
     """
     if isinstance(latent, Latent):
-        g.check(latent)
-        latent = latent.ws
+        g, latent = generator_for(g, latent), latent.ws
     ws = latent if latent.ndim == 3 else latent[None]
     return render_batch(g, ws, size_px=size_px, precision=precision, transform=transform, alpha=alpha, moving=moving)[0]
 

@@ -5,9 +5,12 @@ photo → align → :class:`Crop` → invert → :class:`Latent` → apply :clas
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -55,15 +58,86 @@ class Crop:
 
 
 @dataclass(frozen=True, eq=False)
+class Refinement:
+    """What a latent changes in its generator, so that one face comes out more alike.
+
+    Its tensors are never changed. In a file they are the tensors ``features/32`` and ``weights/<parameter>``.
+
+    Attributes:
+        features: By resolution: float [C, R, R], added to the activations of that block.
+        weights: By the name of a parameter: float of its shape, added to it.
+    """
+
+    features: Mapping[int, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits that tell refinements apart by their values."""
+        found = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self.tensors().items()):
+            found.update(f"{name}{tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    @property
+    def nbytes(self) -> int:
+        """What the tensors take, in a file too."""
+        return sum(t.nbytes for t in self.tensors().values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by their names in a file."""
+        features = {f"features/{size}": tensor for size, tensor in self.features.items()}
+        return {**features, **{f"weights/{name}": tensor for name, tensor in self.weights.items()}}
+
+    @staticmethod
+    def of(tensors: Mapping[str, Tensor], name: str) -> Refinement:
+        """From what :meth:`tensors` gave, read from the file called ``name``.
+
+        Raises:
+            BadLatent: an unknown name, a shape that no network has, values that are not finite, or too many of them.
+        """
+        features, weights = {}, {}
+        for key, tensor in tensors.items():
+            size = re.fullmatch(r"features/([1-9]\d{0,3})", key)
+            weight = re.fullmatch(r"weights/([A-Za-z_][\w.]{0,119})", key)
+            right_shape = tuple(tensor.shape[1:]) == (int(size[1]),) * 2 if size else weight is not None
+            if not right_shape or tensor.numel() == 0 or tensor.ndim > 5:
+                raise BadLatent(
+                    f"{name} holds {key[:60]!r} of shape {list(tensor.shape)}, which no refinement has. "
+                    "Invert the photo again."
+                )
+            if tensor.dtype not in (torch.float16, torch.float32) or not torch.isfinite(tensor).all():
+                raise BadLatent(f"{name} holds {key[:60]!r} with values that are not finite. Invert the photo again.")
+            if size:
+                features[int(size[1])] = tensor
+            elif weight:
+                weights[weight[1]] = tensor
+        found = Refinement(features, weights)
+        if len(tensors) > MOST_REFINED or found.nbytes > MOST_REFINEMENT_BYTES:
+            raise BadLatent(
+                f"{name} changes {len(tensors)} tensors of the generator by {found.nbytes:,} bytes; at most "
+                f"{MOST_REFINED} and {MOST_REFINEMENT_BYTES:,} are read. Invert the photo again."
+            )
+        return found
+
+
+#: In a file: tensors of a refinement, and their bytes. What this project writes stays under 3 MB.
+MOST_REFINED, MOST_REFINEMENT_BYTES = 512, 32 << 20
+
+
+@dataclass(frozen=True, eq=False)
 class Latent:
-    """A point in a generator's W+ space.
+    """A point in a generator's W+ space, and what it changes in the generator where it was refined.
 
     Attributes:
         ws: float32 [num_ws, w_dim], on the CPU.
         model: Name of the generator that it belongs to.
         fingerprint: Fingerprint of that generator's weights.
         psnr_db: Likeness of the rendered latent to the crop it came from, where there was one.
-        method: How it was found ("encoder", "w", "w+", "random", …).
+        method: How it was found ("encoder", "w", "w+", "pivotal", "random", …).
+        refinement: What it changes in the generator; None for a point in W+ alone.
+            :func:`latent_editor.generators.refined.generator_for` gives the generator that draws it.
     """
 
     ws: Tensor
@@ -71,25 +145,37 @@ class Latent:
     fingerprint: str
     psnr_db: float | None = None
     method: str = "unknown"
+    refinement: Refinement | None = None
 
     def save(self, path: str | Path) -> None:
-        """Writes the latent as safetensors (never pickle), atomically."""
+        """Writes the latent as safetensors (never pickle), atomically. Version 2 has a refinement."""
         about = {"model": self.model, "fingerprint": self.fingerprint, "psnr_db": self.psnr_db, "method": self.method}
-        files.write_tensors(path, {"ws": self.ws}, {"kind": "latent", "version": "1", "about": json.dumps(about)})
+        refined = {} if self.refinement is None else self.refinement.tensors()
+        metadata = {"kind": "latent", "version": "2" if refined else "1", "about": json.dumps(about)}
+        files.write_tensors(path, {"ws": self.ws, **refined}, metadata)
 
     @staticmethod
     def load(path: str | Path) -> Latent:
         """Reads a latent written by :meth:`save`.
 
         Raises:
-            BadLatent: the file is missing, damaged, not a latent, or holds values that are not finite.
+            BadLatent: the file is missing, damaged, newer than this version, not a latent, or holds values that are
+                not finite.
         """
         tensors, metadata = files.read_tensors(path, error=BadLatent, max_bytes=64 << 20)
-        if metadata.get("kind") != "latent" or set(tensors) != {"ws"}:
+        version = metadata.get("version", "1")
+        if metadata.get("kind") != "latent" or "ws" not in tensors or (version == "1" and len(tensors) > 1):
             raise BadLatent(
                 f"{Path(path).name} holds {sorted(tensors)[:5]}, not a latent. "
                 "Choose a file saved by Latent.save or “Save → latent”."
             )
+        if version not in ("1", "2"):
+            raise BadLatent(
+                f"{Path(path).name} is a latent of version {version[:20]!r}; versions 1 and 2 are read. "
+                "Update Latent Editor, or invert the photo again."
+            )
+        refined = {key: tensor for key, tensor in tensors.items() if key != "ws"}
+        refinement = Refinement.of(refined, Path(path).name) if refined else None
         try:
             about = json.loads(metadata["about"])
             ws = tensors["ws"].float()
@@ -99,6 +185,7 @@ class Latent:
                 str(about["fingerprint"]),
                 about.get("psnr_db"),
                 str(about.get("method", "unknown")),
+                refinement,
             )._checked(path)
         except (KeyError, TypeError, ValueError) as e:
             if isinstance(e, BadLatent):
@@ -206,6 +293,7 @@ class Step:
         psnr_db: Likeness of the best so far, or None where it makes no sense.
         image: The best so far, float32 [channels, H, W], about −1..1, or None.
         ws: Its latent, float32 [num_ws, w_dim], or None.
+        refinement: What that latent changes in the generator, or None.
         label: What is being done, where that changes on the way.
     """
 
@@ -217,6 +305,7 @@ class Step:
     image: Tensor | None = None
     ws: Tensor | None = None
     label: str = ""
+    refinement: Refinement | None = None
 
 
 #: Called after every step; a true answer stops the algorithm, which then returns its best so far.

@@ -13,7 +13,7 @@ import torch
 
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadValue, UnknownDirection
-from latent_editor.types import Direction, Directions, Edit, Latent
+from latent_editor.types import Direction, Directions, Edit, Latent, Refinement
 
 
 @pytest.fixture
@@ -47,6 +47,61 @@ def test_a_latent_is_saved_from_views_and_other_precisions(tmp_path: Path) -> No
     ws = torch.randn(4, 8, dtype=torch.float16).t()
     Latent(ws, "m", "f").save(tmp_path / "a")
     assert torch.equal(Latent.load(tmp_path / "a").ws, ws.float())
+
+
+def test_a_refinement_survives_its_file(tmp_path: Path) -> None:
+    features, weight = torch.randn(6, 8, 8).half(), torch.randn(4, 3, 3, 3)
+    refinement = Refinement({8: features}, {"synthesis.b8.conv1.weight": weight})
+    Latent(torch.zeros(2, 4), "m", "f", 31.5, "pivotal", refinement).save(tmp_path / "a")
+    again = Latent.load(tmp_path / "a").refinement
+    assert again is not None
+    assert torch.equal(again.features[8], features)
+    assert torch.equal(again.weights["synthesis.b8.conv1.weight"], weight)
+    assert again.digest == refinement.digest != Refinement({8: features}).digest
+    assert again.nbytes == features.nbytes + weight.nbytes < (tmp_path / "a").stat().st_size < again.nbytes + 4096
+
+
+def test_latents_without_a_refinement_are_written_as_before(latent: Latent, tmp_path: Path) -> None:
+    latent.save(tmp_path / "a")
+    tensors, metadata = files.read_tensors(tmp_path / "a")
+    assert (set(tensors), metadata["version"]) == ({"ws"}, "1")
+    assert Latent.load(tmp_path / "a").refinement is None
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("features/8", torch.zeros(4, 8, 7), "no refinement has"),
+        ("features/8", torch.zeros(8, 8), "no refinement has"),
+        ("features/8", torch.zeros(0, 8, 8), "no refinement has"),
+        ("features/08", torch.zeros(4, 8, 8), "no refinement has"),
+        ("features/88888", torch.zeros(1), "no refinement has"),
+        ("weights/../x", torch.zeros(1), "no refinement has"),
+        ("weights/" + "x" * 121, torch.zeros(1), "no refinement has"),
+        ("anything", torch.zeros(1), "no refinement has"),
+        ("weights/a", torch.zeros(1, 1, 1, 1, 1, 1), "no refinement has"),
+        ("weights/a", torch.full((2,), math.nan), "not finite"),
+        ("features/1", torch.full((1, 1, 1), math.inf), "not finite"),
+        ("weights/a", torch.zeros(2, dtype=torch.int64), "not finite"),
+        ("weights/a", torch.zeros(9 << 20), "at most 512 and 33,554,432"),
+    ],
+)
+def test_impossible_refinements_are_refused(name: str, tensor: torch.Tensor, message: str, tmp_path: Path) -> None:
+    about = json.dumps({"model": "m", "fingerprint": "f"})
+    metadata = {"kind": "latent", "version": "2", "about": about}
+    files.write_tensors(tmp_path / "a", {"ws": torch.zeros(2, 4), name: tensor}, metadata)
+    with pytest.raises(BadLatent, match=message):
+        Latent.load(tmp_path / "a")
+    files.write_tensors(tmp_path / "a", {"ws": torch.zeros(2, 4), name: tensor}, {**metadata, "version": "1"})
+    with pytest.raises(BadLatent, match="not a latent"):
+        Latent.load(tmp_path / "a")
+
+
+def test_a_latent_of_a_later_version_is_told_apart(tmp_path: Path) -> None:
+    about = json.dumps({"model": "m", "fingerprint": "f"})
+    files.write_tensors(tmp_path / "a", {"ws": torch.zeros(2, 4)}, {"kind": "latent", "version": "3", "about": about})
+    with pytest.raises(BadLatent, match="version '3'; versions 1 and 2 are read"):
+        Latent.load(tmp_path / "a")
 
 
 @pytest.mark.parametrize("cut", [0, 5, 40, 200])

@@ -2,5 +2,14 @@
 
 from latent_editor.generators.base import Generator, random_latent, random_ws
 from latent_editor.generators.loading import load_generator, save_generator
+from latent_editor.generators.refined import generator_for, refined
 
-__all__ = ["Generator", "load_generator", "random_latent", "random_ws", "save_generator"]
+__all__ = [
+    "Generator",
+    "generator_for",
+    "load_generator",
+    "random_latent",
+    "random_ws",
+    "refined",
+    "save_generator",
+]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.errors import BadLatent, BadValue
-from latent_editor.types import Latent
+from latent_editor.types import Latent, Refinement
 from latent_editor.weights import Bundle
 
 NOISE_MODES = ("const", "none", "random")
@@ -152,9 +152,11 @@ class Generator(nn.Module, abc.ABC):
             digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
         return digest.hexdigest()[:12]
 
-    def latent(self, ws: Tensor, *, method: str, psnr_db: float | None = None) -> Latent:
-        """Wraps ws [num_ws, w_dim] as a latent of this generator."""
-        return Latent(ws.detach().float().cpu(), self.name, self.fingerprint, psnr_db, method)
+    def latent(
+        self, ws: Tensor, *, method: str, psnr_db: float | None = None, refinement: Refinement | None = None
+    ) -> Latent:
+        """Wraps ws [num_ws, w_dim], and what is changed in this generator for them, as a latent."""
+        return Latent(ws.detach().float().cpu(), self.name, self.fingerprint, psnr_db, method, refinement)
 
     def check(self, latent: Latent) -> None:
         """Raises BadLatent where ``latent`` cannot be rendered by this generator."""

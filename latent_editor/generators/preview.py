@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
 from latent_editor.generators.base import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype, resized
+from latent_editor.generators.refined import original
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, LEAST_FIT = 6, 0.5
@@ -70,6 +73,12 @@ class Preview(Generator):
     def style_weights(self) -> list[tuple[int, Tensor]]:
         return self._whole[0].style_weights()
 
+    def refined(self, g: Generator) -> Preview:
+        """The preview of ``g``, a refined one of this preview's whole generator, with the colours fitted already."""
+        other = copy.copy(self)
+        other._whole, other.bundle = [g], g.bundle
+        return other
+
     def _fingerprint(self) -> str:
         return self._whole[0].fingerprint
 
@@ -115,5 +124,10 @@ def small(g: Generator, size_px: int) -> Generator:
     """A generator of pictures of about ``size_px``, built once: ``g`` itself where it has no more, else a preview."""
     if g.size_px <= size_px:
         return g
+    whole = original(g)
+    if whole is not g:
+        fitted = small(whole, size_px)
+        assert isinstance(fitted, Preview)
+        return g.bundle.part(f"preview of {size_px}", lambda: fitted.refined(g))
     preview: Preview = g.bundle.part(f"preview of {size_px}", lambda: Preview(g, size_px))
     return preview

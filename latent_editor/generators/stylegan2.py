@@ -44,9 +44,11 @@ class Block(nn.Module):
 
     Attributes:
         convolutions: How many ws its convolutions read; the layer to RGB, where there is one, reads the next.
+        residual: float32 [1, C, resolution, resolution], what a refined generator adds to the activations; else None.
     """
 
     resample_filter: Tensor
+    residual: Tensor | None
 
     def __init__(self, resolution: int, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class Block(nn.Module):
         # Both paths of a residual block are scaled, so that their sum has a unit variance (§4.1).
         self.gain = math.sqrt(0.5) if self.resnet else 1.0
         self.register_buffer("resample_filter", resampling_filter(config.resample_filter), persistent=False)
+        self.register_buffer("residual", None, persistent=False)
         if self.first:
             self.const = nn.Parameter(torch.randn(outputs, 4, 4))
         else:
@@ -88,6 +91,8 @@ class Block(nn.Module):
             x = self.conv0(x, ws[:, 0], f, noise)
             x = self.conv1(x, ws[:, 1], f, noise)
             x = x if around is None else around + x
+        if self.residual is not None:
+            x = x + self.residual.to(x.dtype)
         if self.has_rgb:
             rgb = self.torgb(x, ws[:, self.convolutions])
             image = rgb if image is None else upsample2d(image, f) + rgb

@@ -7,7 +7,7 @@ import torch
 from latent_editor.errors import BadValue
 from latent_editor.features.clip import load_clip
 from latent_editor.features.text_statistics import load_text_statistics
-from latent_editor.generators import Generator
+from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.preview import small
 from latent_editor.text.fast import calibrate, estimate, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
@@ -70,7 +70,8 @@ def text_direction(
     vector = (found.way * unit).repeat(g.num_ws, 1)
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
-            vector = refine(g, clip, latent.ws, vector, target.axis, found.goal, seconds=seconds, on_step=on_step)
+            drawing = generator_for(g, latent)
+            vector = refine(drawing, clip, latent.ws, vector, target.axis, found.goal, seconds=seconds, on_step=on_step)
     return Direction(
         name=read.text,
         vector=vector.float(),

@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> Result:
     latent = le.Latent.load(arguments.latent)
     photo = le.open_photo(arguments.paste) if arguments.paste else None
     g = le.load_generator(arguments.model)
-    g.check(latent)
+    drawing = le.generator_for(g, latent)
     if arguments.set or arguments.text or photo is not None:
         show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
     edits = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
-    image = le.render(g, le.apply(latent, edits))
+    image = le.render(drawing, le.apply(latent, edits))
     if photo is not None:
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
         crop = le.align(photo, g, face=arguments.face)

@@ -1,0 +1,196 @@
+"""A generator that a latent's refinement changes: for one face, beside the one for all.
+
+Features are the F space of BDInvert (Kang et al. 2021) and Barbershop (Zhu et al. 2021), written as a residual, so that
+edits of the ws still move what it is added to; weights are pivotal tuning (Roich et al. 2022), written as a difference.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from latent_editor.errors import BadLatent
+from latent_editor.generators.base import Generator
+from latent_editor.generators.layers import Prepared, PreparedModule
+from latent_editor.generators.stylegan2 import Block, StyleGAN2
+from latent_editor.types import Latent, Refinement
+from latent_editor.weights import Bundle
+
+T = TypeVar("T")
+
+#: Refined generators that are kept for each generator: as many faces as are edited at about the same time.
+MOST_KEPT = 12
+#: Parts of a model that depend on the pictures of this very generator; all others are those of the model.
+_OWN_PARTS = ("preview of ", "finished samples")
+
+
+def generator_for(g: Generator, latent: Latent) -> Generator:
+    """The generator that draws a latent: ``g`` itself where it has no refinement, else :func:`refined`.
+
+    Args:
+        g: The latent's generator, or one that was refined for any face.
+        latent: A latent of this generator.
+
+    Raises:
+        BadLatent: a latent of another model, or one whose refinement does not fit this one.
+    """
+    g = original(g)
+    g.check(latent)
+    return g if latent.refinement is None else refined(g, latent.refinement)
+
+
+def refined(g: Generator, refinement: Refinement) -> Generator:
+    """A generator of the same kind with a refinement's changes, which shares with ``g`` all that they do not touch.
+
+    ``g`` stays as it is. Refinements of the same values give the same object, of which the last few are kept, so that
+    what is kept by generator (prepared weights, activations, previews) is kept for a refined one too.
+
+    Args:
+        g: A StyleGAN2, or a StyleGAN3, which takes weights only.
+        refinement: What to change.
+
+    Raises:
+        BadLatent: it names a parameter or a resolution that the generator does not have, or is of another shape.
+    """
+    g = original(g)
+    check_refinement(g, refinement)
+    kept: _Kept = g.bundle.part("refined generators", _Kept)
+    return kept.get(refinement.digest, lambda: _refined(g, refinement))
+
+
+def original(g: Generator) -> Generator:
+    """The generator that ``g`` was refined from, or ``g`` itself."""
+    return g.bundle.g if isinstance(g.bundle, RefinedBundle) else g
+
+
+def check_refinement(g: Generator, refinement: Refinement) -> None:
+    """Raises BadLatent where a refinement does not fit the generator."""
+    for size, tensor in refinement.features.items():
+        wanted = feature_shape(g, size)
+        if wanted is None or tuple(tensor.shape) != wanted:
+            takes = "no features at this size" if wanted is None else f"{list(wanted)}"
+            raise BadLatent(
+                f"The latent brings features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
+                f"{takes}. Load the model that it was made with, or invert the photo again."
+            )
+    parameters = dict(g.named_parameters()) if refinement.weights else {}
+    for name, tensor in refinement.weights.items():
+        parameter = parameters.get(name) if name.startswith("synthesis.") else None
+        if parameter is None or parameter.shape != tensor.shape:
+            has = "has none of this name" if parameter is None else f"takes {list(parameter.shape)}"
+            raise BadLatent(
+                f"The latent changes the parameter {name[:80]!r} by {list(tensor.shape)}; the model {g.name!r} {has}. "
+                "Load the model that it was made with, or invert the photo again."
+            )
+
+
+def feature_shape(g: Generator, size_px: int) -> tuple[int, int, int] | None:
+    """The shape [C, R, R] of the features that can be added at a resolution; None where the generator takes none.
+
+    StyleGAN3 takes none: its activations move with the picture and reach beyond it, which a fixed residual cannot.
+    """
+    if not isinstance(g, StyleGAN2) or size_px not in g.config.resolutions:
+        return None
+    return g.config.channels_at(size_px), size_px, size_px
+
+
+def changed(g: Generator, features: Mapping[int, Tensor], parameters: Mapping[str, Tensor]) -> Generator:
+    """A copy of ``g`` with other parameters and added features, which shares all other modules with it.
+
+    Args:
+        g: The generator.
+        features: By resolution: float32 [1, C, R, R] on the generator's device, to be added to the activations.
+        parameters: By name: what stands in their place; gradients reach it.
+    """
+    copies: dict[str, nn.Module] = {}
+
+    def own(path: str) -> nn.Module:
+        """The copied module at a path, and with it those that it is in."""
+        if path not in copies:
+            parent, _, name = path.rpartition(".")
+            copies[path] = _copied(own(parent).get_submodule(name) if path else g)
+            if path:
+                own(parent)._modules[name] = copies[path]
+        return copies[path]
+
+    for size, residual in features.items():
+        block = own(f"synthesis.b{size}")
+        assert isinstance(block, Block)
+        block._buffers["residual"] = residual
+    for name, parameter in parameters.items():
+        path, _, last = name.rpartition(".")
+        own(path)._parameters[last] = parameter  # type: ignore[assignment]
+    copy = own("")
+    assert isinstance(copy, Generator)
+    return copy
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A module of its own with the same parameters and submodules in it."""
+    copy = module.__class__.__new__(module.__class__)
+    copy.__dict__.update(module.__dict__)
+    for kind in ("_parameters", "_buffers", "_modules"):
+        copy.__dict__[kind] = dict(module.__dict__[kind])
+    if isinstance(copy, PreparedModule):
+        copy.prepared = Prepared()
+    return copy
+
+
+def _refined(g: Generator, refinement: Refinement) -> Generator:
+    """:func:`refined` of a refinement that fits, made anew."""
+    parameters = dict(g.named_parameters())
+    with torch.inference_mode(False), torch.no_grad():
+        features = {
+            size: tensor.to(g.device).float()[None].contiguous(memory_format=torch.channels_last)
+            for size, tensor in refinement.features.items()
+        }
+        weights: dict[str, Tensor] = {
+            name: nn.Parameter(parameters[name] + tensor.to(parameters[name]), requires_grad=False)
+            for name, tensor in refinement.weights.items()
+        }
+    copy = changed(g, features, weights)
+    copy.bundle = RefinedBundle(g)
+    return copy
+
+
+class RefinedBundle(Bundle):
+    """The bundle of a refined generator: the model's, but for what is made of this generator's own pictures."""
+
+    def __init__(self, g: Generator) -> None:
+        super().__init__(g.bundle.name, g.bundle.folder, g.bundle.about, g.bundle.extras)
+        _ = g.fingerprint  # a latent's refinement belongs to the model, whose fingerprint stays the refined one's too
+        self.g = g
+
+    def part(self, name: str, build: Callable[[], T]) -> T:
+        return super().part(name, build) if name.startswith(_OWN_PARTS) else self.g.bundle.part(name, build)
+
+    def keep(self, name: str, part: object) -> None:
+        if name.startswith(_OWN_PARTS):
+            super().keep(name, part)
+        else:
+            self.g.bundle.keep(name, part)
+
+    def built(self, name: str) -> bool:
+        return super().built(name) if name.startswith(_OWN_PARTS) else self.g.bundle.built(name)
+
+
+class _Kept:
+    """The refined generators used last, by the digests of their refinements. Safe to use from threads."""
+
+    def __init__(self) -> None:
+        self._generators: OrderedDict[str, Generator] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest: str, build: Callable[[], Generator]) -> Generator:
+        with self._lock:
+            if digest not in self._generators:
+                self._generators[digest] = build()
+            self._generators.move_to_end(digest)
+            while len(self._generators) > MOST_KEPT:
+                self._generators.popitem(last=False)
+            return self._generators[digest]
