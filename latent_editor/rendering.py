@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import threading
+import weakref
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import torch
 from PIL import Image
@@ -18,7 +22,17 @@ from latent_editor.generators.refined import generator_for
 from latent_editor.generators.stylegan2 import Midway, StyleGAN2
 from latent_editor.types import Latent
 
-__all__ = ["PRECISIONS", "Renderer", "render", "render_batch", "render_tensor", "to_image", "to_tensor"]
+__all__ = [
+    "PRECISIONS",
+    "Kept",
+    "Renderer",
+    "render",
+    "render_batch",
+    "render_tensor",
+    "sized_images",
+    "to_image",
+    "to_tensor",
+]
 
 PRECISIONS = ("auto", "fp32")
 
@@ -53,6 +67,54 @@ def _dtype(g: Generator, precision: str) -> torch.dtype:
     return torch.float32 if precision == "fp32" else fastest_dtype(g.device)
 
 
+class Kept:
+    """What the blocks of some generators were given, as far as it fits. Threads may share one.
+
+    Args:
+        most_bytes: What is kept at most, beyond what a render itself takes; the least recently used goes first.
+    """
+
+    def __init__(self, most_bytes: int = 128 << 20) -> None:
+        self.most_bytes = most_bytes
+        self.bytes = 0
+        self._items: OrderedDict[Hashable, tuple[Midway, int]] = OrderedDict()
+        # Numbers, not generators: what is kept must not keep a generator in memory that nobody uses any more.
+        self._numbers: weakref.WeakKeyDictionary[Generator, int] = weakref.WeakKeyDictionary()
+        self._next = itertools.count()
+        self._lock = threading.Lock()
+
+    def number(self, g: Generator) -> int:
+        """What tells the keys of one generator from those of others; never used again for another one."""
+        with self._lock:
+            if g not in self._numbers:
+                self._numbers[g] = next(self._next)
+            return self._numbers[g]
+
+    def find(self, keys: Sequence[Hashable]) -> list[Midway] | None:
+        """What was kept under all of the keys; None where one is missing."""
+        with self._lock:
+            if not all(key in self._items for key in keys):
+                return None
+            for key in keys:
+                self._items.move_to_end(key)
+            return [self._items[key][0] for key in keys]
+
+    def keep(self, items: Iterable[tuple[Hashable, Callable[[], Midway]]]) -> None:
+        """Keeps what is not there yet, and drops what was used longest ago; the last item counts as used last."""
+        with self._lock:
+            for key, make in items:
+                if key in self._items:
+                    self._items.move_to_end(key)
+                    continue
+                midway = make()
+                size = midway.x.nbytes + (0 if midway.image is None else midway.image.nbytes)
+                if size <= self.most_bytes // 2:
+                    self._items[key] = midway, size
+                    self.bytes += size
+            while self.bytes > self.most_bytes:
+                self.bytes -= self._items.popitem(last=False)[1][1]
+
+
 class Renderer:
     """Renders latents of one generator, of which most differ from an earlier one in their last rows only.
 
@@ -61,20 +123,19 @@ class Renderer:
 
     Args:
         g: The generator, whose weights stay as they are.
-        most_bytes: What is kept at most, beyond what a render itself takes; the least recently used goes first.
+        kept: Where it is kept, which renderers may share; None makes a place of its own.
     """
 
-    def __init__(self, g: Generator, *, most_bytes: int = 128 << 20) -> None:
-        self.g, self.most_bytes = g, most_bytes
-        self.bytes = 0
-        self._kept: OrderedDict[tuple[torch.dtype, int, bytes], tuple[Midway, int]] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, g: Generator, *, kept: Kept | None = None) -> None:
+        self.g = g
+        self.kept = Kept() if kept is None else kept
+        self._number = self.kept.number(g)
 
-    def render_tensor(self, ws: Tensor, *, precision: str = "auto") -> Tensor:
+    def render_tensor(self, ws: Tensor, *, precision: str = "auto", transform: Tensor | None = None) -> Tensor:
         """As :func:`render_tensor`, with the same result."""
         g, dtype = self.g, _dtype(self.g, precision)
-        if not isinstance(g, StyleGAN2):
-            return render_tensor(g, ws, precision=precision)
+        if not isinstance(g, StyleGAN2) or transform is not None:
+            return render_tensor(g, ws, precision=precision, transform=transform)
         prefixes = self._prefixes(ws)
         with torch.inference_mode():
             start = self._start(prefixes, dtype)
@@ -93,45 +154,36 @@ class Renderer:
             found.append(prefixes)
         return found
 
+    def _key(self, dtype: torch.dtype, resolution: int, digest: bytes) -> Hashable:
+        return self._number, dtype, resolution, digest
+
     def _start(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype) -> Midway | None:
         """The last block before which all samples were seen already; one sample of a batch alone would save nothing."""
         assert isinstance(self.g, StyleGAN2)
-        with self._lock:
-            for resolution, first, _ in reversed(list(self.g.synthesis.blocks())):
-                for rows in (first + 1, first):  # with a picture so far, and without
-                    keys = [(dtype, resolution, known.get(rows, b"")) for known in prefixes]
-                    if not all(key in self._kept for key in keys):
-                        continue
-                    for key in keys:
-                        self._kept.move_to_end(key)
-                    found = [self._kept[key][0] for key in keys]
-                    images = [m.image for m in found if m.image is not None]
-                    if len(found) == 1:
-                        return found[0]
-                    image = torch.cat(images) if images else None
-                    return Midway(resolution, rows, torch.cat([m.x for m in found]), image)
+        for resolution, first, _ in reversed(list(self.g.synthesis.blocks())):
+            for rows in (first + 1, first):  # with a picture so far, and without
+                found = self.kept.find([self._key(dtype, resolution, known.get(rows, b"")) for known in prefixes])
+                if found is None:
+                    continue
+                if len(found) == 1:
+                    return found[0]
+                images = [m.image for m in found if m.image is not None]
+                return Midway(resolution, rows, torch.cat([m.x for m in found]), torch.cat(images) if images else None)
         return None
 
     def _keep(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype, passed: list[Midway]) -> None:
         """Keeps what fits; the small pictures, which are of use to most edits, count as used last."""
-        with self._lock:
-            for midway in reversed(passed):
-                for i, known in enumerate(prefixes):
-                    key = dtype, midway.resolution, known[midway.rows]
-                    if key in self._kept:
-                        self._kept.move_to_end(key)
-                        continue
-                    one = midway if len(prefixes) == 1 else _sample(midway, i)
-                    size = one.x.nbytes + (0 if one.image is None else one.image.nbytes)
-                    if size <= self.most_bytes // 2:
-                        self._kept[key] = one, size
-                        self.bytes += size
-            while self.bytes > self.most_bytes:
-                self.bytes -= self._kept.popitem(last=False)[1][1]
+        self.kept.keep(
+            (self._key(dtype, midway.resolution, known[midway.rows]), functools.partial(_sample, midway, i))
+            for midway in reversed(passed)
+            for i, known in enumerate(prefixes)
+        )
 
 
 def _sample(midway: Midway, i: int) -> Midway:
     """One sample of a batch, which does not hold the memory of the others."""
+    if len(midway.x) == 1:
+        return midway
     image = None if midway.image is None else midway.image[i : i + 1].clone()
     return Midway(midway.resolution, midway.rows, midway.x[i : i + 1].clone(), image)
 
@@ -184,8 +236,14 @@ def render_batch(
     """Renders ws [N, num_ws, w_dim] to N pictures; arguments as in :func:`render`."""
     if moving and size_px is not None and size_px < g.size_px and transform is None:
         g = small(g, max(1 << (size_px - 1).bit_length(), 4))
-    images = [to_image(p, alpha=alpha) for p in render_tensor(g, ws, precision=precision, transform=transform)]
-    if size_px is not None and size_px != g.size_px:
-        filter_ = Image.Resampling.LANCZOS if size_px < g.size_px else Image.Resampling.BICUBIC
+    pictures = render_tensor(g, ws, precision=precision, transform=transform)
+    return sized_images(pictures, size_px, alpha=alpha)
+
+
+def sized_images(pictures: Tensor, size_px: int | None = None, *, alpha: bool = False) -> list[Image.Image]:
+    """Rendered pictures [N, channels, S, S], −1..1, as N images; ``size_px`` and ``alpha`` as in :func:`render`."""
+    images = [to_image(picture, alpha=alpha) for picture in pictures]
+    if size_px is not None and size_px != pictures.shape[-1]:
+        filter_ = Image.Resampling.LANCZOS if size_px < pictures.shape[-1] else Image.Resampling.BICUBIC
         images = [i.resize((size_px, size_px), filter_) for i in images]
     return images

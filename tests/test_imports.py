@@ -21,7 +21,7 @@ LEVELS = {
     2: ("downloads", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "inversion", "text"),
-    5: ("preparation", "rendering"),
+    5: ("batching", "preparation", "rendering"),
     6: ("exports", "positions", "sessions", "storage"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),
 }

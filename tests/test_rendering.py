@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +18,7 @@ from latent_editor.generators import Generator, nvlabs, random_latent, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import invert
-from latent_editor.rendering import Renderer, render, render_batch, render_tensor
+from latent_editor.rendering import Kept, Renderer, render, render_batch, render_tensor
 
 
 def test_pixels_are_the_generators(tiny_generator: StyleGAN2) -> None:
@@ -134,12 +139,43 @@ def test_only_the_layers_from_the_edit_on_are_computed(tiny_generator: StyleGAN2
 
 
 def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
-    renderer = Renderer(tiny_generator, most_bytes=100_000)
+    kept = Kept(100_000)
+    renderer = Renderer(tiny_generator, kept=kept)
     for seed in range(40):
         ws = random_ws(tiny_generator, [seed])
         assert torch.equal(renderer.render_tensor(ws), render_tensor(tiny_generator, ws))
-        assert 0 < renderer.bytes <= 100_000
-    assert renderer.bytes == sum(size for _, size in renderer._kept.values())
+        assert 0 < kept.bytes <= 100_000
+    assert kept.bytes == sum(size for _, size in kept._items.values())
+
+
+def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) -> None:
+    other = copy.deepcopy(tiny_generator)
+    other.synthesis.b4.const.add_(1.0)
+    kept, ws = Kept(), random_ws(tiny_generator, [1])
+    for _ in range(2):
+        for g in (tiny_generator, other):
+            assert torch.equal(Renderer(g, kept=kept).render_tensor(ws), render_tensor(g, ws))
+    assert not torch.equal(render_tensor(tiny_generator, ws), render_tensor(other, ws))
+    gone = weakref.ref(other)
+    del g, other
+    gc.collect()
+    assert gone() is None  # what is kept of it does not keep the generator
+
+
+def test_threads_share_a_renderer(tiny_generator: StyleGAN2) -> None:
+    renderer = Renderer(tiny_generator, kept=Kept(200_000))  # little, so that things come and go
+    all_ws = [random_ws(tiny_generator, [seed]) for seed in range(6)]
+    expected = [render_tensor(tiny_generator, ws) for ws in all_ws]
+
+    def drag(seed: int) -> bool:
+        same = True
+        for i in range(30):
+            j = (seed + i) % len(all_ws)
+            same &= torch.equal(renderer.render_tensor(all_ws[j]), expected[j])
+        return same
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(drag, range(4)))
 
 
 def test_pictures_in_motion_are_small_and_alike(portraits: Generator) -> None:

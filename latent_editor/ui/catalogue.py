@@ -86,6 +86,7 @@ class Catalogue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store: SessionStore = studio.store
+        self._easel = studio.easel
         self.max_upload_mb = max_upload_mb if load else 0
         self._load = load
         self._listed = listed
@@ -205,7 +206,7 @@ class Catalogue:
         def work() -> Studio:
             with self._reading:
                 g = read(load)
-            studio = Studio.of(g, store=self.store, on_gpu=self._on_gpu, turn=self._preparing)
+            studio = Studio.of(g, store=self.store, on_gpu=self._on_gpu, turn=self._preparing, easel=self._easel)
             self._settle(entry.key, studio)
             return studio
 

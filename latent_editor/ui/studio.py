@@ -24,18 +24,20 @@ from latent_editor.errors import BadValue, LatentEditorError, MissingPart
 from latent_editor.exports import jpeg_bytes
 from latent_editor.features.clip import CLIP_FILE
 from latent_editor.generators import Generator, random_latent
+from latent_editor.generators.refined import generator_for
 from latent_editor.inversion import invert
 from latent_editor.ops import affine
 from latent_editor.photos import open_photo
 from latent_editor.positions import AT_REST, Position
 from latent_editor.preparation import prepared
-from latent_editor.rendering import render, render_batch
+from latent_editor.rendering import render
 from latent_editor.sessions import LAYER_NAMES, Session, Slider
 from latent_editor.storage import SessionStore
 from latent_editor.text import text_direction
 from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo, Step
 from latent_editor.ui.background import Progress, in_background, prepare_directions
 from latent_editor.ui.drawing import drawer
+from latent_editor.ui.easel import Easel
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class Studio:
         on_gpu: Wraps each heavy call, as the ``spaces`` GPU decorator does; the identity elsewhere.
         example_seeds: Random faces to start from.
         progress: Of what is worked out at a model's first use.
+        easel: Where pictures for the screen are drawn, which all models of a server share.
     """
 
     g: Generator
@@ -90,6 +93,7 @@ class Studio:
     on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = as_is
     example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
     progress: Progress = field(default_factory=Progress)
+    easel: Easel = field(default_factory=Easel)
 
     @staticmethod
     def of(
@@ -98,6 +102,7 @@ class Studio:
         store: SessionStore | None = None,
         on_gpu: Callable[..., Any] = as_is,
         turn: threading.Lock | None = None,
+        easel: Easel | None = None,
     ) -> Studio:
         """Puts a studio together around a generator, and begins to prepare a model that is new here.
 
@@ -106,6 +111,7 @@ class Studio:
             store: The visitors' sessions; None makes a new store.
             on_gpu: Wraps each heavy call.
             turn: Held while a model is prepared, so that one is at a time.
+            easel: Where to draw; None makes a new one.
         """
         progress = Progress()
         found = in_background(lambda: prepare_directions(g, progress, turn or threading.Lock()), "directions")
@@ -113,7 +119,7 @@ class Studio:
             wait([found], DIRECTIONS_S)
         seeds = tuple(g.bundle.about.get("example_seeds", EXAMPLE_SEEDS))
         store = SessionStore() if store is None else store  # an empty one is false
-        return Studio(g, found, store, on_gpu, seeds, progress)
+        return Studio(g, found, store, on_gpu, seeds, progress, easel or Easel())
 
     def studio_of(self, session: Session) -> Studio:
         """This one, whatever the session: a catalogue of one model."""
@@ -151,7 +157,7 @@ class Studio:
         """Does each kind of work once, so that the first visitor does not wait for what is built at first use."""
         blank = Image.new("RGB", (self.g.size_px, self.g.size_px), "grey")
         steps: list[Callable[[], Any]] = [
-            lambda: render(self.g, self.random(0)),
+            lambda: self.easel.images(self.g, self.random(0).ws[None]),
             lambda: find_faces(Photo(blank), self.g),
             lambda: invert(self.g, blank, method="encoder"),
             lambda: text_direction(self.g, "a smile", latent=self.random(0)),
@@ -213,7 +219,8 @@ class Studio:
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
-        edited, original = (render(self.g, apply(self.latent(session), edits)) for edits in (session.edits, ()))
+        g = self.generator(self.latent(session))
+        edited, original = (render(g, apply(self.latent(session), edits)) for edits in (session.edits, ()))
         return paste(session.photo, session.crop, edited, original=original)
 
     # Faces
@@ -266,23 +273,31 @@ class Studio:
 
     # Pictures
 
+    def generator(self, latent: Latent) -> Generator:
+        """What draws a latent. Raises BadLatent for one of another model."""
+        return generator_for(self.g, latent)
+
     def picture(self, session: Session, edits: Sequence[Edit], position: Position = AT_REST) -> Image.Image:
         """The edited face in the generator's own size, with alpha where the model has it."""
-        return render(self.g, apply(self.latent(session), edits), transform=position.matrix(), alpha=True)
+        latent = self.latent(session)
+        return render(self.generator(latent), apply(latent, edits), transform=position.matrix(), alpha=True)
 
     def frame(
         self, session: Session, edits: Sequence[Edit], position: Position = AT_REST, *, size_px: int = SCREEN_PX
     ) -> bytes:
         """The edited face as a JPEG for the screen."""
-        ws = apply(self.latent(session), edits)
-        return jpeg_bytes(render(drawer(self.g, size_px, position), ws, size_px=size_px, transform=position.matrix()))
+        latent = self.latent(session)
+        g = drawer(self.generator(latent), size_px, position)
+        ws = apply(latent, edits)[None]
+        return jpeg_bytes(self.easel.images(g, ws, size_px=size_px, transform=position.matrix())[0])
 
     def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
         """This face at some strengths of one direction, side by side, as a JPEG."""
         latent, direction = self.latent(session), self.direction(session, key)
         ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
         row = Image.new("RGB", (PAIR_PX * len(strengths), PAIR_PX))
-        for i, image in enumerate(render_batch(drawer(self.g, PAIR_PX), ws, size_px=PAIR_PX)):
+        images = self.easel.images(drawer(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
+        for i, image in enumerate(images):
             row.paste(image, (i * PAIR_PX, 0))
         return jpeg_bytes(row, quality=85)
 
