@@ -12,6 +12,8 @@
     │   ├── UnknownModel    a model name that names nothing
     │   ├── UnknownDirection  a slider name that the model does not have
     │   ├── BadDirection    a file of directions that cannot be read, or belongs to another model
+    │   ├── BadRecipe       a recipe that cannot be read or replayed here, or of a newer version
+    │   ├── BadMedia        a clip or track that cannot be read, or is too long or too large
     │   ├── LicenceNotAccepted  a download whose licence was not accepted
     │   ├── BadValue        a number or an option outside its range
     │   └── SessionExpired  the page was open for too long without use
@@ -61,6 +63,14 @@ class UnknownDirection(BadInput):
 
 class BadDirection(BadInput):
     """The file of directions cannot be read, or its directions belong to another kind of model."""
+
+
+class BadRecipe(BadInput):
+    """The recipe is damaged, of a newer version, or holds edits that cannot be made with this model."""
+
+
+class BadMedia(BadInput):
+    """The clip or track cannot be read, or is longer or larger than what is read."""
 
 
 class LicenceNotAccepted(BadInput):

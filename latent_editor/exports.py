@@ -32,6 +32,17 @@ def jpeg_bytes(image: Image.Image, *, quality: int = 90) -> bytes:
     return out.getvalue()
 
 
+def description(about: str, model: str, edits: Sequence[Edit] = ()) -> str:
+    """What it is and how it was made, as a sentence or two; edits without effect are left out."""
+    changes = ", ".join(f"{e.direction.name} {e.strength:+.2f}" for e in edits if e.strength and not e.muted)
+    return f"{about}, made by the model {model}." + (f" Changed: {changes}." if changes else "")
+
+
+def xmp(*, part: bool = False) -> str:
+    """An XMP packet that says, in IPTC's words, that all of it or ``part`` of it was made by a model."""
+    return _XMP.format(source=_COMPOSITE if part else _SYNTHETIC)
+
+
 def png_bytes(image: Image.Image, *, model: str, edits: Sequence[Edit] = (), photo: Photo | None = None) -> bytes:
     """A picture as PNG that says in its metadata that, and how, it was made.
 
@@ -42,14 +53,13 @@ def png_bytes(image: Image.Image, *, model: str, edits: Sequence[Edit] = (), pho
         photo: The photograph that ``image`` was pasted into, whose EXIF block and colour profile are kept; None where
             all of the picture is the generator's.
     """
-    changes = ", ".join(f"{e.direction.name} {e.strength:+.2f}" for e in edits if e.strength and not e.muted)
     about = "A photograph with a synthetic face" if photo else "A synthetic picture"
     info = PngInfo()
     info.add_text("Software", f"Latent Editor {__version__}")
-    info.add_itxt("Description", f"{about}, made by the model {model}." + (f" Changed: {changes}." if changes else ""))
+    info.add_itxt("Description", description(about, model, edits))
     info.add_text("Synthetic", "part" if photo else "all")
     info.add_itxt("Model", model)
-    info.add_itxt("XML:com.adobe.xmp", _XMP.format(source=_COMPOSITE if photo else _SYNTHETIC))
+    info.add_itxt("XML:com.adobe.xmp", xmp(part=photo is not None))
     out = io.BytesIO()
     extra = {k: v for k, v in {"icc_profile": photo.icc_profile, "exif": photo.exif}.items() if v} if photo else {}
     image.save(out, "PNG", pnginfo=info, compress_level=4, **extra)  # 4: half the time of 6, three per cent larger

@@ -18,11 +18,11 @@ PACKAGE = "latent_editor"
 #: as it closes no circle; the parts of level 4 never import each other: what they share moves down.
 LEVELS = {
     1: ("errors", "files", "types", "unpickling", "version"),
-    2: ("downloads", "ops", "photos", "weights", "zoo"),
+    2: ("downloads", "media", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "inversion", "text"),
-    5: ("batching", "preparation", "rendering"),
-    6: ("exports", "positions", "sessions", "storage"),
+    5: ("batching", "mixing", "preparation", "rendering"),
+    6: ("exports", "motion", "positions", "sessions", "storage", "videos"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}

@@ -1,0 +1,102 @@
+"""A slider that follows a sound: how loud it is, or how loud its low, middle or high part is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from latent_editor.errors import BadValue
+from latent_editor.media import Track
+from latent_editor.motion.animation import Slide
+from latent_editor.motion.curves import Curve
+from latent_editor.types import Direction
+
+#: Parts of a sound, in Hz: drums and basses, voices, hiss and cymbals.
+BANDS: Mapping[str, tuple[float, float]] = {
+    "all": (20.0, math.inf),
+    "low": (20.0, 250.0),
+    "mid": (250.0, 4000.0),
+    "high": (4000.0, math.inf),
+}
+#: The part around each picture's time that is measured.
+WINDOW_S = 0.06
+#: 0 is this far below the loudest, which is 1; the loudest is what so many per cent of the windows do not reach.
+RANGE_DB, LOUDEST_PERCENT = 36.0, 98.0
+#: Below this amplitude everything is silence.
+SILENCE = 1e-4
+#: In how many seconds a level that rises or falls has done 63 % of its way.
+ATTACK_S, RELEASE_S = 0.02, 0.2
+
+
+def levels(
+    track: Track,
+    fps: float,
+    count: int,
+    *,
+    band: str = "all",
+    attack_s: float = ATTACK_S,
+    release_s: float = RELEASE_S,
+) -> np.ndarray:
+    """How loud a track is at each picture of a video.
+
+    1. The root mean square of the band in a Hann window around each picture's time, by its spectrum.
+    2. In decibels, from :data:`RANGE_DB` below the loudest to the loudest, as 0 to 1.
+    3. Smoothed: quick where it rises, slow where it falls.
+
+    Args:
+        track: The sound.
+        fps: Pictures a second.
+        count: How many pictures; those after the track's end are at 0, but for what still falls.
+        band: "all", "low", "mid" or "high".
+        attack_s, release_s: Time constants of rising and falling; 0 follows at once.
+
+    Returns:
+        float64 [count], 0..1; all 0 for silence.
+
+    Raises:
+        BadValue: an unknown band, or a time constant that is not a number from 0.
+    """
+    if band not in BANDS:
+        raise BadValue(f"Got the band {band!r}; expected one of {', '.join(BANDS)}.")
+    if not (0 <= attack_s < math.inf and 0 <= release_s < math.inf):
+        raise BadValue(f"Got {attack_s:g} s to rise and {release_s:g} s to fall; expected numbers from 0.")
+    # 1.
+    loudness = _root_mean_squares(track, fps, count, BANDS[band])
+    # 2.
+    loudest = float(np.percentile(loudness, LOUDEST_PERCENT))
+    if loudest < SILENCE:
+        return np.zeros(count)
+    wanted = np.clip(1 + 20 * np.log10(np.maximum(loudness, 1e-9) / loudest) / RANGE_DB, 0, 1)
+    # 3.
+    rise, fall = (1 - math.exp(-1 / (fps * s)) if s > 0 else 1.0 for s in (attack_s, release_s))
+    smooth, now = np.empty(count), float(wanted[0])
+    for i, level in enumerate(wanted):
+        now += (level - now) * (rise if level > now else fall)
+        smooth[i] = now
+    return smooth
+
+
+def follow(direction: Direction, low: float, high: float, heights: np.ndarray, fps: float) -> Slide:
+    """A slider at ``low`` in silence and at ``high`` where it is loudest; ``heights`` as :func:`levels` gives them."""
+    times = tuple(i / fps for i in range(len(heights)))
+    return Slide(direction, Curve(times, tuple((low + (high - low) * heights).tolist()), "linear"))
+
+
+def _root_mean_squares(track: Track, fps: float, count: int, band: tuple[float, float]) -> np.ndarray:
+    """Of a band of a track around each picture's time: float64 [count]."""
+    size = max(64, 2 * round(track.rate_hz * WINDOW_S / 2))
+    window = np.hanning(size)
+    frequencies = np.fft.rfftfreq(size, 1 / track.rate_hz)
+    inside = (frequencies >= band[0]) & (frequencies < band[1])
+    padded = np.pad(track.samples, (size // 2, size))
+    found = np.zeros(count)
+    for i in range(count):
+        start = round(i / fps * track.rate_hz)
+        if start >= len(track.samples):
+            break
+        spectrum = np.fft.rfft(padded[start : start + size] * window)
+        # Parseval: both halves of the spectrum, over the window's own energy.
+        found[i] = math.sqrt(2 * float((np.abs(spectrum[inside]) ** 2).sum()) / size / float((window**2).sum()))
+    return found
