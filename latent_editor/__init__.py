@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from latent_editor.alignment import Face, align, crop_by_hand, find_faces
     from latent_editor.compositing import paste
     from latent_editor.directions import named_directions
-    from latent_editor.editing import apply, layer_range
+    from latent_editor.editing import apply, layer_range, strength_kept
     from latent_editor.errors import (
         BadImage,
         BadInput,
@@ -93,6 +93,7 @@ __all__ = [
     "render",
     "render_batch",
     "save_generator",
+    "strength_kept",
     "text_direction",
 ]
 
@@ -101,7 +102,7 @@ _NAMES_OF = {
     "alignment": "Face align crop_by_hand find_faces",
     "compositing": "paste",
     "directions": "named_directions",
-    "editing": "apply layer_range",
+    "editing": "apply layer_range strength_kept",
     "errors": "BadImage BadInput BadLatent BadModel BadPrompt BadValue LatentEditorError MissingPart NoFaceFound "
     "UnknownDirection UnknownModel",
     "features.perceptual": "psnr_db",

@@ -18,7 +18,7 @@ def write_directions(directions: Directions, path: str | Path, *, fingerprint: s
     Args:
         fingerprint: Of the generator they belong to.
     """
-    kept = ("name", "low", "high", "layers", "source", "detail", "score")
+    kept = ("name", "low", "high", "layers", "source", "detail", "score", "leakage")
     about = [{k: getattr(d, k) for k in kept} for d in directions]
     # Most directions repeat one vector for all layers: one row is kept then.
     same = all((d.vector == d.vector[:1]).all() for d in directions)

@@ -59,9 +59,11 @@ def run(arguments: argparse.Namespace) -> Result:
         image = le.paste(photo, crop, image, original=le.render(g, latent))
     files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
     rows = [{"name": e.direction.name, "strength": e.strength, "source": e.direction.source} for e in edits]
-    data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name}
+    kept = le.strength_kept(edits)
+    data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name, "kept": kept}
     changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
-    return Result({**data, "output": str(output)}, f"{output}: {changes}")
+    held = "" if kept == 1 else f"\nHeld back to {kept:.0%} of that, the most that the model can show."
+    return Result({**data, "output": str(output)}, f"{output}: {changes}{held}")
 
 
 def find_direction(directions: Directions, name: str) -> Direction:
