@@ -116,6 +116,19 @@ def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
     assert again.critic.config == t.nets.critic.config
 
 
+def test_what_comes_before_the_blocks_that_learn_stays() -> None:
+    t = gan.Trainer(grown(networks(), 32), OBJECTIVE, torch.float32, learn_from=32)
+    images = F.interpolate(pictures().float(), size=32, mode="bilinear").to(torch.uint8)
+    before = {f"{k}.{n}": p.clone() for k, m in t.nets.modules().items() for n, p in m.named_parameters()}
+    for _ in range(3):
+        t.step(images, rate=2e-3)
+    moved = {name for name, value in before.items() if not torch.equal(value, _named(t.nets, name))}
+    learns = {name for name in before if name.startswith(("critic.", "generator.synthesis.b32."))}
+    assert moved <= learns
+    assert "generator.synthesis.b32.conv1.weight" in moved
+    assert "critic.trunk.stem.weight" in moved
+
+
 def _named(nets: Networks, name: str) -> torch.Tensor:
     module, _, parameter = name.partition(".")
     return nets.modules()[module].get_parameter(parameter)

@@ -9,6 +9,7 @@ PARTS = {
     "gan": "generator, encoder and critic, together",
     "prior": "the mapping network, from encoded pictures",
     "landmarks": "the network that finds eyes, nose, mouth and chin",
+    "landmark_eyes": "the network that finds the pupils within the eyes",
     "clip": "the small CLIP that ties words to pictures",
     "clip_heads": "the last layers of that CLIP again, in minutes",
     "text": "statistics that turn a prompt into a direction without waiting",

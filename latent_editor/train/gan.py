@@ -40,6 +40,8 @@ class Trainer:
 
     Attributes:
         weights: How much each pixel counts, [1, 1, S, S] with mean 1.
+        learn_from: Resolution of the first of the generator's blocks that learn; above 4, all that comes before them
+            stays as it is, the mapping and the encoder too.
     """
 
     nets: Networks
@@ -49,11 +51,13 @@ class Trainer:
     images_seen: int = 0
     steps: int = 0
     augment: float = 0.2
+    learn_from: int = 4
 
     def __post_init__(self) -> None:
-        self.nets.trainable()
+        self.nets.trainable(self.learn_from)
         self.averaged = self.nets.copy()
-        players = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
+        both = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
+        players = [p for p in both if p.requires_grad]
         self.player = torch.optim.Adam(players, betas=(0.0, 0.99))
         self.judge = torch.optim.Adam(self.nets.critic.parameters(), betas=(0.0, 0.99))
 
@@ -151,6 +155,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="factor on the adversarial terms: less is smoother and more alike",
     )
+    parser.add_argument(
+        "--learn-from", type=int, default=4, help="train only the generator's blocks from this resolution on"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
 
@@ -170,7 +177,8 @@ def make_trainer(args: argparse.Namespace) -> Trainer:
     factor = args.adversarial
     o = replace(o, adversarial=o.adversarial * factor, adversarial_random=o.adversarial_random * factor)
     about = args.points or (args.start / MODEL_FILE if args.start else None)
-    trainer = Trainer(nets, o, weights=pixel_weights(about, nets.generator.size_px))
+    weights = pixel_weights(about, nets.generator.size_px)
+    trainer = Trainer(nets, o, weights=weights, learn_from=args.learn_from)
     state = args.run / STATE_FILE
     if args.resume and state.exists():
         trainer.load(state)

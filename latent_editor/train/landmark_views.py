@@ -67,18 +67,18 @@ def make_views(pictures: Tensor, points: Tensor, config: ViewConfig, random: tor
     source = pictures.float() / 127.5 - 1
     backdrop = _backdrops(source, config.size_px, random)
     image = _sample(source, frame_to_portrait, backdrop, config.size_px, random)
-    seen = _transform(points, torch.linalg.inv(frame_to_portrait))
+    seen = transform_points(points, torch.linalg.inv(frame_to_portrait))
     image = _destroy(image, seen, kind, random)
     image = _glasses(image, seen, random)
     image = _occlude(image, backdrop, random)
-    mirrored = _uniform(random, n) < 0.5
+    mirrored = uniform(random, n) < 0.5
     image = torch.where(mirrored[:, None, None, None], image.flip(3), image)
     flipped = torch.stack([1 - seen[..., 0], seen[..., 1]], -1)[:, list(MIRROR)]
     seen = torch.where(mirrored[:, None, None], flipped, seen)
-    return Views(_light(_texture(image, kind, random), random), seen, kind == 0)
+    return Views(photographed(_texture(image, kind, random), random), seen, kind == 0)
 
 
-def _uniform(random: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+def uniform(random: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
     return torch.rand(shape, generator=random) * (high - low) + low
 
 
@@ -88,36 +88,36 @@ FACE, SHUFFLED, TURNED, TOO_CLOSE, ASIDE, WIPED, TEXTURE = range(7)
 
 def _negative_kinds(n: int, share: float, random: torch.Generator) -> Tensor:
     kind = torch.randint(1, 7, (n,), generator=random)
-    return torch.where(_uniform(random, n) < share, kind, 0)
+    return torch.where(uniform(random, n) < share, kind, 0)
 
 
 def _frames(n: int, kind: Tensor, config: ViewConfig, random: torch.Generator) -> Tensor:
     """Homographies [N, 3, 3] from frame to portrait, both in fractions of their sides."""
-    angle = _uniform(random, n, low=-1, high=1) * math.radians(config.angle_deg)
-    angle = torch.where(kind == TURNED, _uniform(random, n, low=math.radians(100), high=math.radians(260)), angle)
-    side = torch.exp(_uniform(random, n, low=-1, high=1) * config.zoom) * config.side
-    side = torch.where(kind == TOO_CLOSE, _uniform(random, n, low=0.12, high=0.3), side)
-    shift = _uniform(random, n, 2, low=-1, high=1) * config.shift
-    away = _uniform(random, n, low=0, high=2 * math.pi)
-    far = torch.stack([away.cos(), away.sin()], -1) * _uniform(random, n, 1, low=0.5, high=0.8)
+    angle = uniform(random, n, low=-1, high=1) * math.radians(config.angle_deg)
+    angle = torch.where(kind == TURNED, uniform(random, n, low=math.radians(100), high=math.radians(260)), angle)
+    side = torch.exp(uniform(random, n, low=-1, high=1) * config.zoom) * config.side
+    side = torch.where(kind == TOO_CLOSE, uniform(random, n, low=0.12, high=0.3), side)
+    shift = uniform(random, n, 2, low=-1, high=1) * config.shift
+    away = uniform(random, n, low=0, high=2 * math.pi)
+    far = torch.stack([away.cos(), away.sin()], -1) * uniform(random, n, 1, low=0.5, high=0.8)
     shift = torch.where((kind == ASIDE)[:, None], far, shift) * side[:, None]
     centre = torch.tensor(FRAME_CENTRE) + shift
     # Where a view is close up, it may look anywhere in the portrait but at the face as a whole.
-    centre = torch.where((kind == TOO_CLOSE)[:, None], _uniform(random, n, 2), centre)
-    stretch = torch.exp(_uniform(random, n, low=-0.1, high=0.1))
-    shear = _uniform(random, n, low=-0.08, high=0.08)
+    centre = torch.where((kind == TOO_CLOSE)[:, None], uniform(random, n, 2), centre)
+    stretch = torch.exp(uniform(random, n, low=-0.1, high=0.1))
+    shear = uniform(random, n, low=-0.08, high=0.08)
     m = torch.zeros(n, 3, 3)
     m[:, 0, 0], m[:, 0, 1] = side * stretch * angle.cos(), side * (shear - angle.sin())
     m[:, 1, 0], m[:, 1, 1] = side * angle.sin(), side / stretch * angle.cos()
     m[:, :2, 2] = centre
     m[:, 2, 2] = 1
-    m[:, 2, :2] = _uniform(random, n, 2, low=-0.15, high=0.15)
+    m[:, 2, :2] = uniform(random, n, 2, low=-0.15, high=0.15)
     from_corner = torch.eye(3)
     from_corner[:2, 2] = -0.5
     return m @ from_corner
 
 
-def _transform(points: Tensor, m: Tensor) -> Tensor:
+def transform_points(points: Tensor, m: Tensor) -> Tensor:
     """points [N, P, 2] through homographies [N, 3, 3]."""
     p = torch.cat([points, torch.ones_like(points[..., :1])], -1) @ m.transpose(1, 2)
     return p[..., :2] / p[..., 2:]
@@ -128,7 +128,7 @@ def _sample(source: Tensor, m: Tensor, backdrop: Tensor, size_px: int, random: t
     n = len(source)
     steps = (torch.arange(size_px) + 0.5) / size_px
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2).expand(n, -1, -1)
-    at = _transform(grid, m).reshape(n, size_px, size_px, 2) * 2 - 1
+    at = transform_points(grid, m).reshape(n, size_px, size_px, 2) * 2 - 1
     half = n // 2  # which half a portrait falls into is chance already: batches are shuffled
     image = torch.cat(
         [
@@ -137,7 +137,7 @@ def _sample(source: Tensor, m: Tensor, backdrop: Tensor, size_px: int, random: t
         ]
     )
     inside = (at.abs() <= 1).all(-1, keepdim=True).permute(0, 3, 1, 2).float()
-    replace = (_uniform(random, n) < 0.6)[:, None, None, None]
+    replace = (uniform(random, n) < 0.6)[:, None, None, None]
     return torch.where(replace, image * inside + backdrop * (1 - inside), image)
 
 
@@ -145,7 +145,7 @@ def _clouds(n: int, size_px: int, random: torch.Generator, channels: int = 3) ->
     """Smooth noise of several octaves, [N, channels, S, S], about −1..1."""
     total = torch.randn(n, channels, 2, 2, generator=random)
     for cells in (4, 8, 16, 32):
-        finer = torch.randn(n, channels, cells, cells, generator=random) * _uniform(random, n, 1, 1, 1)
+        finer = torch.randn(n, channels, cells, cells, generator=random) * uniform(random, n, 1, 1, 1)
         total = F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False) + finer * cells**-0.35
     return F.interpolate(total.clamp(-1.5, 1.5) / 1.5, size=(size_px, size_px), mode="bilinear", align_corners=False)
 
@@ -154,15 +154,15 @@ def _backdrops(source: Tensor, size_px: int, random: torch.Generator) -> Tensor:
     """Something to stand in front of: other portraits in pieces, one colour, or clouds. [N, 3, S, S]."""
     n = len(source)
     other = source[torch.randperm(n, generator=random)]
-    turned = torch.where((_uniform(random, n) < 0.5)[:, None, None, None], other.flip(2), other.transpose(2, 3))
+    turned = torch.where((uniform(random, n) < 0.5)[:, None, None, None], other.flip(2), other.transpose(2, 3))
     side = source.shape[-1] // 2
     x, y = (int(torch.randint(0, source.shape[-1] - side, (1,), generator=random)) for _ in range(2))
     piece = turned[:, :, y : y + side, x : x + side]
     piece = F.interpolate(piece, size=(size_px, size_px), mode="bilinear", align_corners=False)
-    plain = _uniform(random, n, 3, 1, 1, low=-1, high=1).expand(-1, -1, size_px, size_px)
-    clouds = (plain + _clouds(n, size_px, random) * 0.7).clamp(-1, 1)
+    plain = uniform(random, n, 3, 1, 1, low=-1, high=1).expand(-1, -1, size_px, size_px)
+    cloudy = (plain + _clouds(n, size_px, random) * 0.7).clamp(-1, 1)
     which = torch.randint(0, 3, (n, 1, 1, 1), generator=random)
-    return torch.where(which == 0, piece, torch.where(which == 1, plain, clouds))
+    return torch.where(which == 0, piece, torch.where(which == 1, plain, cloudy))
 
 
 def _destroy(image: Tensor, points: Tensor, kind: Tensor, random: torch.Generator) -> Tensor:
@@ -177,12 +177,12 @@ def _destroy(image: Tensor, points: Tensor, kind: Tensor, random: torch.Generato
     face, points = image[where], points[where]
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)
     soft = F.interpolate(F.adaptive_avg_pool2d(face, 6), size=(s, s), mode="bilinear", align_corners=False)
-    near = torch.stack([_distance(points[:, i], s) / (eyes[:, None, None] * 0.5) for i in (0, 1, 3)]).amin(0)
+    near = torch.stack([distance_to(points[:, i], s) / (eyes[:, None, None] * 0.5) for i in (0, 1, 3)]).amin(0)
     amount = ((1.3 - near) * 3).clamp(0, 1)[:, None]
     return image.index_copy(0, where, face * (1 - amount) + soft * amount)
 
 
-def _distance(centre: Tensor, size_px: int) -> Tensor:
+def distance_to(centre: Tensor, size_px: int) -> Tensor:
     """Distance of every pixel to centre [N, 2], both in fractions: [N, S, S]."""
     steps = (torch.arange(size_px) + 0.5) / size_px
     dx, dy = steps[None, None, :] - centre[:, 0, None, None], steps[None, :, None] - centre[:, 1, None, None]
@@ -191,17 +191,17 @@ def _distance(centre: Tensor, size_px: int) -> Tensor:
 
 def _glasses(image: Tensor, points: Tensor, random: torch.Generator) -> Tensor:
     """Puts glasses on some faces: the portraits have none, photographs do."""
-    where = (_uniform(random, len(image)) < 0.15).nonzero()[:, 0]
+    where = (uniform(random, len(image)) < 0.15).nonzero()[:, 0]
     face, points = image[where], points[where]
     n, s = len(where), image.shape[-1]
     eyes = (points[:, 1] - points[:, 0]).norm(dim=-1)[:, None, None]
-    radius = eyes * _uniform(random, n, 1, 1, low=0.32, high=0.46)
-    rim = _uniform(random, n, 1, 1, low=0.006, high=0.02)
-    to_lens = torch.minimum(_distance(points[:, 0], s), _distance(points[:, 1], s))
+    radius = eyes * uniform(random, n, 1, 1, low=0.32, high=0.46)
+    rim = uniform(random, n, 1, 1, low=0.006, high=0.02)
+    to_lens = torch.minimum(distance_to(points[:, 0], s), distance_to(points[:, 1], s))
     rims = (1.5 - (to_lens - radius).abs() / rim).clamp(0, 1)
-    tint = (radius > to_lens).float() * (_uniform(random, n, 1, 1) - 0.6).clamp(0) * 2
-    amount = torch.maximum(rims * _uniform(random, n, 1, 1, low=0.4), tint)[:, None]
-    colour = _uniform(random, n, 3, 1, 1, low=-1, high=-0.2)
+    tint = (radius > to_lens).float() * (uniform(random, n, 1, 1) - 0.6).clamp(0) * 2
+    amount = torch.maximum(rims * uniform(random, n, 1, 1, low=0.4), tint)[:, None]
+    colour = uniform(random, n, 3, 1, 1, low=-1, high=-0.2)
     return image.index_copy(0, where, face * (1 - amount) + colour * amount)
 
 
@@ -209,9 +209,9 @@ def _occlude(image: Tensor, backdrop: Tensor, random: torch.Generator) -> Tensor
     """Puts one or two soft ovals of backdrop in front of some views."""
     n, s = len(image), image.shape[-1]
     for chance in (0.35, 0.15):
-        centre = _uniform(random, n, 2)
-        radius = _uniform(random, n, 1, 1, low=0.05, high=0.18)
-        amount = ((radius - _distance(centre, s)) * 40).clamp(0, 1) * (_uniform(random, n, 1, 1) < chance)
+        centre = uniform(random, n, 2)
+        radius = uniform(random, n, 1, 1, low=0.05, high=0.18)
+        amount = ((radius - distance_to(centre, s)) * 40).clamp(0, 1) * (uniform(random, n, 1, 1) < chance)
         image = image * (1 - amount[:, None]) + backdrop.roll(1, 0) * amount[:, None]
     return image
 
@@ -220,31 +220,31 @@ def _texture(image: Tensor, kind: Tensor, random: torch.Generator) -> Tensor:
     """Replaces the views of kind TEXTURE by clouds, some striped or with blobs."""
     where = (kind == TEXTURE).nonzero()[:, 0]
     n, s = len(where), image.shape[-1]
-    clouds = _clouds(n, s, random)
-    wave = torch.sin(_clouds(n, s, random, 1) * _uniform(random, n, 1, 1, 1, low=2, high=20))
-    striped = torch.where((_uniform(random, n) < 0.5)[:, None, None, None], clouds * 0.5 + wave * 0.5, clouds)
+    cloudy = _clouds(n, s, random)
+    wave = torch.sin(_clouds(n, s, random, 1) * uniform(random, n, 1, 1, 1, low=2, high=20))
+    striped = torch.where((uniform(random, n) < 0.5)[:, None, None, None], cloudy * 0.5 + wave * 0.5, cloudy)
     return image.index_copy(0, where, striped)
 
 
-def _light(image: Tensor, random: torch.Generator) -> Tensor:
+def photographed(image: Tensor, random: torch.Generator) -> Tensor:
     """Exposure, contrast, gamma, white balance, saturation, light from a side, blur and grain."""
     n, s = len(image), image.shape[-1]
     x = (image.clamp(-1, 1) + 1) / 2
-    x = x.clamp_min(1e-4) ** torch.exp(_uniform(random, n, 1, 1, 1, low=-0.6, high=0.6))
+    x = x.clamp_min(1e-4) ** torch.exp(uniform(random, n, 1, 1, 1, low=-0.6, high=0.6))
     grey = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    colour = _uniform(random, n, 1, 1, 1, low=0.3, high=1.6) * (_uniform(random, n, 1, 1, 1) > 0.15)
+    colour = uniform(random, n, 1, 1, 1, low=0.3, high=1.6) * (uniform(random, n, 1, 1, 1) > 0.15)
     x = grey + (x - grey) * colour
-    x = x * torch.exp(_uniform(random, n, 3, 1, 1, low=-0.2, high=0.2))
+    x = x * torch.exp(uniform(random, n, 3, 1, 1, low=-0.2, high=0.2))
     middle = x.mean((1, 2, 3), keepdim=True)
-    x = (x - middle) * torch.exp(_uniform(random, n, 1, 1, 1, low=-0.6, high=0.3)) + middle
-    x = x + _uniform(random, n, 1, 1, 1, low=-0.15, high=0.15)
+    x = (x - middle) * torch.exp(uniform(random, n, 1, 1, 1, low=-0.6, high=0.3)) + middle
+    x = x + uniform(random, n, 1, 1, 1, low=-0.15, high=0.15)
     steps = torch.linspace(-1, 1, s)
-    angle = _uniform(random, n, 1, 1, high=2 * math.pi)
+    angle = uniform(random, n, 1, 1, high=2 * math.pi)
     ramp = steps[None, None, :] * angle.cos() + steps[None, :, None] * angle.sin()
-    x = x * torch.exp(ramp * _uniform(random, n, 1, 1, high=0.7))[:, None]
+    x = x * torch.exp(ramp * uniform(random, n, 1, 1, high=0.7))[:, None]
     to = int(torch.randint(s // 4, s, (1,), generator=random))
-    where = (_uniform(random, n) < 0.3).nonzero()[:, 0]
+    where = (uniform(random, n) < 0.3).nonzero()[:, 0]
     blurred = F.interpolate(F.adaptive_avg_pool2d(x[where], to), size=(s, s), mode="bilinear", align_corners=False)
     x = x.index_copy(0, where, blurred)
-    x = x + torch.randn(x.shape, generator=random) * (_uniform(random, n, 1, 1, 1) ** 3 * 0.1)
+    x = x + torch.randn(x.shape, generator=random) * (uniform(random, n, 1, 1, 1) ** 3 * 0.1)
     return x.clamp(0, 1) * 2 - 1

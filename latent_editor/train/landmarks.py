@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import copy
-import io
-import json
 import math
-import queue
-import threading
-import time
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor import files
 from latent_editor.errors import BadInput
 from latent_editor.features.landmarks import (
     LANDMARKS_FILE,
@@ -31,11 +22,9 @@ from latent_editor.features.landmarks import (
     save_landmark_net,
 )
 from latent_editor.ops import affine
+from latent_editor.train.landmark_loop import Trainer, log, train
 from latent_editor.train.landmark_views import ViewConfig, Views, make_views
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
-
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
 
 #: Side of the portraits in memory: a view of 96 pixels never magnifies them by much.
 PORTRAIT_PX = 128
@@ -64,41 +53,31 @@ def main(args: argparse.Namespace) -> None:
     """Trains for ``args.minutes``, keeping a checkpoint and a log, and exports the averaged weights."""
     torch.set_num_threads(1)  # the network is small: threads would spend their time waiting for each other
     pictures, points = read_faces(args.data, args.labels, args.label_size)
-    trainer = Trainer(args.rate, torch.float32 if args.fp32 else torch.bfloat16)
-    checkpoint = args.run / CHECKPOINT
-    if args.resume and checkpoint.is_file():
-        trainer.load_state_dict(torch.load(checkpoint, weights_only=True))
-    args.run.mkdir(parents=True, exist_ok=True)
-    start = saved = time.monotonic()
-    views = _prefetched(pictures, points, args.batch, args.seed + trainer.step)
-    for batch in views:
-        done = (time.monotonic() - start) / 60 / max(args.minutes, 1e-9)
-        report = trainer.learn(batch, min(done, 1.0))
-        if trainer.step % 100 == 0:
-            _log(args.run, {"step": trainer.step, "minutes": round(done * args.minutes, 2), **report})
-        if done >= 1 or time.monotonic() - saved > 60:
-            saved = time.monotonic()
-            _save(trainer, checkpoint)
-        if done >= 1:
-            break
-    views.close()
+    trainer = new_trainer(args.rate, torch.float32 if args.fp32 else torch.bfloat16)
+    config = ViewConfig()
+
+    def draw(random: torch.Generator) -> Views:
+        rows = torch.randint(0, len(pictures), (args.batch,), generator=random)
+        return make_views(pictures[rows], points[rows], config, random)
+
+    train(trainer, draw, args.run, minutes=args.minutes, seed=args.seed, resume=args.resume)
     if args.validation_data:
         held_out = read_faces(args.validation_data, args.validation_labels, args.label_size)
-        _log(args.run, {"step": trainer.step, **evaluate(trainer.average, *held_out)})
+        log(args.run, {"step": trainer.step, **evaluate(trainer.average, *held_out)})
     if args.export:
         save_landmark_net(trainer.average, args.export / LANDMARKS_FILE)
 
 
-def read_faces(data: Path, labels: Path, label_size: float) -> tuple[Tensor, Tensor]:
+def read_faces(data: Path, labels: Path, label_size: float, *, size_px: int = PORTRAIT_PX) -> tuple[Tensor, Tensor]:
     """Reads pictures and points.
 
     Returns:
-        uint8 [N, 3, P, P] and float32 [N, 5, 2], fractions of the side.
+        uint8 [N, 3, size_px, size_px] and float32 [N, 5, 2], fractions of the side.
 
     Raises:
         BadInput: a picture or a label is missing or damaged.
     """
-    pictures = read_pictures(data, PORTRAIT_PX)
+    pictures = read_pictures(data, size_px)
     rows = match_labels(pictures, read_labels(labels))
     try:
         points = torch.tensor([[row["landmarks"][k] for k in POINTS] for row in rows], dtype=torch.float32)
@@ -112,50 +91,10 @@ def read_faces(data: Path, labels: Path, label_size: float) -> tuple[Tensor, Ten
     return pictures.images, points / label_size
 
 
-class Trainer:
-    """The network in training, its average, and the optimiser.
-
-    Attributes:
-        net: Learns.
-        average: Its exponential average over steps, which is what is used in the end.
-        step: Steps so far.
-    """
-
-    def __init__(self, rate: float, dtype: torch.dtype) -> None:
-        torch.manual_seed(0)
-        self.net = LandmarkNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
-        self.rate = rate
-        self.dtype = dtype
-        self.step = 0
-
-    def learn(self, views: Views, done: float) -> dict[str, float]:
-        """One step; ``done`` 0..1 is how much of the planned time is over. Returns figures for the log."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done) + 0.01)
-        self.net.train()
-        loss, report = losses(self.net(views.image, self.dtype), views)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        self.optimizer.step()
-        self.step += 1
-        keep = min(0.998, (self.step + 1) / (self.step + 10))
-        for mean, new in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - keep)
-        return report
-
-    def state_dict(self) -> dict[str, Any]:
-        parts = {"net": self.net, "average": self.average, "optimizer": self.optimizer}
-        return {"step": self.step, **{k: v.state_dict() for k, v in parts.items()}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step = int(state["step"])
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+def new_trainer(rate: float, dtype: torch.dtype) -> Trainer[LandmarkNet]:
+    """An untrained network, ready to learn from views."""
+    torch.manual_seed(0)
+    return Trainer(LandmarkNet(), lambda net, views, dtype: losses(net(views.image, dtype), views), rate, dtype)
 
 
 def losses(found: Found, views: Views) -> tuple[Tensor, dict[str, float]]:
@@ -178,38 +117,6 @@ def losses(found: Found, views: Views) -> tuple[Tensor, dict[str, float]]:
     face_loss = F.binary_cross_entropy_with_logits(found.logit, views.is_face.float())
     report = {"heat": heat_loss, "point": point_loss, "face": face_loss}
     return heat_loss + 20 * point_loss + face_loss, {k: round(float(v.detach()), 5) for k, v in report.items()}
-
-
-def _prefetched(pictures: Tensor, points: Tensor, batch: int, seed: int) -> Generator[Views, None, None]:
-    """Endless batches of views, drawn in a thread while the network learns from the one before."""
-    ready: queue.Queue[Views | BaseException] = queue.Queue(maxsize=2)
-    stop = threading.Event()
-
-    def draw() -> None:
-        random = torch.Generator().manual_seed(seed)
-        config = ViewConfig()
-        try:
-            while not stop.is_set():
-                rows = torch.randint(0, len(pictures), (batch,), generator=random)
-                views: Views | BaseException = make_views(pictures[rows], points[rows], config, random)
-                while not stop.is_set():
-                    try:
-                        ready.put(views, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-        except BaseException as e:
-            ready.put(e)
-
-    threading.Thread(target=draw, daemon=True).start()
-    try:
-        while True:
-            views = ready.get()
-            if isinstance(views, BaseException):
-                raise views
-            yield views
-    finally:
-        stop.set()
 
 
 def evaluate(net: LandmarkNet, pictures: Tensor, points: Tensor, *, seed: int = 1) -> dict[str, float]:
@@ -252,15 +159,3 @@ def _shaken(frame: np.ndarray, size_px: int, chance: np.random.Generator) -> np.
     centre = np.array([size_px / 2, size_px / 2])
     shift = chance.uniform(-0.1, 0.1, 2) * size_px
     return affine.composed(frame, np.column_stack([linear, centre + shift - linear @ centre]))
-
-
-def _log(run: Path, row: dict[str, Any]) -> None:
-    print(json.dumps(row), flush=True)
-    with (run / LOG).open("a", encoding="utf-8") as f:
-        f.write(json.dumps(row) + "\n")
-
-
-def _save(trainer: Trainer, path: Path) -> None:
-    data = io.BytesIO()
-    torch.save(trainer.state_dict(), data)
-    files.write_bytes(path, data.getvalue())

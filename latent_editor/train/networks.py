@@ -53,9 +53,13 @@ class Networks:
     def copy(self) -> Networks:
         return copy.deepcopy(self)
 
-    def trainable(self) -> Networks:
+    def trainable(self, learn_from: int = 4) -> Networks:
+        """Lets all parameters learn; above 4, the critic and the generator's blocks from that resolution on alone."""
         for module in self.modules().values():
-            module.train().requires_grad_(True)
+            module.train().requires_grad_(learn_from <= 4)
+        self.critic.requires_grad_(True)
+        for resolution, _, block in self.generator.synthesis.blocks():
+            block.requires_grad_(resolution >= learn_from)
         return self
 
 
