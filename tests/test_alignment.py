@@ -20,7 +20,17 @@ from latent_editor import weights
 from latent_editor.alignment import Face, align, crop_by_hand, find_faces
 from latent_editor.alignment.mesh import MESH_POINTS, load_mesh
 from latent_editor.errors import BadModel, BadValue, MissingPart, NoFaceFound
-from latent_editor.features.landmarks import POINTS, LandmarkNet, read_landmark_net, save_landmark_net, soft_argmax
+from latent_editor.features.eyes import (
+    VIEW_PX,
+    EyeNet,
+    FoundEyes,
+    eye_frames,
+    look_into_eyes,
+    to_middles,
+    to_pupils,
+)
+from latent_editor.features.heatmaps import soft_argmax
+from latent_editor.features.landmarks import POINTS, LandmarkNet, read_landmark_net, save_landmark_net
 from latent_editor.generators import Generator, load_generator
 from latent_editor.ops import affine
 from latent_editor.photos import open_photo
@@ -139,14 +149,58 @@ def test_the_shipped_network_is_small(portraits: Generator) -> None:
     assert portraits.bundle.file("landmarks.safetensors", "this test").stat().st_size < 1_500_000
 
 
+# --- eyes ----------------------------------------------------------------------------------------------------------
+
+
+def test_pupils_and_middles_undo_each_other_and_turn_with_the_face() -> None:
+    points = np.random.default_rng(0).normal(size=(5, 2)) * 20
+    assert np.allclose(to_middles(to_pupils(points)), points)
+    assert np.array_equal(to_pupils(points)[2:], points[2:])
+    a = turned(50, 3, (7, -2))
+    assert np.allclose(to_pupils(affine.transformed(a, points)), affine.transformed(a, to_pupils(points)))
+    level = to_pupils(np.array([[0.0, 0], [100, 0], [50, 70], [50, 110], [50, 180]]))
+    assert level[0, 0] < 0
+    assert level[1, 0] > 100
+    assert (level[:2, 1] < 0).all()
+
+
+def test_the_right_eye_is_seen_mirrored() -> None:
+    left, right = eye_frames(np.array([[100.0, 50], [160, 50]]))
+    middle = [[VIEW_PX / 2, VIEW_PX / 2]]
+    assert np.allclose(affine.transformed(left, middle), [[100, 50]])
+    assert np.allclose(affine.transformed(right, middle), [[160, 50]])
+    outer = np.array([[0, VIEW_PX / 2]])  # what is left in a view is away from the nose
+    assert affine.transformed(left, outer)[0, 0] == pytest.approx(100 - 27)
+    assert affine.transformed(right, outer)[0, 0] == pytest.approx(160 + 27)
+    assert affine.transformed(right, [[VIEW_PX / 2, 0]])[0, 1] == pytest.approx(50 - 27)
+
+
+@pytest.mark.parametrize("angle", [0, 35, 170])
+def test_looking_into_eyes_homes_in(angle: float) -> None:
+    """A stand-in network that answers with the darkest spot of a view."""
+
+    class Oracle(EyeNet):
+        def forward(self, image: torch.Tensor, dtype: torch.dtype = torch.float32) -> FoundEyes:
+            heat = (-image.mean(1, keepdim=True) * 40).contiguous()
+            points, spread = soft_argmax(heat)
+            return FoundEyes(points[:, 0], spread[:, 0], heat)
+
+    truth = affine.transformed(turned(angle, 1, (200, 200)), [[-50.0, 3], [50, -3]])
+    at = ramp(400, 400)
+    near = [np.exp(-((at - eye) ** 2).sum(-1) / 50) for eye in truth]
+    picture = np.repeat((255 - 200 * np.maximum(*near))[..., None], 3, 2).astype(np.uint8)
+    found = look_into_eyes(Oracle(), picture, truth + np.array([[9, -7], [-6, 10]]))
+    assert np.abs(found - truth).max() < 0.3
+
+
 # --- faces ---------------------------------------------------------------------------------------------------------
 
-#: Pupils in the shared photos, read off enlargements by eye.
+#: Pupils in the shared photos, read off enlargements: the means of benchmarks/alignment_points.json.
 PUPILS = {
-    "astronaut.png": ((203.5, 101.5), (246.3, 103.5)),
-    "lisa1.jpg": ((218, 355.5), (380, 355)),
-    "lisa2.jpg": ((242.5, 390), (331, 391)),
-    "portrait_60cm.jpg": ((506, 707), (657, 708)),
+    "astronaut.png": ((204.0, 100.85), (247.0, 103.1)),
+    "lisa1.jpg": ((217.45, 353.05), (381.5, 352.1)),
+    "lisa2.jpg": ((243.5, 389.4), (332.35, 391.7)),
+    "portrait_60cm.jpg": ((507.45, 706.65), (660.2, 707.55)),
 }
 
 
@@ -222,7 +276,7 @@ def test_portraits_are_where_they_should_be_already(shared_folder: Path, portrai
             file = tar.extractfile(member)
             assert file is not None
             crop = align(Image.open(io.BytesIO(file.read())), portraits)
-            marks = np.array([labels[member.name]["landmarks"][name] for name in POINTS])
+            marks = to_pupils(np.array([labels[member.name]["landmarks"][name] for name in POINTS]))
             seen = affine.transformed(crop.crop_to_photo, np.array([crop.landmarks[name] for name in POINTS]))
             errors.append(np.linalg.norm(seen - marks, axis=1)[:2].mean() / 64.5)
             corners = affine.corners((portraits.size_px, portraits.size_px))

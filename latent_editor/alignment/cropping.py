@@ -12,6 +12,7 @@ from PIL import Image
 
 from latent_editor.alignment.faces import Face, find_faces
 from latent_editor.errors import BadModel, BadValue, NoFaceFound
+from latent_editor.features.eyes import to_middles
 from latent_editor.features.faces import canonical_points
 from latent_editor.features.landmarks import POINTS
 from latent_editor.generators import Generator
@@ -46,7 +47,9 @@ def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> 
         return _cut(photo, g, _square((photo.image.width - side) / 2, (photo.image.height - side) / 2, side, g))
     chosen = face if isinstance(face, Face) else _choose(find_faces(photo, g), face, photo)
     names = [name for name in POINTS if name in canonical]
-    points = np.array([chosen.landmarks[name] for name in names])
+    # Canonical points mean by an eye the middle of its corners; those of a face are pupils, which are surer.
+    middles = dict(zip(POINTS, to_middles(chosen.points), strict=True))
+    points = np.array([middles[name] for name in names])
     wanted = np.array([canonical[name] for name in names]) * g.size_px
     crop_to_photo = affine.similarity(wanted, points, np.array([WEIGHTS[name] for name in names]))
     return _cut(photo, g, crop_to_photo, chosen)

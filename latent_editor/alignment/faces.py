@@ -55,6 +55,7 @@ class Face:
         box: (x, y, width, height) around the face in photo pixels.
         score: 0..1, how sure it is that this is a face.
         landmarks: left_eye, right_eye, nose, mouth, chin → (x, y) in photo pixels; left means left in the photo.
+            The eyes are the middles of the irises.
     """
 
     box: tuple[float, float, float, float]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-#: Which of the mesh's points make ours, in the order of POINTS: the eyes and the mouth are means of their corners.
-#: The mesh names sides by the person, we by the picture.
-MESH_POINTS = ((33, 133), (362, 263), (1,), (61, 291), (152,))
+#: Which of the mesh's points make ours, in the order of POINTS: the eyes are the middles of the irises, which the
+#: refined mesh adds, the mouth is the mean of its corners. The mesh names sides by the person, we by the picture.
+MESH_POINTS = ((468,), (473,), (1,), (61, 291), (152,))
 
 #: A picture in, the faces' points out.
 Mesh = Callable[[np.ndarray], list[np.ndarray]]
@@ -27,7 +27,7 @@ def load_mesh(most_faces: int = 10) -> Mesh | None:
         return None
     try:
         solutions = importlib.import_module("mediapipe").solutions
-        net: Any = solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=most_faces)
+        net: Any = solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=most_faces, refine_landmarks=True)
     except (ImportError, AttributeError, RuntimeError, OSError, ValueError):
         return None
 

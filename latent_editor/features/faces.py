@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.errors import Stopped
+from latent_editor.features.eyes import to_middles
 from latent_editor.features.landmarks import (
     FRAME_POINTS,
     LANDMARKS_FILE,
@@ -102,7 +103,8 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
 
     1. Render 16 to 64 samples with truncation 0.7, small, until the answer is clear.
     2. The landmark network looks at each from a few standard frames; it has to be sure.
-    3. Mostly faces: the canonical points are the medians of theirs, as fractions of the side.
+    3. Mostly faces: the canonical points are the medians of theirs, as fractions of the side; by an eye they mean the
+       middle of its corners.
 
     Returns:
         ``faces``, and where true ``canonical_points`` {name: [x, y]}.
@@ -117,7 +119,7 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     found, seen = [], 0
     start = time.monotonic()
     for pictures in _samples(g):
-        found += [points / pictures.shape[1] for points in find_each(net, pictures) if points is not None]
+        found += [to_middles(points) / pictures.shape[1] for points in find_each(net, pictures) if points is not None]
         seen += len(pictures)
         spent = time.monotonic() - start
         share = len(found) / seen
@@ -153,7 +155,7 @@ def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]
         pictures: uint8 [N, S, S, 3].
 
     Returns:
-        float64 [5, 2] in pixels for each, or None.
+        float64 [5, 2] in pixels for each, the eyes being the pupils, or None.
     """
     side, size = pictures.shape[1], net.size_px
     frames = []

@@ -11,13 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latent_editor.features.eyes import EyeNet, look_into_eyes, to_pupils
+from latent_editor.features.heatmaps import Block, soft_argmax
 from latent_editor.features.network_files import read_network, save_network
 from latent_editor.generators import Generator
 from latent_editor.ops import affine
 
 LANDMARKS_FILE = "landmarks.safetensors"
 
-#: The five points, in the order of the network's output. Left means left in the picture.
+#: The five points, in the order of the network's output. Left means left in the picture. The network itself, the labels
+#: that it learned from and every model's canonical points mean by an eye the middle of its two corners; what
+#: :func:`locate` gives are pupils (``features.eyes`` has the difference).
 POINTS = ("left_eye", "right_eye", "nose", "mouth", "chin")
 
 #: Where an upright face's points lie in the frame that the network sees best, as fractions of the frame's side:
@@ -41,20 +45,6 @@ class Found(NamedTuple):
     heat: Tensor
 
 
-class Block(nn.Module):
-    """A convolution without bias, batch normalisation, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
-        self.norm = nn.BatchNorm2d(outputs, momentum=0.02)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # The weight is cast, not the module: the optimiser keeps float32.
-        return F.relu(self.norm(F.conv2d(x, self.weight.to(x.dtype), padding=self.weight.shape[-1] // 2)))
-
-
 class LandmarkNet(nn.Module):
     """A small U-net that ends in one heat map a point, read by a soft argmax (Sun et al. 2018, integral regression).
 
@@ -70,11 +60,16 @@ class LandmarkNet(nn.Module):
     Args:
         size_px: Side of the frames it takes, a multiple of 16.
         width: Channels at half the size; 2, 3 and 4 times as many at the smaller ones.
+        eye_width: Channels of the eye network that comes along; 0: none does.
+
+    Attributes:
+        eyes: The eye network, or None. It is not part of ``forward``.
     """
 
-    def __init__(self, size_px: int = 96, *, width: int = 32) -> None:
+    def __init__(self, size_px: int = 96, *, width: int = 32, eye_width: int = 0) -> None:
         super().__init__()
         self.config = {"size_px": size_px, "width": width}
+        self.eyes: EyeNet | None = None
         self.size_px = size_px
         w = [width, width * 2, width * 3, width * 4]
         self.stem = Block(12, w[0])
@@ -83,6 +78,13 @@ class LandmarkNet(nn.Module):
         self.up = nn.ModuleList(Block(w[i], w[i]) for i in range(3))
         self.to_heat = nn.Conv2d(w[0], len(POINTS), 1)
         self.to_logit = nn.Sequential(nn.Linear(w[3] * 2, 64), nn.ReLU(), nn.Linear(64, 1))
+        if eye_width:
+            self.use_eyes(EyeNet(eye_width))
+
+    def use_eyes(self, eyes: EyeNet) -> None:
+        """Takes an eye network along, in place of the one before."""
+        self.eyes = eyes
+        self.config["eye_width"] = eyes.width
 
     def forward(self, image: Tensor, dtype: torch.dtype = torch.float32) -> Found:
         """image [N, 3, size_px, size_px], −1..1 → :class:`Found`."""
@@ -103,18 +105,6 @@ class LandmarkNet(nn.Module):
         last = maps[3].float()
         logit = self.to_logit(torch.cat([last.mean((2, 3)), last.amax((2, 3))], 1))[:, 0]
         return Found(points, spread, logit, heat)
-
-
-def soft_argmax(heat: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [N, P, H, W] → mean points [N, P, 2] as (x, y) fractions, and their standard deviations [N, P]."""
-    n, p, h, w = heat.shape
-    weight = heat.flatten(2).softmax(-1).reshape(n, p, h, w)
-    xs = (torch.arange(w, device=heat.device) + 0.5) / w
-    ys = (torch.arange(h, device=heat.device) + 0.5) / h
-    along_x, along_y = weight.sum(2), weight.sum(3)  # [N, P, W], [N, P, H]
-    x, y = (along_x * xs).sum(-1), (along_y * ys).sum(-1)
-    variance = (along_x * (xs - x[..., None]) ** 2).sum(-1) + (along_y * (ys - y[..., None]) ** 2).sum(-1)
-    return torch.stack([x, y], -1), variance.clamp_min(1e-12).sqrt()
 
 
 def save_landmark_net(net: LandmarkNet, path: str | Path) -> None:
@@ -140,7 +130,7 @@ class Located(NamedTuple):
     """A face in a picture.
 
     Attributes:
-        points: float64 [5, 2], in the order of POINTS, picture pixels.
+        points: float64 [5, 2], in the order of POINTS, picture pixels; the eyes are the middles of their irises.
         score: 0..1, how sure the network is that this is a face.
         frame_to_picture: float64 [2, 3], the frame that was looked at last, of ``size_px`` pixels.
     """
@@ -162,7 +152,8 @@ def frame_from_points(points: np.ndarray, size_px: int) -> np.ndarray:
 def locate(net: LandmarkNet, picture: np.ndarray, frame_to_picture: np.ndarray, *, rounds: int = 3) -> Located:
     """Finds the points of the face near a frame: looks, lays the frame anew by what it saw, and looks again.
 
-    The last look is taken twice, once mirrored, and averaged.
+    The last look is taken twice, once mirrored, and averaged. Then the eye network, where there is one, looks into
+    each eye; else the pupils are thought to be where they are on average.
 
     Args:
         net: The landmark network.
@@ -170,20 +161,25 @@ def locate(net: LandmarkNet, picture: np.ndarray, frame_to_picture: np.ndarray, 
         frame_to_picture: float64 [2, 3], from pixels of the network's frame to picture pixels.
         rounds: How many looks.
     """
-    size = net.size_px
-    frame, points, score = np.asarray(frame_to_picture, np.float64), np.zeros((5, 2)), 0.0
-    for i in range(rounds):
-        view = affine.warp(picture, frame, (size, size))
-        image = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 127.5 - 1
-        last = i == rounds - 1
-        with torch.inference_mode():
-            found = net(torch.cat([image, image.flip(3)]) if last else image)
-        seen = found.points.double()
-        if last:
-            back = torch.stack([1 - seen[1, :, 0], seen[1, :, 1]], -1)[[1, 0, 2, 3, 4]]
-            seen = (seen[:1] + back) / 2
-        score = float(found.logit.mean().sigmoid())
-        points = affine.transformed(frame, seen[0].numpy() * size)
-        if not last:
-            frame = frame_from_points(points, size)
+    frame = np.asarray(frame_to_picture, np.float64)
+    for _ in range(rounds - 1):
+        frame = frame_from_points(_look(net, picture, frame, twice=False)[0], net.size_px)
+    points, score = _look(net, picture, frame, twice=True)
+    points = to_pupils(points)
+    if net.eyes is not None:
+        points[:2] = look_into_eyes(net.eyes, picture, points[:2])
     return Located(points, score, frame)
+
+
+def _look(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray, *, twice: bool) -> tuple[np.ndarray, float]:
+    """Points [5, 2] in picture pixels, their eyes the middles of the corners, and the score."""
+    size = net.size_px
+    view = affine.warp(picture, frame, (size, size))
+    image = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.inference_mode():
+        found = net(torch.cat([image, image.flip(3)]) if twice else image)
+    seen = found.points.double()
+    if twice:
+        back = torch.stack([1 - seen[1, :, 0], seen[1, :, 1]], -1)[[1, 0, 2, 3, 4]]
+        seen = (seen[:1] + back) / 2
+    return affine.transformed(frame, seen[0].numpy() * size), float(found.logit.mean().sigmoid())
