@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from latent_editor.generators import save_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
 
 ROOT = Path(__file__).resolve().parent.parent
+SIZE_PX: int = json.loads((ROOT / "weights" / "portraits" / "model.json").read_text(encoding="utf-8"))["size_px"]
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -207,7 +209,7 @@ def saves(page: Page, photo: Path) -> None:
         files[name] = Path(download.value.path())
         assert download.value.suggested_filename.startswith("astronaut")
     with Image.open(files["picture.png"]) as picture:
-        assert picture.size == (128, 128)
+        assert picture.size == (SIZE_PX, SIZE_PX)
         assert picture.text["Synthetic"] == "all"
     with Image.open(files["photo.png"]) as whole, Image.open(photo) as original:
         assert whole.size == original.size

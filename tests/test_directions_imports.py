@@ -115,7 +115,8 @@ def test_a_named_direction_of_ganspace_is_read(shared_folder: Path, ffhq_like: G
 def test_what_belongs_to_a_larger_model_says_so(name: str, shared_folder: Path, portraits: Generator) -> None:
     with pytest.raises(BadDirection) as refusal:
         import_directions(shared_folder / "fixtures" / "directions" / name, portraits)
-    for words in (name, "18 × 512", "a StyleGAN2 of 1024 pixels", "'portraits' of 128 pixels", "12 × 512"):
+    mine = f"'portraits' of {portraits.size_px} pixels", f"{portraits.num_ws} × 512"
+    for words in (name, "18 × 512", "a StyleGAN2 of 1024 pixels", *mine):
         assert words in str(refusal.value)
 
 
