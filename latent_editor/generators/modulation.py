@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from latent_editor.generators.layers import FullyConnected, PreparedModule, T, linear_map
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
-from latent_editor.ops import bias_act, kernels, modulation_epilogue, upfirdn2d, upsample2d
+from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
+from latent_editor.ops.modulated_conv import has_kernel, has_taps, packed
 
 #: Activations for which f(s·x) = s·f(x) with s > 0, with their slopes for x < 0: a gain can be applied before them.
 HOMOGENEOUS = {"lrelu": ACTIVATIONS["lrelu"].alpha, "relu": 0.0, "linear": 1.0}
@@ -68,6 +69,12 @@ class ModulatedConv(PreparedModule):
         scale = (styles.square() @ energies + 1e-8).rsqrt() * self.early_gain  # [N, O]: demodulates
         bias = self.prepared.get("bias", [self.bias], lambda: self.bias * self.early_gain)
         noises = self._noise(noise, x)
+        if not torch.is_grad_enabled() and self._is_fused(x, f):
+            blocks = self.prepared.get("packed", [weight], lambda: packed(weight))
+            return modulated_conv(
+                x, blocks, styles, scale, bias, noises, f=f if self.up == 2 else None, act=self.act,
+                gain=self.late_gain, clamp=self.clamp,
+            )  # fmt: skip
         if len(x) == 1 and not torch.is_grad_enabled() and x.numel() > 4 * weight.numel() and not self._in_phases(x):
             # A picture alone: scale the few weights instead of the many activations, in one pass.
             kernel = self._kernel(half) * scale[0][:, None, None, None] * styles[0][:, None, None]
@@ -99,6 +106,12 @@ class ModulatedConv(PreparedModule):
             )
         image = torch.randn(len(x), 1, self.resolution, self.resolution, device=x.device)
         return image * (self.noise_strength * self.early_gain)
+
+    def _is_fused(self, x: Tensor, f: Tensor) -> bool:
+        """Whether one kernel does all, which wants no gradients."""
+        if self.weight.shape[-1] != 3 or not has_kernel(x, self.act):
+            return False
+        return self.up == 1 or self.prepared.get("taps", [f], lambda: has_taps(f))
 
     def _in_phases(self, x: Tensor) -> bool:
         """Whether to enlarge by two convolutions: with many channels in bfloat16 three times faster on CPUs."""

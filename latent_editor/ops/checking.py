@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor.ops import library
-from latent_editor.ops.decisions import DTYPES, USED
+from latent_editor.ops import kernels, library
+from latent_editor.ops.decisions import DTYPES, OPTIONAL, USED
+from latent_editor.ops.modulated_conv import packed
 
 #: Largest difference, as a part of the largest value.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.01, torch.float16: 0.002}
@@ -56,6 +57,28 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
         yield "modulation_epilogue_backward", library._epilogue_backward, (dy, y, x, scale, 2, 0.2, 1.5, 1.0)
 
 
+def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
+    """Modulated convolutions of odd sizes, which only bfloat16 has kernels for."""
+    generator = torch.Generator().manual_seed(1)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    f = noise(4).abs()
+    for n, inputs, outputs, height, width in ((2, 5, 18, 9, 7), (1, 70, 35, 4, 140), (1, 32, 64, 33, 16)):
+        if dtype != torch.bfloat16 or device != "cpu":
+            return
+        x = noise(n, inputs, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
+        weight = packed(noise(outputs, inputs, 3, 3) / (3 * inputs**0.5))
+        factors = noise(n, inputs).abs(), noise(n, outputs).abs(), noise(outputs)
+        for act, taps in ((2, f.outer(f) / f.sum() ** 2), (1, None)):
+            up = 1 if taps is None else 2
+            for grain in (None, noise(height * up, width * up), noise(n, 1, height * up, width * up)):
+                yield "modulated_conv", library._modulated_conv, (
+                    x, weight, *factors, grain, taps, act, 0.2, 1.5, 4.0,
+                )  # fmt: skip
+
+
 def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
     """How far a result in ``dtype`` is from the float32 reference at most, as a part of the largest value."""
     if not isinstance(want, Tensor):
@@ -78,11 +101,10 @@ def check(device: str, path: str, dtypes: Sequence[torch.dtype] | None = None) -
         What is wrong, or None.
     """
     torch.ops.load_library(path)
-    registered = torch._C._dispatch_has_kernel_for_dispatch_key
     for dtype in dtypes or DTYPES[device]:
-        for name, reference, arguments in cases(device, dtype):
-            if not registered(f"{library.NAMESPACE}::{name}", device.upper()):
-                if name in USED[device]:
+        for name, reference, arguments in (*cases(device, dtype), *convolutions(device, dtype)):
+            if not kernels.registered(name, device):
+                if name in USED[device] and name not in OPTIONAL:
                     return f"{name} is missing in the library"
                 continue
             exact = [a.float() if isinstance(a, Tensor) else a for a in arguments]

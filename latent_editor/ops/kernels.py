@@ -78,7 +78,8 @@ class Kernels:
         with self._lock:
             if self.state == UNUSED:
                 self._guarded(lambda: self._find(build=False))
-            return Status(self.device, self.state, self.reason, USED[self.device] if self.ready else ())
+            used = tuple(op for op in USED[self.device] if registered(op, self.device)) if self.ready else ()
+            return Status(self.device, self.state, self.reason, used)
 
     def _find(self, *, build: bool) -> None:
         plan = building.plan_for(self.device)
@@ -170,6 +171,11 @@ def chosen(op: str, x: Tensor) -> bool:
     if device not in DTYPES or x.dtype not in DTYPES[device] or op not in USED[device]:
         return False
     return kernels_for(device).ask() and not torch.compiler.is_compiling()
+
+
+def registered(op: str, device: str) -> bool:
+    """Whether a loaded library has a kernel of ``op`` for a kind of device, and the processor all that it wants."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(f"latent_editor::{op}", device.upper()))
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 from latent_editor.ops.bias_act import ACTIVATIONS, bias_act_reference, has_fused_gradient
 from latent_editor.ops.epilogue import modulation_epilogue_reference
 from latent_editor.ops.filtered_lrelu import filtered_lrelu_reference
+from latent_editor.ops.modulated_conv import modulated_conv_reference
 from latent_editor.ops.upfirdn2d import adjoint_padding, size_of, upfirdn2d, upfirdn2d_reference
 
 __all__ = ["NAMES", "NAMESPACE", "SCHEMAS", "is_channels_last"]
@@ -31,6 +32,8 @@ SCHEMAS = {
     "float filter_gain, int act, float alpha, float gain, float? clamp) -> Tensor",
     "modulation_epilogue_": "(Tensor(a!) x, Tensor? scale, Tensor? b, Tensor? noise, int act, float alpha, float gain, "
     "float? clamp) -> ()",
+    "modulated_conv": "(Tensor x, Tensor weight, Tensor styles, Tensor scale, Tensor? b, Tensor? noise, Tensor? f, "
+    "int act, float alpha, float gain, float? clamp) -> Tensor",
     "modulation_epilogue_backward": "(Tensor dy, Tensor y, Tensor x, Tensor? scale, int act, float alpha, float gain, "
     "float? clamp) -> (Tensor dx, Tensor dscale, Tensor db, Tensor dnoise)",
 }
@@ -93,6 +96,16 @@ def _epilogue(
     return _placed(y, x)
 
 
+def _modulated_conv(
+    x: Tensor, weight: Tensor, styles: Tensor, scale: Tensor, b: Tensor | None, noise: Tensor | None, f: Tensor | None,
+    act: int, alpha: float, gain: float, clamp: float | None,
+) -> Tensor:  # fmt: skip
+    y = modulated_conv_reference(
+        x, weight, styles, scale, b, noise, f, act=NAMES[act], alpha=alpha, gain=gain, clamp=clamp
+    )
+    return y.contiguous(memory_format=torch.channels_last)
+
+
 def _epilogue_inplace(
     x: Tensor, scale: Tensor | None, b: Tensor | None, noise: Tensor | None, act: int, alpha: float, gain: float,
     clamp: float | None,
@@ -152,6 +165,15 @@ def _fake_epilogue(
     *rest: Any,
 ) -> Tensor:  # fmt: skip
     return _fake_upfirdn2d(x, f, (1, 1), (1, 1), padding, False, 1.0)
+
+
+def _fake_modulated_conv(
+    x: Tensor, weight: Tensor, styles: Tensor, scale: Tensor, b: Tensor | None, noise: Tensor | None, f: Tensor | None,
+    *rest: Any,
+) -> Tensor:  # fmt: skip
+    up = 1 if f is None else 2
+    shape = x.shape[0], scale.shape[1], x.shape[2] * up, x.shape[3] * up
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 def _fake_epilogue_backward(dy: Tensor, y: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -233,6 +255,11 @@ def _epilogue_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     )
 
 
+def _modulated_conv_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    inputs, _ = _kept(ctx)
+    return tuple(_through(_modulated_conv, inputs, ctx.needs_input_grad, dy))
+
+
 def _filtered_lrelu_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     inputs, _ = _kept(ctx)
     return tuple(_through(_filtered_lrelu, inputs, ctx.needs_input_grad, dy))
@@ -242,18 +269,19 @@ def _declare() -> None:
     references: dict[str, Callable] = {
         "upfirdn2d": _upfirdn2d, "bias_act": _bias_act, "filtered_lrelu": _filtered_lrelu,
         "modulation_epilogue": _epilogue, "modulation_epilogue_": _epilogue_inplace,
-        "modulation_epilogue_backward": _epilogue_backward,
+        "modulation_epilogue_backward": _epilogue_backward, "modulated_conv": _modulated_conv,
     }  # fmt: skip
     fakes: dict[str, Callable] = {
         "upfirdn2d": _fake_upfirdn2d, "bias_act": _fake_bias_act, "filtered_lrelu": _fake_filtered_lrelu,
         "modulation_epilogue": _fake_epilogue, "modulation_epilogue_": lambda *inputs: None,
-        "modulation_epilogue_backward": _fake_epilogue_backward,
+        "modulation_epilogue_backward": _fake_epilogue_backward, "modulated_conv": _fake_modulated_conv,
     }  # fmt: skip
     gradients: dict[str, tuple[Callable, Callable]] = {
         "upfirdn2d": (_upfirdn2d_gradients, _keep_for_upfirdn2d),
         "bias_act": (_bias_act_gradients, _keep),
         "filtered_lrelu": (_filtered_lrelu_gradients, _keep),
         "modulation_epilogue": (_epilogue_gradients, _keep),
+        "modulated_conv": (_modulated_conv_gradients, _keep),
     }
     for name, schema in SCHEMAS.items():
         qualified = f"{NAMESPACE}::{name}"

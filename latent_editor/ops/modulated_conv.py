@@ -1,0 +1,125 @@
+"""The modulated convolution with all that follows it, in one pass over memory (Karras et al. 2020, eq. 1 and 3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latent_editor.ops import kernels
+from latent_editor.ops.bias_act import CODES, PIECEWISE, resolved
+from latent_editor.ops.epilogue import modulation_epilogue_reference
+
+#: Input and output channels of one packed block; the taps of a filter that the kernel knows.
+DEPTH, COLUMNS, TAPS = 32, 16, 4
+
+
+def packed(weight: Tensor) -> Tensor:
+    """Weights in the order in which the kernel reads them, channels filled up with zeros.
+
+    Args:
+        weight: [O, I, 3, 3], any floating dtype.
+
+    Returns:
+        bfloat16 [⌈O/16⌉, 3, ⌈I/32⌉, 3, 16, 16, 2]: blocks of outputs, rows of the kernel, blocks of inputs, columns of
+        the kernel; in each block pairs of inputs, outputs, the two of a pair.
+    """
+    outputs, inputs = weight.shape[:2]
+    w = F.pad(weight.to(torch.bfloat16), [0, 0, 0, 0, 0, -inputs % DEPTH, 0, -outputs % COLUMNS])
+    w = w.reshape(w.shape[0] // COLUMNS, COLUMNS, w.shape[1] // DEPTH, DEPTH // 2, 2, 3, 3)
+    return w.permute(0, 5, 2, 6, 3, 1, 4).contiguous()
+
+
+def unpacked(weight: Tensor, outputs: int, inputs: int) -> Tensor:
+    """What :func:`packed` was given, [outputs, inputs, 3, 3] in the dtype of ``weight``."""
+    w = weight.permute(0, 5, 2, 4, 6, 1, 3)
+    return w.reshape(w.shape[0] * COLUMNS, w.shape[2] * DEPTH, 3, 3)[:outputs, :inputs]
+
+
+def has_kernel(x: Tensor, act: str) -> bool:
+    """Whether a kernel runs :func:`modulated_conv` for x [N, I, H, W]: in bfloat16, on processors that multiply it.
+
+    Where none does, a convolution followed by :func:`latent_editor.ops.modulation_epilogue` is the faster way.
+    """
+    if x.dtype != torch.bfloat16 or x.shape[1] == 1 or act not in PIECEWISE:
+        return False
+    return kernels.chosen("modulated_conv", x) and kernels.registered("modulated_conv", x.device.type)
+
+
+def has_taps(f: Tensor) -> bool:
+    """Whether the kernel knows a filter: 4 × 4 taps that are an outer product."""
+    return tuple(f.shape) == (TAPS, TAPS) and int(torch.linalg.matrix_rank(f.double(), rtol=1e-6)) == 1
+
+
+def modulated_conv(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    scale: Tensor,
+    b: Tensor | None = None,
+    noise: Tensor | None = None,
+    *,
+    f: Tensor | None = None,
+    act: str = "lrelu",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> Tensor:
+    """Modulates, convolves with 3 × 3 weights, enlarges if there is a filter, and finishes.
+
+    1. Multiply each sample's channels by ``styles`` (eq. 1).
+    2. Convolve, keeping the size; with ``f``, the transposed convolution of stride 2, filtered by 4 · ``f``.
+    3. Multiply by ``scale``, add bias and noise, activate, and clamp, as
+       :func:`latent_editor.ops.modulation_epilogue` does.
+
+    Args:
+        x: [N, I, H, W], bfloat16.
+        weight: From :func:`packed`.
+        styles: float32 [N, I].
+        scale: float32 [N, O]: the demodulation.
+        b: float32 [O], None for 0.
+        noise: float32 [H', W'] or [N or 1, 1, H', W'] with its strength multiplied in, None for 0.
+        f: float32 [4, 4], an outer product, to double the size; None to keep it.
+        act: One of ``PIECEWISE``.
+        alpha, gain, clamp: As in :func:`latent_editor.ops.bias_act`.
+
+    Returns:
+        bfloat16 [N, O, H', W'] in channels_last order; H', W' are H, W or their doubles.
+    """
+    alpha, gain = resolved(act, alpha, gain)
+    x = x.contiguous(memory_format=torch.channels_last)
+    y: Tensor = torch.ops.latent_editor.modulated_conv(
+        x, weight, styles, scale, b, noise, f, CODES[act], alpha, gain, clamp
+    )
+    return y
+
+
+def modulated_conv_reference(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    scale: Tensor,
+    b: Tensor | None,
+    noise: Tensor | None,
+    f: Tensor | None,
+    *,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+) -> Tensor:
+    """:func:`modulated_conv` on plain PyTorch, in any floating dtype, differentiable to any order."""
+    kernel = unpacked(weight, scale.shape[1], x.shape[1]).to(x.dtype)
+    # 1. Modulate.
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    # 2. Convolve; the filter of the epilogue makes what was enlarged twice as large as x.
+    padding = (0, 0, 0, 0)
+    if f is None:
+        x = F.conv2d(x, kernel, padding=1)
+    else:
+        x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
+        padding = (1, 1, 1, 1)
+    # 3. Finish.
+    return modulation_epilogue_reference(
+        x, scale, b, noise, f=f, padding=padding, filter_gain=4.0, act=act, alpha=alpha, gain=gain, clamp=clamp
+    )
