@@ -29,7 +29,7 @@ PACKAGES = (
     ("pillow", "PIL", True),
     ("safetensors", "safetensors", True),
     ("opencv-python-headless", "cv2", True),
-    ("av", "av", True),
+    ("av", "av", False),
     ("scikit-learn", "sklearn", False),
     ("open-clip-torch", "", False),
     ("gradio", "gradio", False),
