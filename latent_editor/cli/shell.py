@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from latent_editor.cli.commands import convert, directions, doctor, edit, fetch, inspect, invert, ops, prepare, random
 from latent_editor.cli.parser import Parser
 from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
+from latent_editor.memory import keep_freed_memory
 from latent_editor.version import __version__
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Before torch is imported: on cores that others use too, threads that spin while they wait cost seconds.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words
     try:
