@@ -35,8 +35,10 @@ from fastapi import FastAPI
 
 from latent_editor.errors import LatentEditorError
 from latent_editor.generators import load_generator
+from latent_editor.memory import keep_freed_memory
 from latent_editor.serving import create_app
 from latent_editor.ui.catalogue import MAX_UPLOAD_MB, Catalogue
+from latent_editor.ui.dragging import MOST_BYTES
 from latent_editor.ui.listing import installed_entries
 from latent_editor.ui.studio import Studio
 
@@ -51,6 +53,7 @@ def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
         device: "cpu" or "cuda".
         max_model_mb: The largest model file that visitors may bring; 0 for none.
     """
+    keep_freed_memory()
     load = functools.partial(load_generator, device=device)
     studio = Studio.of(load(model), on_gpu=on_gpu)
     catalogue = Catalogue(studio, load=load, listed=installed_entries, on_gpu=on_gpu, max_upload_mb=max_model_mb)
@@ -133,7 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(2) from e
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Latent Editor with the model {options.model} at http://{shown}:{options.port}", flush=True)
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        ws_max_size=MOST_BYTES,
+        ws_per_message_deflate=False,  # frames are JPEGs
+    )
 
 
 if __name__ == "__main__":

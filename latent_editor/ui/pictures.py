@@ -20,7 +20,7 @@ from latent_editor.ui.requests import (
     download,
     jpeg,
 )
-from latent_editor.ui.studio import EXAMPLE_PX, MOMENT_PX, MOVING_PX, PAIR_STRENGTHS, PLAY_STRENGTHS, SCREEN_PX
+from latent_editor.ui.studio import EXAMPLE_PX, MOMENT_PX, MOVING_PX, PAIR_STRENGTHS, PLAY_STRENGTHS, SCREEN_PX, Studio
 
 router = APIRouter(prefix="/editor")
 
@@ -44,10 +44,14 @@ def example(seed: int, studio: StudioOf) -> Response:
 
 @router.post("/s/{session_id}/frame")
 def frame(session: SessionOf, request: FrameRequest, studio: StudioOf) -> Response:
-    size_px = MOVING_PX if request.moving else SCREEN_PX
-    position = session.position.moved_all(request.strengths)
-    data = studio.frame(session, edits_with(session, request.strengths), position, size_px=size_px)
-    return jpeg(data, {**FRESH, "X-Sequence": str(request.sequence)})
+    return jpeg(wished_frame(studio, session, request), {**FRESH, "X-Sequence": str(request.sequence)})
+
+
+def wished_frame(studio: Studio, session: Session, wish: FrameRequest) -> bytes:
+    """The picture as it is with other values than the session's, as a JPEG. Raises BadValue, BadLatent."""
+    position = session.position.moved_all(wish.strengths)
+    size_px = MOVING_PX if wish.moving else SCREEN_PX
+    return studio.frame(session, edits_with(session, wish.strengths), position, size_px=size_px)
 
 
 @router.get("/s/{session_id}/unedited.jpg")

@@ -17,6 +17,8 @@ from latent_editor.ui.catalogue import Catalogue
 from latent_editor.ui.studio import Studio
 
 MAX_UPLOAD_BYTES = 32 << 20
+#: Frames are numbered below this: the number goes before a frame in four bytes.
+MOST_SEQUENCE = 1 << 32
 KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # the address changes with the content
 FRESH = {"Cache-Control": "no-store"}
 
@@ -65,9 +67,21 @@ class FrameRequest(BaseModel):
     While ``moving`` the picture is smaller and quicker.
     """
 
-    sequence: int = 0
+    sequence: int = Field(default=0, ge=0, lt=MOST_SEQUENCE)
     strengths: dict[str, FiniteFloat] = Field(default_factory=dict, max_length=64)
     moving: bool = False
+
+
+class DragMessage(BaseModel, extra="forbid"):
+    """What a page says over the connection that frames come by.
+
+    Attributes:
+        wish: The frame that it wants now, instead of any that it wanted before; None says ``shown`` only.
+        shown: The number of the newest frame on the screen; None counts all as shown.
+    """
+
+    wish: FrameRequest | None = None
+    shown: int | None = Field(default=None, ge=0, lt=MOST_SEQUENCE)
 
 
 class Change(BaseModel):

@@ -1,7 +1,7 @@
-// The picture: asks for the newest frame only, compares with the original by wiping or holding.
+// The picture: compares with the original by wiping or holding, says how like the photo it is.
 
-import { postFor } from './api.js';
 import { el, icon } from './dom.js';
+import { startFrames } from './frames.js';
 
 const HOLD_MS = 280;
 
@@ -14,51 +14,6 @@ export function startStage(app) {
     showLikeness(app);
   });
   app.on('view', (name) => { if (name === 'edit') { app.refresh(); showLikeness(app); } });
-}
-
-/** One request at a time; while it is under way only the newest wish is kept, so the picture never lags behind. */
-function startFrames(app) {
-  const { result } = app.elements;
-  const dragged = new Map(); // key → strength not yet told to the server
-  let sequence = 0;
-  let shown = 0;
-  let wanted = false;
-  let running = false;
-  let moving = false; // smaller pictures while a slider moves; the state that follows asks for a full one
-  let address = null;
-
-  app.drag = (key, strength) => { dragged.set(key, strength); moving = wanted = true; if (!running) run(); };
-  app.dragged = (key) => dragged.delete(key);
-  app.on('state', (before) => { if (before?.revision !== app.state.revision) dragged.clear(); });
-  app.refresh = () => { moving = false; wanted = true; if (!running) run(); };
-
-  async function run() {
-    running = true;
-    app.busy(1);
-    while (wanted) {
-      wanted = false;
-      try {
-        const body = { sequence: (sequence += 1), strengths: Object.fromEntries(dragged), moving };
-        const response = await postFor(app.path('/frame'), body);
-        await show(await response.blob(), Number(response.headers.get('X-Sequence')));
-      } catch (problem) {
-        app.problem(problem, 'panel');
-      }
-    }
-    running = false;
-    app.busy(-1);
-  }
-
-  async function show(blob, number) {
-    if (number < shown || app.root.dataset.view === 'reconstruct') return;
-    shown = number;
-    const old = address;
-    address = URL.createObjectURL(blob);
-    result.src = address; // browsers keep the old picture until the new one is there
-    await result.decode().catch(() => null);
-    if (old) URL.revokeObjectURL(old);
-    app.emit('frame', number);
-  }
 }
 
 function startOriginal(app) {
