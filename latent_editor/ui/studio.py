@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from latent_editor.alignment import align, crop_by_hand, find_faces
-from latent_editor.compositing import paste
+from latent_editor.compositing import edited_landmarks, paste
 from latent_editor.editing import apply, layer_range
 from latent_editor.errors import BadValue, LatentEditorError, MissingPart
 from latent_editor.exports import jpeg_bytes
@@ -221,7 +221,8 @@ class Studio:
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
         g = self.generator(self.latent(session))
         edited, original = (render(g, apply(self.latent(session), edits)) for edits in (session.edits, ()))
-        return paste(session.photo, session.crop, edited, original=original)
+        points = edited_landmarks(edited, self.g, session.crop)
+        return paste(session.photo, session.crop, edited, original=original, landmarks=points)
 
     # Faces
 

@@ -43,6 +43,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> Result:
     from latent_editor import exports, files
+    from latent_editor.compositing import edited_landmarks
 
     output = check_output(arguments.output, PICTURE_SUFFIX)
     latent = le.Latent.load(arguments.latent)
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace) -> Result:
     if photo is not None:
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
         crop = le.align(photo, g, face=arguments.face)
-        image = le.paste(photo, crop, image, original=le.render(g, latent))
+        points = edited_landmarks(image, g, crop)
+        image = le.paste(photo, crop, image, original=le.render(g, latent), landmarks=points)
     files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
     rows = [{"name": e.direction.name, "strength": e.strength, "source": e.direction.source} for e in edits]
     kept = le.strength_kept(edits)

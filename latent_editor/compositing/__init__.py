@@ -1,0 +1,6 @@
+"""From an edited crop to an edited photo."""
+
+from latent_editor.compositing.heads import edited_landmarks
+from latent_editor.compositing.pasting import paste
+
+__all__ = ["edited_landmarks", "paste"]

@@ -1,0 +1,152 @@
+"""Which pixels of a crop take the edited picture: float32 masks, 0 where the photo stays as it is."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from latent_editor.compositing.details import guided, likeness, pyramid, smooth_step
+from latent_editor.compositing.heads import CUT_PX, Points, head
+
+#: Without a face the mask's outline is a superellipse |u|ⁿ + |v|ⁿ = 1: rounder than the square, with room for hair.
+ROUNDNESS = 4.0
+#: With a face it only keeps away from the crop's sides, in a share of the feather; light fades over all of it.
+SIDES_ROUNDNESS, SIDES_SHARE = 8.0, 0.25
+#: Hair that grows over something, or goes, is believed where the edit changes the picture by more grey levels,
+#: and where in some of so many bands it makes the picture so unlike on average.
+GROWN_LEVELS, GROWN_BANDS, GROWN_UNLIKE = 16.0, 4, 0.55
+#: The head's outline is softened over this part of the feather, along what the photo shows.
+OUTLINE_SHARE, OUTLINE_LEVELS = 0.25, 10.0
+
+#: An edge that moves less than this, in pixels of the cut, stays in its place.
+MOVING = 0.3
+
+
+def rounded_square(side: int, feather: float, roundness: float = ROUNDNESS) -> np.ndarray:
+    """A mask [side, side] that falls to 0 before the crop's sides."""
+    at = np.abs((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1) ** roundness
+    radius = (at + at[:, None]) ** (1 / roundness)
+    return smooth_step((1 - radius) / (2 * feather))
+
+
+class Masks(NamedTuple):
+    """Where the edited picture goes.
+
+    Attributes:
+        outline: [S, S], of the head, or of the whole crop where no face is known; 0 at the crop's sides.
+        light_feather: How wide a border light fades over, as a share of the crop's side; None where light and detail
+            are masked alike.
+        replaced: [CUT_PX, CUT_PX], 1 where the edit put one thing in another's place; None where that is not known.
+        room: [S, S], how far around the outline the photo itself gives way to what moves; None where nothing does.
+    """
+
+    outline: np.ndarray
+    light_feather: float | None = None
+    replaced: np.ndarray | None = None
+    room: np.ndarray | None = None
+
+    def of_band(self, side: int, coarseness: float) -> np.ndarray:
+        """What one band is masked by, besides the outline: [side, side]; coarseness 0 is the finest, 1 the light."""
+        if self.light_feather is None:
+            return np.ones((side, side), np.float32)
+        return 1 - coarseness * (1 - rounded_square(side, self.light_feather, SIDES_ROUNDNESS))
+
+
+def of_square(side: int, feather: float) -> Masks:
+    """The whole crop."""
+    return Masks(rounded_square(side, feather))
+
+
+def of_outline(outline: np.ndarray, side: int, feather: float) -> Masks:
+    """A mask that the caller drew, [H, W], 0..1."""
+    outline = cv2.resize(outline.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    return Masks(outline * rounded_square(side, SIDES_SHARE * feather, SIDES_ROUNDNESS))
+
+
+def of_head(
+    photo: np.ndarray,
+    before: np.ndarray | None,
+    after: np.ndarray,
+    points: tuple[Points, Points],
+    crop_px: int,
+    feather: float,
+    flow: np.ndarray | None = None,
+) -> Masks:
+    """The head: that of the photo, and what the edit lets grow beyond it.
+
+    1. The head is cut out of the photo, of the edited picture, and of the unedited one where there is one.
+    2. Grown is what is head only after the edit, where the pictures differ visibly: hair that was drawn too wide
+       before the edit is no growth.
+    3. The outline follows the photo's edges, and the edited picture's where the head has grown.
+    4. Where its edge moves, what is around moves along, so that the old edge is covered.
+
+    Args:
+        photo: float32 [S, S, 3], 0..255.
+        before, after: float32 [s, s, 3]; before may be None.
+        points: Of the face in the photo and in the edited picture, in crop pixels.
+        crop_px: Side of the crop.
+        feather: Share of the crop's side.
+        flow: float32 [s, s, 2], how the edit moved what is in the picture, or None.
+    """
+    # 1.
+    small = [cv2.resize(x, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA) for x in (photo, after)]
+    there, then = (head(as_bytes(x), p, crop_px) for x, p in zip(small, points, strict=True))
+    grown, replaced = then * (1 - there), np.abs(then - there)
+    if before is not None:
+        # 2.
+        unedited = cv2.resize(before, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA)
+        once = head(as_bytes(unedited), points[0], crop_px)
+        replaced = _really(np.abs(then - once), unedited, small[1])
+        grown = grown * replaced
+    sliver = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    grown, replaced = (cv2.morphologyEx(x, cv2.MORPH_OPEN, sliver) for x in (grown, replaced))
+    # 3.
+    reach = max(1, round(OUTLINE_SHARE * feather * CUT_PX))
+    outline = guided(there, small[0], reach, OUTLINE_LEVELS, fine=photo)
+    if grown.any():
+        fine = cv2.resize(after, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+        more = guided(cv2.dilate(np.maximum(grown, there), round_), small[1], reach, OUTLINE_LEVELS, fine=fine)
+        near = cv2.GaussianBlur(cv2.dilate(grown, round_, iterations=2), (0, 0), reach / 2)
+        near = cv2.resize(near, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        outline = np.maximum(outline, more * near)
+    outline = smooth_step((outline - 0.12) / 0.76)
+    sides = rounded_square(len(photo), SIDES_SHARE * feather, SIDES_ROUNDNESS)
+    # 4.
+    room = None if flow is None else _room_to_move(there, flow, len(photo)) * sides * (1 - outline)
+    return Masks(outline * sides, feather, cv2.GaussianBlur(replaced, (0, 0), 1.0), room)
+
+
+def _room_to_move(there: np.ndarray, flow: np.ndarray, side: int) -> np.ndarray:
+    """A mask [side, side] around the moving parts of a head's edge, so much wider as they move, and soft."""
+    far = cv2.resize(np.hypot(flow[..., 0], flow[..., 1]), there.shape) * (len(there) / len(flow))
+    edge = cv2.morphologyEx(there, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) * (far > MOVING)
+    wide = np.zeros_like(there)
+    for least in range(math.ceil(float(far.max()))):
+        reach = 2 * (least + 2) + 1
+        round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        wide = np.maximum(wide, cv2.dilate(edge * (far > least), round_))
+    return np.asarray(smooth_step(cv2.resize(cv2.GaussianBlur(wide, (0, 0), 1.2), (side, side))))
+
+
+def _really(changed: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Of the patches where two cuts differ, those that the pictures explain: both their colours and their edges differ.
+
+    Hair in a new colour may be cut differently; that is no change of shape.
+    """
+    levels = cv2.GaussianBlur(np.abs(after - before).max(-1), (0, 0), 1.0)
+    old, new = (
+        pyramid(cv2.cvtColor(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), GROWN_BANDS)[:-1]
+        for x in (before, after)
+    )
+    unlike = np.max([cv2.resize(1 - likeness(a, b), changed.shape) for a, b in zip(old, new, strict=True)], axis=0)
+    count, names = cv2.connectedComponents(((changed > 0) & (levels > GROWN_LEVELS)).astype(np.uint8))
+    kept = [i for i in range(1, count) if unlike[names == i].mean() > GROWN_UNLIKE]
+    return np.isin(names, kept).astype(np.float32)
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(picture), 0, 255).astype(np.uint8)

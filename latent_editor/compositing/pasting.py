@@ -1,0 +1,162 @@
+"""Putting an edited crop back into its photo."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from latent_editor.compositing import masks
+from latent_editor.compositing.details import carried_over, motion, shifted
+from latent_editor.compositing.heads import Points
+from latent_editor.errors import BadValue
+from latent_editor.ops import affine
+from latent_editor.types import Crop, Photo
+
+#: Width of the soft border inside the crop, as a share of its side.
+FEATHER = 0.18
+
+#: The work is done in the crop's frame, at the photo's own resolution up to this side; finer detail of the photo is
+#: only kept or dropped.
+WORK_PX = 1024
+
+#: Rows of the photo that are blended at once: bounds the memory.
+STRIP = 512
+
+
+def paste(
+    photo: Photo,
+    crop: Crop,
+    image: Image.Image,
+    *,
+    feather: float = FEATHER,
+    original: Image.Image | None = None,
+    landmarks: Points | None = None,
+    mask: Image.Image | None = None,
+) -> Image.Image:
+    """Puts a picture of the crop back into the photo, at the photo's own resolution.
+
+    1. What the photo shows of the crop is brought into the crop's frame.
+    2. A mask is made that follows the head in the photo and in the edited picture; where the crop has no landmarks it
+       is the crop, rounded.
+    3. The change from ``original`` to ``image`` is carried over to the photo, band by band: detail that the edit left
+       alone stays the photo's. Where ``original`` is not given, the crop itself takes its place, and the picture's
+       colours are matched to the photo's along the mask's border.
+    4. The change is taken back into the photo's frame. Every pixel outside of the mask stays as it was, to the bit; if
+       ``image`` and ``original`` are equal, so does every other.
+
+    Args:
+        photo: The photo that the crop was cut from.
+        crop: Tells where.
+        image: The edited crop, RGB, of any square size.
+        feather: Width of the soft border as a share of the crop's side, 0.01 to 0.5.
+        original: The reconstruction without edits, at any square size, or None.
+        landmarks: The points of the edited face in crop pixels (:func:`edited_landmarks`); None takes the crop's.
+        mask: Where the edited picture goes, white on black, over the whole crop, of any size; None lets it be found.
+
+    Returns:
+        RGB, the photo's size.
+
+    Raises:
+        BadValue: ``feather`` is outside of its range, or the crop does not belong to this photo.
+    """
+    if not (math.isfinite(feather) and 0.01 <= feather <= 0.5):
+        raise BadValue(f"The feather is {feather}; expected a share of the crop's side from 0.01 to 0.5.")
+    box = _seen_part(photo, crop)
+    crop_px = crop.image.width
+    # 1.
+    side = max(image.width, original.width if original else crop_px)
+    before, after = _floats(original or crop.image, side), _floats(image, side)
+    if original is not None and np.array_equal(before, after):
+        return photo.image.copy()
+    wanted = min(WORK_PX, affine.scale_of(crop.crop_to_photo) * crop_px)
+    work = max(side, math.ceil(wanted - 1e-6))
+    to_work = crop.crop_to_photo * np.array([[crop_px / work, crop_px / work, 1.0]])
+    seen = affine.warp(np.asarray(photo.image), to_work, (work, work)).astype(np.float32)
+    flow = motion(before, after)
+    # 2.
+    where = _masks(seen, (before if original else None, after), crop, (landmarks, mask), feather, flow)
+    # 3.
+    if original is None:
+        after = after + _offset(before - after, where, feather)
+    if flow is not None:
+        wide = where.outline if where.room is None else where.outline + where.room
+        flow = flow * cv2.resize(wide, (side, side), interpolation=cv2.INTER_AREA)[..., None]
+    change = carried_over(seen, before, after, where.of_band, flow=flow, replaced=where.replaced)
+    lost = where.outline * (1 - change.detail)
+    added = change.added * where.outline[..., None] + seen * lost[..., None]
+    if flow is not None and where.room is not None:
+        added += (shifted(seen, flow) - seen) * where.room[..., None]
+    # 4.
+    return _blended(photo, np.dstack([added, lost]), affine.inverted(to_work), box)
+
+
+def _masks(
+    seen: np.ndarray,
+    pictures: tuple[np.ndarray | None, np.ndarray],
+    crop: Crop,
+    given: tuple[Points | None, Image.Image | None],
+    feather: float,
+    flow: np.ndarray | None,
+) -> masks.Masks:
+    landmarks, mask = given
+    if mask is not None:
+        return masks.of_outline(np.asarray(mask.convert("L"), np.float32) / 255, len(seen), feather)
+    points = crop.landmarks, landmarks or crop.landmarks
+    if all({"left_eye", "right_eye", "chin"} <= set(p) for p in points):
+        return masks.of_head(seen, *pictures, points, crop.image.width, feather, flow)
+    return masks.of_square(len(seen), feather)
+
+
+def _seen_part(photo: Photo, crop: Crop) -> tuple[int, int, int, int]:
+    """The smallest box (x0, y0, x1, y1) of whole photo pixels that holds what the photo shows of the crop."""
+    corners = affine.transformed(crop.crop_to_photo, affine.corners(crop.image.size))
+    limit = np.array(photo.image.size)
+    low = np.clip(np.floor(corners.min(0)), 0, limit).astype(int)
+    high = np.clip(np.ceil(corners.max(0)), 0, limit).astype(int)
+    if not np.isfinite(corners).all() or (high <= low).any():
+        raise BadValue(
+            f"The crop lies outside of {photo.name} ({limit[0]} × {limit[1]}). Paste into the photo it was cut from."
+        )
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _floats(image: Image.Image, size_px: int) -> np.ndarray:
+    """RGB as float32 [size_px, size_px, 3], 0..255."""
+    image = image.convert("RGB")
+    if image.size != (size_px, size_px):
+        image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
+    return np.asarray(image, np.float32)
+
+
+def _offset(difference: np.ndarray, where: masks.Masks, feather: float) -> np.ndarray:
+    """Smooth colours [s, s, 3] that take away a difference along the mask's border, less so inwards."""
+    side = len(difference)
+    inside = cv2.resize(where.outline, (side, side), interpolation=cv2.INTER_AREA) > 0
+    depth = cv2.distanceTransform(np.pad(inside.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1] - 0.5
+    border = np.clip(1 - depth / (feather * side), 0, 1) * inside
+    sigma = 0.1 * side
+
+    def blurred(x: np.ndarray, sigma: float) -> np.ndarray:
+        return cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
+    offset = blurred(difference * border[..., None], sigma) / (blurred(border, sigma)[..., None] + 1e-3)
+    return blurred(offset * np.sqrt(border)[..., None], sigma / 3)
+
+
+def _blended(
+    photo: Photo, change: np.ndarray, photo_to_work: np.ndarray, box: tuple[int, int, int, int]
+) -> Image.Image:
+    """The photo · (1 − lost) + added, strip by strip; change holds added and lost, float32 [S, S, 4]."""
+    picture = np.array(photo.image.convert("RGB"))
+    x0, y0, x1, y1 = box
+    for top in range(y0, y1, STRIP):
+        size = (x1 - x0, min(STRIP, y1 - top))
+        strip_to_work = affine.composed(photo_to_work, np.array([[1.0, 0, x0], [0, 1.0, top]]))
+        here = affine.warp(change, strip_to_work, size, border=cv2.BORDER_CONSTANT)
+        part = picture[top : top + size[1], x0:x1]
+        new = part * (1 - here[..., 3:]) + here[..., :3]
+        part[...] = masks.as_bytes(new)
+    return Image.fromarray(picture)
