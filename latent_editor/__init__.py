@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from latent_editor.features.perceptual import psnr_db
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
+    from latent_editor.likeness import Likeness, Moved, compare, identity_moved
     from latent_editor.photos import open_photo
     from latent_editor.preparation import prepare, prepared
     from latent_editor.rendering import render, render_batch
@@ -65,7 +66,9 @@ __all__ = [
     "Generator",
     "Latent",
     "LatentEditorError",
+    "Likeness",
     "MissingPart",
+    "Moved",
     "NoFaceFound",
     "OnStep",
     "Photo",
@@ -76,9 +79,11 @@ __all__ = [
     "__version__",
     "align",
     "apply",
+    "compare",
     "crop_by_hand",
     "find_faces",
     "generator_for",
+    "identity_moved",
     "invert",
     "layer_range",
     "load_generator",
@@ -108,6 +113,7 @@ _NAMES_OF = {
     "features.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
     "inversion": "invert",
+    "likeness": "Likeness Moved compare identity_moved",
     "photos": "open_photo",
     "preparation": "prepare prepared",
     "rendering": "render render_batch",

@@ -7,7 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from latent_editor.cli.commands import convert, directions, doctor, edit, fetch, inspect, invert, ops, prepare, random
+from latent_editor.cli.commands import (
+    compare,
+    convert,
+    directions,
+    doctor,
+    edit,
+    fetch,
+    inspect,
+    invert,
+    ops,
+    prepare,
+    random,
+)
 from latent_editor.cli.parser import Parser
 from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
 from latent_editor.memory import keep_freed_memory
@@ -22,7 +34,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="latent-editor", description="Edits portraits in the latent space of a GAN.")
     parser.add_argument("--version", action="version", version=f"latent-editor {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (invert, edit, directions, random, fetch, inspect, convert, prepare, ops, doctor):
+    for command in (invert, compare, edit, directions, random, fetch, inspect, convert, prepare, ops, doctor):
         command.add(commands)
     return parser
 
