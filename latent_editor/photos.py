@@ -35,6 +35,8 @@ MIN_SIDE_PX = 16
 BACKDROP = (128, 128, 128)
 
 _ORIENTATION = 0x0112
+#: Where EXIF tells width and height: at the top, and among the details.
+_SIZE_TAGS, _DETAILS, _DETAIL_SIZE_TAGS = (0x0100, 0x0101), 0x8769, (0xA002, 0xA003)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,7 +76,8 @@ def open_photo(
         max_pixels: Refuse pictures that claim more, without decoding them.
 
     Returns:
-        The photo, with the EXIF block (orientation reset) and, for RGB pictures, the colour profile of the file.
+        The photo, with the EXIF block (orientation reset, no thumbnail), for RGB pictures the colour profile of the
+        file, and where it is transparent its pixels as they are.
 
     Raises:
         BadImage: missing, empty, not an image, of a format not supported, truncated, damaged, too small, too large.
@@ -164,21 +167,36 @@ def _photo(image: Image.Image, name: str, working_pixels: int, max_pixels: int) 
         raise BadImage(_too_large(name, f"{width} × {height} pixels as {image.format or 'a bitmap'}"))
     image.load()
     rgb, still_rgb = _rgb(image)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    orientation, exif = _exif(image)
-    if orientation in _TURNS:
-        rgb = rgb.transpose(_TURNS[orientation])
-    if rgb is image:
-        rgb = image.copy()  # the photo must not change when the caller's image does
-    rgb.info = {}
+    size = (max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else image.size
+    orientation, exif = _exif(image, size)
+
+    def upright(picture: Image.Image) -> Image.Image:
+        if scale < 1:
+            picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        if orientation in _TURNS:
+            picture = picture.transpose(_TURNS[orientation])
+        if picture is image:
+            picture = image.copy()  # the photo must not change when the caller's image does
+        picture.info = {}
+        return picture
+
+    rgba = image.convert("RGBA") if image.has_transparency_data else None
+    if rgba is not None and rgba.getchannel("A").getextrema() == (255, 255):
+        rgba = None
     profile = image.info.get("icc_profile")
-    return Photo(rgb, name, exif, profile if still_rgb and isinstance(profile, bytes) and profile else None)
+    profile = profile if still_rgb and isinstance(profile, bytes) and profile else None
+    return Photo(upright(rgb), name, exif, profile, None if rgba is None else upright(rgba))
 
 
-def _exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """The orientation, 1 where there is none or nonsense, and the EXIF block without it; None where it is broken."""
+def _exif(image: Image.Image, size: tuple[int, int]) -> tuple[int, bytes | None]:
+    """The orientation, 1 where there is none or nonsense, and the upright photo's EXIF block, None where it is broken.
+
+    The thumbnail, which would show the face as it was, is left out.
+
+    Args:
+        image: As it was opened.
+        size: Width and height that it is kept at, before it is turned upright.
+    """
     try:
         exif = image.getexif()
         orientation = exif.get(_ORIENTATION, 1)
@@ -190,6 +208,9 @@ def _exif(image: Image.Image) -> tuple[int, bytes | None]:
         if not len(exif):
             return orientation, None
         exif[_ORIENTATION] = 1
+        wide, high = size if orientation < 5 else size[::-1]
+        for tags, names in ((exif, _SIZE_TAGS), (exif.get_ifd(_DETAILS), _DETAIL_SIZE_TAGS)):
+            tags.update({name: value for name, value in zip(names, (wide, high), strict=True) if name in tags})
         block = exif.tobytes()
         return orientation, block if len(block) < 65_533 else None  # what fits into a JPEG
     except _DECODER_ERRORS:

@@ -31,13 +31,15 @@ class Photo:
         image: RGB, 8 bit, EXIF orientation already applied.
         name: The file's name without folders, for messages and downloads.
         exif: The file's EXIF block with its orientation reset, or None.
-        icc_profile: The file's colour profile, or None.
+        icc_profile: The file's colour profile, which ``image`` is encoded by, or None for sRGB.
+        rgba: Where the file is transparent, its pixels as they are there; ``image`` shows them on grey.
     """
 
     image: Image.Image
     name: str = "photo"
     exif: bytes | None = None
     icc_profile: bytes | None = None
+    rgba: Image.Image | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from latent_editor.alignment.faces import Face, find_faces
+from latent_editor.colours import to_srgb
 from latent_editor.errors import BadModel, BadValue, NoFaceFound
 from latent_editor.features.eyes import to_middles
 from latent_editor.features.faces import canonical_points
@@ -137,7 +138,7 @@ def _cut(photo: Photo, g: Generator, crop_to_photo: np.ndarray, face: Face | Non
     if face is not None:
         seen = affine.transformed(affine.inverted(crop_to_photo), face.points)
         marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, seen, strict=True)}
-    return Crop(Image.fromarray(crop), crop_to_photo, marks)
+    return Crop(to_srgb(Image.fromarray(crop), photo.icc_profile), crop_to_photo, marks)
 
 
 def _pixels_beyond(crop_to_photo: np.ndarray, size: int, photo_size: tuple[int, int]) -> np.ndarray:

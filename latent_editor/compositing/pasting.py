@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from latent_editor.colours import from_srgb
 from latent_editor.compositing import masks
 from latent_editor.compositing.details import carried_over, motion, shifted
 from latent_editor.compositing.heads import Points
 from latent_editor.errors import BadValue
 from latent_editor.ops import affine
+from latent_editor.photos import BACKDROP
 from latent_editor.types import Crop, Photo
 
 #: Width of the soft border inside the crop, as a share of its side.
@@ -50,14 +52,14 @@ def paste(
     Args:
         photo: The photo that the crop was cut from.
         crop: Tells where.
-        image: The edited crop, RGB, of any square size.
+        image: The edited crop, RGB, sRGB as generators draw it, of any square size.
         feather: Width of the soft border as a share of the crop's side, 0.01 to 0.5.
         original: The reconstruction without edits, at any square size, or None.
         landmarks: The points of the edited face in crop pixels (:func:`edited_landmarks`); None takes the crop's.
         mask: Where the edited picture goes, white on black, over the whole crop, of any size; None lets it be found.
 
     Returns:
-        RGB, the photo's size.
+        RGB, or RGBA where the photo is transparent, the photo's size, in the photo's own colour encoding.
 
     Raises:
         BadValue: ``feather`` is outside of its range, or the crop does not belong to this photo.
@@ -68,9 +70,9 @@ def paste(
     crop_px = crop.image.width
     # 1.
     side = max(image.width, original.width if original else crop_px)
-    before, after = _floats(original or crop.image, side), _floats(image, side)
+    before, after = (_floats(x, side, photo) for x in (original or crop.image, image))
     if original is not None and np.array_equal(before, after):
-        return photo.image.copy()
+        return (photo.rgba or photo.image).copy()
     wanted = min(WORK_PX, affine.scale_of(crop.crop_to_photo) * crop_px)
     work = max(side, math.ceil(wanted - 1e-6))
     to_work = crop.crop_to_photo * np.array([[crop_px / work, crop_px / work, 1.0]])
@@ -90,7 +92,7 @@ def paste(
     if flow is not None and where.room is not None:
         added += (shifted(seen, flow) - seen) * where.room[..., None]
     # 4.
-    return _blended(photo, np.dstack([added, lost]), affine.inverted(to_work), box)
+    return _see_through(_blended(photo, np.dstack([added, lost]), affine.inverted(to_work), box), photo)
 
 
 def _masks(
@@ -123,9 +125,9 @@ def _seen_part(photo: Photo, crop: Crop) -> tuple[int, int, int, int]:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _floats(image: Image.Image, size_px: int) -> np.ndarray:
-    """RGB as float32 [size_px, size_px, 3], 0..255."""
-    image = image.convert("RGB")
+def _floats(image: Image.Image, size_px: int, photo: Photo) -> np.ndarray:
+    """RGB in the photo's own encoding as float32 [size_px, size_px, 3], 0..255."""
+    image = from_srgb(image.convert("RGB"), photo.icc_profile)
     if image.size != (size_px, size_px):
         image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32)
@@ -150,7 +152,7 @@ def _blended(
     photo: Photo, change: np.ndarray, photo_to_work: np.ndarray, box: tuple[int, int, int, int]
 ) -> Image.Image:
     """The photo · (1 − lost) + added, strip by strip; change holds added and lost, float32 [S, S, 4]."""
-    picture = np.array(photo.image.convert("RGB"))
+    picture = np.array(photo.image)
     x0, y0, x1, y1 = box
     for top in range(y0, y1, STRIP):
         size = (x1 - x0, min(STRIP, y1 - top))
@@ -160,3 +162,14 @@ def _blended(
         new = part * (1 - here[..., 3:]) + here[..., :3]
         part[...] = masks.as_bytes(new)
     return Image.fromarray(picture)
+
+
+def _see_through(pasted: Image.Image, photo: Photo) -> Image.Image:
+    """The pasted photo as transparent as it was; the colours that changed are taken off the grey below them."""
+    if photo.rgba is None:
+        return pasted
+    new, out = np.asarray(pasted), np.array(photo.rgba)
+    changed = (new != np.asarray(photo.image)).any(-1) & (out[..., 3] > 0)
+    share = out[changed, 3:].astype(np.float32) / 255
+    out[changed, :3] = masks.as_bytes((new[changed] - (1 - share) * np.array(BACKDROP, np.float32)) / share)
+    return Image.fromarray(out)
