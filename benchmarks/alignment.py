@@ -205,17 +205,17 @@ def draw_sheet(cases: list[Case], g: Generator, path: Path, side: int = 256) -> 
     out.save(path, quality=90)
 
 
-def timed(g: Generator, photos: Path) -> dict[str, float]:
-    """Seconds until the face of a photo of 12 megapixels is found: the best of five."""
+def timed(g: Generator, photos: Path) -> dict[str, list[float]]:
+    """Seconds until the face of a photo of 12 megapixels is found, by the clock and of all cores: the best of five."""
     large = Image.open(photos / "portrait_60cm.jpg").convert("RGB").resize((3000, 4000), Image.Resampling.BICUBIC)
     found = {}
     for name, picture in (("upright", large), ("turned by 40°", large.rotate(40, Image.Resampling.BICUBIC))):
         times = []
         for _ in range(5):
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
             le.find_faces(picture, g)
-            times.append(time.perf_counter() - began)
-        found[name] = round(min(times), 3)
+            times.append((time.perf_counter() - began, time.process_time() - spent))
+        found[name] = [round(least, 3) for least in np.min(times, axis=0).tolist()]
     return found
 
 
@@ -226,6 +226,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="their labels")
     parser.add_argument("--model", default="portraits")
     parser.add_argument("--copies", type=int, default=60, help="warped copies of each photograph")
+    parser.add_argument("--every", type=int, default=1, help="take only each so manieth portrait")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sheet", type=Path, help="picture of points and crops, for looking at")
     args = parser.parse_args()
@@ -239,7 +240,7 @@ def main() -> None:
     bare = without_faces(args.photos, random, 100)
     results["without faces"] = {"pictures": len(bare), "false": sum(len(le.find_faces(p, g)) for p in bare)}
     if args.validation:
-        plain = portrait_cases(args.validation, args.labels)
+        plain = portrait_cases(args.validation, args.labels)[:: args.every]
         results["portraits"] = measure(plain, g)
         results["portraits warped"] = measure([warped(on_a_ground(case, random), random) for case in plain], g)
     results["12 megapixels, seconds"] = timed(g, args.photos)

@@ -29,6 +29,9 @@ from latent_editor.types import Photo
 #: Longer side of the copies that are searched: upright at first, then turned.
 UPRIGHT_PX, TURNED_PX = 640, 420
 
+#: Where all that finds nothing in a larger photo: longer side of a finer copy, and the least side of a face in it.
+FINE_PX, FINE_FACE_PX = 1800, 40
+
 #: Rolls that are tried, group by group, where no upright face is found: heads on one side, then photos on theirs
 #: (scans and files that lost their EXIF). The cascades bear about ±18°.
 ROLLS_DEG = ((-30, 30), (-52, 52), (-90, 90, 180))
@@ -37,6 +40,8 @@ CASCADES = ("haarcascade_frontalface_alt2.xml", "haarcascade_frontalface_default
 
 #: A face is kept where the network is at least so sure (more so in unlikely places) …
 MIN_SCORE, MIN_SCORE_ELSE = 0.7, 0.95
+#: … surer still where its eyes are not seen clearly: in sunglasses, closed, or no eyes at all (cats, mostly) …
+MIN_SCORE_BLIND, MAX_BLUR = 0.97, 0.11
 #: … and the points lie like a face's: root mean square distance from the mean face, in distances between the eyes.
 MAX_MISFIT = 0.35
 
@@ -73,7 +78,7 @@ def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
 
     1. mediapipe's mesh, where it is installed.
     2. Else the cascades on a reduced upright copy; where that finds nothing, on one with a border added (portraits
-       that fill their frame); then on turned copies.
+       that fill their frame); then on turned copies; then, for small faces in large photos, on a finer one.
     3. From each hit, the landmark network finds the points and says whether it is a face at all.
 
     Faces seen from the side are not found; none is for a model that shows no faces and has no landmark network.
@@ -121,9 +126,11 @@ class CascadeFinder:
             )
         self._cascades = [cv2.CascadeClassifier(str(folder / name)) for name in CASCADES]
 
-    def boxes(self, grey: np.ndarray, *, thorough: bool = True) -> list[tuple[int, int, int]]:
-        """Squares (x, y, side) that may hold an upright face, in a picture uint8 [H, W]."""
-        least = max(28, min(grey.shape) // 16)
+    def boxes(
+        self, grey: np.ndarray, *, thorough: bool = True, least_px: int | None = None
+    ) -> list[tuple[int, int, int]]:
+        """Squares (x, y, side) that may hold an upright face, in a picture uint8 [H, W], the biggest first."""
+        least = least_px or max(28, min(grey.shape) // 16)
         if min(grey.shape) < least:
             return []
         cascades = self._cascades if thorough else self._cascades[:1]
@@ -179,13 +186,21 @@ def _searches(finder: CascadeFinder, picture: np.ndarray) -> Iterator[tuple[list
             ],
             MIN_SCORE_ELSE,
         )
+    if max(picture.shape[:2]) > 1.5 * UPRIGHT_PX:
+        fine = _frames(finder, *_reduced(picture, FINE_PX), thorough=False, least_px=FINE_FACE_PX)
+        yield fine, MIN_SCORE_ELSE
 
 
 def _frames(
-    finder: CascadeFinder, copy: np.ndarray, copy_to_picture: np.ndarray, *, thorough: bool = True
+    finder: CascadeFinder,
+    copy: np.ndarray,
+    copy_to_picture: np.ndarray,
+    *,
+    thorough: bool = True,
+    least_px: int | None = None,
 ) -> list[np.ndarray]:
     frames = []
-    for x, y, side in finder.boxes(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), thorough=thorough):
+    for x, y, side in finder.boxes(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), thorough=thorough, least_px=least_px):
         wide = side * BOX_TO_FRAME
         corner = (x + side / 2 - wide / 2, y + side * BOX_CENTRE_DOWN - wide / 2)
         frames.append(affine.composed(copy_to_picture, np.array([[wide, 0, corner[0]], [0, wide, corner[1]]])))
@@ -208,6 +223,7 @@ def _confirmed(net: LandmarkNet, picture: np.ndarray, unit_frame: np.ndarray, le
     found = locate(net, picture, frame)
     height, width = picture.shape[:2]
     inside = ((found.points > -0.02 * width) & (found.points < [1.02 * width, 1.02 * height])).all(1)
+    least_score = least_score if found.blur <= MAX_BLUR else max(least_score, MIN_SCORE_BLIND)
     if found.score < least_score or misfit(found.points) > MAX_MISFIT or not inside[[0, 1, 3]].all():
         return None
     return _face(found.points, found.score, picture)

@@ -101,7 +101,9 @@ def eye_frames(pupils: np.ndarray) -> list[np.ndarray]:
     return frames
 
 
-def look_into_eyes(net: EyeNet, picture: np.ndarray, pupils: np.ndarray, *, rounds: int = 2) -> np.ndarray:
+def look_into_eyes(
+    net: EyeNet, picture: np.ndarray, pupils: np.ndarray, *, rounds: int = 2
+) -> tuple[np.ndarray, float]:
     """Finds the middles of both irises: looks, moves the views there, and looks again.
 
     Args:
@@ -111,17 +113,20 @@ def look_into_eyes(net: EyeNet, picture: np.ndarray, pupils: np.ndarray, *, roun
         rounds: How many looks.
 
     Returns:
-        float64 [2, 2].
+        float64 [2, 2]; and the spread of the heat maps, averaged over the last looks into the worse eye, as a fraction
+        of the view's side: 0.05 to 0.085 in photographs of faces, 0.12 and more elsewhere.
     """
-    pupils = np.asarray(pupils, np.float64)
+    pupils, spread = np.asarray(pupils, np.float64), np.zeros(2)
     for _ in range(rounds):
         frames = [affine.composed(frame, _zoom(zoom)) for zoom in ZOOMS for frame in eye_frames(pupils)]
         views = np.stack([affine.warp(picture, frame, (VIEW_PX, VIEW_PX)) for frame in frames])
         with torch.inference_mode():
-            found = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).points.double().numpy()
-        seen = [affine.transformed(frame, at[None] * VIEW_PX)[0] for frame, at in zip(frames, found, strict=True)]
+            found = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1)
+        at = found.points.double().numpy() * VIEW_PX
+        seen = [affine.transformed(frame, point[None])[0] for frame, point in zip(frames, at, strict=True)]
         pupils = np.stack(seen).reshape(len(ZOOMS), 2, 2).mean(0)
-    return pupils
+        spread = found.spread.double().numpy().reshape(len(ZOOMS), 2).mean(0)
+    return pupils, float(spread.max())
 
 
 def _zoom(factor: float) -> np.ndarray:

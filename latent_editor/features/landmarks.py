@@ -133,12 +133,18 @@ class Located(NamedTuple):
         points: float64 [5, 2], in the order of POINTS, picture pixels; the eyes are the middles of their irises.
         score: 0..1, how sure the network is that this is a face.
         frame_to_picture: float64 [2, 3], the frame that was looked at last, of ``size_px`` pixels.
+        blur: How unsure the eye network is of the worse eye (see ``features.eyes.look_into_eyes``); 0 where it was
+            not asked.
     """
 
     points: np.ndarray
     score: float
     frame_to_picture: np.ndarray
+    blur: float = 0.0
 
+
+#: The eye network is not asked about what is hardly a face.
+MIN_SCORE_FOR_EYES = 0.3
 
 #: How much each point counts when the next frame is laid: the chin is often hidden and the nose moves with the pose.
 FRAME_WEIGHTS = (1.0, 1.0, 0.3, 1.0, 0.3)
@@ -165,10 +171,10 @@ def locate(net: LandmarkNet, picture: np.ndarray, frame_to_picture: np.ndarray, 
     for _ in range(rounds - 1):
         frame = frame_from_points(_look(net, picture, frame, twice=False)[0], net.size_px)
     points, score = _look(net, picture, frame, twice=True)
-    points = to_pupils(points)
-    if net.eyes is not None:
-        points[:2] = look_into_eyes(net.eyes, picture, points[:2])
-    return Located(points, score, frame)
+    points, blur = to_pupils(points), 0.0
+    if net.eyes is not None and score >= MIN_SCORE_FOR_EYES:
+        points[:2], blur = look_into_eyes(net.eyes, picture, points[:2])
+    return Located(points, score, frame, blur)
 
 
 def _look(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray, *, twice: bool) -> tuple[np.ndarray, float]:
