@@ -1,10 +1,11 @@
-"""The modulated convolution in one pass: its packed weights, its kernel, its place in a network."""
+"""Modulated convolutions and layers to RGB in one pass: packed weights, kernels, their place in a network."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from compiled_ops import running_on
 from torch import Tensor
 
 from latent_editor import ops
-from latent_editor.generators import nvlabs, random_ws
+from latent_editor.generators import modulation, nvlabs, random_ws
 from latent_editor.ops import building, kernels, library
 from latent_editor.ops.modulated_conv import has_kernel, has_taps, modulated_conv_reference, packed, unpacked
 from latent_editor.ops.toolchain import BuildFailed, toolchain_for
@@ -80,6 +81,22 @@ def test_the_kernel_agrees_with_the_reference(kernel: None, shape: tuple[int, ..
     assert got.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_colours_are_added_to_the_picture_so_far(kernel: None, channels: int) -> None:
+    n, inputs, height, width = 2, 40, 6, 36
+    x = noise(n, inputs, height, width).bfloat16()
+    weight, styles = packed(noise(channels, inputs, 1, 1, seed=1) / inputs**0.5), noise(n, inputs, seed=2)
+    b, image = noise(channels, seed=3), noise(n, channels, height // 2, width // 2, seed=4)
+    f = torch.tensor([1.0, 2.0, 3.0, 0.5])
+    for taps in (f.outer(f) / 40, torch.eye(3) / 3, torch.ones(1, 1)):
+        got = ops.to_rgb(x, weight, styles, b, image, f=taps, clamp=1.5)
+        rgb = library._to_rgb(x.float(), weight.float(), styles, b, None, None, 1.5)
+        assert far(got, rgb + ops.upsample2d(image, taps)) <= 0.01
+        assert got.is_contiguous()
+    with pytest.raises(RuntimeError, match="half the size"):
+        ops.to_rgb(x, weight, styles, b, image[:, :, 1:], f=f.outer(f))
+
+
 def test_what_is_not_a_number_stays_so(kernel: None) -> None:
     x = torch.ones(1, 32, 8, 8).bfloat16()
     x[0, 0, 4, 4] = float("nan")
@@ -105,6 +122,8 @@ def test_opcheck(backend: str) -> None:
         weight, one = packed(noise(7, 5, 3, 3)), (noise(2, 5), noise(2, 7), noise(7))
         for f in (None, noise(4).outer(noise(4))):
             torch.library.opcheck(OPS.modulated_conv, (x, weight, *one, None, f, 2, 0.2, 1.5, 1.0))
+        colours, image, f = packed(noise(3, 5, 1, 1)), noise(2, 3, 3, 2), noise(4, 4)
+        torch.library.opcheck(OPS.to_rgb, (x, colours, noise(2, 5), noise(3), image, f, 1.0))
 
 
 def test_a_network_uses_it_where_no_gradient_is_wanted(kernel: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,23 +131,25 @@ def test_a_network_uses_it_where_no_gradient_is_wanted(kernel: None, monkeypatch
     for name, parameter in g.named_parameters():
         if name.endswith("noise_strength"):
             parameter.fill_(0.3)
-    calls: list[int] = []
-    fused = library._modulated_conv  # the reference; the kernel is what runs
-    assert fused is not None
-    import latent_editor.generators.modulation as modulation
+    calls: list[str] = []
 
-    def counted(*inputs: Tensor, **options: object) -> Tensor:
-        calls.append(1)
-        return ops.modulated_conv(*inputs, **options)
+    def counted(op: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def run(*inputs: Any, **options: Any) -> Tensor:
+            calls.append(op.__name__)
+            return op(*inputs, **options)
 
-    monkeypatch.setattr(modulation, "modulated_conv", counted)
+        return run
+
+    for op in (ops.modulated_conv, ops.to_rgb):
+        monkeypatch.setattr(modulation, op.__name__, counted(op))
     for batch in (1, 3):
         ws = random_ws(g, list(range(batch)))
         exact = g.synthesize(ws)
         assert not calls
         with torch.no_grad():
             got = g.synthesize(ws, dtype=torch.bfloat16)
-        assert len(calls) == 9  # one at 4², two at each size up to 64²
+        assert calls.count("modulated_conv") == 9  # one at 4², two at each size up to 64²
+        assert calls.count("to_rgb") == 5
         assert far(got, exact) <= 0.03
         calls.clear()
         g.synthesize(ws.clone().requires_grad_(True), dtype=torch.bfloat16)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from latent_editor.generators.layers import FullyConnected, PreparedModule, T, linear_map
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
-from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, upfirdn2d, upsample2d
+from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, to_rgb, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
 from latent_editor.ops.modulated_conv import has_kernel, has_taps, packed
+from latent_editor.ops.to_rgb import has_kernel as has_rgb_kernel
 
 #: Activations for which f(s·x) = s·f(x) with s > 0, with their slopes for x < 0: a gain can be applied before them.
 HOMOGENEOUS = {"lrelu": ACTIVATIONS["lrelu"].alpha, "relu": 0.0, "linear": 1.0}
@@ -213,7 +214,7 @@ def _enlarged(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
     return y.permute(0, 3, 1, 2)
 
 
-class ToRGB(nn.Module):
+class ToRGB(PreparedModule):
     """A modulated convolution of one pixel to the picture's channels, without demodulation, noise and activation."""
 
     def __init__(self, inputs: int, config: StyleGAN2Config) -> None:
@@ -223,10 +224,19 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.randn(config.img_channels, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """x [N, I, H, W], w [N, w_dim] → float32 [N, img_channels, H, W]"""
-        n, _, height, width = x.shape
+    def forward(self, x: Tensor, w: Tensor, image: Tensor | None, f: Tensor) -> Tensor:
+        """x [N, I, H, W], w [N, w_dim], image float32 [N, img_channels, H/2, W/2] or None, which is enlarged by f and
+        added → float32 [N, img_channels, H, W]"""
         styles = self.affine(w) / math.sqrt(self.weight[0].numel())  # [N, I]; the equalised learning rate
+        if not torch.is_grad_enabled() and has_rgb_kernel(x, len(self.weight)):
+            blocks = self.prepared.get("packed", [self.weight], lambda: packed(self.weight))
+            return to_rgb(x, blocks, styles, self.bias, image, f=f, clamp=self.clamp)
+        rgb = self._colours(x, styles)
+        return rgb if image is None else upsample2d(image, f) + rgb
+
+    def _colours(self, x: Tensor, styles: Tensor) -> Tensor:
+        """x [N, I, H, W], styles [N, I] → float32 [N, img_channels, H, W], without what was there before."""
+        n, _, height, width = x.shape
         # A product of matrices for each sample: the weights are so few that scaling them costs nothing.
         weight = (styles[:, None] * self.weight[:, :, 0, 0]).to(x.dtype)  # [N, img_channels, I]
         if n == 1 and not torch.is_grad_enabled():

@@ -16,7 +16,6 @@ from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
 from latent_editor.generators.stylegan2_config import MOST_TAPS, StyleGAN2Config
-from latent_editor.ops import upsample2d
 
 __all__ = ["MOST_TAPS", "Midway", "StyleGAN2", "StyleGAN2Config"]
 
@@ -94,8 +93,7 @@ class Block(nn.Module):
         if self.residual is not None:
             x = x + self.residual.to(x.dtype)
         if self.has_rgb:
-            rgb = self.torgb(x, ws[:, self.convolutions])
-            image = rgb if image is None else upsample2d(image, f) + rgb
+            image = self.torgb(x, ws[:, self.convolutions], image, f)
         return x, image
 
 

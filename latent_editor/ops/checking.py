@@ -58,14 +58,14 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
 
 
 def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
-    """Modulated convolutions of odd sizes, which only bfloat16 has kernels for."""
+    """Modulated convolutions and layers to RGB of odd sizes, which only bfloat16 has kernels for."""
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(device)
 
     f = noise(4).abs()
-    for n, inputs, outputs, height, width in ((2, 5, 18, 9, 7), (1, 70, 35, 4, 140), (1, 32, 64, 33, 16)):
+    for n, inputs, outputs, height, width in ((2, 5, 18, 9, 7), (1, 70, 35, 4, 140), (1, 32, 64, 34, 16)):
         if dtype != torch.bfloat16 or device != "cpu":
             return
         x = noise(n, inputs, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
@@ -77,6 +77,11 @@ def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callabl
                 yield "modulated_conv", library._modulated_conv, (
                     x, weight, *factors, grain, taps, act, 0.2, 1.5, 4.0,
                 )  # fmt: skip
+        colours = packed(noise(3, inputs, 1, 1) / inputs**0.5), factors[0], noise(3)
+        small = noise(n, 3, height // 2, width // 2)
+        for image in (None, small) if height % 2 == 0 == width % 2 else (None,):
+            for taps in (f.outer(f) / f.sum() ** 2, noise(9) / 3):
+                yield "to_rgb", library._to_rgb, (x, *colours, image, taps, 4.0)
 
 
 def difference(got: Any, want: Any, dtype: torch.dtype) -> float:

@@ -21,12 +21,13 @@ MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
         "filtered_lrelu": (10.0, None),
         "modulation_epilogue": (3.6, 3.5),
         "modulated_conv": (2.0, None),
+        "to_rgb": (2.0, None),
     },
     "cuda": {"upfirdn2d": None, "bias_act": None, "filtered_lrelu": None, "modulation_epilogue": None},
 }
 
 #: Operations whose kernels want more than every processor has; elsewhere their parts run.
-OPTIONAL = ("modulated_conv",)
+OPTIONAL = ("modulated_conv", "to_rgb")
 
 USED: dict[str, tuple[str, ...]] = {
     device: tuple(op for op, ratios in ops.items() if ratios is None or ratios[0] > 1)

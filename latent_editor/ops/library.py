@@ -17,6 +17,7 @@ from latent_editor.ops.bias_act import ACTIVATIONS, bias_act_reference, has_fuse
 from latent_editor.ops.epilogue import modulation_epilogue_reference
 from latent_editor.ops.filtered_lrelu import filtered_lrelu_reference
 from latent_editor.ops.modulated_conv import modulated_conv_reference
+from latent_editor.ops.to_rgb import to_rgb_reference
 from latent_editor.ops.upfirdn2d import adjoint_padding, size_of, upfirdn2d, upfirdn2d_reference
 
 __all__ = ["NAMES", "NAMESPACE", "SCHEMAS", "is_channels_last"]
@@ -34,6 +35,7 @@ SCHEMAS = {
     "float? clamp) -> ()",
     "modulated_conv": "(Tensor x, Tensor weight, Tensor styles, Tensor scale, Tensor? b, Tensor? noise, Tensor? f, "
     "int act, float alpha, float gain, float? clamp) -> Tensor",
+    "to_rgb": "(Tensor x, Tensor weight, Tensor styles, Tensor b, Tensor? image, Tensor? f, float? clamp) -> Tensor",
     "modulation_epilogue_backward": "(Tensor dy, Tensor y, Tensor x, Tensor? scale, int act, float alpha, float gain, "
     "float? clamp) -> (Tensor dx, Tensor dscale, Tensor db, Tensor dnoise)",
 }
@@ -106,6 +108,12 @@ def _modulated_conv(
     return y.contiguous(memory_format=torch.channels_last)
 
 
+def _to_rgb(
+    x: Tensor, weight: Tensor, styles: Tensor, b: Tensor, image: Tensor | None, f: Tensor | None, clamp: float | None
+) -> Tensor:
+    return to_rgb_reference(x, weight, styles, b, image, f, clamp).contiguous()
+
+
 def _epilogue_inplace(
     x: Tensor, scale: Tensor | None, b: Tensor | None, noise: Tensor | None, act: int, alpha: float, gain: float,
     clamp: float | None,
@@ -174,6 +182,10 @@ def _fake_modulated_conv(
     up = 1 if f is None else 2
     shape = x.shape[0], scale.shape[1], x.shape[2] * up, x.shape[3] * up
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
+def _fake_to_rgb(x: Tensor, weight: Tensor, styles: Tensor, b: Tensor, *rest: Any) -> Tensor:
+    return x.new_empty((x.shape[0], b.shape[0], *x.shape[2:]), dtype=torch.float32)
 
 
 def _fake_epilogue_backward(dy: Tensor, y: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -260,6 +272,11 @@ def _modulated_conv_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     return tuple(_through(_modulated_conv, inputs, ctx.needs_input_grad, dy))
 
 
+def _to_rgb_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
+    inputs, _ = _kept(ctx)
+    return tuple(_through(_to_rgb, inputs, ctx.needs_input_grad, dy))
+
+
 def _filtered_lrelu_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     inputs, _ = _kept(ctx)
     return tuple(_through(_filtered_lrelu, inputs, ctx.needs_input_grad, dy))
@@ -270,11 +287,13 @@ def _declare() -> None:
         "upfirdn2d": _upfirdn2d, "bias_act": _bias_act, "filtered_lrelu": _filtered_lrelu,
         "modulation_epilogue": _epilogue, "modulation_epilogue_": _epilogue_inplace,
         "modulation_epilogue_backward": _epilogue_backward, "modulated_conv": _modulated_conv,
+        "to_rgb": _to_rgb,
     }  # fmt: skip
     fakes: dict[str, Callable] = {
         "upfirdn2d": _fake_upfirdn2d, "bias_act": _fake_bias_act, "filtered_lrelu": _fake_filtered_lrelu,
         "modulation_epilogue": _fake_epilogue, "modulation_epilogue_": lambda *inputs: None,
         "modulation_epilogue_backward": _fake_epilogue_backward, "modulated_conv": _fake_modulated_conv,
+        "to_rgb": _fake_to_rgb,
     }  # fmt: skip
     gradients: dict[str, tuple[Callable, Callable]] = {
         "upfirdn2d": (_upfirdn2d_gradients, _keep_for_upfirdn2d),
@@ -282,6 +301,7 @@ def _declare() -> None:
         "filtered_lrelu": (_filtered_lrelu_gradients, _keep),
         "modulation_epilogue": (_epilogue_gradients, _keep),
         "modulated_conv": (_modulated_conv_gradients, _keep),
+        "to_rgb": (_to_rgb_gradients, _keep),
     }
     for name, schema in SCHEMAS.items():
         qualified = f"{NAMESPACE}::{name}"

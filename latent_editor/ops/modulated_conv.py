@@ -18,22 +18,22 @@ def packed(weight: Tensor) -> Tensor:
     """Weights in the order in which the kernel reads them, channels filled up with zeros.
 
     Args:
-        weight: [O, I, 3, 3], any floating dtype.
+        weight: [O, I, k, k], any floating dtype.
 
     Returns:
-        bfloat16 [⌈O/16⌉, 3, ⌈I/32⌉, 3, 16, 16, 2]: blocks of outputs, rows of the kernel, blocks of inputs, columns of
+        bfloat16 [⌈O/16⌉, k, ⌈I/32⌉, k, 16, 16, 2]: blocks of outputs, rows of the kernel, blocks of inputs, columns of
         the kernel; in each block pairs of inputs, outputs, the two of a pair.
     """
-    outputs, inputs = weight.shape[:2]
+    outputs, inputs, size, _ = weight.shape
     w = F.pad(weight.to(torch.bfloat16), [0, 0, 0, 0, 0, -inputs % DEPTH, 0, -outputs % COLUMNS])
-    w = w.reshape(w.shape[0] // COLUMNS, COLUMNS, w.shape[1] // DEPTH, DEPTH // 2, 2, 3, 3)
+    w = w.reshape(w.shape[0] // COLUMNS, COLUMNS, w.shape[1] // DEPTH, DEPTH // 2, 2, size, size)
     return w.permute(0, 5, 2, 6, 3, 1, 4).contiguous()
 
 
 def unpacked(weight: Tensor, outputs: int, inputs: int) -> Tensor:
-    """What :func:`packed` was given, [outputs, inputs, 3, 3] in the dtype of ``weight``."""
+    """What :func:`packed` was given, [outputs, inputs, k, k] in the dtype of ``weight``."""
     w = weight.permute(0, 5, 2, 4, 6, 1, 3)
-    return w.reshape(w.shape[0] * COLUMNS, w.shape[2] * DEPTH, 3, 3)[:outputs, :inputs]
+    return w.flatten(2, 4).flatten(0, 1)[:outputs, :inputs]
 
 
 def has_kernel(x: Tensor, act: str) -> bool:

@@ -5,7 +5,7 @@
 // one kilobyte without gaps. Enlarging keeps only a few filtered rows of 32 channels.
 #include "modulation.h"
 #include "resample.h"
-#include "tiles.h"
+#include "pixels.h"
 
 #ifdef LATENT_EDITOR_BF16
 
@@ -18,13 +18,6 @@ constexpr int64_t BAND_BYTES = 640 << 10;
 constexpr int64_t ENLARGED_AT_ONCE = 8 * ROWS - 2;
 // Channels that are computed together.
 constexpr int64_t PAIR = 2 * COLUMNS;
-
-template <class T>
-T* aligned(std::vector<T>& memory, int64_t count) {
-  memory.resize(static_cast<size_t>(count) + 64 / sizeof(T));
-  const auto at = reinterpret_cast<uintptr_t>(memory.data());
-  return reinterpret_cast<T*>((at + 63) / 64 * 64);
-}
 
 struct Job {
   int64_t samples, inputs, outputs, height, width, up;
@@ -76,21 +69,6 @@ struct Workplace {
     return reinterpret_cast<const uint8_t*>(copied + position * DEPTH);
   }
 };
-
-// 32 channels of `pixels` pixels, `step` values apart, times their styles.
-ON_BF16 void scale_pixels(
-    bfloat16* to, const bfloat16* from, const float* styles, int64_t pixels, int64_t step, int64_t channels) {
-  const __mmask32 some = channels >= 32 ? 0xffffffffu : (1u << channels) - 1u;
-  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(some), styles);
-  const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(some >> 16), styles + 16);
-  for (int64_t i = 0; i < pixels; ++i, from += step, to += DEPTH) {
-    const __m512i both = _mm512_maskz_loadu_epi16(some, from);
-    const __m512 a = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(both)), 16));
-    const __m512 b =
-        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1)), 16));
-    _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(b, high), _mm512_mul_ps(a, low)));
-  }
-}
 
 // Copies rows first … first + count − 1 of a sample, zeros where there are none. One position comes before.
 void copy_band(Workplace& w, const Job& job, int64_t sample, int64_t first, int64_t count) {
