@@ -1,4 +1,4 @@
-"""Measures the operations against plain PyTorch: ``python benchmarks/ops.py`` (add ``--quick`` for a minute).
+"""Measures the operations against plain PyTorch: ``python benchmarks/ops.py``, three minutes (``--quick``: one).
 
 Kernel and reference take turns, so that a busy machine is busy for both; medians, and their ratio, are what counts. The
 figures go to ``benchmarks/results/ops.json``; ``latent_editor/ops/decisions.py`` says what follows from them.
@@ -25,14 +25,23 @@ from setting import setting  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from latent_editor import ops  # noqa: E402
+from latent_editor.generators.modulation import ModulatedConv, ToRGB  # noqa: E402
+from latent_editor.generators.stylegan2_config import StyleGAN2Config  # noqa: E402
 from latent_editor.generators.stylegan3_filters import low_pass  # noqa: E402
+from latent_editor.memory import keep_freed_memory  # noqa: E402
 from latent_editor.ops import building, kernels  # noqa: E402
 from latent_editor.ops.decisions import DTYPES, USED  # noqa: E402
 
 #: Channels and pixels: of FFHQ at 1024², 256² and 64², and of the embedded model at 128² and 32².
 SHAPES = ((32, 1024), (128, 256), (512, 64), (32, 128), (128, 32))
 #: Longest time for one case, in seconds, and the least number of turns.
-BUDGET_S, LEAST_TURNS = 4.0, 7
+BUDGET_S, LEAST_TURNS = 1.0, 5
+#: Input channels, output channels, pixels of the input, and whether it is enlarged: layers of FFHQ and of the embedded
+#: model.
+LAYERS = (
+    (512, 512, 4, 1), (512, 512, 32, 1), (512, 512, 32, 2), (128, 128, 256, 1), (128, 64, 256, 2), (32, 32, 1024, 1),
+    (32, 32, 128, 1), (64, 32, 64, 2),
+)  # fmt: skip
 
 Case = tuple[str, str, Callable[[], object]]
 
@@ -75,6 +84,27 @@ def forward(device: torch.device) -> Iterator[Case]:
             "filtered_lrelu", f"{str(dtype)[6:]} NCHW 64 × 148²",
             lambda x=x: ops.filtered_lrelu(x, low, low, None, up=2, down=2, padding=(10, 11)),
         )  # fmt: skip
+
+
+def layers(device: torch.device) -> Iterator[Case]:
+    """Whole layers of a network: with the kernels one pass, without them its parts on plain PyTorch."""
+    if device.type != "cpu":
+        return
+    f = ops.setup_filter([1, 3, 3, 1])
+    assert f is not None
+    for inputs, outputs, size, up in LAYERS:
+        config = StyleGAN2Config(z_dim=512, w_dim=512, img_resolution=size * up, conv_clamp=256)
+        layer = ModulatedConv(inputs, outputs, size * up, config, up=up).requires_grad_(False)
+        for batch in (1, 8) if size <= 128 else (1,):
+            x = torch.randn(batch, inputs, size, size).bfloat16().contiguous(memory_format=torch.channels_last)
+            w = torch.randn(batch, 512)
+            what = f"{batch} × {inputs} × {size}² to {outputs} × {size * up}²"
+            yield "modulated_conv", what, lambda layer=layer, x=x, w=w: layer(x, w, f, "const")
+        rgb = ToRGB(inputs, config).requires_grad_(False)
+        x, w = x[:1], w[:1]
+        image = torch.randn(1, 3, size // 2, size // 2)
+        what = f"{inputs} × {size}²"
+        yield "to_rgb", what, lambda rgb=rgb, x=x, w=w, image=image: rgb(x, w, image, f)
 
 
 def backward(device: torch.device) -> Iterator[Case]:
@@ -123,9 +153,9 @@ def run(device: torch.device, turns: int) -> list[dict[str, object]]:
     if library.status().state != kernels.READY:
         raise SystemExit(f"There are no kernels: {library.reason}.")
     rows: list[dict[str, object]] = []
-    for cases, recorded in ((forward, False), (backward, True)):
+    for cases, recorded in ((layers, False), (forward, False), (backward, True)):
         for op, what, call in cases(device):
-            if op not in USED[device.type] and op != "filtered_lrelu":
+            if not kernels.registered(op, device.type):
                 continue
             with torch.set_grad_enabled(recorded):
                 reference, kernel = measured(call, library, turns)
@@ -145,9 +175,10 @@ def summary(rows: list[dict[str, object]]) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    turns = 7 if "--quick" in sys.argv else 41
+    turns = LEAST_TURNS if "--quick" in sys.argv else 41
     torch.set_num_threads(min(os.cpu_count() or 2, 2))
     torch.manual_seed(0)
+    keep_freed_memory()
     devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     found = {device.type: run(device, turns) for device in devices}
     report = {

@@ -1,4 +1,5 @@
-"""Writes measured figures into README.md and the model's card, from what the benchmarks left in ``benchmarks/results``.
+"""Writes measured figures into the READMEs of the project and of its benchmarks, and into the model's card, from what
+the benchmarks left in ``benchmarks/results``.
 
 ``python docs/make_tables.py`` replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 """
@@ -13,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
 TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair", "a smile")
 
 
@@ -21,6 +23,8 @@ def main() -> None:
     _replace(README, "likeness", _summary(quality, text))
     _replace(CARD, "figures", _figures(quality))
     _replace(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
+    _replace(BENCHMARKS, "rendering", _rendering(_read("rendering.json")))
+    _replace(BENCHMARKS, "ops", _operations(_read("ops.json")))
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -70,6 +74,39 @@ def _figures(quality: dict[str, Any]) -> str:
         f"{near['clip']:.1f} and {near['pixels']:.2f} at psi 0.7; {far['clip']:.1f} and {far['pixels']:.2f} at psi 1.",
     ]
     return "\n".join(lines)
+
+
+def _rendering(report: dict[str, Any]) -> str:
+    lines = [
+        "| | limit | floor | **this project** | plain | reference | × limit | in processor time | × reference |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in report["rows"]:
+        shown = {key: f"{row[key]:.1f}" if key in row else "" for key in ("floor_ms", "plain_ms", "reference_ms")}
+        faster = f"{row['faster_than_reference']:.1f}" if "faster_than_reference" in row else ""
+        lines.append(
+            f"| {row['model']}, {row['precision']}, batch {row['batch']} | {row['limit_ms']:.1f} | {shown['floor_ms']} "
+            f"| **{row['median_ms']:.1f}** | {shown['plain_ms']} | {shown['reference_ms']} "
+            f"| {row['times_the_limit']:.2f} | {row['times_the_limit_cpu']:.2f} | {faster} |"
+        )
+    return "\n".join([*lines, "", f"Milliseconds, medians. {_where(report)}"])
+
+
+def _operations(report: dict[str, Any]) -> str:
+    lines = ["| operation | least | median | greatest |", "|---|---:|---:|---:|"]
+    for device, ops in report["summary"].items():
+        for name, ratios in ops.items():
+            figures = " | ".join(f"{ratios[key]:.2f}" for key in ("least", "median", "greatest"))
+            lines.append(f"| {name}, {device.upper()} | {figures} |")
+    return "\n".join([*lines, "", _where(report)])
+
+
+def _where(report: dict[str, Any]) -> str:
+    machine, versions = report["machine"], report["versions"]
+    return (
+        f"Measured on {report['date']} at `{report['commit']}`: {machine['threads']} threads with "
+        f"{machine['instructions']}, load {machine['load']}, PyTorch {versions['torch']}."
+    )
 
 
 def _aucs(found: dict[str, float]) -> str:
