@@ -1,6 +1,7 @@
 """Makes the pictures of the README from real photographs: ``python docs/make_pictures.py FOLDER_OF_PHOTOS``.
 
-The committed ones show the astronaut Eileen Collins (NASA, public domain) and faces of nobody.
+The committed ones show the astronaut Eileen Collins (NASA, public domain), in pasted.jpg also two photographs by Lisa
+DeBruine (CC0), and faces of nobody.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import latent_editor as le
+from latent_editor.compositing import edited_landmarks
+from latent_editor.media import Clip
+from latent_editor.motion import draw, take_motion
 
 HERE = Path(__file__).parent / "pictures"
-TILE, LABEL = 160, 18
+TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
 
 
-def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path) -> None:
+def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path, *, tile: int = TILE) -> None:
     """Writes rows of labelled tiles."""
-    out = Image.new("RGB", (TILE * max(len(r) for r in rows), (TILE + LABEL) * len(rows)), "#f5f5f3")
+    out = Image.new("RGB", (tile * max(len(r) for r in rows), (tile + LABEL) * len(rows)), "#f5f5f3")
     draw = ImageDraw.Draw(out)
     for y, row in enumerate(rows):
         for x, (label, picture) in enumerate(row):
-            at = (x * TILE, y * (TILE + LABEL))
-            out.paste(picture.resize((TILE, TILE), Image.Resampling.BICUBIC), (at[0], at[1] + LABEL))
+            at = (x * tile, y * (tile + LABEL))
+            out.paste(picture.resize((tile, tile), Image.Resampling.BICUBIC), (at[0], at[1] + LABEL))
             draw.text((at[0] + 4, at[1] + 3), label, fill="#171718")
     out.save(path, quality=80)
     print(path)
@@ -41,6 +45,25 @@ def chain(g: le.Generator, path: Path, seconds: float) -> tuple[le.Latent, list[
     return latent, row
 
 
+def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Image.Image]]:
+    """A photo, and edits pasted back into it: the part around the head, at the photo's own resolution."""
+    photo = le.open_photo(path)
+    crop = le.align(photo, g)
+    half = min(0.75 * float((crop.crop_to_photo[:, 0] ** 2).sum() ** 0.5) * g.size_px, min(photo.image.size) / 2)
+    x, y = crop.crop_to_photo @ [g.size_px / 2, g.size_px / 2, 1.0]
+    x, y = (min(max(v, half), side - half) for v, side in zip((x, y), photo.image.size, strict=True))
+    box = tuple(round(v) for v in (x - half, y - half, x + half, y + half))
+    turn = next(d for d in le.named_directions(g) if d.name.startswith("turn"))
+    edits = [le.Edit(le.text_direction(g, prompt, latent=latent), 1.5) for prompt in ("red hair", "an old person")]
+    edits += [le.Edit(turn, strength) for strength in (-1.5, 1.5)]
+    original, row = le.render(g, latent), [("photo", photo.image.crop(box))]
+    for edit in edits:
+        image = le.render(g, le.apply(latent, [edit]))
+        whole = le.paste(photo, crop, image, original=original, landmarks=edited_landmarks(image, g, crop))
+        row.append((f"{edit.direction.name} {edit.strength:+g}", whole.crop(box)))
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
@@ -48,7 +71,7 @@ def main() -> None:
     args = parser.parse_args()
     HERE.mkdir(exist_ok=True)
     g = le.load_generator("portraits")
-    rows, faces = [], []
+    rows, faces, whole = [], [], []
     for path in sorted(p for p in args.photos.iterdir() if p.suffix in (".jpg", ".png")):
         try:
             latent, row = chain(g, path, args.seconds)
@@ -60,11 +83,30 @@ def main() -> None:
             row.append((f"“{prompt}” +2", le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))))
         rows.append(row)
         faces.append(latent)
+        whole.append(pasted(g, path, latent))
     sheet(rows, HERE / "chain.jpg")
+    sheet(whole, HERE / "pasted.jpg", tile=PHOTO_TILE)
     people = [faces[0], *(le.random_latent(g, s) for s in (18, 34))]
     sheet([[("", le.render(g, x)), *_edits(g, x)] for x in people], HERE / "text.jpg")
     sliders = le.named_directions(g)[:12]
     sheet([_moves(g, le.random_latent(g, 18), d) for d in sliders], HERE / "sliders.jpg")
+    motion(g)
+
+
+def motion(g: le.Generator) -> None:
+    """A loop, key frames on the way to another face, and a face that does what another one did."""
+    one, other = le.random_latent(g, 18), le.random_latent(g, 34)
+    turn, hair = le.named_directions(g)[0], le.text_direction(g, "long hair")
+    loop = le.Animation(2.0, loop=True, slides=(le.sweep(turn, -2, 2, 2.0, loop=True),))
+    keys = [le.Key(0.0, (), one), le.Key(1.0, (le.Edit(hair, 2.0),), one), le.Key(2.0, (), other)]
+    drawn = list(draw(g, one, loop, fps=10))
+    moved = le.Animation(2.0, motion=take_motion(Clip(tuple(drawn), 10), g))
+    rows = [drawn, list(draw(g, one, le.Animation.of_keys(keys, 2.0), fps=10)), list(draw(g, other, moved, fps=10))]
+    names = ("loop", "key frames", "its motion")
+    shown = [
+        [(f"{n} {i / 10:.1f} s", row[i]) for i in (0, 3, 6, 9, 12, 15, 19)] for n, row in zip(names, rows, strict=True)
+    ]
+    sheet(shown, HERE / "motion.jpg")
 
 
 def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:

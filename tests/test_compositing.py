@@ -164,7 +164,7 @@ def outline_of(photo: Photo, crop: Crop, edited: Image.Image) -> np.ndarray:
 
 
 def seam(whole: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
-    """How much stronger the gradients across the mask's border are than the photo's own in the same places."""
+    """What gradients across the mask's border have beyond the photo's own at the same places, as a share of these."""
     slope = cv2.GaussianBlur(mask, (0, 0), 2)
     across = np.stack([cv2.Sobel(slope, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))], -1)
     length = np.linalg.norm(across, axis=-1)
@@ -172,10 +172,10 @@ def seam(whole: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
     across = across[border] / length[border][:, None]
     strengths = []
     for picture in (whole, photo):
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1)
         gradient = np.stack([cv2.Sobel(grey, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))], -1)[border]
-        strengths.append(float(np.abs((gradient * across).sum(-1)).mean()))
-    return strengths[0] / strengths[1]
+        strengths.append(np.abs((gradient * across).sum(-1)))
+    return float(np.maximum(strengths[0] - strengths[1], 0).mean() / strengths[1].mean())
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -187,11 +187,11 @@ def test_a_reconstruction_is_pasted_without_a_seam(name: str, portraits: Generat
     mask = outline_of(photo, crop, image)
     assert (whole[~inside(photo, crop)] == picture[~inside(photo, crop)]).all()
     assert (whole != picture).any()
-    assert 0.75 < seam(whole, picture, mask) < 1.15
+    assert seam(whole, picture, mask) < 0.08
     # The oracle sees a seam where there is one: the same picture behind a hard edge, a little too bright.
     square = affine.warp(np.asarray(image, np.float32), inverse_to(crop, image), photo.image.size)
     hard = np.where(mask[..., None] > 0.5, np.clip(square + 25, 0, 255), picture).astype(np.uint8)
-    assert seam(hard, picture, mask) > 1.15
+    assert seam(hard, picture, mask) > 1.5 * seam(whole, picture, mask)
 
 
 def inside(photo: Photo, crop: Crop) -> np.ndarray:
@@ -315,5 +315,5 @@ def test_a_large_photo_takes_no_longer_than_a_breath() -> None:
     start = time.process_time()
     whole = paste(photo, crop, edited, original=crop.image)
     # Processor time of all cores: other work on the machine does not count.
-    assert time.process_time() - start < 4.5
+    assert time.process_time() - start < 3
     assert whole.size == photo.image.size
