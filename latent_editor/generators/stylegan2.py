@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
-from latent_editor.generators.layers import FullyConnected, MappingNetwork, resampling_filter
+from latent_editor.generators.graphs import Recordings
+from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
 from latent_editor.generators.stylegan2_config import MOST_TAPS, StyleGAN2Config
 
@@ -114,7 +115,7 @@ class Midway:
     image: Tensor | None
 
 
-class Synthesis(nn.Module):
+class Synthesis(Stretched):
     """The synthesis network g: W+ → picture (fig. 7: summed over the resolutions, residual, or plain)."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
@@ -155,6 +156,7 @@ class Synthesis(nn.Module):
             start: Where to start; None for the beginning.
             passed: Takes what every block but the first gets.
         """
+        ws = self.stretched(ws)
         x, image = (None, None) if start is None else (start.x, start.image)
         for resolution, first, block in self.blocks():
             if start is not None and resolution < start.resolution:
@@ -179,6 +181,7 @@ class StyleGAN2(Generator):
         self.num_ws, self.w_dim, self.z_dim, self.c_dim = config.num_ws, config.w_dim, config.z_dim, config.c_dim
         self.mapping = Mapping2(config)
         self.synthesis = Synthesis(config)
+        self.recordings = Recordings()
 
     @property
     def w_avg(self) -> Tensor:
@@ -200,9 +203,23 @@ class StyleGAN2(Generator):
         self._check(ws, noise)
         if transform is not None:
             raise ValueError("This generator has no transform of its input: leave `transform` out.")
-        _, image = self.synthesis(ws.float(), noise, dtype or torch.float32)
-        assert image is not None
-        return image.contiguous()
+        precision = dtype or torch.float32
+
+        def draw(ws: Tensor) -> Tensor:
+            _, image = self.synthesis(ws, noise, precision)
+            assert image is not None
+            return image.contiguous()
+
+        if self._is_repeated(ws, noise):
+            tensors = [*self.synthesis.parameters(), *self.synthesis.buffers()]
+            return self.recordings.draw(draw, ws.float(), (noise, precision), tensors)
+        return draw(ws.float())
+
+    def _is_repeated(self, ws: Tensor, noise: str) -> bool:
+        """Whether a picture may be a replay of an earlier one: alone on a GPU, where starting takes the time."""
+        if ws.device.type != "cuda" or len(ws) != 1 or noise == "random" or torch.is_grad_enabled():
+            return False
+        return not torch.compiler.is_compiling() and not self.w_avg.is_inference()
 
     def synthesize_from(
         self, ws: Tensor, start: Midway | None = None, *, noise: str = "const", dtype: torch.dtype | None = None
