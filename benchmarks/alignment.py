@@ -131,6 +131,7 @@ def measure(cases: list[Case], g: Generator) -> dict[str, Any]:
             out[name] = [round(float(np.percentile(row, q)), 2) for q in (50, 95)]
         out["bias_along_and_below"] = np.median(np.stack(offsets), axis=0).round(2).tolist()
     out["seconds_median"], out["seconds_most"] = round(float(np.median(seconds)), 3), round(max(seconds), 3)
+    print(json.dumps(out, ensure_ascii=False), flush=True)
     out["missed"] = [f"{i} {cases[i].name}" for i in missed][:40]
     return out
 
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="their labels")
     parser.add_argument("--model", default="portraits")
     parser.add_argument("--copies", type=int, default=60, help="warped copies of each photograph")
+    parser.add_argument("--faceless", type=int, default=100, help="pictures without a face")
     parser.add_argument("--every", type=int, default=1, help="take only each so manieth portrait")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sheet", type=Path, help="picture of points and crops, for looking at")
@@ -237,7 +239,7 @@ def main() -> None:
     cases = [Case(n, le.open_photo(args.photos / n).image, points) for n, points in read_points().items()]
     warps = [warped(case, random) for case in cases for _ in range(args.copies)]
     results: dict[str, Any] = {"setting": setting(), "photos": measure(cases, g), "photos warped": measure(warps, g)}
-    bare = without_faces(args.photos, random, 100)
+    bare = without_faces(args.photos, random, args.faceless)
     results["without faces"] = {"pictures": len(bare), "false": sum(len(le.find_faces(p, g)) for p in bare)}
     if args.validation:
         plain = portrait_cases(args.validation, args.labels)[:: args.every]
