@@ -25,14 +25,23 @@ from latent_editor.version import __version__
 if TYPE_CHECKING:
     from latent_editor.alignment import Face, align, crop_by_hand, find_faces
     from latent_editor.compositing import paste
-    from latent_editor.directions import named_directions
+    from latent_editor.directions import (
+        channel_direction,
+        clean_direction,
+        fit_direction,
+        fit_direction_from_examples,
+        named_directions,
+        stylespace_channels,
+    )
     from latent_editor.editing import apply, layer_range, strength_kept
     from latent_editor.errors import (
         BadImage,
         BadInput,
         BadLatent,
+        BadMedia,
         BadModel,
         BadPrompt,
+        BadRecipe,
         BadValue,
         LatentEditorError,
         MissingPart,
@@ -44,19 +53,25 @@ if TYPE_CHECKING:
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
     from latent_editor.likeness import Likeness, Moved, compare, identity_moved
+    from latent_editor.mixing import interpolate, mix
+    from latent_editor.motion import Animation, Key, animate, sweep
     from latent_editor.photos import open_photo
     from latent_editor.preparation import prepare, prepared
+    from latent_editor.recipes import Recipe
     from latent_editor.rendering import render, render_batch
     from latent_editor.text import text_direction
     from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
     from latent_editor.weights import model_names
 
 __all__ = [
+    "Animation",
     "BadImage",
     "BadInput",
     "BadLatent",
+    "BadMedia",
     "BadModel",
     "BadPrompt",
+    "BadRecipe",
     "BadValue",
     "Crop",
     "Direction",
@@ -64,6 +79,7 @@ __all__ = [
     "Edit",
     "Face",
     "Generator",
+    "Key",
     "Latent",
     "LatentEditorError",
     "Likeness",
@@ -72,21 +88,29 @@ __all__ = [
     "NoFaceFound",
     "OnStep",
     "Photo",
+    "Recipe",
     "Refinement",
     "Step",
     "UnknownDirection",
     "UnknownModel",
     "__version__",
     "align",
+    "animate",
     "apply",
+    "channel_direction",
+    "clean_direction",
     "compare",
     "crop_by_hand",
     "find_faces",
+    "fit_direction",
+    "fit_direction_from_examples",
     "generator_for",
     "identity_moved",
+    "interpolate",
     "invert",
     "layer_range",
     "load_generator",
+    "mix",
     "model_names",
     "named_directions",
     "open_photo",
@@ -99,6 +123,8 @@ __all__ = [
     "render_batch",
     "save_generator",
     "strength_kept",
+    "stylespace_channels",
+    "sweep",
     "text_direction",
 ]
 
@@ -106,16 +132,20 @@ __all__ = [
 _NAMES_OF = {
     "alignment": "Face align crop_by_hand find_faces",
     "compositing": "paste",
-    "directions": "named_directions",
+    "directions": "channel_direction clean_direction fit_direction fit_direction_from_examples named_directions "
+    "stylespace_channels",
     "editing": "apply layer_range strength_kept",
-    "errors": "BadImage BadInput BadLatent BadModel BadPrompt BadValue LatentEditorError MissingPart NoFaceFound "
-    "UnknownDirection UnknownModel",
+    "errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
+    "MissingPart NoFaceFound UnknownDirection UnknownModel",
     "features.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
     "inversion": "invert",
     "likeness": "Likeness Moved compare identity_moved",
+    "mixing": "interpolate mix",
+    "motion": "Animation Key animate sweep",
     "photos": "open_photo",
     "preparation": "prepare prepared",
+    "recipes": "Recipe",
     "rendering": "render render_batch",
     "text": "text_direction",
     "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",

@@ -22,7 +22,7 @@ LEVELS = {
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "inversion", "likeness", "text"),
     5: ("batching", "mixing", "preparation", "rendering"),
-    6: ("exports", "motion", "positions", "sessions", "storage", "videos"),
+    6: ("albums", "exports", "motion", "positions", "recipes", "sessions", "storage", "videos"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}

@@ -31,3 +31,18 @@ def check_output(path: str, *suffixes: str) -> Path:
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise BadValue(f"The output {path!r} cannot be written into {str(above)!r}. Choose another place.")
     return output
+
+
+def check_output_folder(path: str) -> Path:
+    """Like :func:`check_output`, for a folder, which need not exist.
+
+    Raises:
+        BadValue: there is a file of this name, or a place where no folder can be made.
+    """
+    output = Path(path)
+    if output.exists() and not output.is_dir():
+        raise BadValue(f"The output {path!r} is a file; expected a folder. Choose another place.")
+    above = next(folder for folder in (output.resolve(), *output.resolve().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadValue(f"The output {path!r} cannot be written into {str(above)!r}. Choose another place.")
+    return output

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from latent_editor.cli.commands import (
+    animate,
+    batch,
     compare,
     convert,
     directions,
@@ -16,6 +18,7 @@ from latent_editor.cli.commands import (
     fetch,
     inspect,
     invert,
+    mix,
     ops,
     prepare,
     random,
@@ -24,6 +27,11 @@ from latent_editor.cli.parser import Parser
 from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
 from latent_editor.memory import keep_freed_memory
 from latent_editor.version import __version__
+
+#: In the order of the help.
+_COMMANDS = (
+    invert, compare, edit, batch, mix, animate, directions, random, fetch, inspect, convert, prepare, ops, doctor,
+)  # fmt: skip
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
 BAD_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
@@ -34,7 +42,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="latent-editor", description="Edits portraits in the latent space of a GAN.")
     parser.add_argument("--version", action="version", version=f"latent-editor {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (invert, compare, edit, directions, random, fetch, inspect, convert, prepare, ops, doctor):
+    for command in _COMMANDS:
         command.add(commands)
     return parser
 

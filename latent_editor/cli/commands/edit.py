@@ -37,6 +37,8 @@ def add(commands: Commands) -> None:
         metavar="PROMPT=X",
         help="change what a prompt describes (repeatable)",
     )
+    parser.add_argument("--recipe", metavar="FILE", help="do what a saved recipe says, before the rest")
+    parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits, to replay them on other photos")
     parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into the photo that it came from")
     add_face(parser)
 
@@ -47,12 +49,17 @@ def run(arguments: argparse.Namespace) -> Result:
 
     output = check_output(arguments.output, PICTURE_SUFFIX)
     latent = le.Latent.load(arguments.latent)
+    recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
+    recipe_output = check_output(arguments.save_recipe) if arguments.save_recipe else None
     photo = le.open_photo(arguments.paste) if arguments.paste else None
     g = le.load_generator(arguments.model)
     drawing = le.generator_for(g, latent)
     if arguments.set or arguments.text or photo is not None:
         show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
-    edits = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    edits = recipe.edits(g) if recipe else []
+    edits += [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    if recipe_output is not None:
+        le.Recipe.of(edits, g).save(recipe_output)
     image = le.render(drawing, le.apply(latent, edits))
     if photo is not None:
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.

@@ -1,0 +1,225 @@
+"""``animate FACE.latent -o OUT.mp4``: a face that moves."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.commands.edit import find_direction
+from latent_editor.cli.commands.mix import noise
+from latent_editor.cli.output import check_output
+from latent_editor.cli.parser import (
+    Result,
+    add_command,
+    name_and_strength,
+    number,
+    positive_number,
+    shorten,
+    whole_number,
+)
+from latent_editor.cli.preparing import show_preparation
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from latent_editor.cli.parser import Commands
+    from latent_editor.generators import Generator
+    from latent_editor.motion import Animation, Motion, Slide
+    from latent_editor.types import Direction, Latent, Step
+
+    Told = tuple[str, float, float]
+
+#: How long a video is where nothing says it.
+SECONDS = 4.0
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "animate", run, about="Make a video: sliders that move, other faces, sound, a clip.")
+    parser.add_argument("latent", metavar="FACE.latent")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="or .webm or .gif")
+    what = parser.add_argument_group("what moves (repeatable)")
+    for option, name, about in (
+        ("--slider", "NAME=A..B", "a slider that goes from A to B, and in a loop back"),
+        ("--text", "PROMPT=A..B", "the same for what a prompt describes"),
+    ):
+        what.add_argument(option, action="append", default=[], type=name_and_range, metavar=name, help=about)
+    what.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        type=_key,
+        metavar="'SECONDS: NAME=X, NAME=Y'",
+        help="a key frame: how sliders stand at a time; one that is not named stands at 0",
+    )
+    what.add_argument("--to", action="append", default=[], metavar="FACE.latent", help="a face to become, one by one")
+    what.add_argument("--recipe", metavar="FILE", help="edits that stand still")
+    sound = parser.add_argument_group("sound")
+    sound.add_argument("--sound", metavar="TRACK", help="a track to be laid under the video")
+    sound.add_argument(
+        "--follow",
+        action="append",
+        default=[],
+        type=_follow,
+        metavar="NAME=A..B[,BAND]",
+        help="a slider at A in silence and at B where it is loud; of all, or of the band low, mid or high",
+    )
+    clip = parser.add_argument_group("motion of another face")
+    clip.add_argument("--clip", metavar="CLIP", help="a video whose face moves this one")
+    clip.add_argument(
+        "--layers", action="append", metavar="L", help="which layers it moves (default: coarse and middle)"
+    )
+    clip.add_argument("--amount", type=number, default=1.0, metavar="X", help="how much of it (default: 1)")
+    clip.add_argument("--neutral", type=whole_number, default=0, metavar="N", help="its picture at rest (default: 0)")
+    _add_video(parser.add_argument_group("video"))
+
+
+def _add_video(video: argparse._ArgumentGroup) -> None:
+    video.add_argument(
+        "--seconds", type=positive_number, metavar="S", help="how long (default: the clip, the track, or 4)"
+    )
+    video.add_argument("--fps", type=positive_number, default=25.0, metavar="N", help="pictures a second (default: 25)")
+    video.add_argument("--size", type=whole_number, metavar="PX", help="side of the picture (default: the model's)")
+    video.add_argument("--loop", action="store_true", help="the first picture follows the last without a seam")
+    video.add_argument(
+        "--ease", default="smooth", metavar="E", help="linear, smooth (default), ease-in, ease-out or spline"
+    )
+    video.add_argument("--quality", type=whole_number, default=75, metavar="Q", help="1 to 100 (default: 75)")
+    video.add_argument(
+        "--noise", type=noise, default="const", metavar="N", help="const (default), none, or the seed of another noise"
+    )
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    from latent_editor.motion import animate
+    from latent_editor.videos import VIDEO_SUFFIXES, VideoConfig, check_video, frame_count
+
+    output = check_output(arguments.output, *VIDEO_SUFFIXES)
+    latent = le.Latent.load(arguments.latent)
+    faces = [le.Latent.load(path) for path in arguments.to]
+    recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
+    sound = Path(arguments.sound) if arguments.sound else None
+    config = VideoConfig(fps=arguments.fps, quality=arguments.quality, sound=sound)
+    g = le.load_generator(arguments.model)
+    g.check(latent)
+    side = arguments.size if arguments.size is not None else g.size_px
+    # Long work comes before the video is drawn: what cannot be should be said before that.
+    check_video(output, (side, side), frame_count(arguments.seconds or SECONDS, arguments.fps), config)
+    named = bool(arguments.slider or arguments.key or arguments.follow or recipe)
+    show_preparation(g, *(() if named else ("faces", "text") if arguments.text else ("faces",)))
+    with stop_on_interrupt() as stopped, ProgressBar("Drawing") as bar:
+
+        def on_step(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        animation = _animation(g, latent, faces, recipe, arguments, on_step)
+        video = animate(
+            g, latent, animation, output, size_px=side, noise=arguments.noise, config=config, on_step=on_step
+        )
+    data = {
+        "model": g.name,
+        "output": str(output),
+        "frames": video.frames,
+        "seconds": round(video.seconds, 3),
+        "fps": arguments.fps,
+        "size_px": list(video.size),
+        "sound": video.has_sound,
+        "moving": [slide.direction.name for slide in animation.slides],
+    }
+    loop = ", a loop" if arguments.loop else ""
+    return Result(data, f"{output}: {video.frames} pictures in {video.seconds:g} s, {side} × {side}{loop}")
+
+
+def _animation(
+    g: Generator,
+    latent: Latent,
+    faces: list[Latent],
+    recipe: le.Recipe | None,
+    arguments: argparse.Namespace,
+    on_step: Callable[[Step], bool],
+) -> Animation:
+    """All that moves, put together."""
+    from latent_editor.motion import Animation, Key, Walk, sweep
+
+    directions = le.named_directions(g) if arguments.slider or arguments.key or arguments.follow else le.Directions()
+    edits = tuple(recipe.edits(g)) if recipe else ()
+    motion = _motion(g, arguments, on_step) if arguments.clip else None
+    slides, seconds = _following(directions, arguments, motion.seconds if motion else None)
+    moving: list[tuple[Direction, float, float]] = [
+        (find_direction(directions, name), low, high) for name, low, high in arguments.slider
+    ]
+    moving += [(le.text_direction(g, prompt, latent=latent), low, high) for prompt, low, high in arguments.text]
+    slides += [sweep(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
+    if arguments.key:
+        keys = [
+            Key(time_s, tuple(le.Edit(find_direction(directions, name), x) for name, x in rows))
+            for time_s, rows in arguments.key
+        ]
+        slides += Animation.of_keys(keys, seconds, loop=arguments.loop, ease=arguments.ease).slides
+    walk = None
+    if faces:
+        steps = len(faces) + 1 if arguments.loop else len(faces)
+        times = tuple(i * seconds / steps for i in range(len(faces) + 1))
+        walk = Walk(times, (latent, *faces), arguments.ease)
+    if not (slides or walk or motion):
+        raise le.BadValue("Nothing moves. Name what should: --slider, --text, --key, --to, --follow or --clip.")
+    return Animation(seconds, arguments.loop, tuple(slides), edits, walk, motion)
+
+
+def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step], bool]) -> Motion:
+    from latent_editor.media import read_clip
+    from latent_editor.motion import take_motion
+
+    clip = read_clip(arguments.clip, fps=arguments.fps, seconds=arguments.seconds)
+    layers = arguments.layers or ["coarse", "middle"]
+    return take_motion(clip, g, layers=layers, amount=arguments.amount, neutral=arguments.neutral, on_step=on_step)
+
+
+def _following(
+    directions: le.Directions, arguments: argparse.Namespace, clip_s: float | None
+) -> tuple[list[Slide], float]:
+    """The sliders that follow the track, and how long the video is."""
+    from latent_editor.media import read_track
+    from latent_editor.motion import follow, levels
+    from latent_editor.videos import frame_count
+
+    if arguments.follow and not arguments.sound:
+        raise le.BadValue("A slider is to follow a sound, and there is none. Name the track with --sound.")
+    if not arguments.sound:
+        return [], arguments.seconds or clip_s or SECONDS
+    track = read_track(arguments.sound, seconds=arguments.seconds or clip_s)
+    seconds = arguments.seconds or clip_s or track.seconds
+    count = frame_count(seconds, arguments.fps)
+    slides = [
+        follow(
+            find_direction(directions, name), low, high, levels(track, arguments.fps, count, band=band), arguments.fps
+        )
+        for (name, low, high), band in arguments.follow
+    ]
+    return slides, seconds
+
+
+def name_and_range(text: str) -> Told:
+    """ "age=-2..2" → ("age", -2, 2); "age=2" goes from 0."""
+    name, equals, span = text.rpartition("=")
+    low, dots, high = span.partition("..")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected a name and a range, as in "age=-2..2"')
+    return (name.strip(), number(low), number(high)) if dots else (name.strip(), 0.0, number(span))
+
+
+def _follow(text: str) -> tuple[Told, str]:
+    """ "smile=0..2,low" → (("smile", 0, 2), "low")."""
+    span, _, band = text.rpartition(",") if "," in text.rpartition("=")[2] else (text, "", "all")
+    return name_and_range(span), band.strip()
+
+
+def _key(text: str) -> tuple[float, list[tuple[str, float]]]:
+    """ "1.5: age=2, smile=1" → (1.5, [("age", 2), ("smile", 1)])."""
+    time_s, colon, rest = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected a time and sliders, as in "1.5: age=2"')
+    return number(time_s), [name_and_strength(part) for part in rest.split(",") if part.strip()]

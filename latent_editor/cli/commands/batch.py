@@ -1,0 +1,75 @@
+"""``batch FOLDER --recipe FILE -o OUT``: edits all photos of a folder alike."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import check_output_folder
+from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.preparing import show_preparation
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from latent_editor.albums import Outcome
+    from latent_editor.cli.parser import Commands
+    from latent_editor.types import Step
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(
+        commands, "batch", run, about="Edit all photos of a folder by a recipe. The same command again goes on."
+    )
+    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("--recipe", required=True, metavar="FILE", help="made by “edit --save-recipe”, or in the page")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a folder")
+    parser.add_argument("--method", default="auto", metavar="M", help="auto (default), encoder, w or w+")
+    parser.add_argument(
+        "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend on each photo (default: 20)"
+    )
+    parser.add_argument("--paste", action="store_true", help="paste each face back into its photo")
+    add_face(parser)
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    from latent_editor.albums import DONE, FAILED, KEPT, NO_FACE, Album, AlbumConfig, photos_in
+
+    output = check_output_folder(arguments.output)
+    photos = photos_in(arguments.folder)
+    recipe = le.Recipe.load(arguments.recipe)
+    g = le.load_generator(arguments.model)
+    own = recipe.fingerprint == g.fingerprint
+    show_preparation(g, *(("faces",) if own else ()))
+    config = AlbumConfig(arguments.method, arguments.seconds, arguments.face, arguments.paste)
+    album = Album(g, recipe, output, config)
+    with stop_on_interrupt() as stopped, ProgressBar("Editing") as bar:
+
+        def on_step(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        outcomes = album.edit(photos, on_photo=_tell, on_step=on_step)
+    counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, KEPT, NO_FACE, FAILED)}
+    rows = [
+        {
+            "photo": str(o.photo),
+            "status": o.status,
+            "output": None if o.output is None else str(o.output),
+            "psnr_db": o.psnr_db,
+            "message": o.message,
+        }
+        for o in outcomes
+    ]
+    data = {"model": g.name, "output": str(output), "counts": counts, "photos": rows}
+    parts = [f"{counts[DONE]} edited", f"{counts[KEPT]} done before"]
+    parts += [f"{counts[NO_FACE]} without a face"] if counts[NO_FACE] else []
+    parts += [f"{counts[FAILED]} failed"] if counts[FAILED] else []
+    return Result(data, f"{output}: {', '.join(parts)}", 1 if counts[FAILED] else 0)
+
+
+def _tell(outcome: Outcome) -> None:
+    """A line for each photo that could not be edited."""
+    if outcome.message:
+        print(f"{outcome.photo.name}: {outcome.message}", file=sys.stderr)

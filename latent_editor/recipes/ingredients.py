@@ -1,0 +1,47 @@
+"""What a recipe is made of."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+from latent_editor.types import Direction
+
+FORMAT, VERSION = "latent-editor recipe", 1
+#: What is kept of a direction beside its name and its numbers.
+DIRECTION_FIELDS = ("source", "detail", "low", "high", "layers", "score", "leakage")
+MAKE_AGAIN = "Save it again, or choose another"
+
+
+@dataclass(frozen=True, eq=False)
+class Ingredient:
+    """One edit of a recipe.
+
+    Attributes:
+        name: The slider's name.
+        strength: In calibrated units.
+        prompt: What it was made of, where it came from words; another model makes it again from them.
+        layers: Half-open range of ws; None takes the direction's own.
+        muted: Kept in the list, without effect.
+        direction: The direction itself, for the recipe's own model; None in a recipe written by hand.
+    """
+
+    name: str
+    strength: float
+    prompt: str | None = None
+    layers: tuple[int, int] | None = None
+    muted: bool = False
+    direction: Direction | None = None
+
+
+def prompt_of(direction: Direction) -> str | None:
+    """The prompt that a direction was made of, whatever it is called now; None for one that was not."""
+    if direction.source != "text":
+        return None
+    told = re.search(r"prompt (.+), \w+$", direction.detail, re.DOTALL)
+    try:
+        prompt = ast.literal_eval(told[1]) if told else direction.name
+    except (ValueError, SyntaxError):
+        prompt = direction.name
+    return prompt if isinstance(prompt, str) else direction.name
