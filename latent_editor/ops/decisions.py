@@ -20,8 +20,8 @@ MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
         "bias_act": (3.7, 1.5),
         "filtered_lrelu": (10.0, None),
         "modulation_epilogue": (3.6, 3.5),
-        "modulated_conv": (2.0, None),
-        "to_rgb": (2.0, None),
+        "modulated_conv": (3.3, None),
+        "to_rgb": (5.1, None),
     },
     "cuda": {"upfirdn2d": None, "bias_act": None, "filtered_lrelu": None, "modulation_epilogue": None},
 }
