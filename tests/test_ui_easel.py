@@ -15,8 +15,7 @@ from latent_editor.generators import Generator, nvlabs, random_ws
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render_tensor
-from latent_editor.ui import easel as easel_module
-from latent_editor.ui.easel import Easel, _Order
+from latent_editor.ui.easel import MOST_TOGETHER, Easel, _Order, most_together
 
 
 def drawn_together(g: Generator, ws: Sequence[Tensor], transforms: Sequence[Tensor | None]) -> list[Tensor]:
@@ -84,8 +83,8 @@ def test_visitors_of_several_models_share_what_is_kept(tiny_generator: StyleGAN2
 def test_large_pictures_are_drawn_one_by_one_on_a_cpu(tiny_generator: StyleGAN2) -> None:
     kwargs = {"z_dim": 8, "w_dim": 8, "channel_base": 1024, "channel_max": 8}
     large = nvlabs.random("stylegan2", {**kwargs, "img_resolution": 512})
-    assert easel_module._most_together((large, False)) == 1
-    assert easel_module._most_together((tiny_generator, False)) == easel_module.MOST_TOGETHER
+    assert most_together(large) == 1
+    assert most_together(tiny_generator) == MOST_TOGETHER
 
 
 def test_images_have_the_wanted_size(tiny_generator: StyleGAN2) -> None:

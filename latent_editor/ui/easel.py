@@ -15,10 +15,11 @@ from latent_editor.rendering import Kept, Renderer, sized_images
 
 #: What is kept of earlier pictures, for all models and visitors together.
 KEPT_BYTES = 192 << 20
-#: Pixels that are drawn together at most. On a CPU it pays while a picture is so small that starting each operation
-#: costs more than the operation: eight pictures of 128² took a half to a quarter of the time of eight single ones, four
-#: of 256² between 0.8 and 1.0 of it, and two of 512² more than two single ones (``benchmarks/batching.py``).
-MOST_PIXELS_CPU, MOST_PIXELS_GPU = 1 << 18, 8 << 20
+#: How much is drawn together at most. On a CPU it pays while a picture is so small that starting each operation costs
+#: more than the operation: eight pictures of 128² took half the time of eight single ones, eight of 256² between 0.6
+#: and 1.0 of it; larger ones gained nothing or lost (``benchmarks/batching.py``), so each is drawn when its turn comes.
+MOST_PIXELS_CPU, MOST_PIXELS_GPU = 1 << 19, 8 << 20
+LARGEST_TOGETHER_CPU_PX = 256
 MOST_TOGETHER = 16
 
 
@@ -39,7 +40,9 @@ class Easel:
 
     def __init__(self, *, most_bytes: int = KEPT_BYTES) -> None:
         self.kept = Kept(most_bytes)
-        self._batcher: Batcher[tuple[Generator, bool], _Order, Tensor] = Batcher(self._draw, most=_most_together)
+        self._batcher: Batcher[tuple[Generator, bool], _Order, Tensor] = Batcher(
+            self._draw, most=lambda key: most_together(key[0])
+        )
 
     def draw(self, g: Generator, ws: Tensor, *, transform: Tensor | None = None) -> Tensor:
         """Renders latents in the fastest precision.
@@ -72,7 +75,9 @@ class Easel:
         return list(pictures.split([len(order.ws) for order in orders]))
 
 
-def _most_together(key: tuple[Generator, bool]) -> int:
-    g, _ = key
-    pixels = MOST_PIXELS_CPU if g.device.type == "cpu" else MOST_PIXELS_GPU
-    return max(1, min(pixels // g.size_px**2, MOST_TOGETHER))
+def most_together(g: Generator) -> int:
+    """How many pictures of a generator are drawn together at most."""
+    on_cpu = g.device.type == "cpu"
+    if on_cpu and g.size_px > LARGEST_TOGETHER_CPU_PX:
+        return 1
+    return max(1, min((MOST_PIXELS_CPU if on_cpu else MOST_PIXELS_GPU) // g.size_px**2, MOST_TOGETHER))

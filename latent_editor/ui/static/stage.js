@@ -98,6 +98,6 @@ function showLikeness(app) {
   likeness.hidden = !like || app.root.dataset.view !== 'edit';
   if (!like) return;
   const dots = '●'.repeat(like.dots) + '○'.repeat(5 - like.dots);
-  likeness.replaceChildren('likeness ', el('i', { 'aria-hidden': 'true' }, dots), ` ${like.word} `, el('small', {}, `${like.psnr_db.toFixed(1)} dB`));
+  likeness.replaceChildren(el('span', { class: 'what' }, 'likeness '), el('i', { 'aria-hidden': 'true' }, dots), ` ${like.word} `, el('small', {}, `${like.psnr_db.toFixed(1)} dB`));
   likeness.title = 'How close the unedited picture is to your photo (PSNR)';
 }

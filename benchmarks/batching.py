@@ -1,0 +1,83 @@
+"""Measures where drawing together pays: ``python benchmarks/batching.py [--seconds S]``.
+
+Renders one picture and several at once, with the embedded model and with StyleGAN2s of random weights, in the fastest
+precision, and divides the time of several by that of as many single ones (below 1: together is quicker). All take
+turns, so that a busy machine is busy for all. Beside it stands how many ``ui/easel.py`` draws together.
+Writes ``benchmarks/results/batching.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402  (after what it reads from the environment)
+from rendering import wait_for_kernels  # noqa: E402
+from serving import write  # noqa: E402
+from setting import setting  # noqa: E402
+
+from latent_editor.generators import Generator, load_generator, nvlabs, random_ws  # noqa: E402
+from latent_editor.rendering import render_tensor  # noqa: E402
+from latent_editor.ui.easel import most_together  # noqa: E402
+
+COUNTS = (1, 2, 4, 8)
+#: Size, channel_base and channel_max of networks with random weights: as wide as the embedded one, and as FFHQ's.
+SHAPES = ((256, 4096, 128), (256, 16384, 512), (512, 16384, 512), (1024, 32768, 512))
+
+
+def generators() -> dict[str, Generator]:
+    embedded = load_generator("portraits")
+    found = {f"embedded {embedded.size_px}²": embedded}
+    for size, base, most in SHAPES:
+        shape = {"z_dim": 128, "w_dim": 128, "img_resolution": size, "channel_base": base, "channel_max": most}
+        g = nvlabs.random("stylegan2", {**shape, "conv_clamp": 256}).eval().requires_grad_(False)
+        found[f"{size}², base {base}"] = g
+    return found
+
+
+def measure(g: Generator, seconds: float) -> dict[str, Any]:
+    """Milliseconds for each count, and what a picture takes compared with a single one."""
+    ws = random_ws(g, list(range(max(COUNTS))))
+    counts = COUNTS if g.size_px <= 512 else COUNTS[:2]
+    times: dict[int, list[float]] = {n: [] for n in counts}
+    began, turn = time.perf_counter(), 0
+    while turn < 4 or time.perf_counter() - began < seconds:
+        for n in counts:
+            start = time.perf_counter()
+            render_tensor(g, ws[:n])
+            if turn:  # the first one warms
+                times[n].append(1e3 * (time.perf_counter() - start))
+        turn += 1
+    one = statistics.median(times[1])
+    return {
+        "ms": {n: round(statistics.median(t), 1) for n, t in times.items()},
+        "of_single": {n: round(statistics.median(t) / n / one, 2) for n, t in times.items()},
+        "drawn_together": most_together(g),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10, help="for each network, at least three turns")
+    options = parser.parse_args()
+    torch.set_num_threads(min(os.cpu_count() or 2, 2))
+    state = wait_for_kernels()
+    rows = {}
+    for name, g in generators().items():
+        rows[name] = row = measure(g, options.seconds)
+        shares = "  ".join(f"{n}: {share:.2f}" for n, share in row["of_single"].items())
+        print(f"{name:<20} one {row['ms'][1]:>8.1f} ms   {shares}   together {row['drawn_together']}", flush=True)
+    write("batching.json", {**setting(kernels=state), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Measures eight users who drag sliders at the same time: ``python benchmarks/visitors.py [--seconds S]``.
+
+Seven of them speak the page's protocol from one process, one is the page in headless Chromium: eight browsers on two
+cores would measure the browsers. Before that each kind is measured alone. Prints pictures a second for each user, and
+milliseconds from the newest values to their picture; writes ``benchmarks/results/visitors.json``. Wanted: no user
+below 8 pictures a second. Run it on idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from page import opened_face  # noqa: E402
+from playwright.sync_api import Page  # noqa: E402
+from serving import App, Visitor, chromium, percentiles, served, write  # noqa: E402
+from setting import setting  # noqa: E402
+
+USERS, LEAST_RATE = 8, 8.0
+WARM_S = 20.0
+
+#: Moves a slider like a hand for some seconds; gives pictures a second.
+HAND = """async (seconds) => {
+    const input = document.querySelector('.card input[type=range]');
+    const image = document.querySelector('[data-hook=result]');
+    let shown = 0;
+    const loaded = () => { shown += 1; };
+    image.addEventListener('load', loaded);
+    const begun = performance.now();
+    while (performance.now() - begun < 1000 * seconds) {
+        input.value = 2 * Math.sin(performance.now() / 700);
+        input.dispatchEvent(new Event('input', { bubbles: true }));
+        await new Promise((later) => setTimeout(later, 1000 / 60));
+    }
+    image.removeEventListener('load', loaded);
+    return shown / seconds;
+}"""
+
+
+def drag(app: App, users: int, seconds: float, outcome: Any) -> None:
+    """Some visitors in a process of their own."""
+
+    async def all_of_them() -> list[Visitor]:
+        visitors = [Visitor(app, seed) for seed in range(users)]
+        await asyncio.gather(*(v.drag(seconds=seconds) for v in visitors))
+        return visitors
+
+    visitors = asyncio.run(all_of_them())
+    outcome.put([{"rate": len(v.frames) / seconds, "waits": v.waits} for v in visitors])
+
+
+def measured(app: App, users: int, seconds: float, page: Page | None = None) -> dict[str, Any]:
+    """Users in turns: without a page, or a page and the others beside it."""
+    row: dict[str, Any] = {"users": users + (page is not None)}
+    outcome: Any = multiprocessing.get_context("spawn").SimpleQueue()
+    others = multiprocessing.get_context("spawn").Process(target=drag, args=(app, users, seconds, outcome))
+    if users:
+        others.start()
+        time.sleep(2.5)  # until they drag
+    if page is not None:
+        row["page_rate"] = round(page.evaluate(HAND, seconds - (4 if users else 0)), 1)
+    if users:
+        found = outcome.get()
+        others.join(30)
+        rates = sorted(round(v["rate"], 1) for v in found)
+        row |= {"rates": rates, "slowest_rate": rates[0], **percentiles([w for v in found for w in v["waits"]])}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=15, help="for each case")
+    seconds = parser.parse_args().seconds
+    with served(warm_s=WARM_S) as app, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        opened_face(page, app.address)
+        rows = {
+            "one visitor": measured(app, 1, seconds),
+            "one page": measured(app, 0, seconds, page),
+            "eight visitors": measured(app, USERS, seconds),
+            "a page and seven visitors": measured(app, USERS - 1, seconds, page),
+        }
+    crowded = rows["a page and seven visitors"]
+    slowest = min(rows["eight visitors"]["slowest_rate"], crowded["slowest_rate"], crowded["page_rate"])
+    print(f"slowest of eight: {slowest:.1f} pictures a second; wanted {LEAST_RATE:g}")
+    found = {"seconds": seconds, "wanted_rate": LEAST_RATE, "slowest_rate": slowest, "rows": rows}
+    write("visitors.json", {**setting(), **found})
+
+
+if __name__ == "__main__":
+    main()
