@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
+PAGE = ROOT / "docs" / "app.md"
+PAGE_RESULTS = ("page.json", "visitors.json", "memory.json", "start.json")
 TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair", "a smile")
 
 
@@ -22,6 +24,8 @@ def main() -> None:
     quality, text = _read("quality.json"), _read("text_directions.json")
     _replace(README, "likeness", _summary(quality, text))
     _replace(CARD, "figures", _figures(quality))
+    if all((RESULTS / name).exists() for name in PAGE_RESULTS):  # these need a browser
+        _replace(PAGE, "page", _page(*(_read(name) for name in PAGE_RESULTS)))
     _replace(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
     _replace(BENCHMARKS, "rendering", _rendering(_read("rendering.json")))
     _replace(BENCHMARKS, "ops", _operations(_read("ops.json")))
@@ -107,6 +111,30 @@ def _where(report: dict[str, Any]) -> str:
         f"Measured on {report['date']} at `{report['commit']}`: {machine['threads']} threads with "
         f"{machine['instructions']}, load {machine['load']}, PyTorch {versions['torch']}."
     )
+
+
+def _page(page: dict[str, Any], visitors: dict[str, Any], memory: dict[str, Any], start: dict[str, Any]) -> str:
+    lines = ["| what | measured | budget |", "|---|---|---|"]
+    for what, row in page["rows"].items():
+        lines.append(f"| {what} | {_duration(row['p50_ms'])} | {_duration(row['budget_ms'])} |")
+        if "budget_p95_ms" in row:
+            lines.append(f"| {what}, 95 of 100 | {_duration(row['p95_ms'])} | {_duration(row['budget_p95_ms'])} |")
+    drawn, first, last = memory["rows"][-1]["renders"], memory["rows"][1], memory["rows"][-1]
+    growth = f"{first['memory_mb']:.0f} → {last['memory_mb']:.0f} MB"
+    lines += [
+        f"| eight users at once, the slowest | {visitors['slowest_rate']:.1f} pictures a second | "
+        f"{visitors['wanted_rate']:g} |",
+        f"| memory over {drawn:,} pictures | {growth} | {memory['wanted_growth']:+.0%} |",
+    ]
+    for name, row in start["rows"].items():
+        lines.append(
+            f"| {name}: page usable, first frame | {row['page_usable_s']:.1f} s, {row['first_frame_s']:.1f} s | |"
+        )
+    return "\n".join(lines)
+
+
+def _duration(ms: float) -> str:
+    return f"{ms:.0f} ms" if ms < 100 else f"{ms / 1000:.2g} s"
 
 
 def _aucs(found: dict[str, float]) -> str:

@@ -16,8 +16,9 @@ from latent_editor.rendering import Kept, Renderer, sized_images
 #: What is kept of earlier pictures, for all models and visitors together.
 KEPT_BYTES = 192 << 20
 #: How much is drawn together at most. On a CPU it pays while a picture is so small that starting each operation costs
-#: more than the operation: eight pictures of 128² took half the time of eight single ones, eight of 256² between 0.6
-#: and 1.0 of it; larger ones gained nothing or lost (``benchmarks/batching.py``), so each is drawn when its turn comes.
+#: more than the operation: eight pictures of 128² took half the time of eight single ones, eight of 256² 0.6 to 0.8 of
+#: it in a narrow network and about as long in a wide one. Larger ones now gained and now lost a little
+#: (``benchmarks/batching.py``), so each is drawn when its turn comes and nobody waits for another's.
 MOST_PIXELS_CPU, MOST_PIXELS_GPU = 1 << 19, 8 << 20
 LARGEST_TOGETHER_CPU_PX = 256
 MOST_TOGETHER = 16
