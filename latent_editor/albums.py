@@ -228,7 +228,10 @@ class Album:
         for old in self.output.glob(f"{SHEET_NAME}*.png"):
             old.unlink()
         for number, page in enumerate(pages, start=1):
-            tiles = [(photo.stem, before if before.is_file() else photo, after) for after, before, photo in page]
+            tiles = [
+                (photo.stem, before if before.is_file() and not self.config.paste else photo, after)
+                for after, before, photo in page
+            ]
             name = f"{SHEET_NAME}{f' {number}' if number > 1 else ''}.png"
             sheet = contact_sheet(tiles)
             data = exports.png_bytes(sheet, model=self.g.name, edits=self.edits, photo=Photo(sheet))

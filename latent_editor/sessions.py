@@ -262,6 +262,10 @@ class Session:
         slider = self.slider(key)
         return self._done(f"remove {slider.edit.direction.name}", tuple(s for s in self.sliders if s.key != key))
 
+    def replayed(self, label: str, sliders: tuple[Slider, ...], position: Position) -> Session:
+        """Other sliders in place of all that are there, as one entry of the history."""
+        return self._done(label, sliders, position)
+
     def all_reset(self) -> Session:
         """Every slider back to zero, and the picture to its place; the sliders stay."""
         if self.position == AT_REST and not any(s.edit.strength for s in self.sliders):
