@@ -118,17 +118,16 @@ class Colours:
 
 
 def test_the_metric_learns_what_does_not_change_a_person() -> None:
-    people = picture(4, 64, count=80)
+    people = 0.5 * picture(3, 64) + 0.15 * picture(4, 64, count=80)  # of one family
     plain = learn_scale(Colours(tells_people=True), people, FRAME)
     learned = learn_scale(Colours(tells_people=False), people, FRAME)
     assert torch.equal(plain.metric, torch.eye(len(plain.mean)))
-    assert learned.auc > plain.auc + 0.01
+    assert learned.auc > plain.auc + 0.005
     for scale in (plain, learned):
-        assert scale.strangers < scale.stranger_limit <= scale.same_limit < 1
+        assert scale.strangers < scale.same_limit < 1
         assert scale.degree(scale.strangers) == 0
-        assert scale.degree(scale.same) == 1
-        low, high = scale.limits
-        assert 0 < low <= high <= 1
+        assert scale.degree(1.0) == 1
+        assert [scale.grade(cosine) for cosine in (1.0, scale.same_limit - 0.01, scale.strangers)] == [0, 2, 2]
     assert float(learned.cosine(*[Colours(tells_people=False).embed(people[:1], FRAME)] * 2)) == pytest.approx(1)
 
 
@@ -178,7 +177,7 @@ def test_statistics_round_trip(tmp_path: Path) -> None:
     read = LikenessStatistics.load(tmp_path / "a.safetensors")
     assert (read.fingerprint, read.ranges, read.count, read.from_data) == ("a+b", {"light": Range(0.1, 0.9)}, 40, True)
     assert read.identity is not None
-    assert read.identity.limits == scale.limits
+    assert (read.identity.same, read.identity.same_limit) == (scale.same, scale.same_limit)
     assert torch.allclose(read.identity.metric, scale.metric, atol=2e-3, rtol=2e-3)
     assert read.domain is not None
     assert read.domain.limit == domain.limit
@@ -240,7 +239,7 @@ WELL = {"face": 0.99, "light": 0.5, "detail": -1.5, "colour": 0.1, "misfit": 0.0
         ("dark", {"light": 0.05}, {}),
         ("bright", {"light": 0.95}, {}),
         ("blurred", {"detail": -2.5}, {}),
-        ("grainy", {"detail": -0.5}, {}),
+        ("grainy", {"detail": -0.2}, {}),
         ("cut off", {}, {"beyond": 0.3}),
         ("small", {}, {"enlarged": 5.0}),
         ("without colour", {"colour": 0.0}, {"distance": 1.2}),
@@ -265,7 +264,7 @@ def test_every_sentence_says_what_to_do_or_expect() -> None:
     for rule in RULES:
         assert rule.sentence.count(". ") == 0
         assert rule.sentence.endswith(".")
-        assert len(rule.sentence) < 160
+        assert len(rule.sentence) < 170
 
 
 def test_the_share_of_a_face_beyond_the_edge() -> None:
@@ -411,7 +410,7 @@ def test_faulty_pictures_get_advice(
     blur = said(portraits, Image.fromarray(cv2.GaussianBlur(array, (0, 0), side * 12 / 256)))
     assert blur in (["blurred"], ["no face"])
     assert "blurred" in said(portraits, Image.fromarray(cv2.GaussianBlur(array, (0, 0), side * 5 / 256)))
-    assert "turned" in said(portraits, turned_head(face, 45))
+    assert said(portraits, turned_head(photo_crops["lisa2.jpg"][1].image, 45)) == ["turned"]
     assert "dark" in said(portraits, Image.fromarray((array * 0.1).astype(np.uint8)))
 
 
@@ -517,7 +516,8 @@ def test_the_shell_tells_it(
     assert data["psnr_db"] == pytest.approx(le.Latent.load(tmp_path / "a.latent").psnr_db, abs=0.2)
     assert data["identity_moved"] > 0.3
     assert data["advice"] == []
-    assert Image.open(tmp_path / "heat.png").size[0] == 512
+    with Image.open(tmp_path / "heat.png") as heat:
+        assert heat.width == 512
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "dB" in text

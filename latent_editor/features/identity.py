@@ -145,8 +145,7 @@ class IdentityScale:
         mean: float32 [D], of the vectors of faces.
         metric: float32 [D, D], what centred vectors are multiplied with before their cosine is taken.
         strangers, same: Cosines of two different faces, and of one face seen otherwise (medians).
-        stranger_limit, same_limit: 95 % of pairs of strangers lie below the first; at the second or above, 95 % of the
-            same faces lie, and less than 1 % of strangers.
+        same_limit: Above it lie less than 1 % of strangers, and at most 95 % of the same faces.
         auc: How well cosines told the same faces from strangers where this was measured, 0.5..1.
     """
 
@@ -154,7 +153,6 @@ class IdentityScale:
     metric: Tensor
     strangers: float
     same: float
-    stranger_limit: float
     same_limit: float
     auc: float
 
@@ -163,16 +161,12 @@ class IdentityScale:
         return (self._placed(a) * self._placed(b)).sum(dim=1)
 
     def degree(self, cosine: float) -> float:
-        """A cosine on the plain scale: 0 as alike as two strangers, 1 as one face in another light, or more."""
-        return self._share(cosine)
+        """A cosine on the plain scale: 0 as alike as two strangers usually are, 1 the same picture."""
+        return min(max((cosine - self.strangers) / max(1 - self.strangers, 1e-6), 0.0), 1.0)
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """``stranger_limit`` and ``same_limit`` on the plain scale."""
-        return self._share(self.stranger_limit), self._share(self.same_limit)
-
-    def _share(self, cosine: float) -> float:
-        return min(max((cosine - self.strangers) / max(self.same - self.strangers, 1e-6), 0.0), 1.0)
+    def grade(self, cosine: float) -> int:
+        """0: as alike as one face in another light usually is; 1: less so, yet more than 99 % of strangers; else 2."""
+        return 0 if cosine >= max(self.same, self.same_limit) else 1 if cosine >= self.same_limit else 2
 
     def _placed(self, vectors: Tensor) -> Tensor:
         return F.normalize((vectors - self.mean) @ self.metric, dim=1)
@@ -217,7 +211,7 @@ def learn_scale(net: IdentityNet, pictures: Tensor, points: Points) -> IdentityS
         metric = torch.linalg.cholesky(torch.linalg.inv(within)).float()
         metric = metric / metric.norm() * dim**0.5
     # 3.
-    scale = IdentityScale(mean, metric, 0.0, 1.0, 0.0, 1.0, 0.5)
+    scale = IdentityScale(mean, metric, 0.0, 1.0, 1.0, 0.5)
     held = vectors[:, half:]
     same = torch.cat([scale.cosine(held[0], held[v]) for v in range(1, len(held))])
     placed = [scale._placed(view) for view in held]
@@ -225,9 +219,8 @@ def learn_scale(net: IdentityNet, pictures: Tensor, points: Points) -> IdentityS
     pairs = ~torch.eye(held.shape[1], dtype=torch.bool).repeat(len(placed), 1)
     different = table[pairs]
     same_limit = max(_quantile(same, 0.05), _quantile(different, 0.99))
-    stranger_limit = min(_quantile(different, 0.95), same_limit)
     middle, top = _quantile(different, 0.5), _quantile(same, 0.5)
-    return IdentityScale(mean, metric, middle, top, stranger_limit, same_limit, auc(same, different))
+    return IdentityScale(mean, metric, middle, top, same_limit, auc(same, different))
 
 
 def _quantile(values: Tensor, share: float) -> float:

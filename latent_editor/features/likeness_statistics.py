@@ -20,7 +20,7 @@ from latent_editor.errors import BadModel, MissingPart, Stopped
 from latent_editor.features.clip import load_clip
 from latent_editor.features.encoder import has_encoder, load_encoder
 from latent_editor.features.face_views import NEEDED
-from latent_editor.features.faces import canonical_points, shows_faces
+from latent_editor.features.faces import canonical_points, faces_known, shows_faces
 from latent_editor.features.identity import (
     ClipIdentity,
     IdentityNet,
@@ -40,6 +40,8 @@ from latent_editor.types import OnStep, Step
 STATISTICS_FILE = "likeness.safetensors"
 #: Random pictures for a model without data: at most, at least, and how long they may take.
 SAMPLES, LEAST, SECONDS = 160, 48, 20.0
+#: Of so many pictures the facts are measured: finding the points takes longer than all else.
+MEASURED = 240
 #: Pictures in this size are kept for the scale of identity, which needs no more.
 FACE_PX = 128
 #: What lies further out than random pictures of the model do may still be usual for photographs: by so much. Measured
@@ -164,7 +166,7 @@ class LikenessStatistics:
             raise BadModel(f"{Path(path).name} is not a file of likeness statistics ({e}). Build it again.") from e
 
 
-_SCALE_NUMBERS = ("strangers", "same", "stranger_limit", "same_limit", "auc")
+_SCALE_NUMBERS = ("strangers", "same", "same_limit", "auc")
 _DOMAIN_NUMBERS = ("rest", "limit")
 
 
@@ -225,7 +227,10 @@ def build_likeness_statistics(
     encoder = load_encoder(g) if has_encoder(g) else None
     dtype = fastest_dtype(g.device)
     total = SAMPLES if pictures is None else len(pictures)
-    latents, faces, facts, seen = [], [], [], 0
+    latents: list[Tensor] = []
+    faces: list[Tensor] = []
+    facts: list[dict[str, Tensor]] = []
+    seen = 0
     while seen < total:
         with torch.inference_mode():
             if pictures is None:
@@ -236,7 +241,8 @@ def build_likeness_statistics(
             if encoder is not None:
                 latents.append(encoder(batch, dtype).float().cpu())
         faces.append(resized(batch, FACE_PX).cpu().clone())
-        facts.append(picture_facts(landmark_net(g), batch, points))
+        if seen * MEASURED >= len(facts) * _BATCH * max(total, MEASURED):  # evenly spread
+            facts.append(picture_facts(landmark_net(g), batch, points))
         seen += len(batch)
         spent = time.monotonic() - start
         if on_step is not None and on_step(Step(seen, total, spent, seen / total, label=LABEL)):
@@ -279,12 +285,33 @@ def likeness_statistics(
 
 
 def _kept_or_built(g: Generator, net: IdentityNet | None, wanted: str, on_step: OnStep | None) -> LikenessStatistics:
+    name, found = _kept(g, net, wanted)
+    if found is not None:
+        return found
+    made = build_likeness_statistics(g, net=net, on_step=on_step)
+    # Beside an installed model's own statistics, those of a network of one's own are not kept.
+    if g.bundle.is_cache or (name == STATISTICS_FILE and not g.bundle.has(name)):
+        g.bundle.write(name, made.save)
+    return made
+
+
+def _kept(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, LikenessStatistics | None]:
+    """The name of the file, and what is in it where that belongs to the same weights."""
     own = net is not None and net.tells_people  # each network of one's own has its own file
     name = f"likeness-{wanted.split('+')[1]}.safetensors" if own else STATISTICS_FILE
     found = g.bundle.kept(name, "the likeness", LikenessStatistics.load)
-    if found is not None and found.fingerprint == wanted:
-        return found
-    made = build_likeness_statistics(g, net=net, on_step=on_step)
-    if g.bundle.is_cache or not (own or g.bundle.has(name)):
-        g.bundle.write(name, made.save)
-    return made
+    return name, found if found is not None and found.fingerprint == wanted else None
+
+
+def statistics_known(g: Generator) -> bool:
+    """Whether :func:`likeness_statistics` would answer without learning anything.
+
+    Raises:
+        BadModel: as there.
+    """
+    g = original(g)
+    if not faces_known(g):
+        return False
+    chosen = identity_net(g)
+    wanted = _fingerprint(g, chosen)
+    return g.bundle.built(f"likeness of {wanted}") or _kept(g, chosen, wanted)[1] is not None

@@ -15,10 +15,10 @@ from latent_editor.generators.pictures import as_rgb, to_image
 SEEN, MOST = 5.0, 40.0
 #: The eye does not compare pixels: pictures are blurred by this share of their side before they are compared, and the
 #: differences by this share after.
-BEFORE, AFTER = 1 / 256, 1 / 96
+BEFORE, AFTER = 1 / 256, 1 / 128
 #: How strongly colours lie over the grey photo where nothing differs, and where much does.
-_THIN, _THICK = 0.35, 0.9
-LEGEND = ("the same", "visible", "plainly different")
+_THIN, _THICK = 0.1, 0.92
+LEGEND = ("the same", "visible", "strong")
 
 
 def residual(a: Tensor, b: Tensor) -> Tensor:
@@ -57,8 +57,9 @@ def _lab(picture: Tensor) -> Tensor:
 
 
 def heat_map(difference: Tensor, photo: Tensor, *, size_px: int = 512, legend: bool = True) -> Image.Image:
-    """Draws a residual over the photo in grey, in the colours of cividis, which are told apart by the colour-blind too
-    (Nuñez et al. 2018): dark blue the same, yellow plainly different. The scale is the same for all pictures.
+    """Draws a residual over the photo in grey, in the colours of cividis, which the colour-blind tell apart too.
+
+    Grey is the same, dark blue a little different, yellow strongly (Nuñez et al. 2018), on one scale for all pictures.
 
     Args:
         difference: float32 [S, S], as :func:`residual` gives it.
@@ -73,10 +74,15 @@ def heat_map(difference: Tensor, photo: Tensor, *, size_px: int = 512, legend: b
     value = np.clip(difference.numpy() / MOST, 0, 1).astype(np.float32)
     value = np.clip(cv2.resize(value, (size_px, size_px), interpolation=cv2.INTER_CUBIC), 0, 1)
     value = np.sqrt(value)  # small differences matter most: a quarter of the distance is half of the scale
-    cover = (_THIN + (_THICK - _THIN) * value)[..., None]
-    drawn = _colours(value) * cover + (0.25 * 255 + 0.6 * grey[..., None]) * (1 - cover)
-    picture = Image.fromarray(np.clip(np.round(drawn), 0, 255).astype(np.uint8))
+    picture = Image.fromarray(_laid_over(value, 0.1 * 255 + 0.7 * grey))
     return _with_legend(picture) if legend else picture
+
+
+def _laid_over(value: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Colours of a value 0..1 [H, W] over a grey picture [H, W] in 0..255 → uint8 [H, W, 3]."""
+    cover = (_THIN + (_THICK - _THIN) * value)[..., None]
+    drawn = _colours(value) * cover + grey[..., None] * (1 - cover)
+    return np.clip(np.round(drawn), 0, 255).astype(np.uint8)
 
 
 def _colours(value: np.ndarray) -> np.ndarray:
@@ -91,8 +97,8 @@ def _with_legend(picture: Image.Image) -> Image.Image:
     whole = Image.new("RGB", (side, side + 3 * margin + bar + text), (250, 250, 250))
     whole.paste(picture, (0, 0))
     wide = side - 2 * margin
-    scale = _colours(np.tile(np.linspace(0, 1, wide, dtype=np.float32), (bar, 1)))
-    whole.paste(Image.fromarray(np.round(scale).astype(np.uint8)), (margin, side + margin))
+    ramp = np.tile(np.linspace(0, 1, wide, dtype=np.float32), (bar, 1))
+    whole.paste(Image.fromarray(_laid_over(ramp, np.full_like(ramp, 115))), (margin, side + margin))
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(text)
     y = side + 2 * margin + bar - text // 6
     at = margin + wide * (SEEN / MOST) ** 0.5

@@ -26,6 +26,8 @@ from latent_editor.types import Crop, Latent, Photo
 #: What a picture may be given as: a crop, a picture, a latent or its ws [num_ws, w_dim], a tensor [(1,) C, H, W].
 Pictured = Crop | Image.Image | Latent | Tensor
 
+#: From so many decibels on, a person is plainly recognised; a picture without faces is the same from the second on.
+RECOGNISED_DB, SAME_DB = 24.0, 28.0
 SAME, ALIKE, OTHER = "the same person", "alike, but not quite", "somebody else"
 STILL, LITTLE, ELSE = "still the same person", "a little", "somebody else"
 
@@ -38,8 +40,8 @@ class Likeness:
         psnr_db: Over all pixels alike; 100 for equal pictures.
         face_psnr_db: The same with eyes, nose, mouth and face counting more; None where no face is known.
         perceptual: Distance in the critic's features, from 0; None without a critic.
-        identity: 0, as alike as two strangers, to 1, as one face in another light; None where it cannot be told.
-        words: The same in words; of the whole picture where no face is known.
+        identity: 0, as alike as two strangers, to 1, the same picture; None where it cannot be told.
+        words: All of it in words.
         auc: How well that network tells the same faces from strangers, 0.5..1.
         advice: At most two sentences about what stands in the way.
         residual: float32 [S, S], ΔE in CIELAB: where the pictures differ.
@@ -64,6 +66,9 @@ class Likeness:
 @dataclass(frozen=True)
 class Moved:
     """How much of who somebody is an edit changed.
+
+    "Still the same person" are faces as alike as one face in another light usually is; "a little" moved are those that
+    are less alike, and yet more than 99 % of strangers.
 
     Attributes:
         identity: As :attr:`Likeness.identity`, of the edited face and the unedited one.
@@ -115,9 +120,16 @@ def compare(
         apart = None if critic is None else float(perceptual_distance(critic, target, picture)[0])
     statistics = likeness_statistics(g, net=identity)
     net, scale = identity or identity_net(g), statistics.identity
-    degree = None if net is None or scale is None else _degree(net, scale, target, picture, points)
+    cosine = None if net is None or scale is None else _cosine(net, scale, target, picture, points)
     whole_db = float(psnr_db(target, picture)[0])
-    alike = whole_db >= _ALIKE_DB if degree is None or scale is None else degree >= scale.limits[1]
+    recognised = (whole_db if face_db is None else face_db) >= RECOGNISED_DB
+    if net is None or scale is None or cosine is None:
+        words = "the same" if whole_db >= SAME_DB else "alike" if recognised else "not alike"
+    else:
+        # The CLIP has grown from the encoder and forgives what that leaves out: decibels have a say beside it.
+        grade = max(scale.grade(cosine), 0 if recognised or net.tells_people else 1)
+        words = (SAME, ALIKE, OTHER)[grade]
+    alike = words in (SAME, "the same", "alike")
     advice: tuple[str, ...] = ()
     if isinstance(photo, Crop | Image.Image):
         advice = sentences(measure(g, photo, statistics=statistics, photo=whole, alike=alike))
@@ -125,9 +137,9 @@ def compare(
         whole_db,
         face_db,
         apart,
-        degree,
-        _words(degree, scale) if degree is not None and scale is not None else _words_by_psnr(whole_db),
-        None if degree is None or scale is None else scale.auc,
+        None if cosine is None or scale is None else scale.degree(cosine),
+        words,
+        None if scale is None else scale.auc,
         advice,
         residual(target, picture),
         target.cpu(),
@@ -157,32 +169,14 @@ def identity_moved(
     scale = None if net is None else likeness_statistics(whole, net=identity).identity
     if net is None or scale is None:
         return None
-    degree = _degree(net, scale, first, second, canonical_points(whole))
-    words = (STILL, LITTLE, ELSE)[_grade(degree, scale)]
-    return Moved(degree, 1 - degree, words)
+    cosine = _cosine(net, scale, first, second, canonical_points(whole))
+    identity_left = scale.degree(cosine)
+    return Moved(identity_left, 1 - identity_left, (STILL, LITTLE, ELSE)[scale.grade(cosine)])
 
 
-#: Without a face, from these on the pictures count as alike, and as the same.
-_ALIKE_DB, _SAME_DB = 20.0, 26.0
-
-
-def _degree(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: Points) -> float:
+def _cosine(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: Points) -> float:
     vectors = net.embed(torch.cat([a, b]), points)
-    return scale.degree(float(scale.cosine(vectors[:1], vectors[1:])[0]))
-
-
-def _grade(degree: float, scale: IdentityScale) -> int:
-    """0 the same, 1 in between, 2 a stranger."""
-    low, high = scale.limits
-    return 0 if degree >= high else 1 if degree >= low else 2
-
-
-def _words(degree: float, scale: IdentityScale) -> str:
-    return (SAME, ALIKE, OTHER)[_grade(degree, scale)]
-
-
-def _words_by_psnr(decibels: float) -> str:
-    return "the same" if decibels >= _SAME_DB else "alike" if decibels >= _ALIKE_DB else "not alike"
+    return float(scale.cosine(vectors[:1], vectors[1:])[0])
 
 
 def _points_of(photo: object, canonical: Points, needed: frozenset[str]) -> Points:

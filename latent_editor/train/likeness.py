@@ -20,7 +20,7 @@ from latent_editor.types import Step
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
     parser.add_argument("--data", help="folder or tar of aligned pictures; only random pictures without it")
-    parser.add_argument("--limit", type=int, default=1600, help="pictures at most (default %(default)s)")
+    parser.add_argument("--limit", type=int, default=1000, help="pictures at most (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 

@@ -77,7 +77,7 @@ def table(likeness: Likeness, moved: Moved | None = None) -> str:
     if likeness.perceptual is not None:
         rows.append(("perceptual distance", f"{likeness.perceptual:.3f}"))
     if likeness.identity is not None:
-        rows.append(("identity", f"{likeness.identity:.2f} (0 a stranger, 1 the same face in another light)"))
+        rows.append(("identity", f"{likeness.identity:.2f} (0 a stranger, 1 the same picture)"))
     if moved is not None:
         rows.append(("moved by the edits", f"{moved.moved:.2f}: {moved.words}"))
     lines = [likeness.words, *(f"  {name:<20} {value}" for name, value in rows), *likeness.advice]

@@ -23,8 +23,8 @@ async function send(path, options) {
   throw new Problem(answer.error ?? { what: `The server answered ${response.status}.`, todo: 'Try again.' });
 }
 
-export function get(path) {
-  return send(path).then((response) => response.json());
+export function get(path, signal) {
+  return send(path, { signal }).then((response) => response.json());
 }
 
 export function post(path, body = {}) {
