@@ -12,6 +12,7 @@ PARTS = {
     "landmark_eyes": "the network that finds the pupils within the eyes",
     "clip": "the small CLIP that ties words to pictures",
     "clip_heads": "the last layers of that CLIP again, in minutes",
+    "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
     "text": "statistics that turn a prompt into a direction without waiting",
 }
 
