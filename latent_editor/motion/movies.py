@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
 from latent_editor.exports import description
 from latent_editor.generators import Generator
@@ -26,6 +27,7 @@ def draw(
     fps: float = 25.0,
     size_px: int | None = None,
     noise: str | int = "const",
+    transform: Tensor | None = None,
 ) -> Iterator[Image.Image]:
     """The pictures of an animation, drawn one after the other as they are asked for.
 
@@ -36,6 +38,7 @@ def draw(
         fps: Pictures a second.
         size_px: Side of the pictures; None keeps the generator's.
         noise: As in :func:`latent_editor.mixing.render_with_noise`; a seed gives all pictures the same noise.
+        transform: Where to draw, as in :func:`latent_editor.rendering.render`; with the fixed noise only.
 
     Raises:
         BadLatent: latents, directions or offsets of another model.
@@ -43,7 +46,7 @@ def draw(
     for time_s in animation.times(fps):
         now = animation.latent_at(g, latent, time_s)
         if noise == "const":
-            yield render(generator_for(g, now), now.ws, size_px=size_px)
+            yield render(generator_for(g, now), now.ws, size_px=size_px, transform=transform)
         else:
             yield render_with_noise(g, now, noise, size_px=size_px)
 
@@ -56,6 +59,7 @@ def animate(
     *,
     size_px: int | None = None,
     noise: str | int = "const",
+    transform: Tensor | None = None,
     config: VideoConfig | None = None,
     on_step: OnStep | None = None,
 ) -> Video:
@@ -67,7 +71,7 @@ def animate(
         animation: How.
         path: Where; ``.mp4``, ``.webm`` or ``.gif``.
         size_px: Side of the pictures, 16 to 2048; None keeps the generator's.
-        noise: As in :func:`draw`.
+        noise, transform: As in :func:`draw`.
         config: Rate, quality, sound; its description is made where it has none.
         on_step: Called after every picture; a true answer stops, and nothing is written.
 
@@ -85,5 +89,5 @@ def animate(
         config = replace(config, description=about)
     side = size_px or g.size_px
     check_video(path, (side, side), count := len(animation.times(config.fps)), config)
-    pictures = draw(g, latent, animation, fps=config.fps, size_px=size_px, noise=noise)
+    pictures = draw(g, latent, animation, fps=config.fps, size_px=size_px, noise=noise, transform=transform)
     return write_video(path, pictures, count=count, config=config, on_step=on_step)

@@ -82,13 +82,14 @@ def save_video(
         raise BadValue(f"{kind[:20]!r} is no kind of video. Expected one of: {', '.join(VIDEO_KINDS)}.")
     edits = [edit for edit in _edits(session) if not edit.muted]
     slides = tuple(Slide(e.direction, Curve((0.0, seconds / 2), (0.0, e.strength)), e.layers) for e in edits)
-    size_px = min(studio.g.size_px, VIDEO_PX)
+    size_px, transform = min(studio.g.size_px, VIDEO_PX), session.position.matrix()
     turn: threading.Lock = studio.g.bundle.part("video turn", threading.Lock)  # one video of a model at a time
     with turn, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"loop.{kind}"
 
         def work() -> None:
-            animate(studio.g, studio.latent(session), Animation(seconds, True, slides), path, size_px=size_px)
+            loop = Animation(seconds, True, slides)
+            animate(studio.g, studio.latent(session), loop, path, size_px=size_px, transform=transform)
 
         studio.on_gpu(work)()
         data = path.read_bytes()

@@ -15,6 +15,7 @@ from random_generators import random_generator
 from latent_editor.editing import apply
 from latent_editor.errors import BadLatent, BadValue, Stopped
 from latent_editor.generators import nvlabs, random_latent
+from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.motion import Animation, Curve, Key, Motion, Slide, Walk, animate, draw, sweep
 from latent_editor.rendering import render
@@ -168,10 +169,10 @@ def test_noise_of_a_seed_is_the_same_in_all_pictures() -> None:
 def test_a_stylegan3_moves_too(tmp_path: Path) -> None:
     g = nvlabs.random("stylegan3", {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "channel_base": 128}, seed=1)
     latent = random_latent(g, 1)
-    slide = sweep(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True)
-    assert (
-        animate(g, latent, Animation(0.4, True, (slide,)), tmp_path / "a.gif", config=VideoConfig(fps=10)).frames == 4
-    )
+    loop = Animation(0.4, True, (sweep(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True),))
+    assert animate(g, latent, loop, tmp_path / "a.gif", config=VideoConfig(fps=10)).frames == 4
+    aside = transform_matrix((0.25, 0.0))
+    assert next(draw(g, latent, loop)).tobytes() != next(draw(g, latent, loop, transform=aside)).tobytes()
 
 
 def test_a_stopped_video_is_not_written(
