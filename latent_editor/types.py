@@ -63,15 +63,20 @@ class Crop:
 class Refinement:
     """What a latent changes in its generator, so that one face comes out more alike.
 
-    Its tensors are never changed. In a file they are the tensors ``features/32`` and ``weights/<parameter>``.
+    Its tensors are never changed. In a file they are ``features/32``, ``weights/<parameter>``, ``pivot`` and ``gain``.
 
     Attributes:
         features: By resolution: float [C, R, R], added to the activations of that block.
         weights: By the name of a parameter: float of its shape, added to it.
+        pivot: float [num_ws, w_dim], the latent that was refined; None where ``gain`` is 1.
+        gain: How many times as far from the pivot each latent is drawn, so that a slider does on this face what it
+            does on others.
     """
 
     features: Mapping[int, Tensor] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    pivot: Tensor | None = None
+    gain: float = 1.0
 
     @cached_property
     def digest(self) -> str:
@@ -90,7 +95,9 @@ class Refinement:
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by their names in a file."""
         features = {f"features/{size}": tensor for size, tensor in self.features.items()}
-        return {**features, **{f"weights/{name}": tensor for name, tensor in self.weights.items()}}
+        weights = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
+        stretch = {} if self.pivot is None else {"pivot": self.pivot, "gain": torch.tensor(self.gain)}
+        return {**features, **weights, **stretch}
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], name: str) -> Refinement:
@@ -99,11 +106,12 @@ class Refinement:
         Raises:
             BadLatent: an unknown name, a shape that no network has, values that are not finite, or too many of them.
         """
-        features, weights = {}, {}
+        features, weights, stretch = {}, {}, {}
         for key, tensor in tensors.items():
             size = re.fullmatch(r"features/([1-9]\d{0,3})", key)
             weight = re.fullmatch(r"weights/([A-Za-z_][\w.]{0,119})", key)
             right_shape = tuple(tensor.shape[1:]) == (int(size[1]),) * 2 if size else weight is not None
+            right_shape = right_shape or tensor.ndim == {"pivot": 2, "gain": 0}.get(key, -1)
             if not right_shape or tensor.numel() == 0 or tensor.ndim > 5:
                 raise BadLatent(
                     f"{name} holds {key[:60]!r} of shape {list(tensor.shape)}, which no refinement has. "
@@ -115,7 +123,15 @@ class Refinement:
                 features[int(size[1])] = tensor
             elif weight:
                 weights[weight[1]] = tensor
-        found = Refinement(features, weights)
+            else:
+                stretch[key] = tensor
+        gain = float(stretch.get("gain", 1.0))
+        if len(stretch) == 1 or not 0 < gain <= MOST_GAIN:
+            raise BadLatent(
+                f"{name} stretches what sliders do {gain:g} times, by {' and '.join(stretch)}; expected 0 to "
+                f"{MOST_GAIN:g} times, by a pivot and a gain. Invert the photo again."
+            )
+        found = Refinement(features, weights, stretch.get("pivot"), gain)
         if len(tensors) > MOST_REFINED or found.nbytes > MOST_REFINEMENT_BYTES:
             raise BadLatent(
                 f"{name} changes {len(tensors)} tensors of the generator by {found.nbytes:,} bytes; at most "
@@ -124,6 +140,8 @@ class Refinement:
         return found
 
 
+#: How many times as far a refinement may stretch what sliders do.
+MOST_GAIN = 4.0
 #: In a file: tensors of a refinement, and their bytes. What this project writes stays under 3 MB.
 MOST_REFINED, MOST_REFINEMENT_BYTES = 512, 32 << 20
 
@@ -154,7 +172,7 @@ class Latent:
         about = {"model": self.model, "fingerprint": self.fingerprint, "psnr_db": self.psnr_db, "method": self.method}
         refined = {} if self.refinement is None else self.refinement.tensors()
         metadata = {"kind": "latent", "version": "2" if refined else "1", "about": json.dumps(about)}
-        files.write_tensors(path, {"ws": self.ws, **refined}, metadata)
+        files.write_tensors(path, {"ws": self.ws.clone(), **refined}, metadata)  # the pivot may be the same tensor
 
     @staticmethod
     def load(path: str | Path) -> Latent:

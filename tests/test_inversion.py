@@ -15,8 +15,10 @@ from latent_editor.features.perceptual import psnr_db
 from latent_editor.generators import Generator, nvlabs, random_latent, random_ws
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.inversion import METHODS, invert
-from latent_editor.inversion.optimization import Optimization, OptimizationConfig, schedule
+from latent_editor.inversion import LABELS, METHODS, invert
+from latent_editor.inversion.climbing import Best, Climb, Pace, schedule
+from latent_editor.inversion.objective import Objective
+from latent_editor.inversion.optimization import OptimizationConfig, optimize
 from latent_editor.inversion.starting import best_start, in_units_of
 from latent_editor.inversion.weighting import pixel_weights
 from latent_editor.rendering import render
@@ -27,15 +29,22 @@ def picture(g: Generator, seed: int = 3) -> Image.Image:
     return render(g, random_latent(g, seed), precision="fp32")
 
 
+def optimized(g: Generator, objective: Objective, config: OptimizationConfig, *, steps: int) -> Best:
+    """From the mean latent, so many steps."""
+    climb = Climb(time.monotonic(), 1e6, None)
+    start = g.w_avg.expand(1, g.num_ws, -1).clone()
+    optimize(g, objective, climb, start, config, pace=Pace(1e6, max_steps=steps))
+    assert climb.best is not None
+    return climb.best
+
+
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_optimization_finds_a_picture_of_the_generator(tiny_generator: StyleGAN2, space: str) -> None:
     target = to_tensor(picture(tiny_generator), 32)
     start = tiny_generator.w_avg.expand(1, tiny_generator.num_ws, -1).clone()
     before = psnr_db(tiny_generator.synthesize(start), target).item()
-    config = OptimizationConfig(space=space, pull=0.0, max_steps=120)
-    best = Optimization(tiny_generator, None, config).run(
-        target, start, began=time.monotonic(), seconds=60, on_step=None
-    )
+    config = OptimizationConfig(space=space, pull=0.0)
+    best = optimized(tiny_generator, Objective(target), config, steps=120)
     assert best.psnr_db > before + 6
     assert psnr_db(tiny_generator.synthesize(best.ws[None]), target).item() == pytest.approx(best.psnr_db, abs=0.5)
     assert (space == "w") == bool((best.ws == best.ws[:1]).all())
@@ -153,7 +162,8 @@ def test_the_learning_rate_rises_then_falls_to_almost_nothing() -> None:
     assert 2 <= top <= 8
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] < 0.02
-    assert set(METHODS) == {"auto", "encoder", "w", "w+"}
+    assert set(METHODS) == {"auto", "encoder", "encoder again", "w", "w+", "features", "pivotal"}
+    assert set(METHODS) - {"auto"} < set(LABELS)
 
 
 def test_pixels_of_eyes_and_mouth_count_most(portraits: Generator) -> None:
@@ -179,14 +189,11 @@ def test_without_a_known_face_all_pixels_count_alike(portraits: Generator, tiny_
 
 def test_what_counts_more_gets_nearer(tiny_generator: StyleGAN2) -> None:
     target = tiny_generator.synthesize(random_ws(tiny_generator, [5], truncation_psi=1.0)).flip(3)
-    start = tiny_generator.w_avg.expand(1, tiny_generator.num_ws, -1).clone()
     left = torch.full((1, 1, 32, 32), 0.1)
     left[..., :16] = 1.9
     errors = []
     for weights in (left, left.flip(3)):
-        config = OptimizationConfig(max_steps=60, pull=0.0)
-        best = Optimization(tiny_generator, None, config, weights=weights).run(
-            target, start, began=time.monotonic(), seconds=1e6, on_step=None
-        )
+        objective = Objective(target, weights=weights)
+        best = optimized(tiny_generator, objective, OptimizationConfig(pull=0.0), steps=60)
         errors.append((best.image - target[0])[..., :16].square().mean())
     assert errors[0] < 0.9 * errors[1]

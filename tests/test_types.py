@@ -51,14 +51,18 @@ def test_a_latent_is_saved_from_views_and_other_precisions(tmp_path: Path) -> No
 
 def test_a_refinement_survives_its_file(tmp_path: Path) -> None:
     features, weight = torch.randn(6, 8, 8).half(), torch.randn(4, 3, 3, 3)
-    refinement = Refinement({8: features}, {"synthesis.b8.conv1.weight": weight})
+    refinement = Refinement({8: features}, {"synthesis.b8.conv1.weight": weight}, torch.ones(2, 4), 1.3)
     Latent(torch.zeros(2, 4), "m", "f", 31.5, "pivotal", refinement).save(tmp_path / "a")
     again = Latent.load(tmp_path / "a").refinement
     assert again is not None
     assert torch.equal(again.features[8], features)
     assert torch.equal(again.weights["synthesis.b8.conv1.weight"], weight)
+    assert (again.pivot == 1).all()
+    assert again.gain == pytest.approx(1.3)
     assert again.digest == refinement.digest != Refinement({8: features}).digest
-    assert again.nbytes == features.nbytes + weight.nbytes < (tmp_path / "a").stat().st_size < again.nbytes + 4096
+    assert (
+        again.nbytes == features.nbytes + weight.nbytes + 32 + 4 < (tmp_path / "a").stat().st_size < again.nbytes + 4096
+    )
 
 
 def test_latents_without_a_refinement_are_written_as_before(latent: Latent, tmp_path: Path) -> None:
@@ -84,6 +88,10 @@ def test_latents_without_a_refinement_are_written_as_before(latent: Latent, tmp_
         ("features/1", torch.full((1, 1, 1), math.inf), "not finite"),
         ("weights/a", torch.zeros(2, dtype=torch.int64), "not finite"),
         ("weights/a", torch.zeros(9 << 20), "at most 512 and 33,554,432"),
+        ("gain", torch.tensor(1.5), "by a pivot and a gain"),
+        ("pivot", torch.zeros(2, 4), "by a pivot and a gain"),
+        ("pivot", torch.zeros(4), "no refinement has"),
+        ("gain", torch.tensor(math.nan), "not finite"),
     ],
 )
 def test_impossible_refinements_are_refused(name: str, tensor: torch.Tensor, message: str, tmp_path: Path) -> None:

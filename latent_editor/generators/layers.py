@@ -68,6 +68,26 @@ class PreparedModule(nn.Module):
         return super()._apply(fn, recurse)
 
 
+class Stretched(nn.Module):
+    """A synthesis network that draws what is around one latent, the pivot, as if it were further from it.
+
+    Attributes:
+        pivot: float32 [num_ws, w_dim]; None in all but refined generators.
+        gain: How many times as far.
+    """
+
+    pivot: Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("pivot", None, persistent=False)
+        self.gain = 1.0
+
+    def stretched(self, ws: Tensor) -> Tensor:
+        """ws [N, num_ws, w_dim] as they are to be drawn; the pivot stays where it is."""
+        return ws if self.pivot is None else self.pivot.lerp(ws, self.gain)
+
+
 class _LinearMap(torch.autograd.Function):
     """A linear map whose gradient is a given other one; differentiable to any order."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latent_editor.errors import BadLatent
 from latent_editor.generators.base import Generator
-from latent_editor.generators.layers import Prepared, PreparedModule
+from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
 from latent_editor.types import Latent, Refinement
 from latent_editor.weights import Bundle
@@ -78,6 +78,11 @@ def check_refinement(g: Generator, refinement: Refinement) -> None:
                 f"The latent brings features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
                 f"{takes}. Load the model that it was made with, or invert the photo again."
             )
+    if refinement.pivot is not None and tuple(refinement.pivot.shape) != (g.num_ws, g.w_dim):
+        raise BadLatent(
+            f"The latent brings a pivot of shape {list(refinement.pivot.shape)}; the model {g.name!r} takes "
+            f"{[g.num_ws, g.w_dim]}. Load the model that it was made with, or invert the photo again."
+        )
     parameters = dict(g.named_parameters()) if refinement.weights else {}
     for name, tensor in refinement.weights.items():
         parameter = parameters.get(name) if name.startswith("synthesis.") else None
@@ -99,13 +104,21 @@ def feature_shape(g: Generator, size_px: int) -> tuple[int, int, int] | None:
     return g.config.channels_at(size_px), size_px, size_px
 
 
-def changed(g: Generator, features: Mapping[int, Tensor], parameters: Mapping[str, Tensor]) -> Generator:
+def changed(
+    g: Generator,
+    features: Mapping[int, Tensor],
+    parameters: Mapping[str, Tensor],
+    *,
+    pivot: Tensor | None = None,
+    gain: float = 1.0,
+) -> Generator:
     """A copy of ``g`` with other parameters and added features, which shares all other modules with it.
 
     Args:
         g: The generator.
         features: By resolution: float32 [1, C, R, R] on the generator's device, to be added to the activations.
         parameters: By name: what stands in their place; gradients reach it.
+        pivot, gain: As in :class:`Refinement`, on the generator's device.
     """
     copies: dict[str, nn.Module] = {}
 
@@ -125,6 +138,10 @@ def changed(g: Generator, features: Mapping[int, Tensor], parameters: Mapping[st
     for name, parameter in parameters.items():
         path, _, last = name.rpartition(".")
         own(path)._parameters[last] = parameter  # type: ignore[assignment]
+    if pivot is not None:
+        synthesis = own("synthesis")
+        assert isinstance(synthesis, Stretched)
+        synthesis._buffers["pivot"], synthesis.gain = pivot, gain
     copy = own("")
     assert isinstance(copy, Generator)
     return copy
@@ -153,7 +170,8 @@ def _refined(g: Generator, refinement: Refinement) -> Generator:
             name: nn.Parameter(parameters[name] + tensor.to(parameters[name]), requires_grad=False)
             for name, tensor in refinement.weights.items()
         }
-    copy = changed(g, features, weights)
+        pivot = None if refinement.pivot is None else refinement.pivot.to(g.device).float()
+    copy = changed(g, features, weights, pivot=pivot, gain=refinement.gain)
     copy.bundle = RefinedBundle(g)
     return copy
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
-from latent_editor.generators.layers import FullyConnected, MappingNetwork
+from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched
 from latent_editor.generators.stylegan3_config import LayerShape, StyleGAN3Config
 from latent_editor.generators.stylegan3_filters import low_pass
 from latent_editor.ops import filtered_lrelu
@@ -141,7 +141,7 @@ class Layer(nn.Module):
         return weight, styles, (energy + 1e-8).rsqrt() * gain
 
 
-class Synthesis3(nn.Module):
+class Synthesis3(Stretched):
     """The synthesis network: W+ → picture."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
@@ -163,6 +163,7 @@ class Synthesis3(nn.Module):
         self, ws: Tensor, dtype: torch.dtype, transform: Tensor | None = None, until: int | None = None
     ) -> Tensor:
         """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default of the last."""
+        ws = self.stretched(ws)
         x = self.input(ws[:, 0], transform).to(dtype)
         for i, layer in enumerate(self.layers[: None if until is None else until + 1]):
             x = layer(x, ws[:, i + 1])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from PIL import Image
@@ -10,23 +13,51 @@ from torch import Tensor
 
 from latent_editor.errors import BadValue
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
-from latent_editor.features.perceptual import load_critic, psnr_db
+from latent_editor.features.perceptual import load_critic
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_tensor
-from latent_editor.inversion.optimization import Optimization, OptimizationConfig
+from latent_editor.inversion.climbing import LABELS, Best, Climb, Pace
+from latent_editor.inversion.editability import Editability, editability
+from latent_editor.inversion.feedback import encode_again
+from latent_editor.inversion.objective import Degradation, Objective
+from latent_editor.inversion.optimization import EDITABLE, OptimizationConfig, optimize
+from latent_editor.inversion.refining import Refining, RefiningConfig
 from latent_editor.inversion.starting import best_start, in_units_of
+from latent_editor.inversion.stretching import stretched
 from latent_editor.inversion.weighting import pixel_weights
-from latent_editor.types import Crop, Latent, OnStep, Step
+from latent_editor.types import Crop, Latent, OnStep
 
-__all__ = ["METHODS", "invert"]
+__all__ = ["LABELS", "METHODS", "Degradation", "Editability", "Plan", "editability", "invert"]
 
-#: What each method optimizes after the encoder: nothing, one w for all layers, or one for each.
-METHODS: dict[str, OptimizationConfig | None] = {
-    "auto": OptimizationConfig(space="w+"),
-    "encoder": None,
-    "w": OptimizationConfig(space="w", pull=0.0),
-    "w+": OptimizationConfig(space="w+"),
-}
+
+@dataclass(frozen=True)
+class Plan:
+    """How far up a method climbs.
+
+    Attributes:
+        optimization: How the latent is optimized; None leaves it as the encoder gave it.
+        again: Whether the encoder is shown its own answers.
+        until: The share of the time by which the latent, then the features are to be done; 1 goes no further.
+    """
+
+    optimization: OptimizationConfig | None = None
+    again: bool = True
+    until: tuple[float, float] = (1.0, 1.0)
+
+
+METHODS: Mapping[str, Plan] = MappingProxyType(
+    {
+        "auto": Plan(EDITABLE, until=(0.35, 0.55)),
+        "encoder": Plan(again=False),
+        "encoder again": Plan(),
+        "w": Plan(OptimizationConfig(space="w", pull=0.0)),
+        "w+": Plan(OptimizationConfig(space="w+")),
+        "features": Plan(EDITABLE, until=(0.5, 1.0)),
+        "pivotal": Plan(EDITABLE, until=(0.25, 0.4)),
+    }
+)
+#: Of the time, what the encoder may take again; and of what is left, how long W+ may go on without an improvement.
+AGAIN_SHARE = 0.1
 
 
 def invert(
@@ -36,54 +67,90 @@ def invert(
     method: str = "auto",
     seconds: float = 20.0,
     class_index: int | None = None,
+    degradation: Degradation | None = None,
     on_step: OnStep | None = None,
 ) -> Latent:
-    """Finds the latent of a picture.
+    """Finds the latent of a picture, rung by rung, each from the one below.
 
-    1. Start from the encoder's answer; where the model has no encoder, from the nearest of some random latents and
-       the mean.
-    2. Optimize pixels and perceptual distance by Adam until the time is over or nothing improves ("auto" and "w+": one
-       w per layer, Abdal et al. 2019; "w": one for all, Karras et al. 2020, §5).
+    1. "encoder": its answer; where the model has none, the nearest of some random latents and the mean.
+    2. "encoder again": what the encoder sees of the difference between the picture and its answer is added.
+    3. "w+": pixels and perceptual distance by Adam, one w per layer (Abdal et al. 2019); "w": one for all layers.
+    4. "features": a residual is added to the activations of a middle layer, which edits still act on.
+    5. "pivotal": the generator's weights are tuned around the latent, so that what changes beside it stays.
+
+    "auto" climbs all of them in the time there is. A method stops early when nothing improves.
 
     Args:
         g: The generator.
         crop: What :func:`align` gave, or a picture that is aligned already.
-        method: "auto", "encoder", "w" or "w+".
-        seconds: Time that the optimization may take, from 0.
+        method: A key of ``METHODS``.
+        seconds: Time that it may take, from 0.
         class_index: In a conditional model without an encoder, the class to start from; None finds it.
-        on_step: Called after every step with the best so far; a true answer stops and keeps that.
+        degradation: What made ``crop`` of the picture that is sought. It is applied to what is rendered before that is
+            compared; "auto" then ends with W+, because features and weights would learn the fault too.
+        on_step: Called after every step with the best so far; a true answer stops and keeps that. The step's label is
+            one of ``LABELS``.
 
     Returns:
-        The latent, with its ``psnr_db``.
+        The latent, with its ``psnr_db``, the ``method`` of the rung that found it, and its refinement from rung 4 on.
 
     Raises:
-        BadValue: an unknown method, a time that is not a number from 0, or a class that the model does not have.
-        MissingPart: method "encoder" with a model that has none.
+        BadValue: an unknown method, a time that is not a number from 0, a class that the model does not have, or a
+            degradation that changes the picture's shape.
+        MissingPart: method "encoder" or "encoder again" with a model that has none.
     """
     if method not in METHODS:
         raise BadValue(f"Got the method {method!r}; expected one of {', '.join(METHODS)}.")
     if not 0 <= seconds < float("inf"):
         raise BadValue(f"Got {seconds} seconds; expected a number from 0, usually 5 to 60.")
-    began = time.monotonic()
-    target = picture_tensor(g, crop)
-    config = METHODS[method]
-    encoded = config is None or has_encoder(g)
+    plan = METHODS[method]
+    if method == "auto" and degradation is not None:
+        plan = replace(plan, until=(1.0, 1.0))
+    climb = Climb(time.monotonic(), seconds, on_step)
+    objective = Objective(picture_tensor(g, crop), load_critic(g), weights=pixel_weights(g, crop), degrade=degradation)
+    with torch.inference_mode(False):
+        _start(g, objective, climb, plan, class_index)
+        if seconds > 0 and not climb.stopped:
+            _climb(g, objective, climb, plan)
+        assert climb.best is not None
+        best = stretched(g, climb.best)
+    return g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
+
+
+def _start(g: Generator, objective: Objective, climb: Climb, plan: Plan, class_index: int | None) -> None:
+    """The lowest rung."""
+    target = objective.target
+    encoded = plan.optimization is None or has_encoder(g)
     with torch.no_grad():
         if encoded:
             start = load_encoder(g)(as_rgb(target))
         else:
-            start = best_start(g, target, load_critic(g), seconds=seconds, class_index=class_index)
-        image = g.synthesize(start)
-    first_db = psnr_db(image, target).item()
-    step = Step(0, 1, time.monotonic() - began, 0.0 if config else 1.0, first_db, image[0], start[0])
-    stop = on_step is not None and bool(on_step(step))
-    if config is None or stop or seconds == 0:
-        return g.latent(start[0], method="encoder" if encoded else "nearest", psnr_db=first_db)
-    if not g.bundle.has(ENCODER_FILE):  # the project's own training gives w a spread of 1
-        config = in_units_of(g, config)
-    optimization = Optimization(g, load_critic(g), config, weights=pixel_weights(g, crop))
-    best = optimization.run(target, start, began=began, seconds=seconds, on_step=on_step)
-    return g.latent(best.ws, method=config.space, psnr_db=best.psnr_db)
+            start = best_start(g, target, objective.critic, seconds=climb.seconds, class_index=class_index)
+        picture = g.synthesize(start)
+        method = "encoder" if encoded else "nearest"
+        climb.offer(Best(start[0], picture[0], float(objective.psnr_db(picture)), method=method))
+    climb.report(method, last=plan.optimization is None and not plan.again)
+
+
+def _climb(g: Generator, objective: Objective, climb: Climb, plan: Plan) -> None:
+    """The rungs above the lowest."""
+    seconds, config = climb.seconds, plan.optimization
+    if plan.again and has_encoder(g):
+        encode_again(g, objective, climb, load_encoder(g), until_s=AGAIN_SHARE * seconds)
+    refined = plan.until[0] < 1
+    if config is not None and not climb.over:
+        if not g.bundle.has(ENCODER_FILE):  # the project's own training gives w a spread of 1
+            config = in_units_of(g, config)
+        assert climb.best is not None
+        optimize(g, objective, climb, climb.best.ws[None], config, pace=Pace(plan.until[0] * seconds))
+    if refined and not climb.over:
+        refining = Refining(g, objective, climb, RefiningConfig())
+        refining.add_features(pace=Pace(plan.until[1] * seconds))
+        if plan.until[1] < 1 and not climb.over:
+            refining.tune_weights(pace=Pace(seconds))
+    if (plan.again or config is not None) and not climb.stopped:
+        assert climb.best is not None
+        climb.report(climb.best.method, last=True)
 
 
 def picture_tensor(g: Generator, crop: Crop | Image.Image) -> Tensor:

@@ -12,6 +12,7 @@ from latent_editor.features.perceptual import Critic, pyramid_l1
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.preview import small
+from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig
 
 #: Random latents that are tried: at most, and for how large a share of the time, or how many seconds at most.
@@ -66,13 +67,12 @@ def best_start(
 
 def _distances(g: Generator, ws: Tensor, wanted: Tensor, critic: Critic | None, maps: list[Tensor] | None) -> Tensor:
     """Of each picture to the wanted one: [N]. Weighed as in the optimization."""
-    c = OptimizationConfig()
     pictures = g.synthesize(ws, dtype=fastest_dtype(g.device))
     wanted = wanted.expand_as(pictures)
-    distance = pyramid_l1(pictures, wanted) + c.pixels * (pictures - wanted).square().mean(dim=[1, 2, 3])
+    distance = pyramid_l1(pictures, wanted) + Objective.pixels * (pictures - wanted).square().mean(dim=[1, 2, 3])
     if critic is not None and maps is not None:
         alike = critic.distance(critic.maps(pictures), [m.expand(len(ws), -1, -1, -1) for m in maps])
-        distance = distance + c.perceptual * alike
+        distance = distance + Objective.perceptual * alike
     return distance
 
 
@@ -80,4 +80,5 @@ def in_units_of(g: Generator, config: OptimizationConfig) -> OptimizationConfig:
     """The configuration for a generator whose w does not spread by 1, as it does in this project's own training."""
     ws = random_ws(g, list(range(64)), truncation_psi=1.0)
     spread = min(max(float(ws[:, 0].std(dim=0).square().mean().sqrt()), 1e-3), 1e3)
-    return replace(config, rate=config.rate * spread, pull=config.pull / spread**2)
+    pulls = {name: getattr(config, name) / spread**2 for name in ("pull", "centre", "spread")}
+    return replace(config, rate=config.rate * spread, **pulls)

@@ -127,6 +127,7 @@ def test_stylegan3_takes_weights_and_no_features() -> None:
         (Refinement({}, {"synthesis.b16.conv1.weight": torch.zeros(3)}), "takes"),
         (Refinement({}, {"synthesis.b512.conv1.weight": torch.zeros(3)}), "has none of this name"),
         (Refinement({}, {"mapping.fc0.bias": torch.zeros(32)}), "has none of this name"),
+        (Refinement(pivot=torch.zeros(3, 4), gain=1.5), r"a pivot of shape \[3, 4\]"),
     ],
 )
 def test_what_does_not_fit_is_refused(tiny_generator: StyleGAN2, wrong: Refinement, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import latent_editor as le
 from latent_editor.cli.output import check_output
@@ -14,16 +14,25 @@ from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
-    from latent_editor.types import Step
+    from latent_editor.generators import Generator
+    from latent_editor.types import Latent, Step
 
 
 def add(commands: Commands) -> None:
     parser = add_command(commands, "invert", run, about="Find the latent of a face in a photo. Ctrl-C keeps the best.")
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("-o", "--output", required=True, metavar="FACE.latent")
-    parser.add_argument("--method", default="auto", metavar="M", help="auto (default), encoder, w or w+")
+    parser.add_argument(
+        "--method",
+        default="auto",
+        metavar="M",
+        help="auto (default), encoder, encoder again, w, w+, features or pivotal",
+    )
     parser.add_argument(
         "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend (default: 20)"
+    )
+    parser.add_argument(
+        "--check-sliders", action="store_true", help="measure whether sliders do as much on it as on random faces"
     )
     add_face(parser)
 
@@ -44,6 +53,7 @@ def run(arguments: argparse.Namespace) -> Result:
         latent = le.invert(g, crop, method=arguments.method, seconds=arguments.seconds, on_step=on_step)
     seconds = time.perf_counter() - started
     latent.save(output)
+    sliders = _sliders(g, latent) if arguments.check_sliders else None
     data = {
         "psnr_db": latent.psnr_db,
         "seconds": round(seconds, 2),
@@ -51,7 +61,21 @@ def run(arguments: argparse.Namespace) -> Result:
         "method": latent.method,
         "stopped": stopped.is_set(),
         "model": latent.model,
+        "sliders": sliders,
         "output": str(output),
     }
     likeness = "" if latent.psnr_db is None else f", {latent.psnr_db:.2f} dB"
-    return Result(data, f"{output}: method {latent.method}{likeness}, {data['steps']} steps in {seconds:.1f} s")
+    text = f"{output}: method {latent.method}{likeness}, {data['steps']} steps in {seconds:.1f} s"
+    if sliders is not None:
+        state = "they work" if sliders["work"] else "use them with care"
+        text += f"\nsliders do {sliders['ratio']:.0%} of what they do on random faces: {state}"
+    return Result(data, text)
+
+
+def _sliders(g: Generator, latent: Latent) -> dict[str, Any]:
+    from latent_editor.inversion import editability
+
+    show_preparation(g, "sliders")
+    found = editability(g, latent, le.named_directions(g))
+    each = {name: round(ratio, 3) for name, ratio in found.each.items()}
+    return {"ratio": round(found.ratio, 3), "work": found.works, "each": each}

@@ -1,0 +1,79 @@
+"""How far a picture is from the one that is wanted: what every rung of the ladder descends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from latent_editor.errors import BadValue
+from latent_editor.features.perceptual import Critic, psnr_db, pyramid_l1
+from latent_editor.generators.pictures import fastest_dtype
+
+#: What is wrong with the picture that is given: a rendered picture [N, C, S, S] in −1..1 to what a broken camera would
+#: have made of it, of the same shape; differentiable. A mask, grey, a blur, few pixels, noise, JPEG.
+Degradation = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The distance to a target.
+
+    Attributes:
+        target: float32 [1, channels, S, S], −1..1.
+        critic: For the perceptual term; None leaves it out.
+        weights: How much each pixel counts in the pixel terms, [1, 1, S, S] with mean 1; None for all alike.
+        degrade: Applied to pictures before they are compared; None compares them as they are.
+        pixels: Weight of the squared error, beside the pyramid's 1.
+        perceptual: Weight of the critic's distance. Less of it gains half a decibel and smears hair and skin.
+    """
+
+    target: Tensor
+    critic: Critic | None = None
+    weights: Tensor | None = None
+    degrade: Degradation | None = None
+    pixels: float = 6.0
+    perceptual: float = 2.0
+    maps: list[Tensor] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.critic is not None:
+            with torch.no_grad():
+                object.__setattr__(self, "maps", self.critic.maps(self.target, self.dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return fastest_dtype(self.target.device)
+
+    def seen(self, picture: Tensor) -> Tensor:
+        """A picture as the target shows it.
+
+        Raises:
+            BadValue: the degradation changes its shape.
+        """
+        if self.degrade is None:
+            return picture
+        degraded = self.degrade(picture)
+        if degraded.shape != picture.shape:
+            raise BadValue(
+                f"The degradation makes {list(degraded.shape)} of {list(picture.shape)}; expected the same shape. "
+                "Bring what it makes back to the size of the picture."
+            )
+        return degraded
+
+    def distance(self, picture: Tensor) -> Tensor:
+        """The loss of a picture [1, channels, S, S]: pixels at four scales, squared pixels, the critic's features."""
+        picture, target = self.seen(picture), self.target
+        w = 1.0 if self.weights is None else self.weights
+        loss = pyramid_l1(picture * w, target * w).mean() + self.pixels * (w * (picture - target).square()).mean()
+        if self.critic is not None and self.maps is not None:
+            maps = self.critic.maps(picture, self.dtype)
+            loss = loss + self.perceptual * self.critic.distance(maps, self.maps).mean()
+        return loss
+
+    @torch.no_grad()
+    def psnr_db(self, picture: Tensor) -> Tensor:
+        """Likeness of a picture [1, channels, S, S] to the target, as a tensor: reading it waits for a GPU."""
+        return psnr_db(self.seen(picture), self.target)[0]

@@ -1,0 +1,197 @@
+"""What makes one face more alike than its latent can: features first, then weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latent_editor.features.perceptual import pyramid_l1
+from latent_editor.generators import Generator, random_ws
+from latent_editor.generators.refined import changed, feature_shape
+from latent_editor.inversion.climbing import Best, Climb, Pace, descend
+from latent_editor.inversion.objective import Objective
+from latent_editor.types import Refinement
+
+
+@dataclass(frozen=True)
+class RefiningConfig:
+    """How to refine.
+
+    Attributes:
+        feature_rate: Learning rate of features, in standard deviations of the activations.
+        feature_size: Weight of the squared features, in the same unit, while they are alone.
+        weight_rate: Learning rate of weights, whose own size is about 1.
+        left_size: Weight of the squared features while weights are tuned: what weights can do, features leave to them,
+            because weights move with the face, and features stay where they are when a slider turns it.
+        locality: Weight of the changes that nearby latents shall keep.
+        reach: How far nearby latents are, as a share of the way from the mean to a random one.
+        most_bytes: What features and weights may take together, in half precision.
+        feature_bytes: What features may take.
+    """
+
+    feature_rate: float = 0.05
+    feature_size: float = 0.05
+    weight_rate: float = 0.006
+    left_size: float = 1.0
+    locality: float = 1.0
+    reach: float = 0.4
+    most_bytes: int = 2_900_000
+    feature_bytes: int = 1 << 20
+
+
+def feature_size(g: Generator, config: RefiningConfig) -> int | None:
+    """The resolution that features are added at, or None where the generator takes none.
+
+    A quarter of the picture's size, 64 at most, and less where it would take too many bytes. At half the size the
+    likeness grows faster and edits tear: what is added there belongs to single hairs. At an eighth, detail is lost.
+    """
+    size = min(max(g.size_px // 4, 4), 64)
+    while size >= 4:
+        shape = feature_shape(g, size)
+        if shape is not None and 2 * shape[0] * size * size <= config.feature_bytes:
+            return size
+        size //= 2
+    return None
+
+
+def tuned_parameters(g: Generator, most_bytes: int) -> list[str]:
+    """The parameters of the synthesis that are tuned, as many as fit, the last layers first.
+
+    The layers that turn a w into styles stay as they are: they are what sliders act through. Noise stays too.
+    """
+    names, left = [], most_bytes
+    for name, parameter in reversed(list(g.named_parameters())):
+        kept = not name.startswith("synthesis.") or ".affine." in name or "noise" in name or ".input." in name
+        if kept or 2 * parameter.numel() > left:
+            continue
+        names.append(name)
+        left -= 2 * parameter.numel()
+    return names[::-1]
+
+
+class Refining:
+    """The two rungs above W+: they share the pivot, which stays as it is, the features and the way to render.
+
+    Args:
+        g: The generator.
+        objective: What to descend.
+        climb: Its best is the pivot; takes what is better.
+        config: How to refine.
+    """
+
+    def __init__(self, g: Generator, objective: Objective, climb: Climb, config: RefiningConfig) -> None:
+        assert climb.best is not None
+        self.g, self.objective, self.climb, self.config = g, objective, climb, config
+        self.pivot = climb.best.ws
+        self.size = feature_size(g, config)
+        self.features: Tensor | None = None  # [1, C, R, R], in units of `unit`
+        self.unit = torch.ones(())
+        if self.size is not None:
+            with torch.no_grad():
+                activations = g.activations(self.pivot[None], self.size, dtype=objective.dtype)
+            self.unit = activations.std().clamp_min(1e-6)
+            self.features = torch.zeros_like(activations, memory_format=torch.channels_last)
+
+    def add_features(self, *, pace: Pace) -> None:
+        """Features (F space: Kang et al. 2021; Zhu et al. 2021) added to the activations of a middle resolution."""
+        if self.features is None:
+            return
+        features = self.features.requires_grad_(True)
+
+        def draw(step: int) -> tuple[Tensor, Tensor]:
+            picture = self._changed({}).synthesize(self.pivot[None], dtype=self.objective.dtype)
+            return picture, self.objective.distance(picture) + self.config.feature_size * features.square().mean()
+
+        def keep(image: Tensor, psnr_db: float) -> Best:
+            return Best(self.pivot, image, psnr_db, self._refinement({}), "features")
+
+        groups = [([features], self.config.feature_rate)]
+        descend(self.climb, groups, draw, keep, self.objective.psnr_db, pace=pace, method="features")
+
+    def tune_weights(self, *, pace: Pace) -> None:
+        """Pivotal tuning (Roich et al. 2022): the generator's weights, around the pivot.
+
+        1. Render the pivot, and a latent near it, with the weights as they are by now.
+        2. Loss: the objective, and for the latent near it the distance to the target plus what the untuned generator
+           changes from the pivot to there. The paper asks nearby pictures to stay as they were (eq. 5), against which
+           this was chosen: the pivot's own picture changes most, and so must those beside it, but not what a way does.
+        3. Adam on the weights, and on what is left of the features.
+        """
+        g, objective, config = self.g, self.objective, self.config
+        assert self.climb.best is not None
+        own = dict(g.named_parameters())
+        taken = 0 if self.features is None else 2 * self.features.numel()
+        names = tuned_parameters(g, config.most_bytes - taken)
+        deltas = {name: torch.zeros_like(own[name]).requires_grad_(True) for name in names}
+        anchor = objective.target if objective.degrade is None else self.climb.best.image[None]
+        nearby = Nearby(g, objective, self.pivot, anchor, config.reach)
+
+        def draw(step: int) -> tuple[Tensor, Tensor]:
+            ws, wanted, maps = nearby.draw(step)
+            drawn = self._changed(deltas).synthesize(torch.cat([self.pivot[None], ws]), dtype=objective.dtype)
+            picture, near = drawn[:1], drawn[1:]
+            loss = objective.distance(picture) + config.locality * pyramid_l1(near, wanted).mean()
+            if objective.critic is not None:
+                seen = objective.critic.maps(near, objective.dtype)
+                loss = loss + config.locality * objective.critic.distance(seen, maps).mean()
+            if self.features is not None:
+                loss = loss + config.left_size * self.features.square().mean()
+            return picture, loss
+
+        def keep(image: Tensor, psnr_db: float) -> Best:
+            return Best(self.pivot, image, psnr_db, self._refinement(deltas), "pivotal")
+
+        groups = [(list(deltas.values()), config.weight_rate)]
+        if self.features is not None:
+            groups.append(([self.features.requires_grad_(True)], config.feature_rate / 2))
+        descend(self.climb, groups, draw, keep, objective.psnr_db, pace=pace, method="pivotal")
+
+    def _changed(self, deltas: Mapping[str, Tensor]) -> Generator:
+        """The generator as it is by now, through which gradients reach the features and the deltas."""
+        own = dict(self.g.named_parameters()) if deltas else {}
+        features = {} if self.features is None or self.size is None else {self.size: self.features * self.unit}
+        return changed(self.g, features, {name: own[name] + delta for name, delta in deltas.items()})
+
+    def _refinement(self, deltas: Mapping[str, Tensor]) -> Refinement:
+        features = {} if self.features is None or self.size is None else {self.size: self.features[0] * self.unit}
+        return Refinement(_halves(features), _halves(deltas))
+
+
+class Nearby:
+    """Latents around a pivot, and pictures that a tuned generator shall draw of them.
+
+    Args:
+        g: The untuned generator.
+        objective: Its critic sees the pictures.
+        pivot: ws [num_ws, w_dim].
+        anchor: The pivot's own picture as it shall be, [1, channels, S, S].
+        reach: How far they are, as a share of the way from the mean to a random latent.
+    """
+
+    def __init__(self, g: Generator, objective: Objective, pivot: Tensor, anchor: Tensor, reach: float) -> None:
+        self.g, self.objective, self.pivot, self.reach = g, objective, pivot, reach
+        with torch.no_grad():
+            self.gap = anchor - g.synthesize(pivot[None], dtype=objective.dtype)
+
+    @torch.no_grad()
+    def draw(self, step: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """ws [1, num_ws, w_dim], the wanted picture [1, channels, S, S], and the critic's maps of it."""
+        g, objective = self.g, self.objective
+        far = 2 * float(torch.rand((), generator=torch.Generator().manual_seed(step))) - 1
+        ws = self.pivot + self.reach * far * (random_ws(g, [step], truncation_psi=1.0) - g.w_avg)
+        wanted = (g.synthesize(ws, dtype=objective.dtype) + self.gap).clamp(-1, 1)
+        maps = [] if objective.critic is None else objective.critic.maps(wanted, objective.dtype)
+        return ws, wanted, maps
+
+
+def _halves(tensors: Mapping) -> dict:
+    """Tensors as they are kept: on the CPU, in half precision where that holds them."""
+    halves = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        half = tensor.half()
+        halves[name] = half if bool(torch.isfinite(half).all()) else tensor.float()
+    return halves

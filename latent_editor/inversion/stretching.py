@@ -1,0 +1,42 @@
+"""How far sliders have to go on a refined latent, to do what they do on others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from latent_editor.generators import Generator, random_ws
+from latent_editor.inversion.climbing import Best
+from latent_editor.inversion.editability import STRENGTH, editability
+from latent_editor.types import Direction
+
+#: Ways to random latents stand for sliders, which differ between models; so many, and of this share of the whole way.
+WAYS, SHARE = 6, 0.25
+#: What is aimed at, a little under what random faces do; and the gain's limits: less is no trouble, and with twice as
+#: much the named sliders did more than on random faces, and heads that turned tore.
+AIM, LEAST_GAIN, MOST_GAIN = 0.85, 1.0, 1.5
+_ROUNDS = 2
+
+
+@torch.no_grad()
+def stretched(g: Generator, best: Best) -> Best:
+    """Gives a refined latent the gain with which changes do on it as much as on random faces.
+
+    A latent that resembles a photograph lies further out than random ones, and the same step does less there: styles
+    are normalised (Karras et al. 2020, eq. 3), so that it counts against their length. The picture stays the same.
+
+    Args:
+        g: The generator.
+        best: What was found; without a refinement it is returned as it is.
+    """
+    if best.refinement is None:
+        return best
+    ways = (random_ws(g, list(range(2000, 2000 + WAYS)), truncation_psi=1.0) - g.w_avg).cpu() * (SHARE / STRENGTH)
+    directions = [Direction(str(i), way) for i, way in enumerate(ways)]
+    refinement, gain = best.refinement, 1.0
+    for _ in range(_ROUNDS):  # twice as far does less than twice as much
+        latent = g.latent(best.ws, method=best.method, refinement=refinement)
+        gain = min(max(gain * AIM / max(editability(g, latent, directions).ratio, 1e-3), LEAST_GAIN), MOST_GAIN)
+        refinement = replace(refinement, pivot=best.ws.float().cpu(), gain=gain)
+    return replace(best, refinement=refinement)
