@@ -222,8 +222,8 @@ def checkpoint(trainer: Trainer, run: Path, held_out: Tensor) -> None:
     log(run, {"images": trainer.images_seen, "validation_encoder_db": reconstruction_db(trainer.averaged, held_out)})
 
 
-def log(run: Path, row: dict[str, float]) -> None:
+def log(run: Path, row: dict[str, float], *, name: str = "gan.jsonl") -> None:
     line = json.dumps({k: round(v, 4) for k, v in row.items()})
     print(line, flush=True)
-    with (run / "gan.jsonl").open("a", encoding="utf-8") as f:
+    with (run / name).open("a", encoding="utf-8") as f:
         f.write(line + "\n")
