@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from latent_editor.errors import BadValue
+from latent_editor.directions import StyleChannel, channel_direction, stylespace_channels
+from latent_editor.directions.regions import region_masks, region_names
+from latent_editor.directions.stylespace import effects_file, measure_effects
+from latent_editor.errors import BadValue, Stopped
 from latent_editor.generators import Generator, nvlabs, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylespace import style_layers, style_offset, styles_of
+from latent_editor.weights import Bundle
 
 SMALL = {"z_dim": 16, "c_dim": 0, "w_dim": 48, "img_resolution": 32, "img_channels": 3}
 
@@ -71,3 +77,70 @@ def test_a_layer_or_a_length_that_is_not_there_is_refused(tiny_generator: StyleG
         style_offset(tiny_generator, {99: torch.zeros(3)})
     with pytest.raises(BadValue, match="shape \\[3\\]"):
         style_offset(tiny_generator, {0: torch.zeros(3)})
+
+
+# Which channel moves which region.
+
+
+def test_regions_lie_where_faces_have_them(portraits: Generator) -> None:
+    masks = dict(zip(region_names(portraits), region_masks(portraits, 64), strict=True))
+    assert torch.stack(list(masks.values())).sum(dim=0).max() == 1
+    points = portraits.bundle.about["canonical_points"]
+    for region, point in (("eyes", "left_eye"), ("eyes", "right_eye"), ("mouth", "mouth"), ("nose", "nose")):
+        x, y = points[point]
+        assert masks[region][int(y * 64), int(x * 64)] == 1
+    assert masks["background"][2, 2] == 1
+    assert masks["hair"][int((points["left_eye"][1] - 0.35) * 64), 32] == 1
+
+
+@pytest.fixture
+def stylish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator:
+    """A generator that shows no faces, with a cache of its own."""
+    monkeypatch.setenv("LATENT_EDITOR_CACHE", str(tmp_path))
+    g = narrow()
+    g.bundle = Bundle("narrow", about={"faces": False})
+    return g
+
+
+def test_effects_are_those_of_moving_each_channel(stylish: Generator) -> None:
+    g = stylish
+    measured = measure_effects(g, faces=1, signs=16)
+    masks, ws = region_masks(g, 32), random_ws(g, [0])
+    layers = style_layers(g)
+    for index, channel in ((0, 1), (2, 3), (len(layers) - 1, 0)):
+        offset, _ = style_offset(g, {index: one_channel(g, index, channel) * 1e-2})
+        with torch.inference_mode():
+            change = (g.synthesize(ws + offset) - g.synthesize(ws - offset)) / 2e-2
+        expected = [(change * m).square().sum().div(3 * m.sum()).sqrt() for m in masks]
+        at = sum(layer.channels for layer in layers[:index]) + channel
+        assert torch.allclose(measured[at], torch.stack(expected), rtol=0.6, atol=1e-4)
+
+
+def test_channels_are_ranked_and_kept(stylish: Generator) -> None:
+    fractions: list[float] = []
+    best = stylespace_channels(stylish, region="top", count=5, on_step=lambda s: fractions.append(s.fraction))
+    assert [c.region for c in best] == ["top"] * 5
+    assert fractions[-1] == 1
+    assert effects_file(stylish).is_file()
+    stylish.bundle = Bundle("narrow", about={"faces": False})
+    again = stylespace_channels(stylish, region="top", count=5, on_step=lambda s: pytest.fail("measured again"))
+    assert again == best
+    assert len(stylespace_channels(stylish, count=3)) == 3
+
+
+def test_channels_can_be_stopped_and_refused(stylish: Generator) -> None:
+    with pytest.raises(Stopped):
+        stylespace_channels(stylish, on_step=lambda s: True)
+    with pytest.raises(BadValue, match="centre, top"):
+        stylespace_channels(stylish, region="beak")
+
+
+def test_a_channel_becomes_a_slider(stylish: Generator) -> None:
+    channel = StyleChannel(1, 2, "top", 0.7, 0.01)
+    slider = channel_direction(stylish, channel)
+    assert (slider.name, slider.source, slider.space) == ("top 1.2", "stylespace", "w+")
+    moved = styles_of(stylish, slider.vector)
+    assert moved[1].abs().argmax() == 2
+    assert (moved[0] / moved[1].abs().max()).abs().max() < 0.01
+    assert slider.leakage is not None
+    assert 1 <= slider.high <= 3

@@ -7,12 +7,20 @@ from latent_editor.directions.library import (
     named_directions,
 )
 from latent_editor.directions.records import read_directions, write_directions
+from latent_editor.directions.stylespace import StyleChannel, channel_direction, stylespace_channels
+from latent_editor.directions.supervised import clean_direction, fit_direction, fit_direction_from_examples
 
 __all__ = [
     "DIRECTIONS_FILE",
+    "StyleChannel",
     "build_directions",
+    "channel_direction",
+    "clean_direction",
+    "fit_direction",
+    "fit_direction_from_examples",
     "import_directions",
     "named_directions",
     "read_directions",
+    "stylespace_channels",
     "write_directions",
 ]

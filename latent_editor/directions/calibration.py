@@ -18,21 +18,22 @@ SHORTEST_STEP = 0.5
 
 def picture_change(g: Generator, ws: Tensor, offset: Tensor) -> float:
     """Mean absolute change, at a quarter of the size, when ``offset`` [num_ws, w_dim] is added to every ws."""
-    dtype = fastest_dtype(g.device)
+    return float((_small(g, ws + offset.to(ws.device)) - _small(g, ws)).abs().mean())
+
+
+def _small(g: Generator, ws: Tensor) -> Tensor:
     with torch.inference_mode():
-        before = g.synthesize(ws, dtype=dtype).clamp(-1, 1)
-        after = g.synthesize(ws + offset.to(ws.device), dtype=dtype).clamp(-1, 1)
-    small = [F.avg_pool2d(x, 4) for x in (before, after)]
-    return (small[1] - small[0]).abs().mean().item()
+        return F.avg_pool2d(g.synthesize(ws, dtype=fastest_dtype(g.device)).clamp(-1, 1), 4)
 
 
-def unit_vector(g: Generator, ws: Tensor, offset: Tensor) -> Tensor:
+def unit_vector(g: Generator, ws: Tensor, offset: Tensor, *, longest: float = LONGEST_STEP) -> Tensor:
     """Scales a direction to one unit.
 
     Args:
         g: The generator.
         ws: Faces to try it on, [N, num_ws, w_dim].
         offset: [num_ws, w_dim], of any length.
+        longest: The most that a unit may take, in standard deviations of w.
 
     Returns:
         float32 [num_ws, w_dim]: the multiple of ``offset`` that changes pictures by ``VISIBLE_CHANGE``, but no longer
@@ -44,8 +45,8 @@ def unit_vector(g: Generator, ws: Tensor, offset: Tensor) -> Tensor:
         return offset
     unit = offset / layer_norm * max(spread, 1e-6)  # one standard deviation of w
     # The change is nearly proportional to a small step; two rounds settle it.
-    length = 1.5
+    length, before = 1.5, _small(g, ws)
     for _ in range(2):
-        change = picture_change(g, ws, unit * length)
-        length = min(LONGEST_STEP, max(SHORTEST_STEP, length * VISIBLE_CHANGE / max(change, 1e-6)))
+        change = float((_small(g, ws + (unit * length).to(ws.device)) - before).abs().mean())
+        length = min(longest, max(SHORTEST_STEP, length * VISIBLE_CHANGE / max(change, 1e-6)))
     return unit * length

@@ -13,9 +13,11 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 
 #: Principal components of each view.
-COMPONENTS: Mapping[str, int] = {"structure": 14, "colour": 10}
+COMPONENTS: Mapping[str, int] = {"structure": 9, "colour": 6}
 #: What finding directions may take, and what it may exceed before they stay unmeasured.
 SECONDS, EXCESS = 30.0, 4.0
+#: How many sliders there are about, and what the safe range of one costs at most, and what is usual, in faces.
+LIMITED, EACH_LIMITED, USUAL = 12, 10, 8
 
 
 @dataclass(frozen=True)
@@ -29,29 +31,32 @@ class Effort:
         trials: Pictures that a direction is named by; 0 leaves directions without names and measured lengths.
         calibrated: Pictures that a length is measured on.
         layered: Whether components are also tried on some of the layers alone.
+        limited: Pictures that the safe range and the change of identity are measured on; 0 leaves them unmeasured.
     """
 
     samples: int = 1024
     components: Mapping[str, int] = field(default_factory=lambda: COMPONENTS)
     styles: int = 0
-    trials: int = 24
-    calibrated: int = 8
+    trials: int = 12
+    calibrated: int = 4
     layered: bool = True
+    limited: int = 8
 
     @property
     def pictures(self) -> int:
         """About how many pictures are rendered, without those of components in some layers."""
         seen = self.samples if self.components.get("colour") else 0
-        each = 4 * self.calibrated + 2 * self.trials + 2 * self.calibrated
-        return seen + each * (sum(self.components.values()) + self.styles)
+        each = 3 * self.calibrated + 2 * self.trials
+        ranges = (USUAL + LIMITED * EACH_LIMITED) * self.limited
+        return seen + each * (sum(self.components.values()) + self.styles) + ranges
 
 
 #: For models of one's own, from most to least, with the size of picture that is rendered at least.
-THOROUGH = Effort(styles=14, layered=False)
-MEDIUM = Effort(512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False)
-QUICK = Effort(256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False)
-HASTY = Effort(128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False)
-BLIND = Effort(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False)
+THOROUGH = Effort(1024, {"structure": 14, "colour": 10}, styles=14, trials=24, calibrated=8, layered=False)
+MEDIUM = Effort(512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False, limited=4)
+QUICK = Effort(256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False, limited=2)
+HASTY = Effort(128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False, limited=0)
+BLIND = Effort(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False, limited=0)
 CHOICES = ((THOROUGH, 128), (MEDIUM, 128), (QUICK, 128), (QUICK, 64), (HASTY, 64), (HASTY, 32))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,13 +11,17 @@ from torch import Tensor
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, choose, find_candidates
 from latent_editor.directions.effort import Effort, choose_effort
-from latent_editor.directions.naming import Name, Namer
+from latent_editor.directions.leakage import Identity, leakage_row
+from latent_editor.directions.limits import Limits
+from latent_editor.directions.metering import acting, learned_axes, own_clip
+from latent_editor.directions.naming import Name, Namer, agreed
 from latent_editor.directions.pack import with_imported
 from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
+from latent_editor.directions.untangling import boundary_candidates, untangled
 from latent_editor.errors import BadModel, MissingPart, Stopped
-from latent_editor.features.clip import Clip, load_clip
+from latent_editor.features.boundaries import kept_boundaries
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
 from latent_editor.generators import Generator, random_ws
 from latent_editor.types import Direction, Directions, OnStep, Step
@@ -29,9 +34,26 @@ LAYERED_PX = 256
 #: One unit of a direction that is not measured, in standard deviations of w.
 UNMEASURED_STEP = 1.5
 #: Sliders of a model: so many at least, unsure ones among them, and not more than this.
-FEWEST, MOST = 12, 20
+FEWEST, MOST = 12, 24
 #: A name that fits worse is given only to have :data:`FEWEST`.
 SURE = 0.5
+#: What people ask for first, in this order, where it is sure; the others follow as they do one thing most plainly.
+FIRST = (
+    "smile",
+    "age",
+    "long hair",
+    "beard",
+    "blond hair",
+    "red hair",
+    "make-up",
+    "feminine",
+    "turn to the right",
+    "light from the left",
+    "grey hair",
+    "bald",
+    "blue hair",
+    "angry",
+)
 
 
 def named_directions(g: Generator, *, on_step: OnStep | None = None) -> Directions:
@@ -86,8 +108,11 @@ def build_directions(
 
     1. Principal components of what the network makes of ``w``; in small models also limited to some layers.
     2. Each is scaled to one unit, tried on faces, and scored against words and measurements.
-    3. Those that plainly do one thing are taken; others follow until there are twelve. What was read off the weights
-       comes after the components.
+    3. Where the model has boundaries of labelled pictures, they are tried too, each also cleaned of what it was seen to
+       change besides (:mod:`latent_editor.directions.untangling`).
+    4. Those that plainly do one thing are taken; others follow until there are twelve. What people ask for first comes
+       first, what was read off the weights last.
+    5. Safe range and leakage of each are measured.
 
     Args:
         g: The generator.
@@ -119,13 +144,43 @@ def build_directions(
     if not effort.trials:
         return _unmeasured(found, w)
     trials = random_ws(g, list(range(effort.trials)), truncation_psi=TRIAL_PSI)
-    units = []
-    for i, candidate in enumerate(found):
-        units.append(candidate.calibrated(g, trials[: effort.calibrated]))
-        report(0.4 + 0.2 * (i + 1) / len(found))
-    namer = Namer(g, _clip(g), trials, vectors=_data_vectors(g))
-    named = _named(g, trials, namer, units, lambda f: report(0.6 + 0.4 * f))
-    return Directions(sorted(named, key=lambda d: d.source == SEFA))
+    namer = Namer(g, own_clip(g), trials, vectors=_data_vectors(g), axes=learned_axes(g))
+    found += boundary_candidates(g, kept_boundaries(g))
+    units: list[Candidate] = []
+    means: list[Tensor] = []
+    effects: list[Tensor] = []
+
+    def take(candidates: list[Candidate], start: float, share: float) -> None:
+        for i, candidate in enumerate(candidates):
+            units.append(candidate.calibrated(g, trials[: effort.calibrated]))
+            changes = namer.changes(units[-1].acting)
+            means.append(changes.mean(dim=0))
+            effects.append(agreed(changes))
+            report(start + share * (i + 1) / len(candidates))
+
+    take(found, 0.4, 0.4)
+    take(untangled(units, torch.stack(means), namer), 0.8, 0.1)
+    named = _named(g, trials, namer, units, torch.stack(effects))
+    return _measured(g, trials[: effort.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
+
+
+def _measured(
+    g: Generator, ws: Tensor, namer: Namer, named: list[tuple[Direction, Tensor]], report: Progress
+) -> Directions:
+    """Directions with leakage rows and, measured on the faces ``ws``, safe ranges; what people ask for comes first."""
+    limits, identity = (Limits(g, ws), Identity(g, ws)) if len(ws) else (None, None)
+    found = []
+    for i, (d, effects) in enumerate(named):
+        unit = acting(d)
+        own = namer.names.index(d.name) if d.name in namer.names else None
+        row = leakage_row(namer, effects, own, None if identity is None else identity.distance(2 * unit))
+        low, high = (d.low, d.high) if limits is None else limits.safe_range(unit)
+        found.append(replace(d, low=low, high=high, leakage=row))
+        report((i + 1) / len(named))
+    first = {name: i for i, name in enumerate(FIRST)}
+    sure = {d.name for d in found if d.score is not None and d.score >= SURE}
+    found.sort(key=lambda d: (d.source == SEFA, first.get(d.name, len(FIRST)) if d.name in sure else len(FIRST)))
+    return Directions(found)
 
 
 def _unmeasured(found: list[Candidate], w: Tensor) -> Directions:
@@ -144,13 +199,6 @@ def _unmeasured(found: list[Candidate], w: Tensor) -> Directions:
     )
 
 
-def _clip(g: Generator) -> Clip | None:
-    try:
-        return load_clip(g)
-    except MissingPart:
-        return None
-
-
 def _data_vectors(g: Generator) -> Tensor | None:
     """CLIP vectors of the data that the model was trained on, where its text statistics hold some."""
     try:
@@ -159,13 +207,10 @@ def _data_vectors(g: Generator) -> Tensor | None:
         return None
 
 
-def _named(g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], report: Progress) -> list[Direction]:
-    """The best of the candidates with their names, and unsure ones where those are few."""
-    rows = []
-    for i, unit in enumerate(units):
-        rows.append(namer.effects(unit.acting))
-        report((i + 1) / len(units))
-    effects = torch.stack(rows)
+def _named(
+    g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], effects: Tensor
+) -> list[tuple[Direction, Tensor]]:
+    """The best of the candidates with their names and effects [T], and unsure ones where those are few."""
     sure = choose(units, effects, namer, least=SURE)[:MOST]
     used = {candidate.origin for candidate, _ in sure}
     rest = [i for i, unit in enumerate(units) if unit.layers is None and unit.origin not in used]
@@ -178,7 +223,10 @@ def _named(g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], r
         (units[i], name or Name(f"component {k + 1}", 0.0, 1))
         for k, (i, name) in enumerate(zip(rest, names, strict=True), start=len(sure))
     ]
-    return [
-        Direction(name.text, c.vector * name.sign, layers=c.layers, source=c.source, detail=c.detail, score=name.score)
-        for c, name in [*sure, *unsure]
-    ]
+    found = []
+    for c, name in [*sure, *unsure]:
+        d = Direction(
+            name.text, c.vector * name.sign, layers=c.layers, source=c.source, detail=c.detail, score=name.score
+        )
+        found.append((d, effects[units.index(c)]))
+    return found

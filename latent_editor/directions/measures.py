@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latent_editor.errors import MissingPart
 from latent_editor.features.faces import canonical_points
-from latent_editor.features.landmarks import POINTS, frame_from_points, load_landmark_net
+from latent_editor.features.landmarks import POINTS, Found, frame_from_points, load_landmark_net
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, resized
 
@@ -105,33 +105,43 @@ PLAIN = (
 )
 
 
-def _face_measures(g: Generator) -> tuple[Measure, ...]:
-    """Pose and proportions by the landmark network, for a generator that shows faces."""
+def face_finder(g: Generator) -> Callable[[Tensor], Found] | None:
+    """What the landmark network says of a generator's pictures [N, C, S, S], −1..1; None where they show no faces."""
     canonical = canonical_points(g)
     if canonical is None or not set(POINTS) <= set(canonical):
-        return ()
+        return None
     try:
         net = load_landmark_net(g)
     except MissingPart:
-        return ()
+        return None
     points = np.array([canonical[name] for name in POINTS])
     frame = torch.from_numpy(frame_from_points(points, net.size_px)).float()  # frame pixels → fractions of the side
     centres = torch.arange(net.size_px) + 0.5
     x, y = torch.meshgrid(centres, centres, indexing="xy")
     grid = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ frame.t() * 2 - 1  # [S, S, 2]
 
-    def locate(pictures: Tensor) -> Tensor:
+    def find(pictures: Tensor) -> Found:
         pictures = as_rgb(pictures)
         where = grid.to(pictures.device).expand(len(pictures), -1, -1, -1)
         view = F.grid_sample(pictures, where, padding_mode="reflection", align_corners=False)
-        return net.to(pictures.device)(view).points  # [N, 5, 2]
+        found: Found = net.to(pictures.device)(view)
+        return found
+
+    return find
+
+
+def _face_measures(g: Generator) -> tuple[Measure, ...]:
+    """Pose and proportions by the landmark network, for a generator that shows faces."""
+    find = face_finder(g)
+    if find is None:
+        return ()
 
     def turn(pictures: Tensor) -> Tensor:
-        left, right, nose, *_ = locate(pictures).unbind(dim=1)
+        left, right, nose, *_ = find(pictures).points.unbind(dim=1)
         return (nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)
 
     def length(pictures: Tensor) -> Tensor:
-        left, right, _, _, chin = locate(pictures).unbind(dim=1)
+        left, right, _, _, chin = find(pictures).points.unbind(dim=1)
         return (chin - (left + right) / 2)[:, 1] / (right - left).norm(dim=1)
 
     return (Measure("turn to the right", "turn", turn), Measure("long face", "length", length))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.directions.measures import measures
@@ -67,6 +68,10 @@ VOCABULARY = (
 PLAIN_CHANGE = 2.5
 #: A name needs so large a share of the faces to change in its way.
 AGREEMENT = 0.8
+#: What is better measured than read by a CLIP.
+MEASURED_NAMES = ("turn to the right", "light from the left")
+#: A term with this cosine to one of the vocabulary says about the same.
+SAME_TERM = 0.5
 #: What a measured name is worth: a word says more to people.
 MEASURED_WORTH = 0.6
 
@@ -85,6 +90,22 @@ class Name(NamedTuple):
     sign: int
 
 
+def _difference(clip: Clip, term: Term) -> Tensor:
+    return clip.encode_prompt(term.more) - clip.encode_prompt(term.less)
+
+
+def _family(axes: Tensor, axis: Tensor, terms: Sequence[Term]) -> str | None:
+    """The family of the term whose axis, of axes [T, D], says about what ``axis`` [D] says; None where none does."""
+    alike = F.cosine_similarity(axes, axis[None].to(axes)).abs()
+    return terms[int(alike.argmax())].family if alike.max() > SAME_TERM else None
+
+
+def agreed(changes: Tensor) -> Tensor:
+    """The mean [T] of changes [N, T], 0 where the faces do not agree in which way they change."""
+    mean = changes.mean(dim=0)
+    return mean * ((changes.sign() == mean.sign()).float().mean(dim=0) >= AGREEMENT)
+
+
 class Namer:
     """Scores directions against the vocabulary and the measures.
 
@@ -93,23 +114,40 @@ class Namer:
         clip: The CLIP that reads its pictures; None leaves the words out and the measures alone.
         ws: Faces to try directions on, [N, num_ws, w_dim].
         vectors: CLIP vectors of many pictures [M, D], to tell how far a term spreads; None takes the faces alone.
+        axes: By name, what reads it in the CLIP's space, [D], instead of the texts of the term of that name, or as a
+            further term.
 
     Attributes:
         names, families, worth: Of each term and measure, [T].
     """
 
-    def __init__(self, g: Generator, clip: Clip | None, ws: Tensor, *, vectors: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        g: Generator,
+        clip: Clip | None,
+        ws: Tensor,
+        *,
+        vectors: Tensor | None = None,
+        axes: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
         terms = VOCABULARY if clip is not None else ()
-        self.names = [t.name for t in terms] + [m.name for m in self._measures]
-        self.families = [t.family for t in terms] + [m.family for m in self._measures]
-        self.worth = torch.tensor([t.worth for t in terms] + [MEASURED_WORTH] * len(self._measures))
+        worded = {t.name for t in terms}
+        extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
+        self.names = [*(t.name for t in terms), *extra, *(m.name for m in self._measures)]
+        self.worth = torch.tensor(
+            [t.worth for t in terms] + [1.0] * len(extra) + [MEASURED_WORTH] * len(self._measures)
+        )
+        families = [t.family for t in terms]
         self._axes: Tensor | None = None
         with torch.inference_mode():
             if clip is not None:
-                more = torch.stack([clip.encode_prompt(t.more) for t in terms])
-                self._axes = more - torch.stack([clip.encode_prompt(t.less) for t in terms])  # [T, D]
+                said = torch.stack([_difference(clip, t) for t in terms])
+                families += [_family(said, axis, terms) or name for name, axis in extra.items()]
+                read = [(axes or {}).get(t.name, way) for t, way in zip(terms, said, strict=True)]
+                self._axes = torch.stack([axis.to(said) for axis in (*read, *extra.values())])  # [T, D]
+            self.families = families + [m.family for m in self._measures]
             self._spread = self._read(ws).std(dim=0).clamp_min(1e-6)
             if self._axes is not None and vectors is not None:
                 # Twenty faces hardly differ in what is rare; the data tell what is much of it.
@@ -133,11 +171,12 @@ class Namer:
 
         0 where the faces do not agree in which way they change.
         """
+        return agreed(self.changes(offset))
+
+    def changes(self, offset: Tensor) -> Tensor:
+        """What ``offset`` [num_ws, w_dim] does to each face from −2 to +2, in standard deviations of faces: [N, T]."""
         with torch.inference_mode():
-            moved = self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)  # [N, T]
-            mean = moved.mean(dim=0)
-            agree = (moved.sign() == mean.sign()).float().mean(dim=0) >= AGREEMENT
-            return mean / self._spread * agree
+            return (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
 
     def scores(self, effects: Tensor) -> Tensor:
         """How well each name fits each direction, 0..1.

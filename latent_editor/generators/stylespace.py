@@ -93,7 +93,7 @@ def style_offset(g: Generator, wanted: Mapping[int, Tensor]) -> tuple[Tensor, fl
     offset = torch.zeros(g.num_ws, g.w_dim)
     missed, asked = 0.0, 0.0
     for row in sorted({layers[index].row for index in wanted}):
-        matrix, inverse = _inverse(g, row)
+        matrix, inverse = row_inverse(g, row)
         reading = [layer for layer in layers if layer.row == row]
         goal = torch.cat(
             [wanted.get(layer.index, torch.zeros(layer.channels)).float().cpu() / layer.spread for layer in reading]
@@ -104,7 +104,7 @@ def style_offset(g: Generator, wanted: Mapping[int, Tensor]) -> tuple[Tensor, fl
     return offset, (missed / max(asked, 1e-20)) ** 0.5
 
 
-def _inverse(g: Generator, row: int) -> tuple[Tensor, Tensor]:
+def row_inverse(g: Generator, row: int) -> tuple[Tensor, Tensor]:
     """Of the layers that read a w, stacked and divided by the channels' spreads: [C, w_dim] and its inverse."""
 
     def solve() -> tuple[Tensor, Tensor]:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import latent_editor as le
 from latent_editor.cli.output import check_output
-from latent_editor.cli.parser import Parser, Result, whole_number
+from latent_editor.cli.parser import Result, whole_number
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
+    from latent_editor.cli.parser import Commands
     from latent_editor.generators import Generator
     from latent_editor.types import Direction, Step
 
 
-def add(parser: Parser) -> None:
+def add(commands: Commands) -> None:
     """Declares the command below ``directions``."""
     about = "Make sliders of directions that another project has saved (InterFaceGAN, GANSpace, e4e, PTI, STIT, …)."
-    commands = parser.add_subparsers(title="commands", metavar="[import]", required=False)
     below = commands.add_parser("import", help=about, description=about)
     below.add_argument("file", nargs="?", metavar="FILE", help=".npy, .npz, .pt, .pkl, .safetensors or JSON")
     below.add_argument("--name", help="what to call it (default: as the file does, or as the file is called)")

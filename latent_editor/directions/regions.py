@@ -1,0 +1,65 @@
+"""Parts of a model's pictures, by where its faces have their points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latent_editor.features.faces import canonical_points
+from latent_editor.features.landmarks import POINTS
+from latent_editor.generators import Generator
+
+FACE_REGIONS = ("eyes", "nose", "mouth", "skin", "hair", "background")
+PLAIN_REGIONS = ("centre", "top", "bottom", "left", "right")
+
+
+def region_names(g: Generator) -> tuple[str, ...]:
+    """The regions of a generator's pictures: parts of the face where they show faces, else parts of the picture."""
+    return FACE_REGIONS if _points(g) is not None else PLAIN_REGIONS
+
+
+def region_masks(g: Generator, size_px: int) -> Tensor:
+    """Where the regions of :func:`region_names` lie: float32 [R, size_px, size_px], 0 or 1, at most one of them 1."""
+    centres = (torch.arange(size_px) + 0.5) / size_px
+    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    points = _points(g)
+    parts = _plain(x, y) if points is None else _face(x, y, points)
+    free = torch.ones(size_px, size_px, dtype=torch.bool)
+    masks = []
+    for part in parts:  # the first ones have the first claim
+        masks.append(part & free)
+        free &= ~part
+    return torch.stack(masks).float()
+
+
+def _points(g: Generator) -> Mapping[str, Any] | None:
+    points = canonical_points(g)
+    return points if points is not None and set(POINTS) <= set(points) else None
+
+
+def _face(x: Tensor, y: Tensor, points: Mapping[str, Any]) -> list[Tensor]:
+    """In the order of :data:`FACE_REGIONS`; all lengths in distances between the eyes."""
+    (lx, ly), (rx, ry), (nx, ny), (mx, my) = (points[name] for name in ("left_eye", "right_eye", "nose", "mouth"))
+    unit = ((rx - lx) ** 2 + (ry - ly) ** 2) ** 0.5
+    cx, cy = (lx + rx) / 2, (ly + ry) / 2
+
+    def ellipse(at: tuple[float, float], wide: float, high: float) -> Tensor:
+        return ((x - at[0]) / (wide * unit)) ** 2 + ((y - at[1]) / (high * unit)) ** 2 < 1
+
+    eyes = ellipse((lx, ly), 0.34, 0.22) | ellipse((rx, ry), 0.34, 0.22)
+    nose = ellipse((nx, ny - 0.2 * unit), 0.25, 0.4)
+    mouth = ellipse((mx, my), 0.45, 0.22)
+    skin = ellipse((cx, (cy + my) / 2), 0.75, 1.0)
+    head = ellipse((cx, cy - 0.1 * unit), 1.2, 1.7) & (y < my)
+    beside = (x - cx).abs() > 1.5 * unit
+    return [eyes, nose, mouth, skin, head, beside & (y < cy + 0.5 * unit)]
+
+
+def _plain(x: Tensor, y: Tensor) -> list[Tensor]:
+    """In the order of :data:`PLAIN_REGIONS`."""
+    centre = (x - 0.5).abs().maximum((y - 0.5).abs()) < 0.25
+    steep = (y - 0.5).abs() > (x - 0.5).abs()
+    return [centre, steep & (y < 0.5), steep & (y >= 0.5), ~steep & (x < 0.5), ~steep & (x >= 0.5)]

@@ -1,0 +1,235 @@
+"""Directions that a user asks for: between two descriptions, between two piles of examples, and cleaned of others.
+
+InterFaceGAN (Shen et al. 2020, "Interpreting the Latent Space of GANs for Semantic Face Editing"): the normal of the
+hyperplane between latents that have something and latents that lack it (eq. 2), and conditional manipulation (§3.2):
+the same without what lies in the span of other normals.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from latent_editor.directions.metering import Meter, acting, load_meter, measured, own_clip
+from latent_editor.directions.naming import VOCABULARY, agreed
+from latent_editor.directions.samples import Samples, load_samples, text_axis
+from latent_editor.errors import BadLatent, BadValue
+from latent_editor.features.boundaries import Boundary, apart_from, fit_boundary, kept_boundaries, latent_spread
+from latent_editor.features.clip import Clip, load_clip
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.preview import small
+from latent_editor.types import Direction, OnStep
+
+SOURCE = "boundary"
+#: Between the two ends of what shall be left alone, where both are named: "old / young".
+_BETWEEN = re.compile(r"\s+/\s+")
+
+
+def fit_direction(
+    g: Generator,
+    more: str,
+    less: str | None = None,
+    *,
+    clean: Sequence[str] = (),
+    name: str | None = None,
+    on_step: OnStep | None = None,
+) -> Direction:
+    """A direction between two descriptions, fitted on random pictures that the model's CLIP has sorted.
+
+    1. Some 1,500 random pictures are rendered, once for a model; the CLIP says how well each fits either text.
+    2. A linear support vector machine separates the fifth that fits best from the fifth that fits least.
+    3. Its normal, at right angles to those of what shall be left alone, is scaled to one visible step and measured.
+
+    Args:
+        g: A generator that comes with a CLIP.
+        more: What is at the positive end: "a person with a beard".
+        less: What is at the negative end: "a clean-shaven person"; None stands for anybody.
+        clean: What shall stay as it is, as texts: "an old person", or with both ends, "an old person / a young person";
+            names of the vocabulary of sliders ("age") too.
+        name: What to call it; None takes ``more``.
+        on_step: Told of the rendering of samples; a true answer stops.
+
+    Returns:
+        A direction of the source "boundary". ``detail`` tells the accuracy on samples that were kept apart, ``leakage``
+        what else it changes.
+
+    Raises:
+        BadPrompt: a text is empty, too long, says nothing, or in words that the CLIP has never seen.
+        BadValue: ``clean`` names what the direction itself says.
+        MissingPart: the model comes without a CLIP.
+        Stopped: ``on_step`` gave a true answer.
+    """
+    clip = load_clip(g)
+    axis = text_axis(clip, more, less)
+    others = [_axis_of(clip, text) for text in clean]
+    samples = load_samples(g, on_step=on_step)
+    boundary = samples.boundary(axis, name or " ".join(more.split()))
+    normals = [samples.boundary(other, text).normal for text, other in zip(clean, others, strict=True)]
+    pair = more if less is None else f"{more} / {less}"
+    return _finished(g, boundary, normals, f"{pair!r}, {_accuracy(boundary)}{_without(clean)}", axis)
+
+
+def fit_direction_from_examples(
+    g: Generator,
+    more: Tensor,
+    less: Tensor,
+    *,
+    name: str,
+    clean: Sequence[str] = (),
+    on_step: OnStep | None = None,
+) -> Direction:
+    """A direction from examples that lack something to examples that have it.
+
+    Args:
+        g: The generator.
+        more: ws of pictures that have it, [N, num_ws, w_dim], N at least 3; aligned and encoded by the caller.
+        less: ws of pictures that lack it, [M, num_ws, w_dim].
+        name: What to call it.
+        clean, on_step: As for :func:`fit_direction`.
+
+    Raises:
+        BadLatent: ws of another shape than the generator's, or not finite.
+        BadValue: fewer than three on a side.
+        MissingPart: ``clean`` is given, and the model comes without a CLIP.
+    """
+    for ws in (more, less):
+        if ws.ndim != 3 or tuple(ws.shape[1:]) != (g.num_ws, g.w_dim) or not torch.isfinite(ws).all():
+            raise BadLatent(
+                f"Got examples of shape {list(ws.shape)}; expected finite ws [N, {g.num_ws}, {g.w_dim}] of the model "
+                f"{g.name!r}. Encode the pictures with this model."
+            )
+    spread = latent_spread(g)
+    boundary = fit_boundary(spread.even(more), spread.even(less), name=name)
+    normals = _normals_of(g, clean, on_step)
+    detail = f"{len(more)} and {len(less)} examples, {_accuracy(boundary)}{_without(clean)}"
+    return _finished(g, boundary, normals, detail, _axis_between(g, more, less))
+
+
+def clean_direction(
+    g: Generator, direction: Direction, of: Sequence[str] | None = None, *, on_step: OnStep | None = None
+) -> Direction:
+    """A direction without what it shall leave alone.
+
+    Each layer's row is taken to even coordinates, freed of the normals, and taken back; then it is measured anew.
+
+    Args:
+        g: The generator.
+        direction: Any direction of this generator.
+        of: What shall stay as it is, as for :func:`fit_direction`; None takes what the direction was measured to change
+            most besides its own, two names of the vocabulary at most.
+        on_step: Told of the rendering of samples; a true answer stops.
+
+    Raises:
+        BadValue: nothing is left of the direction, or it leaks nothing that the vocabulary has a name for.
+        BadLatent: a direction of another model.
+        MissingPart: the model comes without a CLIP.
+    """
+    if tuple(direction.vector.shape) != (g.num_ws, g.w_dim):
+        raise BadLatent(
+            f"The direction {direction.name!r} has the shape {list(direction.vector.shape)}; the model {g.name!r} "
+            f"takes {[g.num_ws, g.w_dim]}. Load the model that it belongs to."
+        )
+    offset = acting(direction)
+    meter = load_meter(g)
+    texts = list(_leaks(meter, direction, offset) if of is None else of)
+    normals = _normals_of(g, texts, on_step)
+    spread = latent_spread(g)
+    rows = offset @ spread.whiten
+    for i, row in enumerate(rows):
+        if row.any():
+            way, left = apart_from(row / row.norm(), normals)
+            rows[i] = way * left * row.norm()
+    axis = None if direction.name in meter.namer.names else _prompt_axis(g, direction)
+    cleaned = measured(g, replace(direction, vector=rows @ spread.colour), axis)
+    return replace(cleaned, detail=f"{direction.detail}{_without(texts)}")
+
+
+def _finished(
+    g: Generator, boundary: Boundary, others: Sequence[Tensor], detail: str, axis: Tensor | None
+) -> Direction:
+    normal, _ = apart_from(boundary.normal, others)
+    offset = latent_spread(g).colour @ normal
+    vector = offset.expand(g.num_ws, -1).clone()
+    found = Direction(boundary.name, vector, source=SOURCE, detail=detail, score=0.0 if axis is not None else None)
+    return measured(g, found, axis)
+
+
+def _accuracy(boundary: Boundary) -> str:
+    return f"{boundary.accuracy:.0%} of held-out ones told rightly"
+
+
+def _without(texts: Sequence[str]) -> str:
+    return f", without {', '.join(repr(t) for t in texts)}" if texts else ""
+
+
+def _axis_of(clip: Clip, text: str) -> Tensor:
+    """The axis of what shall be left alone: a name of the vocabulary, "more / less", or a text alone."""
+    for term in VOCABULARY:
+        if term.name == " ".join(text.split()).casefold():
+            return text_axis(clip, term.more, term.less)
+    more, *less = _BETWEEN.split(text.strip(), maxsplit=1)
+    return text_axis(clip, more, less[0] if less else None)
+
+
+def _normals_of(g: Generator, texts: Sequence[str], on_step: OnStep | None) -> list[Tensor]:
+    """Normals of what texts say: from the model's own boundaries where one has that name, else fitted on samples."""
+    kept = {b.name: b.normal for b in kept_boundaries(g)}
+    normals, samples = [], None
+    for text in texts:
+        if text not in kept:
+            samples = samples or load_samples(g, on_step=on_step)
+        normals.append(kept[text] if text in kept else _sampled(samples, load_clip(g), text))
+    return normals
+
+
+def _sampled(samples: Samples | None, clip: Clip, text: str) -> Tensor:
+    assert samples is not None
+    return samples.boundary(_axis_of(clip, text), text).normal
+
+
+def _leaks(meter: Meter, direction: Direction, offset: Tensor) -> list[str]:
+    """The names of the vocabulary that a direction changes most besides its own, one of each family, two at most."""
+    namer = meter.namer
+    effects = agreed(namer.changes(offset)).abs().tolist()
+    terms = {t.name for t in VOCABULARY}
+    known = sorted(zip(effects, namer.names, namer.families, strict=True), reverse=True)
+    families = {f for name, f in zip(namer.names, namer.families, strict=True) if name == direction.name}
+    found: list[str] = []
+    for effect, name, family in known:
+        if len(found) < 2 and effect > 0 and name in terms and family not in families:
+            families.add(family)
+            found.append(name)
+    if not found:
+        raise BadValue(
+            f"{direction.name!r} changes nothing else that there is a name for. Name what it shall leave alone."
+        )
+    return found
+
+
+def _prompt_axis(g: Generator, direction: Direction) -> Tensor | None:
+    """What a direction's own name says to the CLIP; None where it says nothing."""
+    clip = own_clip(g)
+    if clip is None or direction.source not in (SOURCE, "text") or clip.unknown_words(direction.name):
+        return None
+    return text_axis(clip, direction.name, None)
+
+
+def _axis_between(g: Generator, more: Tensor, less: Tensor) -> Tensor | None:
+    """What the CLIP sees between the pictures of two sets of ws, [D]; None without a CLIP."""
+    clip = own_clip(g)
+    if clip is None:
+        return None
+    preview, dtype = small(g, clip.size_px), fastest_dtype(g.device)
+
+    def mean(ws: Tensor) -> Tensor:
+        batches = (preview.synthesize(some.to(g.device), dtype=dtype).clamp(-1, 1) for some in ws.split(16))
+        return torch.cat([clip.encode_image(pictures, dtype=dtype) for pictures in batches]).mean(dim=0).cpu()
+
+    with torch.inference_mode():
+        axis = mean(more) - mean(less)
+    return axis.clone()
