@@ -17,7 +17,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import NOISE_MODES
 from latent_editor.generators.pictures import fastest_dtype, to_image
 from latent_editor.generators.refined import generator_for
-from latent_editor.types import Latent, Refinement
+from latent_editor.types import MOST_GAIN, Latent, Refinement
 
 __all__ = ["PATHS", "chosen_layers", "interpolate", "mix", "render_with_noise"]
 
@@ -113,7 +113,7 @@ def interpolate(
         ws = torch.einsum("k,knd->nd", share_of, points)
     else:
         ws = _spherical(points, share_of, g.w_avg.detach().float().cpu())
-    blend = _blended([(latent.refinement, share) for latent, share in used])
+    blend = _blended([(latent.refinement, share) for latent, share in used], ws)
     return Latent(ws, g.name, g.fingerprint, method="mix", refinement=blend)
 
 
@@ -136,14 +136,17 @@ def _spherical(points: Tensor, shares: Tensor, centre: Tensor) -> Tensor:
     return centre + torch.where(length > 1e-3, way / length.clamp_min(1e-9) * distance, straight)
 
 
-def _blended(parts: Sequence[tuple[Refinement | None, float]]) -> Refinement | None:
-    """The weighted sum of refinements; what one does not change counts as 0 there."""
+def _blended(parts: Sequence[tuple[Refinement | None, float]], ws: Tensor) -> Refinement | None:
+    """The weighted sum of refinements; what one does not change counts as 0 there. Sliders are stretched around ws."""
     sums: dict[str, Tensor] = {}
+    gain = 0.0
     for refinement, share in parts:
-        for name, tensor in ({} if refinement is None else refinement.tensors()).items():
+        gain += share * (1.0 if refinement is None else refinement.gain)
+        for name, tensor in ({} if refinement is None else replace(refinement, pivot=None).tensors()).items():
             part = tensor.float() * share
             sums[name] = sums[name] + part if name in sums else part
-    return Refinement.of(sums, "the mixture") if sums else None
+    blend = Refinement.of(sums, "the mixture") if sums else None
+    return replace(blend, pivot=ws, gain=gain) if blend is not None and 1 < gain <= MOST_GAIN else blend
 
 
 def render_with_noise(g: Generator, latent: Latent, noise: str | int, *, size_px: int | None = None) -> Image.Image:

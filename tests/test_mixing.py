@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -124,3 +125,16 @@ def test_noise_is_fixed_off_or_seeded(two: list[Latent]) -> None:
     for wrong in ("random", "loud", -1):
         with pytest.raises(BadValue):
             render_with_noise(g, latent, wrong)
+
+
+def test_a_mixture_of_refined_faces_stretches_sliders_around_itself(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    weight = torch.ones_like(g.synthesis.b8.conv1.bias)
+    one, other = (g.latent(ws, method="pivotal") for ws in random_ws(g, [1, 2]))
+    refinement = Refinement({}, {"synthesis.b8.conv1.bias": weight}, one.ws, 1.5)
+    mixed = interpolate(g, [replace(one, refinement=refinement), other], [0.5, 0.5])
+    assert mixed.refinement is not None
+    assert mixed.refinement.gain == pytest.approx(1.25)
+    assert mixed.refinement.pivot is not None
+    assert torch.equal(mixed.refinement.pivot, mixed.ws)
+    torch.testing.assert_close(mixed.refinement.weights["synthesis.b8.conv1.bias"], weight / 2)

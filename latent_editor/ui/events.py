@@ -74,7 +74,7 @@ def _reconstruct(models: Models, session_id: str, seconds: float, method: str) -
             shown_s = time.monotonic()
             yield _progress(item)
     if latent is None and best is not None and best.ws is not None:
-        latent = studio.g.latent(best.ws, method=method, psnr_db=best.psnr_db)
+        latent = studio.g.latent(best.ws, method=method, psnr_db=best.psnr_db, refinement=best.refinement)
     if latent is None:
         raise BadValue("The reconstruction ended before it began. Try again.")
     yield {"session": session_view(_finish(studio, session_id, run, latent))}
