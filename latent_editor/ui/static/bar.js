@@ -54,6 +54,8 @@ function startSaving(app) {
     const none = !app.state.photo;
     whole.toggleAttribute('aria-disabled', none);
     whole.querySelector('span').textContent = none ? 'only where a photo was used' : 'with the square put back in its place, PNG';
+    const unchanged = !app.state.sliders?.some((slider) => slider.strength !== 0);
+    for (const link of saves.querySelectorAll('[data-edited]')) link.toggleAttribute('aria-disabled', unchanged);
     for (const link of saves.children) link.href = app.path(`/save/${link.dataset.save}`);
   });
   saves.addEventListener('click', async (event) => {

@@ -9,6 +9,11 @@ export function startStart(app) {
   const { choose, file, surprise, drop } = app.elements;
   app.take = (taken) => take(app, taken);
   choose.addEventListener('click', () => file.click());
+  app.elements['open-recipe'].addEventListener('click', () => recipeFile.click());
+  const recipeFile = el('input', { type: 'file', accept: '.recipe', onchange: () => {
+    if (recipeFile.files[0]) take(app, recipeFile.files[0]);
+    recipeFile.value = '';
+  } });
   file.addEventListener('change', () => {
     if (file.files[0]) take(app, file.files[0]);
     file.value = '';
@@ -91,7 +96,10 @@ async function take(app, file) {
       throw new Problem({ what: `The file has ${Math.round(file.size / 2 ** 20)} MB; at most ${MAX_MB} MB are taken.`, todo: 'Save it smaller, as JPEG for example.' });
     }
     busy(app, true);
-    if (/\.(latent|safetensors)$/i.test(file.name)) {
+    if (/\.recipe$/i.test(file.name)) {
+      await app.settled();
+      app.set(await upload(app.path('/recipe'), file));
+    } else if (/\.(latent|safetensors)$/i.test(file.name)) {
       app.set(await upload(app.path('/latent'), file));
       app.view('edit');
     } else {
