@@ -161,7 +161,7 @@ def plot(groups: dict[str, list[dict[str, Any]]], path: Path) -> None:
     out = Image.new("RGB", (width, height), "#f5f5f3")
     draw = ImageDraw.Draw(out)
     points = [row for rows in groups.values() for row in rows]
-    low, high = math.floor(min(r["psnr_db"] for r in points)) - 1, math.ceil(max(r["psnr_db"] for r in points)) + 1
+    low, high = math.floor(min(r["psnr_db"] for r in points)) - 1, math.ceil(max(r["psnr_db"] for r in points)) + 4
     top = max(1.3, max(r["sliders"] for r in points) + 0.1)
 
     def at(db: float, ratio: float) -> tuple[float, float]:
@@ -181,7 +181,8 @@ def plot(groups: dict[str, list[dict[str, Any]]], path: Path) -> None:
         draw.line(spots, fill=colour, width=2)
         for (x, y), row in zip(spots, rows, strict=True):
             draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill=colour)
-            draw.text((x + 8, y - 14), f"{row['rung']} ({name})", fill=colour)
+            draw.text((x + 8, y - 14), row["rung"], fill=colour)
+        draw.text((spots[-1][0] + 8, spots[-1][1]), f"({name})", fill=colour)
     path.parent.mkdir(exist_ok=True)
     out.save(path)
 

@@ -137,7 +137,7 @@ def test_invert_says_how_it_went(inverted: tuple[Path, dict[str, Any], str]) -> 
     assert data["method"] == "w+"
     latent = le.Latent.load(path)
     assert latent.psnr_db == data["psnr_db"]
-    assert "Inverting" in err
+    assert "One w for each layer" in err
     assert " 100 %" in err or " dB" in err
     assert "Warning" not in err
 

@@ -15,7 +15,7 @@ from latent_editor.types import Direction
 WAYS, SHARE = 6, 0.25
 #: What is aimed at, a little under what random faces do; and the gain's limits: less is no trouble, and with twice as
 #: much the named sliders did more than on random faces, and heads that turned tore.
-AIM, LEAST_GAIN, MOST_GAIN = 0.85, 1.0, 1.5
+AIM, LEAST_GAIN, MOST_GAIN = 0.85, 1.0, 1.7
 _ROUNDS = 2
 
 
