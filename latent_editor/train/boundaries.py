@@ -58,8 +58,9 @@ RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
     "red hair": (_is("hair_colour", "red"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
     "black hair": (_is("hair_colour", "black"), _is("hair_colour", "brown", "blond", "red"), ("sex", "age")),
     "brown hair": (_is("hair_colour", "brown"), _is("hair_colour", "black", "blond", "red"), ("sex", "age")),
-    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLOURS), ("sex", "age")),
-    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLOURS), ("sex", "age")),
+    # Grey and blue look alike to the latents: each is told from the other too.
+    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLOURS, "blue"), ("sex", "age")),
+    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLOURS, "grey", "white"), ("sex", "age")),
     "dark skin": (_is("skin", "brown", "dark"), _is("skin", "light", "tan"), ("sex", "age")),
     "pale skin": (_is("skin", "pale"), _is("skin", "tan", "light"), ("sex", "age")),
     "elf ears": (_is("pointed_ears", True), _is("pointed_ears", False), ("sex", "age")),
