@@ -79,8 +79,8 @@ class MappingTrainer:
         sizes = [g.w_dim, c.width, c.width, c.width]
         hidden = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in itertools.pairwise(sizes)]
         self.critic = nn.Sequential(*itertools.chain(*hidden), nn.Linear(c.width, 1))
-        self.player = torch.optim.Adam(self.mapping.parameters(), lr=c.rate, betas=(0.0, 0.99))
-        self.judge = torch.optim.Adam(self.critic.parameters(), lr=c.rate / 10, betas=(0.0, 0.99))
+        self.player = torch.optim.Adam(self.mapping.parameters(), betas=(0.0, 0.99))
+        self.judge = torch.optim.Adam(self.critic.parameters(), betas=(0.0, 0.99))
         self.steps = 0
 
     def reals(self, count: int) -> Tensor:
@@ -94,9 +94,10 @@ class MappingTrainer:
         w: Tensor = mapping(torch.randn(count, self.generator_config.z_dim), None)
         return w
 
-    def step(self) -> dict[str, float]:
-        """One step of both players."""
+    def step(self, pace: float = 1.0) -> dict[str, float]:
+        """One step of both players, at the share ``pace`` of their rates."""
         c = self.config
+        self.player.param_groups[0]["lr"], self.judge.param_groups[0]["lr"] = c.rate * pace, c.rate / 10 * pace
         reals, fakes = self.reals(c.batch), self.random(c.batch, self.mapping)
         loss = F.softplus(-self.critic(reals)).mean() + F.softplus(self.critic(fakes.detach())).mean()
         if self.steps % c.r1_every == 0:
@@ -184,8 +185,8 @@ def main(args: argparse.Namespace) -> None:
     if args.resume and (args.run / STATE_FILE).exists():
         trainer.load(load_state(args.run / STATE_FILE))
     start = saved = time.monotonic()
-    while time.monotonic() - start < args.minutes * 60:
-        report = trainer.step()
+    while (done := (time.monotonic() - start) / (args.minutes * 60)) < 1:
+        report = trainer.step(min(1.0, max(0.02, 2 * (1 - done))))  # slower and slower in the second half
         if time.monotonic() - saved > 60:
             saved = time.monotonic()
             checkpoint(trainer, args.run, held_out, report)
