@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from latent_editor.features.perceptual import psnr_db
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
+    from latent_editor.handles import Dragged, drag, drag_direction
     from latent_editor.inversion import invert
     from latent_editor.likeness import Likeness, Moved, compare, identity_moved
     from latent_editor.mixing import interpolate, mix
@@ -76,6 +77,7 @@ __all__ = [
     "Crop",
     "Direction",
     "Directions",
+    "Dragged",
     "Edit",
     "Face",
     "Generator",
@@ -101,6 +103,8 @@ __all__ = [
     "clean_direction",
     "compare",
     "crop_by_hand",
+    "drag",
+    "drag_direction",
     "find_faces",
     "fit_direction",
     "fit_direction_from_examples",
@@ -139,6 +143,7 @@ _NAMES_OF = {
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
     "features.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
+    "handles": "Dragged drag drag_direction",
     "inversion": "invert",
     "likeness": "Likeness Moved compare identity_moved",
     "mixing": "interpolate mix",

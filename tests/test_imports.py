@@ -20,7 +20,7 @@ LEVELS = {
     1: ("errors", "files", "memory", "types", "unpickling", "version"),
     2: ("colours", "downloads", "media", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
-    4: ("alignment", "compositing", "directions", "editing", "inversion", "likeness", "text"),
+    4: ("alignment", "compositing", "directions", "editing", "handles", "inversion", "likeness", "text"),
     5: ("batching", "mixing", "preparation", "rendering"),
     6: ("albums", "exports", "motion", "positions", "recipes", "sessions", "storage", "videos"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),

@@ -14,6 +14,7 @@ from latent_editor.cli.commands import (
     convert,
     directions,
     doctor,
+    drag,
     edit,
     fetch,
     inspect,
@@ -30,7 +31,8 @@ from latent_editor.version import __version__
 
 #: In the order of the help.
 _COMMANDS = (
-    invert, compare, edit, batch, mix, animate, directions, random, fetch, inspect, convert, prepare, ops, doctor,
+    invert, compare, edit, drag, batch, mix, animate, directions,
+    random, fetch, inspect, convert, prepare, ops, doctor,
 )  # fmt: skip
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
