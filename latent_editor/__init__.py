@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from latent_editor.preparation import prepare, prepared
     from latent_editor.recipes import Recipe
     from latent_editor.rendering import render, render_batch
+    from latent_editor.restoration import Repaired, repair
     from latent_editor.text import text_direction
     from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
     from latent_editor.weights import model_names
@@ -92,6 +93,7 @@ __all__ = [
     "Photo",
     "Recipe",
     "Refinement",
+    "Repaired",
     "Step",
     "UnknownDirection",
     "UnknownModel",
@@ -125,6 +127,7 @@ __all__ = [
     "random_latent",
     "render",
     "render_batch",
+    "repair",
     "save_generator",
     "strength_kept",
     "stylespace_channels",
@@ -152,6 +155,7 @@ _NAMES_OF = {
     "preparation": "prepare prepared",
     "recipes": "Recipe",
     "rendering": "render render_batch",
+    "restoration": "Repaired repair",
     "text": "text_direction",
     "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",
     "weights": "model_names",

@@ -18,10 +18,10 @@ PACKAGE = "latent_editor"
 #: as it closes no circle; the parts of level 4 never import each other: what they share moves down.
 LEVELS = {
     1: ("errors", "files", "memory", "types", "unpickling", "version"),
-    2: ("colours", "downloads", "media", "ops", "photos", "weights", "zoo"),
+    2: ("colours", "degradations", "downloads", "media", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "handles", "inversion", "likeness", "text"),
-    5: ("batching", "mixing", "preparation", "rendering"),
+    5: ("batching", "mixing", "preparation", "rendering", "restoration"),
     6: ("albums", "exports", "motion", "positions", "recipes", "sessions", "storage", "videos"),
     7: ("", "__main__", "app", "cli", "doctor", "serving", "ui"),
 }

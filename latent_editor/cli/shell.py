@@ -23,6 +23,7 @@ from latent_editor.cli.commands import (
     ops,
     prepare,
     random,
+    repair,
 )
 from latent_editor.cli.parser import Parser
 from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
@@ -31,7 +32,7 @@ from latent_editor.version import __version__
 
 #: In the order of the help.
 _COMMANDS = (
-    invert, compare, edit, drag, batch, mix, animate, directions,
+    invert, repair, compare, edit, drag, batch, mix, animate, directions,
     random, fetch, inspect, convert, prepare, ops, doctor,
 )  # fmt: skip
 

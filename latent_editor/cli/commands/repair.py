@@ -1,0 +1,113 @@
+"""``repair PHOTO -o FIXED.png --scale 8``: repairs a damaged portrait."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+import latent_editor as le
+from latent_editor.cli.output import LATENT_SUFFIX, PICTURE_SUFFIX, check_output
+from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.preparing import show_preparation
+from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from latent_editor.cli.parser import Commands
+    from latent_editor.generators import Generator
+    from latent_editor.types import Crop, Photo, Step
+
+
+def add(commands: Commands) -> None:
+    parser = add_command(commands, "repair", run, about="Repair a damaged portrait by what the model knows of faces.")
+    parser.add_argument("photo", metavar="PHOTO")
+    parser.add_argument("-o", "--output", required=True, metavar="FIXED.png")
+    parser.add_argument(
+        "--mask", metavar="MASK", help="a picture of the photo's size, white where the photo is missing"
+    )
+    parser.add_argument("--scale", type=positive_number, metavar="N", help="it has N times too few pixels (2 to 16)")
+    parser.add_argument("--grey", action="store_true", help="it has lost its colours")
+    parser.add_argument("--blur", type=positive_number, metavar="PX", help="it is blurred: standard deviation, pixels")
+    parser.add_argument(
+        "--noise", type=positive_number, metavar="S", help="it is grainy: standard deviation (0.05 to 0.4)"
+    )
+    parser.add_argument(
+        "--jpeg", type=positive_number, metavar="Q", help="it was kept as JPEG of this quality (1 to 95)"
+    )
+    parser.add_argument(
+        "--aligned", action="store_true", help="take the whole picture as it is, without looking for a face"
+    )
+    parser.add_argument("--latent", metavar="FACE.latent", help="write the latent too, to edit it")
+    parser.add_argument(
+        "--seconds", type=positive_number, default=10.0, metavar="S", help="time to spend (default: 10)"
+    )
+    add_face(parser)
+
+
+def run(arguments: argparse.Namespace) -> Result:
+    output = check_output(arguments.output, PICTURE_SUFFIX)
+    latent_output = check_output(arguments.latent, LATENT_SUFFIX) if arguments.latent else None
+    photo = le.open_photo(arguments.photo)
+    mask = le.open_photo(arguments.mask) if arguments.mask else None
+    g = le.load_generator(arguments.model)
+    picture, mask_image = _aligned(g, photo, mask, arguments)
+    started = time.perf_counter()
+    with stop_on_interrupt() as stopped, ProgressBar("Repairing") as bar:
+
+        def on_step(step: Step) -> bool:
+            bar.show(step)
+            return stopped.is_set()
+
+        found = le.repair(
+            g,
+            picture,
+            mask=mask_image,
+            scale=arguments.scale,
+            grey=arguments.grey,
+            blur_px=arguments.blur,
+            noise=arguments.noise,
+            jpeg=arguments.jpeg,
+            seconds=arguments.seconds,
+            on_step=on_step,
+        )
+    seconds = time.perf_counter() - started
+    output.parent.mkdir(parents=True, exist_ok=True)
+    found.image.save(output)
+    if latent_output is not None:
+        found.latent.save(latent_output)
+    data = {
+        "agreement_db": round(found.agreement_db, 2),
+        "seconds": round(seconds, 2),
+        "method": found.latent.method,
+        "stopped": stopped.is_set(),
+        "latent": None if latent_output is None else str(latent_output),
+        "output": str(output),
+    }
+    return Result(data, f"{output}: agrees with the photo to {found.agreement_db:.1f} dB, {seconds:.1f} s")
+
+
+def _aligned(
+    g: Generator, photo: Photo, mask: Photo | None, arguments: argparse.Namespace
+) -> tuple[Crop | Image.Image, Image.Image | None]:
+    """The face, or the whole picture, and the same part of the mask."""
+    from PIL import Image
+
+    if mask is not None and mask.image.size != photo.image.size:
+        raise le.BadValue(
+            f"The mask has {mask.image.width} × {mask.image.height} pixels and the photo {photo.image.width} × "
+            f"{photo.image.height}; expected the same. Draw the mask on the photo itself."
+        )
+    if arguments.aligned:
+        return photo.image, None if mask is None else mask.image
+    show_preparation(g, "faces")
+    crop = le.align(photo, g, face=arguments.face)
+    if mask is None:
+        return crop, None
+    (a, b, c), (d, e, f) = crop.crop_to_photo.tolist()
+    # Pillow takes pixel centres at whole numbers plus one half too.
+    part = mask.image.convert("L").transform(
+        crop.image.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
+    )
+    return crop, part
