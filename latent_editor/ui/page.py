@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from latent_editor.ui.events import Models, describe_event, reconstruct_event
+from latent_editor.ui.handles import drag_event
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"
@@ -28,6 +29,7 @@ def create_page(models: Models) -> gr.Blocks:
             elem_id="editor",
         )
         gr.api(reconstruct_event(models), api_name="reconstruct", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(drag_event(models), api_name="drag", concurrency_limit=1, concurrency_id="heavy")
         gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
     return page.queue(max_size=32)
 

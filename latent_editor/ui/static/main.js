@@ -4,6 +4,7 @@ import { get, post } from './api.js';
 import { startBar } from './bar.js';
 import { startCrop } from './crop.js';
 import { el, fillIcons, hooks, icon } from './dom.js';
+import { startHandles } from './handles.js';
 import { startLikeness } from './likeness.js';
 import { startModels } from './models.js';
 import { startPanel } from './panel.js';
@@ -24,7 +25,7 @@ export async function start(element) {
   app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startLikeness, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction]) startPart(app);
+  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction]) startPart(app);
   try {
     const { problem, ...answer } = await openSession(app);
     app.adopt(answer);
