@@ -91,6 +91,7 @@ class Session:
         run: Grows with every reconstruction; an older one that still runs sees that it was replaced.
         stopping: The present run should keep its best and end.
         model: Key of the model that all of this belongs to; empty for the one that the page starts with.
+        damaged: The photo and crop as they were before a repair, to be repaired in another way.
         desks: What was made with other models, by their keys, the one used last at the end.
     """
 
@@ -106,6 +107,7 @@ class Session:
     run: int = 0
     stopping: bool = False
     model: str = ""
+    damaged: Draft | None = None
     desks: Mapping[str, Desk] = field(default_factory=dict)
 
     @property
@@ -159,6 +161,7 @@ class Session:
             model=model,
             desks=dict(list(desks.items())[-DESK_LIMIT:]),
             draft=None,
+            damaged=None,
             **vars(back),
             revision=self.revision + 1,
             next_id=self.next_id + 1,
@@ -167,13 +170,25 @@ class Session:
     # A photo on its way in
 
     def opened(self, photo: Photo) -> Session:
-        return replace(self, draft=Draft(photo)).run_started()
+        return replace(self, draft=Draft(photo), damaged=None).run_started()
 
     def cropped(self, crop: Crop) -> Session:
         """Raises BadValue where no photo was opened before."""
         if self.draft is None:
             raise BadValue("There is no photo to crop. Choose a photo first.")
-        return replace(self, draft=replace(self.draft, crop=crop)).run_started()
+        return replace(self, draft=replace(self.draft, crop=crop), damaged=None).run_started()
+
+    def to_repair(self) -> Draft:
+        """The photo and crop that a repair starts from: always as they came. Raises BadValue where there are none."""
+        photo = Draft(self.photo, self.crop) if self.photo is not None else None
+        found = self.damaged or self.draft or photo
+        if found is None or found.crop is None:
+            raise BadValue("There is no photo to repair. Choose a photo first.")
+        return found
+
+    def repaired(self, damaged: Draft, draft: Draft) -> Session:
+        """A repaired photo on its way in, and what it was made of."""
+        return replace(self, draft=draft, damaged=damaged).run_started()
 
     def run_started(self) -> Session:
         return replace(self, run=self.run + 1, stopping=False)
@@ -191,6 +206,7 @@ class Session:
         return replace(
             self,
             draft=None,
+            damaged=self.damaged if draft else None,
             photo=draft.photo if draft else None,
             crop=draft.crop if draft else None,
             latent=latent,

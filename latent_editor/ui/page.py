@@ -9,6 +9,7 @@ import gradio as gr
 
 from latent_editor.ui.events import Models, describe_event, reconstruct_event
 from latent_editor.ui.handles import drag_event
+from latent_editor.ui.repair import repair_event
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"
@@ -31,6 +32,7 @@ def create_page(models: Models) -> gr.Blocks:
         gr.api(reconstruct_event(models), api_name="reconstruct", concurrency_limit=1, concurrency_id="heavy")
         gr.api(drag_event(models), api_name="drag", concurrency_limit=1, concurrency_id="heavy")
         gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(repair_event(models), api_name="repair", concurrency_limit=1, concurrency_id="heavy")
     return page.queue(max_size=32)
 
 

@@ -10,6 +10,7 @@ import { startModels } from './models.js';
 import { startPanel } from './panel.js';
 import { startPosition } from './position.js';
 import { startReconstruction } from './reconstruction.js';
+import { startRepair } from './repair.js';
 import { startStage } from './stage.js';
 import { startStart } from './start.js';
 
@@ -25,7 +26,7 @@ export async function start(element) {
   app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction]) startPart(app);
+  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction, startRepair]) startPart(app);
   try {
     const { problem, ...answer } = await openSession(app);
     app.adopt(answer);

@@ -74,6 +74,10 @@ export function startReconstruction(app) {
     await leave('?keep_photo=true');
     app.emit('crop-by-hand');
   });
+  app.on('leave-for-repair', async () => {
+    await leave('?keep_photo=true');
+    app.emit('repair');
+  });
   app.on('view', (name) => {
     if (name !== 'reconstruct') result.classList.remove('waiting');
     if (name !== 'reconstruct' && active) leave('');

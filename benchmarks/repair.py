@@ -1,0 +1,107 @@
+"""Repairs of validation portraits against what is done without a model.
+
+One command::
+
+    python benchmarks/repair.py --validation V.tar [--count 16] [--seconds 4]
+
+8× super-resolution against bicubic, a square hole of a quarter of the picture against OpenCV's Telea, colours against
+grey. Writes ``benchmarks/results/repair.json``; ``docs/make_tables.py`` writes its table into ``docs/repair.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from setting import setting
+from torch import Tensor
+
+import latent_editor as le
+from latent_editor.degradations import Damage, Downsampled, Grey, Masked, luminance
+from latent_editor.features.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.generators.pictures import to_image, to_tensor
+from latent_editor.train.pictures import read_pictures
+
+RESULT = Path(__file__).parent / "results" / "repair.json"
+
+
+def hole(size_px: int) -> Tensor:
+    """A square of a quarter of the picture, in the face."""
+    hidden = torch.zeros(1, 1, size_px, size_px)
+    half, top, left = size_px // 2, round(0.35 * size_px), size_px // 4
+    hidden[..., top : top + half, left : left + half] = 1
+    return hidden
+
+
+def chroma_error(a: Tensor, b: Tensor) -> float:
+    """Mean absolute difference of what is left without luminance, in the range of −1..1."""
+    return float(((a - luminance(a)) - (b - luminance(b))).abs().mean())
+
+
+def psnr_inside(a: Tensor, b: Tensor, hidden: Tensor) -> float:
+    """PSNR over the hidden pixels alone, in dB."""
+    mse = ((a.clamp(-1, 1) - b).square() * hidden).sum() / (hidden.sum() * a.shape[1]) / 4
+    return float(-10 * mse.log10())
+
+
+def measured(g: le.Generator, true: Tensor, damage: Damage, hidden: Tensor, seconds: float) -> dict[str, Any]:
+    """One repair, and the plain way, against the undamaged picture [1, C, S, S]."""
+    critic = load_critic(g)
+    assert critic is not None
+    damaged = damage(true)
+    began = time.perf_counter()
+    found = le.repair(g, to_image(damaged[0]), damage, seconds=seconds)
+    spent = time.perf_counter() - began
+    with torch.no_grad():
+        ways = {"plain": damage.guess(damaged), "repaired": to_tensor(found.image, g.size_px)}
+        told = {
+            name: {
+                "perceptual": float(perceptual_distance(critic, picture, true)),
+                "psnr_db": float(psnr_db(picture, true)),
+                "psnr_in_hole_db": psnr_inside(picture, true, hidden),
+                "chroma": chroma_error(picture, true),
+            }
+            for name, picture in ways.items()
+        }
+    return {**told, "seconds": spent, "agreement_db": found.agreement_db}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    args = parser.parse_args()
+    g = le.load_generator("portraits")
+    pictures = read_pictures(args.validation, g.size_px)
+    step = max(1, len(pictures) // args.count)
+    hidden = hole(g.size_px)
+    kinds: dict[str, Damage] = {"8×": Downsampled(8), "hole": Masked(hidden), "grey": Grey()}
+    each: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
+    for picture in list(pictures.images)[::step][: args.count]:
+        true = picture[None].float() / 127.5 - 1
+        for name, damage in kinds.items():
+            each[name].append(measured(g, true, damage, hidden, args.seconds))
+        print(len(each["grey"]), flush=True)
+    results = {
+        name: {
+            **{
+                way: {key: round(statistics.fmean(found[way][key] for found in all_), 4) for key in all_[0][way]}
+                for way in ("plain", "repaired")
+            },
+            "seconds": round(statistics.fmean(found["seconds"] for found in all_), 2),
+        }
+        for name, all_ in each.items()
+    }
+    about = {**setting(), "count": len(each["grey"]), "size_px": g.size_px, "seconds": args.seconds}
+    RESULT.write_text(json.dumps({**about, "repairs": results}, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(results, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

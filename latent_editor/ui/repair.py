@@ -1,0 +1,155 @@
+"""Repair in the page: the event that repairs the crop, live, and the picture that the brush paints on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import Response
+from PIL import Image, ImageDraw
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+
+from latent_editor.compositing import paste
+from latent_editor.errors import BadValue
+from latent_editor.exports import jpeg_bytes
+from latent_editor.ops import affine
+from latent_editor.photos import WORKING_PIXELS
+from latent_editor.rendering import to_image
+from latent_editor.restoration import Repaired, repair
+from latent_editor.sessions import Draft, Session
+from latent_editor.types import Crop, Step
+from latent_editor.ui.events import Answer, Models
+from latent_editor.ui.requests import FRESH, VisitorOf, data_address, jpeg
+from latent_editor.ui.streaming import stream
+from latent_editor.ui.studio import Studio
+from latent_editor.ui.views import error_view
+
+log = logging.getLogger(__name__)
+router = APIRouter(prefix="/editor")
+
+SECONDS = 8.0
+#: Side of the mask that strokes are drawn into, at least.
+_MASK_PX = 512
+
+Fraction = Annotated[FiniteFloat, Field(ge=-1, le=2)]
+
+
+class Stroke(BaseModel, extra="forbid"):
+    """A stroke of the brush: its radius and its points, in fractions of the crop's side."""
+
+    radius: Annotated[FiniteFloat, Field(gt=0, le=0.5)]
+    points: list[tuple[Fraction, Fraction]] = Field(min_length=1, max_length=4000)
+
+
+class Faults(BaseModel, extra="forbid"):
+    """What is wrong with the photo: what :func:`repair` takes, and strokes where something is missing."""
+
+    strokes: list[Stroke] = Field(default_factory=list, max_length=200)
+    scale: FiniteFloat | None = None
+    grey: bool = False
+    blur_px: FiniteFloat | None = None
+    noise: FiniteFloat | None = None
+    jpeg: FiniteFloat | None = None
+
+    def mask(self, size: tuple[int, int]) -> Image.Image | None:
+        """White where the brush was, or None where it was nowhere."""
+        if not self.strokes:
+            return None
+        side = max(_MASK_PX, *size)
+        image = Image.new("L", (side, side))
+        draw = ImageDraw.Draw(image)
+        for stroke in self.strokes:
+            r = stroke.radius * side
+            points = [(x * side, y * side) for x, y in stroke.points]
+            draw.line(points, fill=255, width=max(1, round(2 * r)))
+            for x, y in points:
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
+        return image.resize(size, Image.Resampling.BOX)
+
+
+@router.get("/s/{session_id}/damaged.jpg")
+def damaged(session: VisitorOf) -> Response:
+    """The crop as it came, to be repaired."""
+    crop = session.to_repair().crop
+    assert crop is not None
+    return jpeg(jpeg_bytes(crop.image, quality=95), FRESH)
+
+
+def repair_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
+    """The event that repairs the session's crop; what comes of it is to be reconstructed."""
+
+    def repair_crop(session_id: str, faults: dict) -> Iterator[dict]:
+        """Repairs the crop of a session, {"scale": 8, "grey": true, …}; yields progress, then the repaired crop."""
+        try:
+            yield from _repair(models, session_id, checked(faults))
+        except Exception as e:
+            log.warning("repair: %r", e)
+            yield {"error": error_view(e)}
+
+    return repair_crop
+
+
+def checked(faults: Any) -> Faults:
+    """Raises BadValue for what is not understood."""
+    try:
+        return Faults.model_validate(faults)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:3]) or "the whole"
+        raise BadValue(
+            f"What is wrong with the photo was not understood ({where}: {first['msg']}). Set it again."
+        ) from e
+
+
+def _repair(models: Models, session_id: str, faults: Faults) -> Iterator[Answer]:
+    session = models.store.update(session_id, Session.run_started)
+    studio, draft, run = models.studio_of(session), session.to_repair(), session.run
+    crop = draft.crop
+    assert crop is not None
+    best: Step | None = None
+    for item in repairs(studio, crop, faults):
+        now = studio.store.get(session_id)
+        if now.run != run:  # the visitor went elsewhere
+            return
+        if isinstance(item, Repaired):
+            _finish(studio, session_id, run, draft, repaired_draft(draft, crop, item.image))
+            yield {"crop": data_address(jpeg_bytes(item.image, quality=95))}
+            return
+        best = item
+        yield {
+            "fraction": round(best.fraction, 3),
+            "seconds": round(best.seconds, 1),
+            "image": None if best.image is None else data_address(jpeg_bytes(to_image(best.image))),
+        }
+
+
+def _finish(studio: Studio, session_id: str, run: int, damaged: Draft, new: Draft) -> None:
+    studio.store.update(session_id, lambda session: session.repaired(damaged, new) if session.run == run else session)
+
+
+def repairs(studio: Studio, crop: Crop, faults: Faults) -> Iterator[Step | Repaired]:
+    """A repair's newest steps, then what came of it. Closing the iterator ends the work."""
+    options = faults.model_dump(exclude={"strokes"})
+    mask = faults.mask(crop.image.size)
+
+    def work() -> Iterator[Step | Repaired]:
+        return stream(lambda on_step: repair(studio.g, crop, mask=mask, seconds=SECONDS, on_step=on_step, **options))
+
+    yield from studio.on_gpu(work)()
+
+
+def repaired_draft(draft: Draft, crop: Crop, image: Image.Image) -> Draft:
+    """The photo with the repaired crop in its place, enlarged where the crop has more pixels by now."""
+    photo, crop = draft.photo, replace(crop, image=image)
+    enlarged = max(1.0, 1 / affine.scale_of(crop.crop_to_photo))
+    enlarged = min(enlarged, max(1.0, (WORKING_PIXELS / (photo.image.width * photo.image.height)) ** 0.5))
+    size = (round(photo.image.width * enlarged), round(photo.image.height * enlarged))
+    if size != photo.image.size:
+        scales = np.array([[size[0] / photo.image.width], [size[1] / photo.image.height]])
+        photo = replace(photo, image=photo.image.resize(size, Image.Resampling.BICUBIC), rgba=None)
+        crop = replace(crop, crop_to_photo=crop.crop_to_photo * scales)
+    return Draft(replace(photo, image=paste(photo, crop, image), rgba=None), crop)

@@ -1,0 +1,194 @@
+// Repair: say what is wrong with the photo, paint over what is missing; the model finds the rest, then sliders as usual.
+
+import { call, post } from './api.js';
+import { el } from './dom.js';
+
+const FAULTS = [
+  { name: 'scale', label: 'Too few pixels', min: 2, max: 16, step: 1, value: 8, tell: (v) => `${v}×` },
+  { name: 'grey', label: 'No colours' },
+  { name: 'blur_px', label: 'Blurred', min: 0.5, max: 8, step: 0.5, value: 2, tell: (v) => `${v} px` },
+  { name: 'noise', label: 'Grainy', min: 0.05, max: 0.6, step: 0.05, value: 0.2, tell: (v) => `${Math.round(v * 100)} %` },
+  { name: 'jpeg', label: 'JPEG blocks', min: 5, max: 60, step: 5, value: 20, tell: (v) => `quality ${v}` },
+];
+const CANVAS_PX = 512;
+const KEY_STEP = 0.02;
+
+export function startRepair(app) {
+  const image = el('img', { alt: 'Your photo, as it came', draggable: 'false' });
+  const canvas = el('canvas', { width: CANVAS_PX, height: CANVAS_PX, tabindex: 0, role: 'application', 'aria-label': 'Brush. Paint over what is missing. Arrow keys move the brush, Enter paints a dot, Backspace takes the last stroke back.' });
+  const size = el('input', { type: 'range', min: 1, max: 15, step: 0.5, value: 5, 'aria-label': 'Size of the brush' });
+  const undo = el('button', { type: 'button', disabled: true }, 'Undo a stroke');
+  const go = el('button', { type: 'button', class: 'main', disabled: true }, 'Repair');
+  const back = el('button', { type: 'button', class: 'quiet' }, 'Back');
+  const bar = el('progress', { max: 1, 'aria-label': 'Repair', hidden: true });
+  const figures = el('span', { class: 'figures', role: 'status' });
+  const rows = FAULTS.map(createRow);
+  const section = el(
+    'section', { class: 'repair', 'aria-label': 'Repair the photo' },
+    el('div', { class: 'paper' }, image, canvas),
+    el(
+      'div', { class: 'faults' },
+      el('h2', {}, 'What is wrong with it?'),
+      el('div', { 'data-slot': 'repair' }),
+      ...rows.map((row) => row.element),
+      el('div', { class: 'fault on' }, el('span', {}, 'Something is missing: paint over it'), el('label', { class: 'strength' }, size, el('output', {}, 'brush')), undo),
+      el('p', { class: 'small' }, 'What is known of the photo stays. The rest is drawn by the model: a face that could have been there.'),
+      bar, figures,
+      el('div', { class: 'buttons' }, go, back),
+    ),
+  );
+  app.root.querySelector('main').append(section);
+  const strokes = createBrush(canvas, size, show);
+  let runs = 0;
+  let active = 0;
+
+  const entry = (action) => el('button', { type: 'button', class: 'quiet repair-open', onclick: action }, 'Damaged photo? Repair it');
+  app.elements.recrop.after(entry(() => app.emit('leave-for-repair')));
+  const again = entry(() => app.emit('repair'));
+  app.root.querySelector('.panel').append(again);
+  app.on('state', () => { again.hidden = !app.state.photo; });
+  app.on('photo', () => { strokes.clear(); rows.forEach((row) => row.clear()); show(); });
+
+  app.on('repair', () => {
+    image.src = `${app.path('/damaged.jpg')}?t=${Date.now()}`;
+    app.clear('repair');
+    app.view('repair');
+    show();
+    rows[0].focus();
+  });
+  app.on('view', (name) => { if (name !== 'repair' && active) cancel(); });
+  undo.addEventListener('click', () => strokes.undo());
+  back.addEventListener('click', () => {
+    if (active) cancel();
+    else if (app.state.ready) { app.view('edit'); app.emit('state', app.state); } else app.emit('reconstruct', image.src);
+  });
+
+  function show() {
+    undo.disabled = !strokes.list.length || active > 0;
+    go.disabled = active > 0 || !(strokes.list.length || rows.some((row) => row.on()));
+    bar.hidden = !active;
+    back.textContent = active ? 'Cancel' : 'Back';
+    canvas.hidden = active > 0;
+  }
+
+  function cancel() {
+    active = 0;
+    figures.textContent = '';
+    image.src = `${app.path('/damaged.jpg')}?t=${Date.now()}`;
+    post(app.path('/cancel?keep_photo=true')).catch((problem) => app.problem(problem, 'repair'));
+    show();
+  }
+
+  go.addEventListener('click', async () => {
+    const mine = active = (runs += 1);
+    const faults = Object.assign({ strokes: strokes.list }, ...rows.map((row) => row.fault()));
+    app.clear('repair');
+    bar.removeAttribute('value');
+    figures.textContent = 'a first look …';
+    show();
+    try {
+      for await (const { crop, image: drawn, fraction, seconds } of call('repair', [app.session, faults])) {
+        if (mine !== active) return;
+        if (crop) {
+          active = 0;
+          figures.textContent = '';
+          app.emit('reconstruct', crop);
+        } else {
+          if (drawn) image.src = drawn;
+          bar.value = fraction;
+          figures.textContent = `${seconds.toFixed(0)} s`;
+        }
+      }
+    } catch (problem) {
+      if (mine !== active) return;
+      active = 0;
+      figures.textContent = '';
+      image.src = `${app.path('/damaged.jpg')}?t=${Date.now()}`;
+      app.problem(problem, 'repair');
+    } finally {
+      show();
+    }
+  });
+
+  function createRow({ name, label, min, max, step, value, tell }) {
+    const box = el('input', { type: 'checkbox', onchange: () => { set(); show(); } });
+    const range = tell && el('input', { type: 'range', min, max, step, value, 'aria-label': `${label}: how much`, oninput: () => { box.checked = true; set(); show(); } });
+    const told = tell && el('output', {});
+    const element = el('div', { class: 'fault' }, el('label', {}, box, label), tell && el('label', { class: 'strength' }, range, told));
+    const set = () => {
+      element.classList.toggle('on', box.checked);
+      if (tell) told.textContent = tell(Number(range.value));
+    };
+    set();
+    return {
+      element,
+      on: () => box.checked,
+      focus: () => box.focus({ preventScroll: true }),
+      clear() { box.checked = false; set(); },
+      fault: () => (box.checked ? { [name]: tell ? Number(range.value) : true } : {}),
+    };
+  }
+}
+
+/** Strokes on a canvas: pointer of any kind, or the keyboard. Each is {radius, points} in fractions of the side. */
+function createBrush(canvas, size, changed) {
+  const list = [];
+  let at = null; // of the keyboard's brush
+  const context = canvas.getContext('2d');
+  const radius = () => Number(size.value) / 100;
+  const accent = () => getComputedStyle(canvas).getPropertyValue('--accent');
+
+  function draw() {
+    context.clearRect(0, 0, CANVAS_PX, CANVAS_PX);
+    context.lineCap = context.lineJoin = 'round';
+    context.strokeStyle = accent();
+    for (const stroke of list) {
+      context.lineWidth = 2 * stroke.radius * CANVAS_PX;
+      context.beginPath();
+      stroke.points.forEach(([x, y], i) => context[i ? 'lineTo' : 'moveTo'](x * CANVAS_PX, y * CANVAS_PX + (i ? 0 : 0.01)));
+      const [x, y] = stroke.points[0];
+      context.lineTo(...(stroke.points.length > 1 ? stroke.points.at(-1) : [x, y]).map((v) => v * CANVAS_PX));
+      context.stroke();
+    }
+    if (!at) return;
+    context.lineWidth = 2;
+    context.beginPath();
+    context.arc(at[0] * CANVAS_PX, at[1] * CANVAS_PX, radius() * CANVAS_PX, 0, 2 * Math.PI);
+    context.stroke();
+  }
+  const update = () => { draw(); changed(); };
+  const place = (event) => {
+    const area = canvas.getBoundingClientRect();
+    return [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height].map((v) => Math.min(Math.max(v, 0), 1));
+  };
+  const undo = () => { list.pop(); update(); };
+
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    at = null;
+    list.push({ radius: radius(), points: [place(event)] });
+    event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    update();
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (!canvas.hasPointerCapture(event.pointerId)) return;
+    list.at(-1).points.push(place(event));
+    draw();
+  });
+  canvas.addEventListener('keydown', (event) => {
+    const step = event.shiftKey ? 3 * KEY_STEP : KEY_STEP;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    if (moves[event.key]) at = (at ?? [0.5, 0.5]).map((value, i) => Math.min(Math.max(value + moves[event.key][i], 0), 1));
+    else if (event.key === 'Enter' || event.key === ' ') list.push({ radius: radius(), points: [at ??= [0.5, 0.5]] });
+    else if (event.key === 'Backspace' || (event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey))) list.pop();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    update();
+  });
+  canvas.addEventListener('blur', () => { at = null; draw(); });
+  size.addEventListener('input', draw);
+  return { list, undo, clear() { list.length = 0; draw(); } };
+}
