@@ -9,7 +9,7 @@ from latent_editor.handles.points import Handle, check_handles
 from latent_editor.types import Direction, Latent
 
 #: How far the slider of a drag goes: the whole move is 1.
-REACH = 2.0
+REACH = 1.5
 
 
 def drag_direction(before: Latent, after: Latent, handles: Sequence[Handle], *, name: str = "drag") -> Direction:
