@@ -224,6 +224,8 @@ def main() -> None:
                 latent.save(args.keep / f"{name}.latent")
             if args.baseline and isinstance(g, StyleGAN2) and group == "portraits" and len(found) < 2:
                 row["plain_adam"] = plain_adam(g, picture_tensor(g, crop), args.baseline)
+                five = le.invert(g, crop, method="features", seconds=5)
+                row["five_seconds"] = {"psnr_db": five.psnr_db}
             found.append(row)
             print(json.dumps(row), flush=True)
         groups[group] = means(found)
