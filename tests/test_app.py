@@ -256,6 +256,40 @@ def test_twelve_directions_with_pictures_are_offered_and_can_be_added(page: Page
     expect(card.locator(".value")).to_have_text("+0.6")
 
 
+def test_points_are_dragged_by_pointer_and_from_the_keyboard_and_undone(page: Page) -> None:
+    page.locator(".examples button").first.click()
+    view(page, "edit")
+    before = shown(page)
+    page.get_by_role("button", name="Drag points").click()
+    move = page.get_by_role("button", name="Move", exact=True)
+    expect(move).to_be_disabled()
+
+    # From the keyboard: a point in the middle with its target above, moved aside, and taken away again.
+    page.get_by_role("button", name="Add a point").click()
+    point = page.get_by_role("button", name="Point 1, 50 % across, 50 % down")
+    expect(point).to_be_focused()
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.get_by_role("button", name="Point 1, 52 % across, 50 % down")).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(page.locator(".handles .point")).to_have_count(0)
+
+    # By the pointer: one click for the point, one for its target.
+    box = page.locator(".handles").bounding_box()
+    assert box is not None
+    for x, y in ((0.5, 0.6), (0.56, 0.6)):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    move.click()
+    card = page.locator(".card[data-key^=h]")
+    expect(card.locator(".name")).to_have_text("drag")
+    expect(card.locator(".value")).to_have_text("+1.0")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator(".handles")).to_be_hidden()
+    page.wait_for_timeout(1000)
+    assert np.abs(shown(page) - before).max() > 0
+    until_changed(page, page.locator("[data-hook=undo]").click)
+    expect(card).to_have_count(0)
+
+
 def test_the_original_shows_by_wiping_and_while_space_is_held(page: Page) -> None:
     page.locator(".examples button").first.click()
     view(page, "edit")
