@@ -45,6 +45,7 @@ MODEL_FILES = {
     "clip.json": "sliders from text",
     "clip.safetensors": "sliders from text",
     "text_statistics.safetensors": "sliders from text within seconds",
+    "likeness.safetensors": "the likeness meter within a second",
 }
 ENOUGH_BYTES = 1 << 30
 

@@ -8,12 +8,13 @@ import importlib
 PARTS = {
     "gan": "generator, encoder and critic, together",
     "prior": "the mapping network, from encoded pictures",
+    "mapping": "the mapping network again, by a game in W, in minutes",
     "landmarks": "the network that finds eyes, nose, mouth and chin",
     "landmark_eyes": "the network that finds the pupils within the eyes",
     "clip": "the small CLIP that ties words to pictures",
     "clip_heads": "the last layers of that CLIP again, in minutes",
-    "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
     "boundaries": "what tells labelled portraits apart, for sliders",
+    "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
     "text": "statistics that turn a prompt into a direction without waiting",
 }
 
