@@ -64,6 +64,26 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     return row
 
 
+def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str, Image.Image]]]:
+    """A photo's face damaged in three ways, what is made of it, and how it was."""
+    crop = le.align(le.open_photo(path), g).image
+    size = g.size_px
+    mask = Image.new("L", crop.size)
+    mask.paste(255, (round(0.4 * size), round(0.55 * size), round(0.9 * size), round(0.7 * size)))
+    holed = crop.copy()
+    holed.paste("#808080", mask=mask)
+    small = crop.resize((size // 8, size // 8), Image.Resampling.BOX)
+    large = small.resize(crop.size, Image.Resampling.NEAREST)
+    rows = []
+    for label, damaged, found in (
+        ("a hole", holed, le.repair(g, holed, mask=mask, seconds=seconds)),
+        ("8 times too few pixels", large, le.repair(g, small, scale=8, seconds=seconds)),
+        ("no colours", crop.convert("L").convert("RGB"), le.repair(g, crop, grey=True, seconds=seconds)),
+    ):
+        rows.append([(label, damaged), ("repaired", found.image), ("as it was", crop)])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
@@ -91,6 +111,7 @@ def main() -> None:
     sliders = le.named_directions(g)[:12]
     sheet([_moves(g, le.random_latent(g, 18), d) for d in sliders], HERE / "sliders.jpg")
     motion(g)
+    dragging(g)
 
 
 def motion(g: le.Generator) -> None:
@@ -107,6 +128,29 @@ def motion(g: le.Generator) -> None:
         [(f"{n} {i / 10:.1f} s", row[i]) for i in (0, 3, 6, 9, 12, 15, 19)] for n, row in zip(names, rows, strict=True)
     ]
     sheet(shown, HERE / "motion.jpg")
+
+
+def dragging(g: le.Generator) -> None:
+    """Points of a face with their targets, half of the way there, and the whole."""
+    asked = {
+        "mouth up": [((0.40, 0.79), (0.37, 0.75)), ((0.60, 0.79), (0.63, 0.75))],
+        "jaw wider": [((0.24, 0.85), (0.19, 0.85)), ((0.76, 0.85), (0.81, 0.85))],
+        "head right": [((0.50, 0.68), (0.56, 0.68))],
+    }
+    rows = []
+    for seed, (name, handles) in zip(g.bundle.about["example_seeds"], asked.items(), strict=False):
+        latent = le.random_latent(g, seed)
+        d = le.drag_direction(latent, le.drag(g, latent, handles, seconds=30), handles)
+        moved = [(f"{name} {s:g}", le.render(g, le.apply(latent, [le.Edit(d, s)]))) for s in (0.0, 0.5, 1.0)]
+        marked = moved[0][1].resize((TILE, TILE), Image.Resampling.BICUBIC)
+        draw = ImageDraw.Draw(marked)
+        for start, end in handles:
+            (x, y), (u, v) = ((a * TILE, b * TILE) for a, b in (start, end))
+            draw.line((x, y, u, v), fill="white", width=2)
+            draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill="#2558c9", outline="white")
+            draw.ellipse((u - 3, v - 3, u + 3, v + 3), outline="white", width=2)
+        rows.append([(name, marked), *moved[1:]])
+    sheet(rows, HERE / "dragging.jpg")
 
 
 def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
