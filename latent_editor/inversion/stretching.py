@@ -20,6 +20,17 @@ _ROUNDS = 2
 
 
 @torch.no_grad()
+def learn_usual_effects(g: Generator) -> None:
+    """Measures once what changes do on a model's random faces, which :func:`stretched` compares with: some seconds."""
+    editability(g, g.latent(g.w_avg.expand(g.num_ws, -1), method="mean"), _ways(g))
+
+
+def _ways(g: Generator) -> list[Direction]:
+    ways = (random_ws(g, list(range(2000, 2000 + WAYS)), truncation_psi=1.0) - g.w_avg).cpu() * (SHARE / STRENGTH)
+    return [Direction(str(i), way) for i, way in enumerate(ways)]
+
+
+@torch.no_grad()
 def stretched(g: Generator, best: Best) -> Best:
     """Gives a refined latent the gain with which changes do on it as much as on random faces.
 
@@ -32,9 +43,7 @@ def stretched(g: Generator, best: Best) -> Best:
     """
     if best.refinement is None:
         return best
-    ways = (random_ws(g, list(range(2000, 2000 + WAYS)), truncation_psi=1.0) - g.w_avg).cpu() * (SHARE / STRENGTH)
-    directions = [Direction(str(i), way) for i, way in enumerate(ways)]
-    refinement, gain = best.refinement, 1.0
+    directions, refinement, gain = _ways(g), best.refinement, 1.0
     for _ in range(_ROUNDS):  # twice as far does less than twice as much
         latent = g.latent(best.ws, method=best.method, refinement=refinement)
         gain = min(max(gain * AIM / max(editability(g, latent, directions).ratio, 1e-3), LEAST_GAIN), MOST_GAIN)

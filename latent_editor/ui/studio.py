@@ -26,6 +26,7 @@ from latent_editor.features.clip import CLIP_FILE
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.refined import generator_for
 from latent_editor.inversion import invert
+from latent_editor.inversion.stretching import learn_usual_effects
 from latent_editor.ops import affine
 from latent_editor.photos import open_photo
 from latent_editor.positions import AT_REST, Position
@@ -160,6 +161,7 @@ class Studio:
             lambda: self.easel.images(self.g, self.random(0).ws[None]),
             lambda: find_faces(Photo(blank), self.g),
             lambda: invert(self.g, blank, method="encoder"),
+            lambda: learn_usual_effects(self.g),
             lambda: text_direction(self.g, "a smile", latent=self.random(0)),
         ]
         for step in steps:
