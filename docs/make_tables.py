@@ -16,6 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 PAGE = ROOT / "docs" / "app.md"
+REPAIR = ROOT / "docs" / "repair.md"
 PAGE_RESULTS = ("page.json", "visitors.json", "memory.json", "start.json")
 TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair", "a smile")
 
@@ -31,6 +32,8 @@ def main() -> None:
     if all((RESULTS / name).exists() for name in (*PAGE_RESULTS, "inversion.json")):
         _replace(README, "speed", _speed())
     _replace(BENCHMARKS, "ops", _operations(_read("ops.json")))
+    if (RESULTS / "repair.json").exists():
+        _replace(REPAIR, "repair", _repair(_read("repair.json")))
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -50,6 +53,26 @@ def _replace(path: Path, name: str, content: str) -> None:
 def _size_px() -> int:
     size: int = json.loads((CARD.parent / "model.json").read_text())["size_px"]
     return size
+
+
+def _repair(found: dict[str, Any]) -> str:
+    plain = {"8×": "bicubic", "hole": "Telea", "grey": "left grey"}
+    rows = []
+    for name, told in found["repairs"].items():
+        a, b = told["plain"], told["repaired"]
+        inside = f"{a['psnr_in_hole_db']:.1f} → {b['psnr_in_hole_db']:.1f}" if name == "hole" else ""
+        rows.append(
+            f"| {name} | {plain[name]} | {a['perceptual']:.4f} → {b['perceptual']:.4f} | {a['psnr_db']:.1f} → "
+            f"{b['psnr_db']:.1f} | {inside} | {a['chroma']:.3f} → {b['chroma']:.3f} | {told['seconds']:.0f} |"
+        )
+    lines = "\n".join(rows)
+    return f"""\
+| what | without a model | perceptual distance | PSNR, dB | in the hole, dB | chroma error | seconds |
+|---|---|---|---|---|---|---|
+{lines}
+
+{found["count"]} validation portraits at {found["size_px"]}², {found["seconds"]:g} s each,
+{found["machine"]["threads"]} threads under a load of {found["machine"]["load"]}; `benchmarks/repair.py`."""
 
 
 def _summary(quality: dict[str, Any], text: dict[str, Any]) -> str:

@@ -30,6 +30,9 @@ __all__ = ["Repaired", "hidden_part", "repair"]
 PASSES = 6
 #: The pull to where the encoder has led, which keeps plausible what the damaged picture does not show.
 PRIOR = OptimizationConfig(space="w+", rate=0.15, pull=0.3)
+#: What the encoder says of a picture of guessed colours is believed by so much, and once: it would see its own colours
+#: in the next, stronger each time, and photographs turned into rainbows.
+_BELIEVED = 0.6
 #: Random pictures whose mean gives a grey one its first colours.
 _COLOURED, _PSI = 32, 0.7
 
@@ -182,9 +185,10 @@ def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, cli
         climb.offer(Best(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
         climb.report("nearest")
         return
-    encode = load_encoder(g)
-    for i in range(PASSES):
+    encode, grey = load_encoder(g), _has_grey(damage)
+    for i in range(1 if grey else PASSES):
         ws = encode(as_rgb(picture))
+        ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if grey else ws
         found = g.synthesize(ws, dtype=objective.dtype)
         # The last is the most plausible, also where an earlier one agrees better.
         climb.best = Best(ws[0], found[0], float(objective.psnr_db(found)), method="encoder again" if i else "encoder")
