@@ -156,6 +156,15 @@ def test_a_network_uses_it_where_no_gradient_is_wanted(kernel: None, monkeypatch
         assert not calls
 
 
+@torch.no_grad()
+def test_a_face_is_the_same_to_the_bit_whoever_is_drawn_with_it(kernel: None) -> None:
+    g = nvlabs.random("stylegan2", SMALL).eval().requires_grad_(False)
+    ws = random_ws(g, list(range(5)))
+    together = g.synthesize(ws, dtype=torch.bfloat16)
+    for w, picture in zip(ws, together, strict=True):
+        assert torch.equal(g.synthesize(w[None], dtype=torch.bfloat16)[0], picture)
+
+
 def test_where_the_kernel_does_not_apply(kernel: None) -> None:
     x = torch.zeros(1, 4, 4, 4).bfloat16()
     assert has_kernel(x, "lrelu")

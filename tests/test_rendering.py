@@ -185,3 +185,14 @@ def test_pictures_in_motion_are_small_and_alike(portraits: Generator) -> None:
     assert psnr_db(*(to_tensor(image, 64) for image in (whole, moving))).min() > 20
     rest = render(portraits, latent, moving=True)
     assert rest.tobytes() == render(portraits, latent).tobytes()
+
+
+def test_styles_are_the_same_to_the_bit_whoever_is_drawn_with_them(portraits: Generator) -> None:
+    ws = random_ws(portraits, [1, 2, 3, 4])
+    together = portraits.synthesize(ws)
+    alone = torch.cat([portraits.synthesize(w[None]) for w in ws])
+    styles = [affine for _, affine in portraits.synthesis.affines()] if isinstance(portraits, StyleGAN2) else []
+    with torch.no_grad():
+        for affine in styles:
+            assert torch.equal(affine(ws[:, 0]), torch.cat([affine(w[None, 0]) for w in ws]))
+    torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)

@@ -49,7 +49,7 @@ def stepping(studio: Studio, each: Callable[[int], None], steps: int = 100) -> C
 
 class TestReconstruct:
     def test_real_inversion_ends_with_the_session_ready(self, studio: Studio, session: Session) -> None:
-        *progress, last = reconstruct_event(studio)(session.id, 0.3, "w+")
+        *progress, last = reconstruct_event(studio)(session.id, 2, "w+")
         assert progress
         assert all(0 <= p["fraction"] <= 1 for p in progress)
         assert any((p["image"] or "").startswith("data:image/jpeg;base64,") for p in progress)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor.generators.layers import FullyConnected, PreparedModule, T, linear_map
+from latent_editor.generators.layers import FullyConnected, PreparedModule, T, linear_map, product
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, to_rgb, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
@@ -67,7 +67,7 @@ class ModulatedConv(PreparedModule):
         energies = self.prepared.get(
             ("energies", half), [weight], lambda: self._kernel(half).square().sum(dim=[2, 3]).t().contiguous()
         )
-        scale = (styles.square() @ energies + 1e-8).rsqrt() * self.early_gain  # [N, O]: demodulates
+        scale = (product(styles.square(), energies) + 1e-8).rsqrt() * self.early_gain  # [N, O]: demodulates
         bias = self.prepared.get("bias", [self.bias], lambda: self.bias * self.early_gain)
         noises = self._noise(noise, x)
         if not torch.is_grad_enabled() and self._is_fused(x, f):
