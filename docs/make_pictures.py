@@ -39,10 +39,18 @@ def chain(g: le.Generator, path: Path, seconds: float) -> tuple[le.Latent, list[
     photo = le.open_photo(path)
     crop = le.align(photo, g)
     first = le.invert(g, crop, method="encoder")
-    latent = le.invert(g, crop, method="w+", seconds=seconds)
+    latent = le.invert(g, crop, seconds=seconds)
     row = [("photo", crop.image)]
-    row += [(f"{x.method} {x.psnr_db:.1f} dB", le.render(g, x)) for x in (first, latent)]
+    row += [
+        (f"{name} {x.psnr_db:.1f} dB", le.render(g, x))
+        for name, x in (("encoder", first), (f"after {seconds:g} s", latent))
+    ]
     return latent, row
+
+
+def turn_of(g: le.Generator) -> le.Direction:
+    """The slider that turns heads."""
+    return next(d for d in le.named_directions(g) if d.name.startswith("turn"))
 
 
 def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Image.Image]]:
@@ -53,12 +61,11 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     x, y = crop.crop_to_photo @ [g.size_px / 2, g.size_px / 2, 1.0]
     x, y = (min(max(v, half), side - half) for v, side in zip((x, y), photo.image.size, strict=True))
     box = tuple(round(v) for v in (x - half, y - half, x + half, y + half))
-    turn = next(d for d in le.named_directions(g) if d.name.startswith("turn"))
     edits = [le.Edit(le.text_direction(g, prompt, latent=latent), 1.5) for prompt in ("red hair", "an old person")]
-    edits += [le.Edit(turn, strength) for strength in (-1.5, 1.5)]
+    edits += [le.Edit(turn_of(g), strength) for strength in (-1.5, 1.5)]
     original, row = le.render(g, latent), [("photo", photo.image.crop(box))]
     for edit in edits:
-        image = le.render(g, le.apply(latent, [edit]))
+        image = le.render(le.generator_for(g, latent), le.apply(latent, [edit]))
         whole = le.paste(photo, crop, image, original=original, landmarks=edited_landmarks(image, g, crop))
         row.append((f"{edit.direction.name} {edit.strength:+g}", whole.crop(box)))
     return row
@@ -102,24 +109,24 @@ def main() -> None:
             continue
         for prompt in ("red hair", "a blue background"):
             d = le.text_direction(g, prompt, latent=latent)
-            row.append((f"“{prompt}” +2", le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))))
+            row.append((f"“{prompt}” +2", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, 2.0)]))))
         rows.append(row)
         faces.append(latent)
         whole.append(pasted(g, path, latent))
     sheet(rows, HERE / "chain.jpg")
     sheet(whole, HERE / "pasted.jpg", tile=PHOTO_TILE)
-    people = [faces[0], *(le.random_latent(g, s) for s in (18, 34))]
+    people = [faces[0], *(le.random_latent(g, s) for s in (24, 46))]
     sheet([[("", le.render(g, x)), *_edits(g, x)] for x in people], HERE / "text.jpg")
     sliders = le.named_directions(g)[:12]
-    sheet([_moves(g, le.random_latent(g, 18), d) for d in sliders], HERE / "sliders.jpg")
+    sheet([_moves(g, le.random_latent(g, 24), d) for d in sliders], HERE / "sliders.jpg")
     motion(g)
     dragging(g)
 
 
 def motion(g: le.Generator) -> None:
     """A loop, key frames on the way to another face, and a face that does what another one did."""
-    one, other = le.random_latent(g, 18), le.random_latent(g, 34)
-    turn, hair = le.named_directions(g)[0], le.text_direction(g, "long hair")
+    one, other = le.random_latent(g, 46), le.random_latent(g, 24)
+    turn, hair = turn_of(g), le.text_direction(g, "long hair")
     loop = le.Animation(2.0, loop=True, slides=(le.sweep(turn, -2, 2, 2.0, loop=True),))
     keys = [le.Key(0.0, (), one), le.Key(1.0, (le.Edit(hair, 2.0),), one), le.Key(2.0, (), other)]
     drawn = list(draw(g, one, loop, fps=10))
@@ -143,7 +150,10 @@ def dragging(g: le.Generator) -> None:
     for seed, (name, handles) in zip(g.bundle.about["example_seeds"], asked.items(), strict=False):
         latent = le.random_latent(g, seed)
         d = le.drag_direction(latent, le.drag(g, latent, handles, seconds=30), handles)
-        moved = [(f"{name} {s:g}", le.render(g, le.apply(latent, [le.Edit(d, s)]))) for s in (0.0, 0.5, 1.0)]
+        moved = [
+            (f"{name} {s:g}", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, s)])))
+            for s in (0.0, 0.5, 1.0)
+        ]
         marked = moved[0][1].resize((TILE, TILE), Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(marked)
         for start, end in handles:
@@ -157,12 +167,15 @@ def dragging(g: le.Generator) -> None:
 
 def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
     directions = [le.text_direction(g, p, latent=latent) for p in PROMPTS]
-    return [(d.name, le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))) for d in directions]
+    return [(d.name, le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, 2.0)]))) for d in directions]
 
 
 def _moves(g: le.Generator, latent: le.Latent, d: le.Direction) -> list[tuple[str, Image.Image]]:
     strengths = (-3.0, 0.0, 3.0)
-    return [(f"{d.name} {s:+g}", le.render(g, le.apply(latent, [le.Edit(d, s)]))) for s in strengths]
+    return [
+        (f"{d.name} {s:+g}", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, s)])))
+        for s in strengths
+    ]
 
 
 if __name__ == "__main__":
