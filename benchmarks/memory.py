@@ -30,9 +30,19 @@ async def dragged(app: App, renders: int) -> list[dict[str, float]]:
         visitors = [Visitor(app, seed=step * VISITORS + i) for i in range(VISITORS)]  # new faces in new sessions
         await asyncio.gather(*(v.drag(frames=renders // STEPS // VISITORS) for v in visitors))
         done = rows[-1]["renders"] + sum(len(v.frames) for v in visitors)
-        rows.append({"renders": done, "memory_mb": round(app.memory_mb(), 1)})
+        rows.append({"renders": done, "memory_mb": round(await at_rest(app), 1)})
         print(f"{done:>7.0f} pictures  {rows[-1]['memory_mb']:>8.1f} MB", flush=True)
     return rows
+
+
+async def at_rest(app: App) -> float:
+    """What the app takes when nothing is being drawn any more: the least of some moments."""
+    await asyncio.sleep(1.0)
+    found = []
+    for _ in range(5):
+        found.append(app.memory_mb())
+        await asyncio.sleep(0.2)
+    return min(found)
 
 
 def main() -> None:
