@@ -131,6 +131,13 @@ def shown(page: Page) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), dtype=float)
 
 
+def assert_same(picture: np.ndarray, other: np.ndarray) -> None:
+    """Both show the same, but for roundings: bfloat16 products may add in another order when the machine is busy."""
+    difference = np.abs(picture - other)
+    assert difference.mean() < 0.2  # the smallest change that a test makes on purpose is above 0.3
+    assert difference.max() < 16
+
+
 def until_changed(page: Page, action: Callable[[], object]) -> None:
     """Does something and waits until the picture has changed and rests."""
     page.wait_for_selector("[data-hook=picture][aria-busy=false]")
@@ -191,10 +198,10 @@ def test_a_photo_is_reconstructed_edited_compared_undone_and_saved(page: Page, s
     # Undo brings back, one by one, what was there.
     for _ in range(3):
         until_changed(page, lambda: page.click("[data-hook=undo]"))
-    assert np.abs(shown(page) - start).max() == 0
+    assert_same(shown(page), start)
     expect(page.locator("[data-hook=undo]")).to_be_disabled()
     until_changed(page, lambda: page.click("[data-hook=redo]"))
-    assert np.abs(shown(page) - moved).max() == 0
+    assert_same(shown(page), moved)
 
     # Double-click takes one slider back to zero.
     until_changed(page, lambda: page.locator(first).dblclick(position={"x": 30, "y": 10}))
@@ -226,7 +233,7 @@ def saves(page: Page, photo: Path) -> None:
         {"name": "me.latent", "mimeType": "application/octet-stream", "buffer": files["face.latent"].read_bytes()},
     )
     view(page, "edit")
-    assert np.abs(shown(page) - before).max() == 0
+    assert_same(shown(page), before)
 
 
 def test_twelve_directions_with_pictures_are_offered_and_can_be_added(page: Page) -> None:
@@ -352,10 +359,10 @@ def test_bad_files_are_refused_in_place_and_what_was_made_stays(page: Page) -> N
     page.fill("[data-hook=prompt]", "x" * 10_000)
     page.press("[data-hook=prompt]", "Enter")
     expect(page.get_by_role("alert")).to_contain_text("10,000 characters", timeout=PATIENCE_MS)
-    assert np.abs(shown(page) - before).max() == 0
+    assert_same(shown(page), before)
     page.reload()  # the session outlives a reload
     view(page, "edit")
-    assert np.abs(shown(page) - before).max() == 0
+    assert_same(shown(page), before)
 
 
 def test_the_camera_takes_a_picture(page: Page) -> None:
@@ -410,7 +417,7 @@ def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: 
     view(page, "reconstruct")
     page.locator("[data-hook=back]").click()
     view(page, "edit")
-    assert np.abs(shown(page) - before).max() == 0
+    assert_same(shown(page), before)
 
 
 def bring(page: Page, model: Path) -> None:
@@ -442,7 +449,7 @@ def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
     bring(page, odd)
     expect(page.get_by_role("alert")).to_contain_text("odd.pkl", timeout=PATIENCE_MS)
     page.keyboard.press("Escape")
-    assert np.abs(shown(page) - old).max() == 0
+    assert_same(shown(page), old)
 
     save_generator(tiny_generator, mine)
     bring(page, mine)
@@ -469,12 +476,12 @@ def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
     # The old face is as it was left, with its history; so is the new one.
     choose(page, "Portraits")
     view(page, "edit")
-    assert np.abs(shown(page) - old).max() == 0
+    assert_same(shown(page), old)
     until_changed(page, lambda: page.click("[data-hook=undo]"))
     choose(page, "mine")
     view(page, "edit")
     page.wait_for_selector(until_rested)
-    assert np.abs(shown(page) - new).max() == 0
+    assert_same(shown(page), new)
     page.reload()  # the choice of the model outlives a reload
     view(page, "edit")
     expect(page.locator("[data-hook=model]")).to_have_text("mine")
