@@ -166,7 +166,7 @@ def _page(page: dict[str, Any], visitors: dict[str, Any], memory: dict[str, Any]
 def _speed() -> str:
     """What the project promises of its speed, beside what was measured."""
     rendering, page, visitors = _read("rendering.json"), _read("page.json"), _read("visitors.json")
-    memory, start, inversion = _read("memory.json"), _read("start.json"), _read("inversion.json")
+    memory, inversion = _read("memory.json"), _read("inversion.json")
     single = {(r["model"].split()[0], r["precision"]): r for r in rendering["rows"] if r["batch"] == 1}
     ffhq, mine = single["FFHQ", "bf16"], single["embedded", "bf16"]
     slider = next(row for what, row in page["rows"].items() if what.startswith("slider to pixels"))
@@ -199,10 +199,6 @@ def _speed() -> str:
                 "at least as much",
             )
         )
-    rows += [
-        (f"{name}: page usable, first frame", f"{row['page_usable_s']:.1f} s, {row['first_frame_s']:.1f} s", "")
-        for name, row in start["rows"].items()
-    ]
     lines = ["| two CPU cores | measured | wanted |", "|---|---|---|"]
     lines += [f"| {what} | {measured} | {wanted} |" for what, measured, wanted in rows]
     return "\n".join([*lines, "", f"Made by `python benchmarks/speed.py`. {_where(rendering)}"])
