@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -116,5 +118,5 @@ def save_photo(session: SessionOf, studio: StudioOf) -> Response:
 def save_latent(session: SessionOf, studio: StudioOf) -> Response:
     """What is on the screen, as a point to start from again; the position is no part of a latent."""
     start = studio.latent(session)
-    latent = studio.g.latent(apply(start, session.edits), method=start.method, psnr_db=start.psnr_db)
+    latent = replace(start, ws=apply(start, session.edits))
     return download(latent_bytes(latent), file_name(_stem(session), ".latent"), "application/octet-stream")
