@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.serving import create_app
 from latent_editor.sessions import Session
-from latent_editor.types import Direction, Directions
+from latent_editor.types import Direction, Directions, Refinement
 from latent_editor.ui.requests import MAX_UPLOAD_BYTES
 from latent_editor.ui.studio import Studio
 from latent_editor.weights import Bundle
@@ -169,6 +170,23 @@ class TestFiles:
         client.post(f"{path}/random?seed=5")
         state = client.post(f"{path}/latent", content=latent, headers={"X-File-Name": "face.latent"}).json()
         assert {s["strength"] for s in state["sliders"]} == {0.0}
+        assert client.post(f"{path}/frame", json={}).content == before
+
+    def test_a_saved_latent_keeps_what_refines_it(self, client: TestClient, path: str, studio: Studio) -> None:
+        def refined(session: Session) -> Session:
+            assert session.latent is not None
+            shape = studio.g.activations(session.latent.ws[None], 8).shape[1:]
+            refinement = Refinement({8: torch.randn(shape)}, {}, session.latent.ws, 1.3)
+            return replace(session, latent=replace(session.latent, refinement=refinement))
+
+        plain = client.post(f"{path}/frame", json={}).content
+        studio.store.update(path.rsplit("/", 1)[1], refined)
+        change(client, path, "move", key="d0", value=2.0)
+        before = client.post(f"{path}/frame", json={}).content
+        assert before != plain
+        latent = client.get(f"{path}/save/face.latent").content
+        client.post(f"{path}/random?seed=5")
+        client.post(f"{path}/latent", content=latent, headers={"X-File-Name": "face.latent"})
         assert client.post(f"{path}/frame", json={}).content == before
 
     def test_whole_photo_needs_a_photo(self, client: TestClient, path: str) -> None:
