@@ -9,7 +9,7 @@
     crop = le.align(photo, g)
     latent = le.invert(g, crop, seconds=20)
     sliders = le.named_directions(g)
-    image = le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(sliders[0], 1.5)]))
+    image = le.render(g, le.edited(latent, [le.Edit(sliders[0], 1.5)]))
     whole = le.paste(photo, crop, image)
 
 Importing the package is instant and has no effect; each name is imported from its module when it is first used.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         named_directions,
         stylespace_channels,
     )
-    from latent_editor.editing import apply, layer_range, strength_kept
+    from latent_editor.editing import apply, edited, layer_range, strength_kept
     from latent_editor.errors import (
         BadImage,
         BadInput,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         UnknownDirection,
         UnknownModel,
     )
+    from latent_editor.face_parts import PARTS, face_part, found_again
     from latent_editor.features.perceptual import psnr_db
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.handles import Dragged, drag, drag_direction
@@ -59,13 +60,16 @@ if TYPE_CHECKING:
     from latent_editor.photos import open_photo
     from latent_editor.preparation import prepare, prepared
     from latent_editor.recipes import Recipe
+    from latent_editor.regions import Region
     from latent_editor.rendering import render, render_batch
     from latent_editor.restoration import Repaired, repair
+    from latent_editor.taking import take
     from latent_editor.text import text_direction
     from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
     from latent_editor.weights import model_names
 
 __all__ = [
+    "PARTS",
     "Animation",
     "BadImage",
     "BadInput",
@@ -93,6 +97,7 @@ __all__ = [
     "Photo",
     "Recipe",
     "Refinement",
+    "Region",
     "Repaired",
     "Step",
     "UnknownDirection",
@@ -107,9 +112,12 @@ __all__ = [
     "crop_by_hand",
     "drag",
     "drag_direction",
+    "edited",
+    "face_part",
     "find_faces",
     "fit_direction",
     "fit_direction_from_examples",
+    "found_again",
     "generator_for",
     "identity_moved",
     "interpolate",
@@ -132,6 +140,7 @@ __all__ = [
     "strength_kept",
     "stylespace_channels",
     "sweep",
+    "take",
     "text_direction",
 ]
 
@@ -141,9 +150,10 @@ _NAMES_OF = {
     "compositing": "paste",
     "directions": "channel_direction clean_direction fit_direction fit_direction_from_examples named_directions "
     "stylespace_channels",
-    "editing": "apply layer_range strength_kept",
+    "editing": "apply edited layer_range strength_kept",
     "errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
+    "face_parts": "PARTS face_part found_again",
     "features.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
     "handles": "Dragged drag drag_direction",
@@ -154,8 +164,10 @@ _NAMES_OF = {
     "photos": "open_photo",
     "preparation": "prepare prepared",
     "recipes": "Recipe",
+    "regions": "Region",
     "rendering": "render render_batch",
     "restoration": "Repaired repair",
+    "taking": "take",
     "text": "text_direction",
     "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",
     "weights": "model_names",

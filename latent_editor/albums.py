@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from latent_editor import exports, files
 from latent_editor.alignment import align
 from latent_editor.compositing import edited_landmarks, paste
-from latent_editor.editing import apply
+from latent_editor.editing import edited
 from latent_editor.errors import BadLatent, BadValue, LatentEditorError, NoFaceFound, Stopped
+from latent_editor.face_parts import found_again
 from latent_editor.generators import Generator
-from latent_editor.generators.refined import generator_for
 from latent_editor.inversion import invert
 from latent_editor.photos import open_photo
 from latent_editor.recipes import Recipe
@@ -207,14 +207,14 @@ class Album:
             return None
 
     def _drawn(self, latent: Latent, photo: Photo, crop: Crop) -> Image.Image:
-        drawing = generator_for(self.g, latent)
         transform = self.recipe.position.matrix() if self.g.has_transform and not self.config.paste else None
-        image = render(drawing, apply(latent, self.edits), transform=transform)
+        edits = found_again(self.g, latent, self.edits)
+        image = render(self.g, edited(latent, edits), transform=transform)
         if not self.config.paste:
             return image
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
         points = edited_landmarks(image, self.g, crop)
-        return paste(photo, crop, image, original=render(drawing, latent.ws), landmarks=points)
+        return paste(photo, crop, image, original=render(self.g, latent), landmarks=points)
 
     def _note(self, name: str, entry: Mapping[str, Any]) -> None:
         self._journal[name] = dict(entry)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from latent_editor.errors import BadLatent, BadValue
 from latent_editor.generators import Generator
-from latent_editor.types import Edit, Latent
+from latent_editor.regions import LEAST_SHARE, MOST_STREAMS, REGION_PX, Blend, resized_share
+from latent_editor.types import Direction, Edit, Latent
 
 LAYER_GROUPS = ("all", "coarse", "middle", "fine")
 #: How far all edits together may go: so many times what is the safe limit of one.
@@ -38,7 +40,7 @@ def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
 
 
 def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
-    """Adds edits to a latent. The order does not matter.
+    """Adds edits of the whole picture to a latent. The order does not matter but for what is taken from other faces.
 
     Edits that go together beyond what the model can show are all held back by the same share, which
     :func:`strength_kept` tells, so that no strength makes a picture white or black.
@@ -52,14 +54,100 @@ def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
 
     Raises:
         BadLatent: a direction of another shape than the latent's.
+        BadValue: an edit that acts in a region: a picture with one is drawn of more than one point (:func:`edited`).
     """
     ws = latent.ws.clone()
     acting = _acting(edits)
+    for edit in acting:
+        if edit.region is not None:
+            raise BadValue(
+                f"The edit {edit.direction.name!r} acts in the region {edit.region.name!r}, which no single ws can "
+                "show. Use edited(latent, edits), and render what it gives."
+            )
     vectors = [_vector(edit, ws) for edit in acting]
     kept = _kept(acting, vectors)
+    for edit in acting:  # first, so that sliders act on what is taken too
+        if edit.direction.taken:
+            start, stop = edit.layers or edit.direction.layers or (0, len(ws))
+            ws[start:stop] = ws[start:stop].lerp(_aimed(edit.direction, latent)[start:stop], edit.strength)
     for edit, vector in zip(acting, vectors, strict=True):
-        ws += kept * edit.strength * vector
+        if not edit.direction.taken:
+            ws += kept * edit.strength * vector
     return ws
+
+
+def _aimed(direction: Direction, latent: Latent) -> Tensor:
+    """Where the ws of another face have to be, so that a generator that draws this one stretched draws them there."""
+    refinement = latent.refinement
+    if refinement is None or refinement.pivot is None:
+        return direction.vector
+    return refinement.pivot.float().lerp(direction.vector, 1 / refinement.gain)
+
+
+def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
+    """A latent with edits, those with a region in their regions only.
+
+    1. Edits without a region move the latent's ws, and with them everything that is drawn.
+    2. The others are grouped by their regions mᵢ. Where regions overlap their edits act together: every set of them
+       is drawn with the share Π mᵢ · Π (1 − mⱼ), i in the set and j not. Sets that show nowhere are left out.
+    3. What a latent that was edited before has in its regions stays there, and is edited too.
+
+    Args:
+        latent: Where to start.
+        edits: What to do; muted ones are passed over.
+
+    Returns:
+        A latent to be rendered. It is ``latent`` with other ws, and with a blend where there are regions.
+
+    Raises:
+        BadLatent: a direction of another shape than the latent's.
+        BadValue: regions that overlap in too many ways.
+    """
+    acting = _acting(edits)
+    # 1.
+    everywhere = [edit for edit in acting if edit.region is None]
+    ws = apply(latent, everywhere)
+    groups: dict[str, list[Edit]] = {}
+    for edit in acting:
+        if edit.region is not None:
+            groups.setdefault(edit.region.digest, []).append(replace(edit, region=None))
+    if not groups:
+        return replace(latent, ws=ws)
+    # 2.
+    regions = {edit.region.digest: edit.region for edit in acting if edit.region is not None}
+    shares = torch.stack([resized_share(regions[key].share, REGION_PX) for key in groups])
+    drawn = [
+        (share, apply(latent, [*everywhere, *(edit for i in chosen for edit in list(groups.values())[i])]) - ws)
+        for chosen, share in _sets(shares)
+    ]
+    # 3.
+    before = latent.blend or Blend(ws.new_zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    old = [*zip(resized_share(before.weights, REGION_PX), before.offsets, strict=True)]
+    old = [(1 - resized_share(before.weights, REGION_PX).sum(dim=0), torch.zeros_like(ws)), *old]
+    new = [(1 - torch.stack([share for share, _ in drawn]).sum(dim=0), torch.zeros_like(ws)), *drawn]
+    both = [(a * b, x + y) for a, x in old for b, y in new][1:]
+    seen = [(share, offset) for share, offset in both if float(share.max()) >= LEAST_SHARE]
+    if len(seen) > MOST_STREAMS:
+        raise BadValue(
+            f"The regions overlap in {len(seen)} ways; at most {MOST_STREAMS} can be drawn at once. Give some edits "
+            "the same region, or none."
+        )
+    return replace(latent, ws=ws, blend=_blend(seen) if seen else None)
+
+
+def _blend(seen: Sequence[tuple[Tensor, Tensor]]) -> Blend:
+    weights = torch.stack([share for share, _ in seen]).clamp(0, 1)
+    return Blend(torch.stack([offset for _, offset in seen]), weights)
+
+
+def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
+    """Every set of regions [R, M, M] that shows somewhere, but the empty one, with its share [M, M]."""
+    found: list[tuple[tuple[int, ...], Tensor]] = [((), torch.ones_like(shares[0]))]
+    for i, share in enumerate(shares):
+        inside = [((*chosen, i), known * share) for chosen, known in found]
+        outside = [(chosen, known * (1 - share)) for chosen, known in found]
+        found = [item for item in (*outside, *inside) if not item[0] or float(item[1].max()) >= LEAST_SHARE]
+    return found[1:]
 
 
 def strength_kept(edits: Sequence[Edit]) -> float:
@@ -95,6 +183,8 @@ def _kept(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
 
 def _effort(edit: Edit) -> float:
     d = edit.direction
+    if d.taken:  # on the way from one face to another there is no limit
+        return 0.0
     return edit.strength / max(abs(d.high if edit.strength > 0 else d.low), 0.1)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadValue, UnknownDirection
+from latent_editor.regions import Blend, Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +159,7 @@ class Latent:
         method: How it was found ("encoder", "w", "w+", "pivotal", "random", …).
         refinement: What it changes in the generator; None for a point in W+ alone.
             :func:`latent_editor.generators.refined.generator_for` gives the generator that draws it.
+        blend: What else is drawn in parts of its picture, where it was edited in regions.
     """
 
     ws: Tensor
@@ -166,13 +168,17 @@ class Latent:
     psnr_db: float | None = None
     method: str = "unknown"
     refinement: Refinement | None = None
+    blend: Blend | None = None
 
     def save(self, path: str | Path) -> None:
-        """Writes the latent as safetensors (never pickle), atomically. Version 2 has a refinement."""
+        """Writes the latent as safetensors (never pickle), atomically. Version 2 has a refinement, 3 regions."""
         about = {"model": self.model, "fingerprint": self.fingerprint, "psnr_db": self.psnr_db, "method": self.method}
         refined = {} if self.refinement is None else self.refinement.tensors()
-        metadata = {"kind": "latent", "version": "2" if refined else "1", "about": json.dumps(about)}
-        files.write_tensors(path, {"ws": self.ws.clone(), **refined}, metadata)  # the pivot may be the same tensor
+        blended = {} if self.blend is None else self.blend.tensors()
+        version = "3" if blended else "2" if refined else "1"
+        metadata = {"kind": "latent", "version": version, "about": json.dumps(about)}
+        ws = self.ws.clone()  # the pivot may be the same tensor
+        files.write_tensors(path, {"ws": ws, **refined, **blended}, metadata)
 
     @staticmethod
     def load(path: str | Path) -> Latent:
@@ -189,12 +195,14 @@ class Latent:
                 f"{Path(path).name} holds {sorted(tensors)[:5]}, not a latent. "
                 "Choose a file saved by Latent.save or “Save → latent”."
             )
-        if version not in ("1", "2"):
+        if version not in ("1", "2", "3"):
             raise BadLatent(
-                f"{Path(path).name} is a latent of version {version[:20]!r}; versions 1 and 2 are read. "
+                f"{Path(path).name} is a latent of version {version[:20]!r}; versions 1 to 3 are read. "
                 "Update Latent Editor, or invert the photo again."
             )
-        refined = {key: tensor for key, tensor in tensors.items() if key != "ws"}
+        blended = {key: t for key, t in tensors.items() if key.startswith("blend/") and version == "3"}
+        blend = Blend.of(blended, Path(path).name) if blended else None
+        refined = {key: tensor for key, tensor in tensors.items() if key != "ws" and key not in blended}
         refinement = Refinement.of(refined, Path(path).name) if refined else None
         try:
             about = json.loads(metadata["about"])
@@ -206,6 +214,7 @@ class Latent:
                 about.get("psnr_db"),
                 str(about.get("method", "unknown")),
                 refinement,
+                blend,
             )._checked(path)
         except (KeyError, TypeError, ValueError) as e:
             if isinstance(e, BadLatent):
@@ -219,6 +228,11 @@ class Latent:
             raise BadLatent(
                 f"{Path(path).name} holds ws of shape {list(self.ws.shape)}; expected [num_ws, w_dim]. "
                 "Invert the photo again."
+            )
+        if self.blend is not None and self.blend.offsets.shape[1:] != self.ws.shape:
+            raise BadLatent(
+                f"{Path(path).name} holds ws of {list(self.ws.shape)} and regions of "
+                f"{list(self.blend.offsets.shape[1:])}. Save the face again from the editor."
             )
         if not torch.isfinite(self.ws).all():
             raise BadLatent(f"{Path(path).name} holds values that are not finite. Invert the photo again.")
@@ -240,6 +254,7 @@ class Direction:
         leakage: What it changes from −2 to +2, measured on random faces, in standard deviations of faces: "own" is what
             its name says, the others ("hair", "skin", "age", "pose", "background", "identity", …) come along. None
             where nobody measured.
+        taken: ``vector`` is another face's ws, and the strength, 0..1, the way that is gone there.
     """
 
     name: str
@@ -251,6 +266,7 @@ class Direction:
     detail: str = ""
     score: float | None = None
     leakage: Mapping[str, float] | None = None
+    taken: bool = False
 
     @property
     def space(self) -> str:
@@ -297,18 +313,28 @@ class Edit:
         strength: In calibrated units; 0 changes nothing.
         layers: Half-open range of ws; None takes the direction's own.
         muted: Kept in the list, without effect.
+        region: The part of the picture that it acts in; None is all of it.
+
+    Raises:
+        BadValue: a strength that is no finite number, or for a direction that is taken, one outside of 0..1.
     """
 
     direction: Direction
     strength: float
     layers: tuple[int, int] | None = None
     muted: bool = False
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.strength):
             raise BadValue(
                 f"The strength of {self.direction.name!r} is {self.strength}; "
                 "expected a finite number, usually −3 to 3."
+            )
+        if self.direction.taken and not 0 <= self.strength <= 1:
+            raise BadValue(
+                f"The amount of {self.direction.name!r} is {self.strength:g}; expected 0 (none of the other face) to "
+                "1 (all of it)."
             )
 
 

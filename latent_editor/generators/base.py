@@ -6,6 +6,7 @@ import abc
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from latent_editor.errors import BadLatent, BadValue
 from latent_editor.types import Latent, Refinement
 from latent_editor.weights import Bundle
+
+if TYPE_CHECKING:
+    from latent_editor.generators.blending import Shares
 
 NOISE_MODES = ("const", "none", "random")
 
@@ -117,6 +121,35 @@ class Generator(nn.Module, abc.ABC):
             float32 [N, channels, size_px, size_px]; its colours need not be those of the finished picture.
         """
         return None
+
+    def blended(
+        self,
+        ws: Tensor,
+        shares: Shares,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+        until: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Renders latents in groups, each as one picture that is blended of them on the way.
+
+        Args:
+            ws: [N · shares.count, num_ws, w_dim]; of every group the first carries the picture.
+            shares: Where each of a group is drawn.
+            noise, dtype, transform: As in :meth:`synthesize`, a transform for each group.
+            until: Stop where the activations are so wide; None goes to the end.
+
+        Returns:
+            The activations there, float32 [N, C, size, size], and the picture so far, as in :meth:`early_picture`.
+
+        Raises:
+            BadValue: an architecture that cannot do this.
+        """
+        raise BadValue(
+            f"The model {self.name!r} cannot draw an edit in a part of the picture only. Use the edit without a "
+            "region, or a StyleGAN2 or StyleGAN3."
+        )
 
     def style_weights(self) -> list[tuple[int, Tensor]]:
         """What turns a w into styles, layer by layer (the matrix A of Shen & Zhou 2021, §3.2).

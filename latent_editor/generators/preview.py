@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.generators.base import Generator, random_ws
+from latent_editor.generators.blending import Blended, Shares
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.refined import original
 
@@ -62,6 +63,28 @@ class Preview(Generator):
         few = max(1, _MOST_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
         whole = (g.synthesize(some, noise=noise, dtype=dtype, transform=transform) for some in ws.split(few))
         return torch.cat([resized(pictures, self.size_px) for pictures in whole])
+
+    def blended(
+        self,
+        ws: Tensor,
+        shares: Shares,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+        until: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As the whole generator's; the picture at the end is in ``size_px``."""
+        g = self._whole[0]
+        if until is not None:
+            return g.blended(ws, shares, noise=noise, dtype=dtype, until=until)
+        if self._colours is not None:
+            x, picture = g.blended(ws, shares, noise=noise, dtype=dtype, until=self.size_px)
+            assert picture is not None
+            return x, _recoloured(picture, self._colours)
+        x, picture = g.blended(ws, shares, noise=noise, dtype=dtype, transform=transform)
+        assert picture is not None
+        return x, resized(picture, self.size_px)
 
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
         return self._whole[0].activations(ws, size_px, dtype=dtype)
@@ -124,6 +147,8 @@ def small(g: Generator, size_px: int) -> Generator:
     """A generator of pictures of about ``size_px``, built once: ``g`` itself where it has no more, else a preview."""
     if g.size_px <= size_px:
         return g
+    if isinstance(g, Blended):
+        return Blended(small(g.inner, size_px), g.blend)
     whole = original(g)
     if whole is not g:
         fitted = small(whole, size_px)

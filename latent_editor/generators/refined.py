@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from latent_editor.errors import BadLatent
 from latent_editor.generators.base import Generator
+from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
 from latent_editor.types import Latent, Refinement
@@ -30,7 +31,7 @@ _OWN_PARTS = ("preview of ", "finished samples")
 
 
 def generator_for(g: Generator, latent: Latent) -> Generator:
-    """The generator that draws a latent: ``g`` itself where it has no refinement, else :func:`refined`.
+    """The generator that draws a latent: ``g`` itself, :func:`refined`, or either with the regions of an edited latent.
 
     Args:
         g: The latent's generator, or one that was refined for any face.
@@ -41,7 +42,8 @@ def generator_for(g: Generator, latent: Latent) -> Generator:
     """
     g = original(g)
     g.check(latent)
-    return g if latent.refinement is None else refined(g, latent.refinement)
+    drawing = g if latent.refinement is None else refined(g, latent.refinement)
+    return drawing if latent.blend is None else Blended(drawing, latent.blend)
 
 
 def refined(g: Generator, refinement: Refinement) -> Generator:
@@ -65,6 +67,8 @@ def refined(g: Generator, refinement: Refinement) -> Generator:
 
 def original(g: Generator) -> Generator:
     """The generator that ``g`` was refined from, or ``g`` itself."""
+    if isinstance(g, Blended):
+        g = g.inner
     return g.bundle.g if isinstance(g.bundle, RefinedBundle) else g
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
+from latent_editor.generators.blending import Shares
 from latent_editor.generators.graphs import Recordings
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
@@ -149,12 +150,14 @@ class Synthesis(Stretched):
         *,
         start: Midway | None = None,
         passed: list[Midway] | None = None,
+        shares: Shares | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last.
 
         Args:
             start: Where to start; None for the beginning.
             passed: Takes what every block but the first gets.
+            shares: How latents that are drawn together are blended after each block; None keeps them apart.
         """
         ws = self.stretched(ws)
         x, image = (None, None) if start is None else (start.x, start.image)
@@ -165,6 +168,9 @@ class Synthesis(Stretched):
                 # The layer to RGB of the block before has read the w that this block's first convolution reads.
                 passed.append(Midway(resolution, first + (image is not None), x, image))
             x, image = block(x, image, ws[:, first:], noise, dtype)
+            if shares is not None:
+                x = shares.blended(x, resolution)
+                image = None if image is None else shares.blended(image, resolution)
             if resolution == until:
                 break
         assert x is not None
@@ -253,6 +259,25 @@ class StyleGAN2(Generator):
             return None
         self._check(ws, "const")
         return self.synthesis(ws.float(), "const", dtype or torch.float32, until=size_px)[1]
+
+    def blended(
+        self,
+        ws: Tensor,
+        shares: Shares,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+        until: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        self._check(ws, noise)
+        if transform is not None:
+            raise ValueError("This generator has no transform of its input: leave `transform` out.")
+        if until is not None and until not in self.config.resolutions:
+            raise ValueError(f"Got the resolution {until}; expected one of {self.config.resolutions}.")
+        x, image = self.synthesis(ws.float(), noise, dtype or torch.float32, until, shares=shares)
+        step = shares.count
+        return x[::step].float().contiguous(), None if image is None else image[::step].contiguous()
 
     def style_weights(self) -> list[tuple[int, Tensor]]:
         return [(i, affine.weight.detach() * affine.weight_gain) for i, affine in self.synthesis.affines()]

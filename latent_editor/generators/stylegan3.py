@@ -6,13 +6,14 @@ Written from the paper. Parameter names follow the public checkpoints, so that t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
+from latent_editor.generators.blending import Shares
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched
 from latent_editor.generators.stylegan3_config import LayerShape, StyleGAN3Config
 from latent_editor.generators.stylegan3_filters import low_pass
@@ -160,13 +161,23 @@ class Synthesis3(Stretched):
         yield from ((i + 1, layer.affine) for i, layer in enumerate(self.layers))
 
     def forward(
-        self, ws: Tensor, dtype: torch.dtype, transform: Tensor | None = None, until: int | None = None
+        self,
+        ws: Tensor,
+        dtype: torch.dtype,
+        transform: Tensor | None = None,
+        until: int | None = None,
+        *,
+        blend: Callable[[Tensor, LayerShape], Tensor] | None = None,
     ) -> Tensor:
-        """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default of the last."""
+        """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default of the last.
+
+        ``blend``, where it is given, takes the output of each layer and gives what the next one gets.
+        """
         ws = self.stretched(ws)
         x = self.input(ws[:, 0], transform).to(dtype)
         for i, layer in enumerate(self.layers[: None if until is None else until + 1]):
             x = layer(x, ws[:, i + 1])
+            x = x if blend is None else blend(x, layer.shape)
         return x
 
 
@@ -237,6 +248,37 @@ class StyleGAN3(Generator):
         x = self.synthesis(ws.float(), dtype or torch.float32, until=self.config.activation_layers[size_px])
         margin = (x.shape[2] - size_px) // 2
         return x[:, :, margin : margin + size_px, margin : margin + size_px].float().contiguous()
+
+    def blended(
+        self,
+        ws: Tensor,
+        shares: Shares,
+        *,
+        noise: str = "const",
+        dtype: torch.dtype | None = None,
+        transform: Tensor | None = None,
+        until: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As in the base class; with ``until`` there is no picture so far, because this network sums none up."""
+        self._check(ws, noise)
+        if until is not None and until not in self.config.activation_layers:
+            raise ValueError(f"Got the resolution {until}; expected one of {self.activation_sizes}.")
+        picture = self.size_px / self.config.layers[-1].out_rate
+
+        def blend(x: Tensor, shape: LayerShape) -> Tensor:
+            if shape.out_rate < shares.from_px:
+                return x
+            return shares.laid(x, shares.at(shape.out_size, shape.out_rate * picture, transform))
+
+        moved = None if transform is None else self._in_input_units(transform)
+        if moved is not None and moved.ndim == 3:
+            moved = moved.repeat_interleave(shares.count, dim=0)
+        layer = None if until is None else self.config.activation_layers[until]
+        x = self.synthesis(ws.float(), dtype or torch.float32, moved, layer, blend=blend)[:: shares.count].float()
+        if until is None:
+            return x, (x * self.config.output_scale).contiguous()
+        margin = (x.shape[2] - until) // 2
+        return x[:, :, margin : margin + until, margin : margin + until].contiguous(), None
 
     def style_weights(self) -> list[tuple[int, Tensor]]:
         return [(i, affine.weight.detach() * affine.weight_gain) for i, affine in self.synthesis.affines()]

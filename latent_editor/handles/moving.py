@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ def drag(
         pull.step()
         if report.says_stop(pull):
             break
-    return drawing.latent(pull.best_ws, method="drag", refinement=latent.refinement)
+    return replace(drawing.latent(pull.best_ws, method="drag", refinement=latent.refinement), blend=latent.blend)
 
 
 class Pull:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from latent_editor.editing import apply
+from latent_editor.editing import edited
 from latent_editor.errors import BadLatent, BadValue
 from latent_editor.generators import Generator
 from latent_editor.mixing import interpolate
 from latent_editor.motion.curves import Curve, check_times, key_weights
+from latent_editor.regions import Region
 from latent_editor.types import Direction, Edit, Latent
 from latent_editor.videos import frame_count
 
@@ -40,11 +41,20 @@ class Slide:
         direction: What it changes.
         curve: Its strength, in units of the direction.
         layers: Half-open range of ws; None takes the direction's own.
+        region: The part of the picture that it acts in; None is all of it.
     """
 
     direction: Direction
     curve: Curve
     layers: tuple[int, int] | None = None
+    region: Region | None = None
+
+    def at(self, time_s: float, loop_s: float | None) -> Edit:
+        """The slider as it stands at a time."""
+        strength = self.curve.at(time_s, loop_s=loop_s)
+        if self.direction.taken:  # some easings swing beyond their ends
+            strength = min(max(strength, 0.0), 1.0)
+        return Edit(self.direction, strength, self.layers, region=self.region)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +162,7 @@ class Animation:
                 edit.direction,
                 Curve(times, tuple(row[name].strength if name in row else 0.0 for row in strengths), ease),
                 edit.layers,
+                edit.region,
             )
             for name, edit in first.items()
         ]
@@ -168,7 +179,7 @@ class Animation:
     def edits_at(self, time_s: float) -> list[Edit]:
         """All sliders as they stand at a time."""
         loop_s = self.seconds if self.loop else None
-        moving = [Edit(s.direction, s.curve.at(time_s, loop_s=loop_s), s.layers) for s in self.slides]
+        moving = [slide.at(time_s, loop_s) for slide in self.slides]
         return [*self.edits, *moving]
 
     def latent_at(self, g: Generator, latent: Latent, time_s: float) -> Latent:
@@ -185,16 +196,16 @@ class Animation:
                 latent = self.walk.latents[0]
             else:
                 latent = interpolate(g, self.walk.latents, shares.tolist(), path=self.walk.path)
-        ws = apply(latent, self.edits_at(time_s))
+        now = edited(latent, self.edits_at(time_s))
         if self.motion is not None:
             offsets = self.motion.at(time_s)
-            if offsets.shape != ws.shape:
+            if offsets.shape != now.ws.shape:
                 raise BadLatent(
-                    f"The motion has offsets of {list(offsets.shape)}, the latent {list(ws.shape)}: they belong to "
+                    f"The motion has offsets of {list(offsets.shape)}, the latent {list(now.ws.shape)}: they belong to "
                     "different models. Take the motion from its clip again."
                 )
-            ws = ws + offsets
-        return replace(latent, ws=ws, psnr_db=None)
+            now = replace(now, ws=now.ws + offsets)
+        return replace(now, psnr_db=None)
 
 
 def sweep(direction: Direction, low: float, high: float, seconds: float, *, loop: bool, ease: str = "smooth") -> Slide:
@@ -202,13 +213,13 @@ def sweep(direction: Direction, low: float, high: float, seconds: float, *, loop
     return Slide(direction, Curve((0.0, seconds / 2 if loop else seconds), (low, high), ease))
 
 
-def _strengths(key: Key) -> dict[tuple[str, tuple[int, int] | None], Edit]:
+def _strengths(key: Key) -> dict[tuple[str, tuple[int, int] | None, str | None], Edit]:
     """The edits of a key frame by what tells them apart; muted ones stand at 0, of the same ones the sum."""
-    found: dict[tuple[str, tuple[int, int] | None], Edit] = {}
+    found: dict[tuple[str, tuple[int, int] | None, str | None], Edit] = {}
     for edit in key.edits:
-        name = edit.direction.name, edit.layers
+        name = edit.direction.name, edit.layers, edit.region.digest if edit.region else None
         strength = (0.0 if edit.muted else edit.strength) + (found[name].strength if name in found else 0.0)
-        found[name] = Edit(edit.direction, strength, edit.layers)
+        found[name] = Edit(edit.direction, strength, edit.layers, region=edit.region)
     return found
 
 

@@ -6,11 +6,12 @@ import ast
 import re
 from dataclasses import dataclass
 
+from latent_editor.regions import Region
 from latent_editor.types import Direction
 
 FORMAT, VERSION = "latent-editor recipe", 1
 #: What is kept of a direction beside its name and its numbers.
-DIRECTION_FIELDS = ("source", "detail", "low", "high", "layers", "score", "leakage")
+DIRECTION_FIELDS = ("source", "detail", "low", "high", "layers", "score", "leakage", "taken")
 MAKE_AGAIN = "Save it again, or choose another"
 
 
@@ -25,6 +26,7 @@ class Ingredient:
         layers: Half-open range of ws; None takes the direction's own.
         muted: Kept in the list, without effect.
         direction: The direction itself, for the recipe's own model; None in a recipe written by hand.
+        region: Where it acts; None everywhere. One that is named as a part of a face is found anew in each face.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Ingredient:
     layers: tuple[int, int] | None = None
     muted: bool = False
     direction: Direction | None = None
+    region: Region | None = None
 
 
 def prompt_of(direction: Direction) -> str | None:

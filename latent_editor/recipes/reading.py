@@ -15,13 +15,16 @@ from torch import Tensor
 from latent_editor.errors import BadRecipe, BadValue
 from latent_editor.positions import AT_REST, AXES, Position
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
+from latent_editor.recipes.masks import MOST_MASK_TEXT, region_from_text
+from latent_editor.regions import Region
 from latent_editor.types import Direction
 
 MOST_EDITS, MOST_STRENGTH, MOST_TEXT = 100, 10.0, 300
 _FIELDS = {
     "recipe": {"format", "version", "name", "model", "position", "edits", "vectors"},
     "model": {"name", "fingerprint", "num_ws"},
-    "edit": {"slider", "prompt", "strength", "layers", "muted", "direction"},
+    "edit": {"slider", "prompt", "strength", "layers", "muted", "direction", "region"},
+    "region": {"name", "mask"},
     "direction": set(DIRECTION_FIELDS),
     "position": {axis.part for axis in AXES.values()},
 }
@@ -78,10 +81,22 @@ def _ingredient(row: Any, vector: Tensor | None) -> Ingredient:
     layers = _layers(row.get("layers"), name)
     about = _known(row.get("direction", {}), "direction")
     direction = None if vector is None else _direction(name, about, vector)
+    if direction is not None and direction.taken and not 0 <= strength <= 1:
+        raise BadRecipe(f"the amount of {name!r} is {strength:g}; expected 0 to 1.")
     if layers is not None and vector is not None and layers[1] > len(vector):
         raise BadRecipe(f"the layers of {name!r} are {layers[0]}..{layers[1]}; its model has 0..{len(vector)}.")
     prompt = None if prompt is None else _text(prompt, "a prompt", least=1)
-    return Ingredient(name, strength, prompt, layers, muted, direction)
+    region = _region(_known(row["region"], "region"), name) if "region" in row else None
+    return Ingredient(name, strength, prompt, layers, muted, direction, region)
+
+
+def _region(data: dict[str, Any], of: str) -> Region:
+    """A region by its mask, as a recipe saved it."""
+    name = _text(data.get("name", "painted"), f"the region's name of {of!r}", least=1, most=60)
+    try:
+        return region_from_text(_text(data.get("mask"), f"the region of {of!r}", least=1, most=MOST_MASK_TEXT), name)
+    except BadValue as e:
+        raise BadRecipe(f"the region of {of!r} cannot be used: {e}") from e
 
 
 def _direction(name: str, about: dict[str, Any], vector: Tensor) -> Direction:
@@ -101,6 +116,7 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor) -> Direction:
         _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MOST_TEXT),
         None if about.get("score") is None else _number(about["score"], f"the score of {name!r}"),
         None if leakage is None else {str(k)[:60]: _number(v, f"the leakage of {name!r}") for k, v in leakage.items()},
+        about.get("taken") is True,
     )
 
 

@@ -20,6 +20,7 @@ from latent_editor.errors import BadInput, BadRecipe, MissingPart
 from latent_editor.generators import Generator
 from latent_editor.positions import AT_REST, AXES, Position
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
+from latent_editor.recipes.masks import mask_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
 from latent_editor.text import text_direction
 from latent_editor.types import Direction, Edit, OnStep
@@ -49,7 +50,7 @@ class Recipe:
     def of(edits: Sequence[Edit], g: Generator, *, name: str = "", position: Position = AT_REST) -> Recipe:
         """The recipe of edits that were made with a model."""
         items = tuple(
-            Ingredient(e.direction.name, e.strength, prompt_of(e.direction), e.layers, e.muted, e.direction)
+            Ingredient(e.direction.name, e.strength, prompt_of(e.direction), e.layers, e.muted, e.direction, e.region)
             for e in edits
         )
         return Recipe(items, g.name, g.fingerprint, g.num_ws, name, position)
@@ -72,7 +73,7 @@ class Recipe:
     def _edit(self, item: Ingredient, g: Generator, on_step: OnStep | None) -> Edit:
         own = self.fingerprint == g.fingerprint
         if own and item.direction is not None:
-            return Edit(item.direction, item.strength, item.layers, item.muted)
+            return Edit(item.direction, item.strength, item.layers, item.muted, item.region)
         layers = item.layers
         if layers is not None and not own and layers[1] == self.num_ws:
             layers = layers[0], g.num_ws  # "to the last", whichever that is
@@ -81,12 +82,14 @@ class Recipe:
                 f"The edit {item.name!r} is for the layers {layers[0]}..{layers[1]}; the model {g.name!r} has "
                 f"0..{g.num_ws}. Make the edit anew with this model."
             )
-        return Edit(self._direction(item, g, on_step), item.strength, layers, item.muted)
+        return Edit(self._direction(item, g, on_step), item.strength, layers, item.muted, item.region)
 
     def _direction(self, item: Ingredient, g: Generator, on_step: OnStep | None) -> Direction:
         """An ingredient's direction, made again for a model."""
         made_for = f"was made for the model {self.model!r}" if self.model else "names no model"
         start = f"The edit {item.name!r} {made_for} and cannot be made with {g.name!r}"
+        if item.direction is not None and item.direction.taken:
+            raise BadRecipe(f"{start}: it is of a face of that model. Take it from a photo anew.")
         if item.prompt is not None:
             try:
                 return text_direction(g, item.prompt, on_step=on_step).renamed(item.name)
@@ -171,7 +174,11 @@ def _told(item: Ingredient) -> dict[str, Any]:
     told |= {"prompt": item.prompt} if item.prompt is not None else {}
     told |= {"layers": list(item.layers)} if item.layers is not None else {}
     told |= {"muted": True} if item.muted else {}
+    if item.region is not None:
+        told["region"] = {"name": item.region.name, "mask": mask_text(item.region)}
     if item.direction is not None:
         about = {field: getattr(item.direction, field) for field in DIRECTION_FIELDS}
-        told["direction"] = {k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None}
+        told["direction"] = {
+            k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None and v is not False
+        }
     return told

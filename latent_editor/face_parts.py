@@ -1,0 +1,141 @@
+"""Parts of a face by name, where they are in a picture of it: regions that edits can act in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from latent_editor.compositing.heads import FACE_WIDE, SURE, head
+from latent_editor.errors import BadValue
+from latent_editor.features.faces import canonical_points, shows_faces
+from latent_editor.features.landmarks import (
+    LANDMARKS_FILE,
+    POINTS,
+    frame_from_points,
+    load_landmark_net,
+    locate,
+)
+from latent_editor.generators import Generator
+from latent_editor.regions import REGION_PX, Region
+from latent_editor.rendering import render
+from latent_editor.types import Edit, Latent
+
+#: The parts that have a region, in the order of menus.
+PARTS = ("eyes", "nose", "mouth", "face", "hair", "background")
+
+# All lengths are in distances between the eyes: half widths and half heights of ellipses, and how soft edges are.
+_EYE = (0.46, 0.36)
+_NOSE = (0.36, 0.52)
+_MOUTH = (0.62, 0.40)
+_SOFT, _HEAD_SOFT = 0.1, 0.07
+#: The eyes' ellipses lie this much above the pupils, so that brows are theirs; the nose's middle above its tip.
+_BROWS, _BRIDGE = 0.08, 0.25
+#: The face reaches this far above the eyes, where hair begins, and this far below the chin.
+_FOREHEAD, _JAW = 0.95, 0.02
+#: Beside the neck the hair falls; the background ends at the shoulders, so far below the chin.
+_NECK_WIDE, _SHOULDERS = 0.6, 0.15
+
+
+def face_part(g: Generator, latent: Latent, part: str) -> Region:
+    """The region of a part of a latent's face.
+
+    1. The latent is drawn, and the landmark network finds the face's points in the picture; where it is not sure,
+       the points are those of the model's mean face.
+    2. Eyes, nose, mouth and face are soft ellipses around the points.
+    3. Hair is what :func:`latent_editor.compositing.heads.head` cuts out less the face and neck, the background is
+       what it leaves.
+
+    Args:
+        g: The latent's generator.
+        latent: A face, as it is before the edits that shall act in the region.
+        part: One of :data:`PARTS`.
+
+    Raises:
+        BadValue: no such part, or a model that shows no faces.
+    """
+    return face_parts(g, latent, [part])[0]
+
+
+def face_parts(g: Generator, latent: Latent, parts: list[str]) -> list[Region]:
+    """Several parts of one face, for which it is drawn once; otherwise as :func:`face_part`."""
+    for part in parts:
+        if part not in PARTS:
+            raise BadValue(f"Got the part {str(part)[:40]!r}; expected one of {', '.join(PARTS)}, or a painted region.")
+    if not parts:
+        return []
+    if not shows_faces(g) or not set(POINTS) <= set(canonical_points(g) or ()):
+        raise BadValue(
+            f"The model {g.name!r} shows no faces, so its pictures have no {parts[0]} to be found. Paint the region."
+        )
+    picture = np.asarray(render(g, latent, size_px=2 * REGION_PX))
+    points = _points(g, picture)
+    return [Region.of(_mask(part, picture, points), part) for part in parts]
+
+
+def found_again(g: Generator, latent: Latent, edits: list[Edit]) -> list[Edit]:
+    """Edits made on one face, for another: regions that are parts of the face are found anew, painted ones stay.
+
+    Raises:
+        BadValue: parts of a face, for a model that shows none.
+    """
+    names = sorted({e.region.name for e in edits if e.region is not None and e.region.name in PARTS})
+    regions = dict(zip(names, face_parts(g, latent, names), strict=True))
+    return [replace(e, region=regions.get(e.region.name, e.region)) if e.region is not None else e for e in edits]
+
+
+def _points(g: Generator, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """The face's points in a picture [S, S, 3], as fractions of its side."""
+    canonical = canonical_points(g)
+    usual = np.array([canonical[name] for name in POINTS], np.float64)
+    points = usual
+    if g.bundle.has(LANDMARKS_FILE):
+        net, side = load_landmark_net(g), len(picture)
+        found = locate(net, picture, frame_from_points(usual * side, net.size_px))
+        if found.score >= SURE:
+            points = found.points / side
+    return dict(zip(POINTS, points, strict=True))
+
+
+def _mask(part: str, picture: np.ndarray, points: dict[str, np.ndarray]) -> np.ndarray:
+    """float32 [REGION_PX, REGION_PX], 0..1."""
+    left, right = points["left_eye"], points["right_eye"]
+    unit = max(float(np.linalg.norm(right - left)), 1e-3)
+    across = (right - left) / unit
+    down = np.array([-across[1], across[0]])
+    places = np.stack(np.meshgrid(*[(np.arange(REGION_PX) + 0.5) / REGION_PX] * 2), -1)
+
+    def along(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (places - at) @ across / unit, (places - at) @ down / unit
+
+    def ellipse(at: np.ndarray, wide: float, high: float) -> np.ndarray:
+        u, v = along(at)
+        return (u / wide) ** 2 + (v / high) ** 2 < 1
+
+    middle = (left + right) / 2
+    to_chin = max(float((points["chin"] - middle) @ down) / unit, 0.8)
+    low, high = to_chin + _JAW, -_FOREHEAD
+    face = ellipse(middle + down * unit * (low + high) / 2, FACE_WIDE, (low - high) / 2)
+    if part in ("hair", "background"):
+        u, v = along(middle)
+        marks = {name: tuple(point * len(picture)) for name, point in points.items()}
+        cut = cv2.resize(head(picture, marks, len(picture)), (REGION_PX, REGION_PX), interpolation=cv2.INTER_LINEAR)
+        neck = (np.abs(u) < _NECK_WIDE) & (v > to_chin * 0.8)
+        if part == "hair":
+            wider = cv2.dilate(cut, np.ones((3, 3), np.uint8), iterations=max(1, round(0.1 * unit * REGION_PX / 2)))
+            return _soft(wider * (1 - np.maximum(_soft(face, unit, _SOFT), neck)), unit, _HEAD_SOFT)
+        return _soft((1 - cut) * (v < to_chin + _SHOULDERS), unit, _HEAD_SOFT)
+    shapes = {
+        "eyes": ellipse(left - down * unit * _BROWS, *_EYE) | ellipse(right - down * unit * _BROWS, *_EYE),
+        "nose": ellipse(points["nose"] - down * unit * _BRIDGE, *_NOSE),
+        "mouth": ellipse(points["mouth"], *_MOUTH),
+        "face": face,
+    }
+    return _soft(shapes[part], unit, _SOFT)
+
+
+def _soft(mask: np.ndarray, unit: float, soft: float) -> np.ndarray:
+    """A mask with edges that are so many distances between the eyes soft."""
+    blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(soft * unit * REGION_PX, 0.5))
+    return np.clip(blurred, 0, 1)

@@ -1,0 +1,42 @@
+"""Regions as text in a recipe: small grey PNGs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+from latent_editor.errors import BadValue
+from latent_editor.regions import MOST_PX, Region
+
+#: What is read at most: a mask of the largest size that no two neighbours of are alike.
+MOST_MASK_TEXT = 2 * MOST_PX * MOST_PX
+
+
+def mask_text(region: Region) -> str:
+    """A region's mask as PNG in base64."""
+    out = io.BytesIO()
+    Image.fromarray(region.mask.numpy()).save(out, "PNG", optimize=True)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def region_from_text(text: str, name: str) -> Region:
+    """A region from what :func:`mask_text` gave.
+
+    Raises:
+        BadValue: no PNG of one channel, or a mask that no region can have.
+    """
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"])
+        if max(image.size) > MOST_PX or image.mode != "L":
+            raise BadValue(f"it is {image.size[0]} × {image.size[1]} ({image.mode}); expected a small grey PNG.")
+        mask = torch.from_numpy(np.array(image))
+    except BadValue:
+        raise
+    except (binascii.Error, OSError, ValueError, SyntaxError) as e:
+        raise BadValue(f"it is no PNG that can be read ({str(e)[:60]}). Save the recipe again.") from e
+    return Region(mask, name)
