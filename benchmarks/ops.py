@@ -100,6 +100,8 @@ def layers(device: torch.device) -> Iterator[Case]:
             w = torch.randn(batch, 512)
             what = f"{batch} × {inputs} × {size}² to {outputs} × {size * up}²"
             yield "modulated_conv", what, lambda layer=layer, x=x, w=w: layer(x, w, f, "const")
+            what = f"{batch} × 512 to {inputs} and {outputs}"
+            yield "modulation_styles", what, lambda layer=layer, w=w: layer._styles(w, False)
         rgb = ToRGB(inputs, config).requires_grad_(False)
         x, w = x[:1], w[:1]
         image = torch.randn(1, 3, size // 2, size // 2)

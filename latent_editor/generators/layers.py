@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.errors import BadModel
-from latent_editor.ops import bias_act, setup_filter
+from latent_editor.ops import bias_act, modulation_styles, setup_filter
 
 T = TypeVar("T")
 
@@ -145,6 +145,15 @@ class FullyConnected(nn.Module):
         else:
             x = product(x, self.weight.t()) * self.weight_gain + self.bias * self.bias_gain
         return x if self.act == "linear" else bias_act(x, act=self.act)
+
+    def styles(
+        self, w: Tensor, energies: Tensor | None = None, *, factor: float = 1.0, gain: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """w [N, inputs] → the layer times ``factor``, and what demodulates it: :func:`modulation_styles`."""
+        return modulation_styles(
+            w, self.weight, self.bias, energies, weight_gain=self.weight_gain * factor,
+            bias_gain=self.bias_gain * factor, gain=gain,
+        )  # fmt: skip
 
 
 def normalize_2nd_moment(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, to_rgb, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
 from latent_editor.ops.modulated_conv import has_kernel, has_taps, packed
+from latent_editor.ops.styles import has_kernel as has_styles_kernel
 from latent_editor.ops.to_rgb import has_kernel as has_rgb_kernel
 
 #: Activations for which f(s·x) = s·f(x) with s > 0, with their slopes for x < 0: a gain can be applied before them.
@@ -61,13 +62,7 @@ class ModulatedConv(PreparedModule):
         """x [N, I, H, W], w [N, w_dim] → [N, O, H·up, W·up]"""
         half = x.dtype == torch.float16
         weight = self.weight
-        styles: Tensor = self.affine(w)  # [N, I]
-        if half:  # ends at 65504; the demodulation takes back whatever scale the styles have, so they are made small
-            styles = styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
-        energies = self.prepared.get(
-            ("energies", half), [weight], lambda: self._kernel(half).square().sum(dim=[2, 3]).t().contiguous()
-        )
-        scale = (product(styles.square(), energies) + 1e-8).rsqrt() * self.early_gain  # [N, O]: demodulates
+        styles, scale = self._styles(w, half)
         bias = self.prepared.get("bias", [self.bias], lambda: self.bias * self.early_gain)
         noises = self._noise(noise, x)
         if not torch.is_grad_enabled() and self._is_fused(x, f):
@@ -87,6 +82,18 @@ class ModulatedConv(PreparedModule):
             return self._finished(x, None, bias, f, noises)
         x = self._convolved(x * styles.to(x.dtype)[:, :, None, None])
         return self._finished(x, scale, bias, f, noises)
+
+    def _styles(self, w: Tensor, half: bool) -> tuple[Tensor, Tensor]:
+        """w [N, w_dim] → the factors of the inputs [N, I], and of the outputs [N, O], which demodulate."""
+        energies = self.prepared.get(
+            ("energies", half), [self.weight], lambda: self._kernel(half).square().sum(dim=[2, 3])
+        )
+        if not half and not torch.is_grad_enabled() and has_styles_kernel(w):
+            return self.affine.styles(w, energies, gain=self.early_gain)
+        styles: Tensor = self.affine(w)
+        if half:  # ends at 65504; the demodulation takes back whatever scale the styles have, so they are made small
+            styles = styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
+        return styles, (product(styles.square(), energies.t()) + 1e-8).rsqrt() * self.early_gain
 
     def _kernel(self, half: bool) -> Tensor:
         """The weights [O, I, k, k]; made small where half precision must not overflow."""
@@ -227,7 +234,11 @@ class ToRGB(PreparedModule):
     def forward(self, x: Tensor, w: Tensor, image: Tensor | None, f: Tensor) -> Tensor:
         """x [N, I, H, W], w [N, w_dim], image float32 [N, img_channels, H/2, W/2] or None, which is enlarged by f and
         added → float32 [N, img_channels, H, W]"""
-        styles = self.affine(w) / math.sqrt(self.weight[0].numel())  # [N, I]; the equalised learning rate
+        equalised = 1 / math.sqrt(self.weight[0].numel())
+        if not torch.is_grad_enabled() and has_styles_kernel(w):
+            styles, _ = self.affine.styles(w, factor=equalised)
+        else:
+            styles = self.affine(w) * equalised  # [N, I]
         if not torch.is_grad_enabled() and has_rgb_kernel(x, len(self.weight)):
             blocks = self.prepared.get("packed", [self.weight], lambda: packed(self.weight))
             return to_rgb(x, blocks, styles, self.bias, image, f=f, clamp=self.clamp)

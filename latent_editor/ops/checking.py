@@ -15,6 +15,7 @@ from torch import Tensor
 from latent_editor.ops import kernels, library
 from latent_editor.ops.decisions import DTYPES, OPTIONAL, USED
 from latent_editor.ops.modulated_conv import packed
+from latent_editor.ops.styles import modulation_styles_reference
 
 #: Largest difference, as a part of the largest value.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.01, torch.float16: 0.002}
@@ -55,6 +56,9 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
         y = library._epilogue(x, scale, b, grain, None, [0] * 4, 1.0, 2, 0.2, 1.5, 1.0)
         dy = noise(2, 5, 9, 7).to(dtype).contiguous(memory_format=order)
         yield "modulation_epilogue_backward", library._epilogue_backward, (dy, y, x, scale, 2, 0.2, 1.5, 1.0)
+    for w, energies in ((noise(2, 37), noise(11, 6).square()), (noise(1, 512), None)) if device == "cpu" else ():
+        weight = noise(6, w.shape[1])
+        yield "modulation_styles", modulation_styles_reference, (w, weight, noise(6), energies, 0.5, 2.0, 1.5)
 
 
 def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
@@ -90,6 +94,8 @@ def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
         return max(difference(g, w, dtype) for g, w in zip(got, want, strict=True))
     if got.shape != want.shape or got.dtype not in (dtype, torch.float32) or got.stride() != want.stride():
         return float("inf")
+    if want.numel() == 0:
+        return 0.0
     apart = (got.double() - want.double()).abs().max() / want.double().abs().max().clamp(min=1e-30)
     return float(apart) if bool(apart.isfinite()) else float("inf")
 

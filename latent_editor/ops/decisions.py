@@ -22,6 +22,7 @@ MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
         "modulation_epilogue": (3.6, 3.5),
         "modulated_conv": (3.3, None),
         "to_rgb": (5.1, None),
+        "modulation_styles": (2.0, None),
     },
     "cuda": {"upfirdn2d": None, "bias_act": None, "filtered_lrelu": None, "modulation_epilogue": None},
 }

@@ -175,7 +175,13 @@ def chosen(op: str, x: Tensor) -> bool:
 
 def registered(op: str, device: str) -> bool:
     """Whether a loaded library has a kernel of ``op`` for a kind of device, and the processor all that it wants."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(f"latent_editor::{op}", device.upper()))
+    return _registered(op, device.upper(), len(torch.ops.loaded_libraries))
+
+
+@functools.cache
+def _registered(op: str, key: str, libraries: int) -> bool:
+    """Asks PyTorch, which takes a while, once for so many loaded libraries: each may bring kernels."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(f"latent_editor::{op}", key))
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:

@@ -17,6 +17,7 @@ from latent_editor.ops.bias_act import ACTIVATIONS, bias_act_reference, has_fuse
 from latent_editor.ops.epilogue import modulation_epilogue_reference
 from latent_editor.ops.filtered_lrelu import filtered_lrelu_reference
 from latent_editor.ops.modulated_conv import modulated_conv_reference
+from latent_editor.ops.styles import modulation_styles_reference
 from latent_editor.ops.to_rgb import to_rgb_reference
 from latent_editor.ops.upfirdn2d import adjoint_padding, size_of, upfirdn2d, upfirdn2d_reference
 
@@ -36,6 +37,8 @@ SCHEMAS = {
     "modulated_conv": "(Tensor x, Tensor weight, Tensor styles, Tensor scale, Tensor? b, Tensor? noise, Tensor? f, "
     "int act, float alpha, float gain, float? clamp) -> Tensor",
     "to_rgb": "(Tensor x, Tensor weight, Tensor styles, Tensor b, Tensor? image, Tensor? f, float? clamp) -> Tensor",
+    "modulation_styles": "(Tensor w, Tensor weight, Tensor b, Tensor? energies, float weight_gain, float bias_gain, "
+    "float gain) -> (Tensor styles, Tensor scale)",
     "modulation_epilogue_backward": "(Tensor dy, Tensor y, Tensor x, Tensor? scale, int act, float alpha, float gain, "
     "float? clamp) -> (Tensor dx, Tensor dscale, Tensor db, Tensor dnoise)",
 }
@@ -188,6 +191,10 @@ def _fake_to_rgb(x: Tensor, weight: Tensor, styles: Tensor, b: Tensor, *rest: An
     return x.new_empty((x.shape[0], b.shape[0], *x.shape[2:]), dtype=torch.float32)
 
 
+def _fake_styles(w: Tensor, weight: Tensor, b: Tensor, energies: Tensor | None, *rest: Any) -> tuple[Tensor, Tensor]:
+    return w.new_empty(len(w), len(weight)), w.new_empty(len(w), 0 if energies is None else len(energies))
+
+
 def _fake_epilogue_backward(dy: Tensor, y: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     n, c, h, w = x.shape
     dscale, db, dnoise = (x.new_empty(shape, dtype=torch.float32) for shape in ((n, c), (c,), (n, 1, h, w)))
@@ -197,7 +204,7 @@ def _fake_epilogue_backward(dy: Tensor, y: Tensor, x: Tensor, *rest: Any) -> tup
 # Gradients.
 
 
-def _through(reference: Callable[..., Tensor], inputs: tuple[Any, ...], wanted: Sequence[bool], dy: Tensor) -> list:
+def _through(reference: Callable[..., Any], inputs: tuple[Any, ...], wanted: Sequence[bool], dy: Any) -> list:
     """Gradients by the reference, run again; differentiable where PyTorch wants gradients of gradients."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
@@ -213,6 +220,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.places = [i for i, value in enumerate(inputs) if isinstance(value, Tensor)]
     ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
     ctx.save_for_backward(*(inputs[i] for i in ctx.places), output)
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """The same for an operation of several results, of which none is needed."""
+    _keep(ctx, inputs, inputs[0])
 
 
 def _kept(ctx: Any) -> tuple[tuple[Any, ...], Tensor]:
@@ -277,6 +289,13 @@ def _to_rgb_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     return tuple(_through(_to_rgb, inputs, ctx.needs_input_grad, dy))
 
 
+def _styles_gradients(ctx: Any, *dy: Tensor) -> tuple[Any, ...]:
+    inputs, wanted = _kept(ctx)[0], ctx.needs_input_grad
+    if inputs[3] is None:  # nothing is demodulated, and nothing of it has a gradient
+        return tuple(_through(lambda *i: modulation_styles_reference(*i)[0], inputs, wanted, dy[0]))
+    return tuple(_through(modulation_styles_reference, inputs, wanted, dy))
+
+
 def _filtered_lrelu_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     inputs, _ = _kept(ctx)
     return tuple(_through(_filtered_lrelu, inputs, ctx.needs_input_grad, dy))
@@ -287,13 +306,13 @@ def _declare() -> None:
         "upfirdn2d": _upfirdn2d, "bias_act": _bias_act, "filtered_lrelu": _filtered_lrelu,
         "modulation_epilogue": _epilogue, "modulation_epilogue_": _epilogue_inplace,
         "modulation_epilogue_backward": _epilogue_backward, "modulated_conv": _modulated_conv,
-        "to_rgb": _to_rgb,
+        "to_rgb": _to_rgb, "modulation_styles": modulation_styles_reference,
     }  # fmt: skip
     fakes: dict[str, Callable] = {
         "upfirdn2d": _fake_upfirdn2d, "bias_act": _fake_bias_act, "filtered_lrelu": _fake_filtered_lrelu,
         "modulation_epilogue": _fake_epilogue, "modulation_epilogue_": lambda *inputs: None,
         "modulation_epilogue_backward": _fake_epilogue_backward, "modulated_conv": _fake_modulated_conv,
-        "to_rgb": _fake_to_rgb,
+        "to_rgb": _fake_to_rgb, "modulation_styles": _fake_styles,
     }  # fmt: skip
     gradients: dict[str, tuple[Callable, Callable]] = {
         "upfirdn2d": (_upfirdn2d_gradients, _keep_for_upfirdn2d),
@@ -302,6 +321,7 @@ def _declare() -> None:
         "modulation_epilogue": (_epilogue_gradients, _keep),
         "modulated_conv": (_modulated_conv_gradients, _keep),
         "to_rgb": (_to_rgb_gradients, _keep),
+        "modulation_styles": (_styles_gradients, _keep_inputs),
     }
     for name, schema in SCHEMAS.items():
         qualified = f"{NAMESPACE}::{name}"
