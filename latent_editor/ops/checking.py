@@ -100,13 +100,16 @@ def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
     return float(apart) if bool(apart.isfinite()) else float("inf")
 
 
-def check(device: str, path: str, dtypes: Sequence[torch.dtype] | None = None) -> str | None:
+def check(
+    device: str, path: str, dtypes: Sequence[torch.dtype] | None = None, needed: Sequence[str] | None = None
+) -> str | None:
     """Loads the library and compares.
 
     Args:
         device: "cpu" or "cuda".
         path: The library.
         dtypes: The precisions; None for those that the device's kernels know.
+        needed: Operations that the library must have; None for those that are used on the device.
 
     Returns:
         What is wrong, or None.
@@ -115,7 +118,7 @@ def check(device: str, path: str, dtypes: Sequence[torch.dtype] | None = None) -
     for dtype in dtypes or DTYPES[device]:
         for name, reference, arguments in (*cases(device, dtype), *convolutions(device, dtype)):
             if not kernels.registered(name, device):
-                if name in USED[device] and name not in OPTIONAL:
+                if name in (USED[device] if needed is None else needed) and name not in OPTIONAL:
                     return f"{name} is missing in the library"
                 continue
             exact = [a.float() if isinstance(a, Tensor) else a for a in arguments]
