@@ -7,6 +7,7 @@ DeBruine (CC0), and faces of nobody.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -121,6 +122,26 @@ def main() -> None:
     sheet([_moves(g, le.random_latent(g, 24), d) for d in sliders], HERE / "sliders.jpg")
     motion(g)
     dragging(g)
+    local(g)
+
+
+def local(g: le.Generator) -> None:
+    """A slider in parts of the picture, then parts taken from another face."""
+    sliders, face, others = le.named_directions(g), le.random_latent(g, 1), [le.random_latent(g, s) for s in (2, 8)]
+    smile, hair, light = (sliders[name] for name in ("smile", "blue hair", "blue background"))
+
+    def shown(label: str, *edits: le.Edit) -> tuple[str, Image.Image]:
+        return label, le.render(g, le.edited(face, edits))
+
+    whole = [le.Edit(d, 2.5) for d in (smile, hair, light)]
+    places = [le.face_part(g, face, part) for part in ("mouth", "hair", "background")]
+    inside = [replace(edit, region=place) for edit, place in zip(whole, places, strict=True)]
+    rows = [[shown("face"), *(shown(f"{e.direction.name} +2.5", e) for e in whole), shown("all three", *whole)]]
+    rows.append([shown(""), *(shown(f"only {e.region.name}", e) for e in inside), shown("each in its part", *inside)])
+    for other in others:
+        taken = [le.take(g, face, other, part) for part in ("mouth", "eyes", "hair", "face")]
+        rows.append([("take from", le.render(g, other)), *(shown(e.region.name, e) for e in taken)])
+    sheet(rows, HERE / "local.jpg")
 
 
 def motion(g: le.Generator) -> None:

@@ -107,17 +107,15 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
     # 1.
     everywhere = [edit for edit in acting if edit.region is None]
     ws = apply(latent, everywhere)
-    groups: dict[str, list[Edit]] = {}
-    for edit in acting:
-        if edit.region is not None:
-            groups.setdefault(edit.region.digest, []).append(replace(edit, region=None))
+    groups = list(_by_region(acting).values())
     if not groups:
         return replace(latent, ws=ws)
     # 2.
-    regions = {edit.region.digest: edit.region for edit in acting if edit.region is not None}
-    shares = torch.stack([resized_share(regions[key].share, REGION_PX) for key in groups])
+    regions = [group[0].region for group in groups]
+    shares = torch.stack([resized_share(region.share, REGION_PX) for region in regions if region is not None])
+    inside = [[replace(edit, region=None) for edit in group] for group in groups]
     drawn = [
-        (share, apply(latent, [*everywhere, *(edit for i in chosen for edit in list(groups.values())[i])]) - ws)
+        (share, apply(latent, [*everywhere, *(edit for i in chosen for edit in inside[i])]) - ws)
         for chosen, share in _sets(shares)
     ]
     # 3.
@@ -127,12 +125,16 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
     new = [(1 - torch.stack([share for share, _ in drawn]).sum(dim=0), torch.zeros_like(ws)), *drawn]
     both = [(a * b, x + y) for a, x in old for b, y in new][1:]
     seen = [(share, offset) for share, offset in both if float(share.max()) >= LEAST_SHARE]
-    if len(seen) > MOST_STREAMS:
-        raise BadValue(
-            f"The regions overlap in {len(seen)} ways; at most {MOST_STREAMS} can be drawn at once. Give some edits "
-            "the same region, or none."
-        )
+    _check_count(len(seen))
     return replace(latent, ws=ws, blend=_blend(seen) if seen else None)
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_STREAMS:
+        raise BadValue(
+            f"The regions overlap in {count} ways or more; at most {MOST_STREAMS} can be drawn at once. Give some "
+            "edits the same region, or none."
+        )
 
 
 def _blend(seen: Sequence[tuple[Tensor, Tensor]]) -> Blend:
@@ -147,6 +149,7 @@ def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
         inside = [((*chosen, i), known * share) for chosen, known in found]
         outside = [(chosen, known * (1 - share)) for chosen, known in found]
         found = [item for item in (*outside, *inside) if not item[0] or float(item[1].max()) >= LEAST_SHARE]
+        _check_count(len(found) - 1)
     return found[1:]
 
 
@@ -161,11 +164,24 @@ def strength_kept(edits: Sequence[Edit]) -> float:
     A limit by the distance of ws from their mean was refused: along some directions a picture is white before that
     distance has grown by a tenth. The safe limits are measured along each.
 
+    Edits in regions are held back with those that act everywhere; told is the region where that is most.
+
     Args:
-        edits: As for :func:`apply`, all for one latent.
+        edits: As for :func:`edited`, all for one latent.
     """
     acting = _acting(edits)
-    return _kept(acting, [_limited(e.direction.vector, e) for e in acting])
+    everywhere = [edit for edit in acting if edit.region is None]
+    together = [[*everywhere, *inside] for inside in _by_region(acting).values()] or [everywhere]
+    return min(_kept(some, [_limited(e.direction.vector, e) for e in some]) for some in together)
+
+
+def _by_region(edits: Sequence[Edit]) -> dict[str, list[Edit]]:
+    """The edits that act in a region, those of the same one together."""
+    groups: dict[str, list[Edit]] = {}
+    for edit in edits:
+        if edit.region is not None:
+            groups.setdefault(edit.region.digest, []).append(edit)
+    return groups
 
 
 def _acting(edits: Sequence[Edit]) -> list[Edit]:

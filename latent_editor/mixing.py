@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.editing import layer_range
-from latent_editor.errors import BadValue
+from latent_editor.errors import BadLatent, BadValue
 from latent_editor.generators import Generator
 from latent_editor.generators.base import NOISE_MODES
 from latent_editor.generators.pictures import fastest_dtype, to_image
@@ -107,6 +107,11 @@ def interpolate(
         raise BadValue(f"Got the weights {', '.join(f'{s:g}' for s in shares)}; expected finite ones that sum to 1.")
     for latent in latents:
         g.check(latent)
+        if latent.blend is not None:
+            raise BadLatent(
+                "A face that was edited in parts of its picture has no single point in W+, so there is no way from it "
+                "to another. Mix the faces first, and edit what comes of it."
+            )
     used = [(latent, share) for latent, share in zip(latents, shares, strict=True) if share]
     points, share_of = torch.stack([latent.ws for latent, _ in used]), torch.tensor([share for _, share in used])
     if path == "linear" or len(used) == 1:

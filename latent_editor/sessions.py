@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from latent_editor.editing import LAYER_GROUPS
 from latent_editor.errors import BadValue, UnknownDirection
 from latent_editor.positions import AT_REST, AXES, Position
+from latent_editor.regions import Region
 from latent_editor.types import Crop, Direction, Edit, Latent, Photo
 
 #: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
@@ -257,6 +258,17 @@ class Session:
             return self
         changed = replace(slider, layers=layers, edit=replace(slider.edit, layers=layer_range))
         return self._changed(f"{slider.edit.direction.name}: {layers} layers", changed)
+
+    def placed_in(self, key: str, region: Region | None) -> Session:
+        """Lets a slider act in a region only; None lets it act everywhere."""
+        slider = self.slider(key)
+        before = slider.edit.region
+        if (before is None and region is None) or (before and region and before.digest == region.digest):
+            return self
+        where = "whole picture" if region is None else f"only {region.name}"
+        return self._changed(
+            f"{slider.edit.direction.name}: {where}", replace(slider, edit=replace(slider.edit, region=region))
+        )
 
     def muted(self, key: str, muted: bool) -> Session:
         slider = self.slider(key)

@@ -2,7 +2,8 @@
 
 The paper interpolates those channels of StyleSpace that act on the part. Here the part is a region, in which the
 features of the other face are drawn: they cannot act elsewhere, on any model, and nothing has to be clustered first.
-What the first layers say of pose and shape stays the face's own, so that the other's mouth turns as this head does.
+What the first layers say of pose and shape stays the face's own, so that the other's mouth turns as this head does, and
+so does what the last ones say of light.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from latent_editor.types import Direction, Edit, Latent
 SOURCE = "taken"
 #: What can be taken: whatever is a part of the head.
 TAKEN_PARTS = tuple(part for part in PARTS if part != "background")
-#: How many of the first ws stay the face's own: pose and the head's shape. Hair is part of that shape.
-OWN_ROWS = {"hair": 0}
-USUAL_OWN_ROWS = 3
+#: The ws that are taken. The first ones stay the face's own, pose and the head's shape, and so do the last ones, light
+#: and the colour of skin: with them a patch of other skin surrounds a mouth. Hair brings its shape along.
+USUAL_ROWS, HAIR_ROWS = (3, 10), (0, 10)
+HAIR = "hair"
 
 
 def take(
@@ -44,9 +46,10 @@ def take(
     g.check(latent)
     g.check(other)
     region = part if isinstance(part, Region) else _region(g, latent, other, part)
-    own = min(OWN_ROWS.get(region.name, USUAL_OWN_ROWS), g.num_ws - 1)
+    rows = HAIR_ROWS if region.name == HAIR else USUAL_ROWS
+    rows = rows if rows[1] <= g.num_ws else (0, g.num_ws)  # a network of few layers
     label = f"{region.name} of {name}" if name else f"other {region.name}"
-    direction = Direction(label, other.ws, 0.0, 1.0, (own, g.num_ws), SOURCE, name, taken=True)
+    direction = Direction(label, other.ws, 0.0, 1.0, rows, SOURCE, name, taken=True)
     return Edit(direction, amount, region=region)
 
 
@@ -55,7 +58,7 @@ def _region(g: Generator, latent: Latent, other: Latent, part: str) -> Region:
     if part not in TAKEN_PARTS:
         raise BadValue(f"Got the part {str(part)[:40]!r}; expected one of {', '.join(TAKEN_PARTS)}, or a region.")
     (own,) = face_parts(g, latent, [part])
-    if part != "hair":
+    if part != HAIR:
         return own
     (theirs,) = face_parts(g, other, [part])
     return Region(own.mask.maximum(theirs.mask), part)

@@ -12,6 +12,7 @@ from PIL import Image
 
 import latent_editor as le
 from latent_editor.editing import apply, edited
+from latent_editor.face_parts import face_parts
 from latent_editor.generators.blending import Blended, Shares
 from latent_editor.generators.layers import Stretched
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -229,3 +230,47 @@ def test_an_amount_is_from_0_to_1(tiny_generator: StyleGAN2) -> None:
     for amount in (-0.1, 1.1):
         with pytest.raises(le.BadValue, match="0 \\(none"):
             Edit(taken, amount)
+
+
+def test_what_is_taken_is_the_other_face_in_the_region(tiny_generator: StyleGAN2) -> None:
+    g, size = tiny_generator, tiny_generator.size_px
+    g.bundle.about["faces"] = False
+    latent, other = le.random_latent(g, 3), le.random_latent(g, 9)
+    all_of_it = le.take(g, latent, other, half(), name="Ann")
+    assert all_of_it.direction.name == "left of Ann"
+    now = drawn(g, edited(latent, [all_of_it]))
+    torch.testing.assert_close(now[..., : size // 8], drawn(g, other)[..., : size // 8], atol=1e-5, rtol=0)
+    torch.testing.assert_close(now[..., -size // 8 :], drawn(g, latent)[..., -size // 8 :], atol=1e-5, rtol=0)
+    nothing = edited(latent, [le.take(g, latent, other, half(), amount=0.0)])
+    assert torch.equal(drawn(g, nothing), drawn(g, latent))
+    with pytest.raises(le.BadValue, match="shows no faces"):
+        le.take(g, latent, other, "mouth")
+    with pytest.raises(le.BadLatent):
+        le.take(g, latent, replace(other, fingerprint="x"), half())
+
+
+def test_painted_regions_stay_on_another_face_and_parts_are_looked_for(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    g.bundle.about["faces"] = False
+    latent, painted = le.random_latent(g, 3), Edit(pushed(g), 1.0, region=half())
+    assert le.found_again(g, latent, [painted])[0].region is painted.region
+    mouth = replace(painted, region=Region(half().mask, "mouth"))
+    with pytest.raises(le.BadValue, match="no mouth to be found"):
+        le.found_again(g, latent, [mouth])
+    with pytest.raises(le.BadLatent, match="in parts"):
+        le.interpolate(g, [edited(latent, [painted]), latent], 0.5)
+
+
+def test_parts_lie_where_the_face_is(portraits: le.Generator) -> None:
+    latent, points = le.random_latent(portraits, 24), portraits.bundle.about["canonical_points"]
+    regions = {
+        part: region.share for part, region in zip(le.PARTS, face_parts(portraits, latent, list(le.PARTS)), strict=True)
+    }
+    for part, point in (("mouth", "mouth"), ("eyes", "left_eye"), ("eyes", "right_eye"), ("nose", "nose")):
+        x, y = (int(fraction * REGION_PX) for fraction in points[point])
+        assert regions[part][y, x] > 0.5, part
+        assert max(regions["hair"][y, x], regions["background"][y, x]) < 0.2, part
+        assert regions["face"].sum() > 2 * regions[part].sum()
+    assert max(regions["mouth"][:2].max(), regions["eyes"][-2:].max()) == 0
+    with pytest.raises(le.BadValue, match="expected one of"):
+        le.face_part(portraits, latent, "elbow")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
-from latent_editor.editing import apply
+from latent_editor.editing import edited
 from latent_editor.errors import BadValue
 from latent_editor.exports import jpeg_bytes
 from latent_editor.handles import Dragged, Handle, drag, drag_direction
@@ -84,7 +83,7 @@ def _start(studio: Studio, session: Session) -> Latent:
     latent = studio.latent(session)
     if session.position.matrix() is not None:
         raise BadValue("The picture is moved or turned. Put it back to its place, by its values under *Position*.")
-    return replace(latent, ws=apply(latent, session.edits))
+    return edited(latent, session.edits)
 
 
 def _progress(step: Dragged) -> Answer:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from latent_editor.editing import apply
+from latent_editor.editing import edited
 from latent_editor.errors import BadValue
 from latent_editor.exports import jpeg_bytes
 from latent_editor.features.likeness_statistics import likeness_statistics, statistics_known
@@ -134,9 +134,9 @@ async def moved(session: SessionOf, studio: StudioOf, request: Request) -> Respo
 
 def _moved(desk: Desk, studio: Studio, session: Session) -> dict[str, Any]:
     latent = studio.latent(session)
-    g = studio.generator(latent)
     with desk.turn:  # drawn where frames are drawn, and kept there: most of it is on the screen already
-        before, after = (studio.easel.draw(g, apply(latent, edits)[None]) for edits in ((), session.edits))
+        now = edited(latent, session.edits)
+        before, after = (studio.easel.draw(studio.generator(x), x.ws[None]) for x in (latent, now))
         found = identity_moved(studio.g, before, after)
     return {} if found is None else {"moved": round(found.moved, 3), "words": found.words}
 

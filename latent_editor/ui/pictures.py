@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from latent_editor.editing import apply
+from latent_editor.editing import edited
 from latent_editor.errors import BadValue
 from latent_editor.exports import file_name, jpeg_bytes, latent_bytes, png_bytes
 from latent_editor.sessions import Session, edits_with
@@ -117,6 +115,5 @@ def save_photo(session: SessionOf, studio: StudioOf) -> Response:
 @router.get("/s/{session_id}/save/face.latent")
 def save_latent(session: SessionOf, studio: StudioOf) -> Response:
     """What is on the screen, as a point to start from again; the position is no part of a latent."""
-    start = studio.latent(session)
-    latent = replace(start, ws=apply(start, session.edits))
+    latent = edited(studio.latent(session), session.edits)
     return download(latent_bytes(latent), file_name(_stem(session), ".latent"), "application/octet-stream")

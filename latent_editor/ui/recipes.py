@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from latent_editor.errors import BadValue
 from latent_editor.exports import file_name
+from latent_editor.face_parts import found_again
 from latent_editor.motion import Animation, Curve, Slide, animate
 from latent_editor.recipes import Recipe
 from latent_editor.sessions import LAYER_NAMES, SLIDER_LIMIT, Session, Slider
@@ -44,9 +45,9 @@ async def load_recipe(session: SessionOf, request: Request, studio: StudioOf) ->
 
 
 def _load_recipe(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    studio.latent(session)  # raises where there is no face yet
+    latent = studio.latent(session)
     recipe = Recipe.from_bytes(data, name)
-    edits = studio.on_gpu(lambda: recipe.edits(studio.g))()
+    edits = studio.on_gpu(lambda: found_again(studio.g, latent, recipe.edits(studio.g)))()
     label = f"recipe {recipe.name or name.removesuffix('.recipe')}"[:60]
     position = recipe.position if studio.g.has_transform else session.position
 
@@ -81,7 +82,7 @@ def save_video(
     if kind not in VIDEO_KINDS:
         raise BadValue(f"{kind[:20]!r} is no kind of video. Expected one of: {', '.join(VIDEO_KINDS)}.")
     edits = [edit for edit in _edits(session) if not edit.muted]
-    slides = tuple(Slide(e.direction, Curve((0.0, seconds / 2), (0.0, e.strength)), e.layers) for e in edits)
+    slides = tuple(Slide(e.direction, Curve((0.0, seconds / 2), (0.0, e.strength)), e.layers, e.region) for e in edits)
     size_px, transform = min(studio.g.size_px, VIDEO_PX), session.position.matrix()
     turn: threading.Lock = studio.g.bundle.part("video turn", threading.Lock)  # one video of a model at a time
     with turn, tempfile.TemporaryDirectory() as folder:

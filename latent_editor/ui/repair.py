@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
-from PIL import Image, ImageDraw
+from PIL import Image
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from latent_editor.compositing import paste
@@ -25,6 +25,7 @@ from latent_editor.types import Crop, Step
 from latent_editor.ui.events import Answer, Models
 from latent_editor.ui.requests import FRESH, VisitorOf, data_address, jpeg
 from latent_editor.ui.streaming import stream
+from latent_editor.ui.strokes import MOST_STROKES, Stroke, painted
 from latent_editor.ui.studio import Studio
 from latent_editor.ui.views import error_view
 
@@ -32,23 +33,12 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/editor")
 
 SECONDS = 8.0
-#: Side of the mask that strokes are drawn into, at least.
-_MASK_PX = 512
-
-Fraction = Annotated[FiniteFloat, Field(ge=-1, le=2)]
-
-
-class Stroke(BaseModel, extra="forbid"):
-    """A stroke of the brush: its radius and its points, in fractions of the crop's side."""
-
-    radius: Annotated[FiniteFloat, Field(gt=0, le=0.5)]
-    points: list[tuple[Fraction, Fraction]] = Field(min_length=1, max_length=4000)
 
 
 class Faults(BaseModel, extra="forbid"):
     """What is wrong with the photo: what :func:`repair` takes, and strokes where something is missing."""
 
-    strokes: list[Stroke] = Field(default_factory=list, max_length=200)
+    strokes: list[Stroke] = Field(default_factory=list, max_length=MOST_STROKES)
     scale: FiniteFloat | None = None
     grey: bool = False
     blur_px: FiniteFloat | None = None
@@ -57,18 +47,7 @@ class Faults(BaseModel, extra="forbid"):
 
     def mask(self, size: tuple[int, int]) -> Image.Image | None:
         """White where the brush was, or None where it was nowhere."""
-        if not self.strokes:
-            return None
-        side = max(_MASK_PX, *size)
-        image = Image.new("L", (side, side))
-        draw = ImageDraw.Draw(image)
-        for stroke in self.strokes:
-            r = stroke.radius * side
-            points = [(x * side, y * side) for x, y in stroke.points]
-            draw.line(points, fill=255, width=max(1, round(2 * r)))
-            for x, y in points:
-                draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
-        return image.resize(size, Image.Resampling.BOX)
+        return painted(self.strokes, size)
 
 
 @router.get("/s/{session_id}/damaged.jpg")

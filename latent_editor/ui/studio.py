@@ -19,7 +19,7 @@ from PIL import Image
 
 from latent_editor.alignment import align, crop_by_hand, find_faces
 from latent_editor.compositing import edited_landmarks, paste
-from latent_editor.editing import apply, layer_range
+from latent_editor.editing import apply, edited, layer_range
 from latent_editor.errors import BadValue, LatentEditorError, MissingPart
 from latent_editor.exports import jpeg_bytes
 from latent_editor.features.clip import CLIP_FILE
@@ -221,10 +221,10 @@ class Studio:
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
-        g = self.generator(self.latent(session))
-        edited, original = (render(g, apply(self.latent(session), edits)) for edits in (session.edits, ()))
-        points = edited_landmarks(edited, self.g, session.crop)
-        return paste(session.photo, session.crop, edited, original=original, landmarks=points)
+        latent = self.latent(session)
+        after, before = (render(self.g, edited(latent, edits)) for edits in (session.edits, ()))
+        points = edited_landmarks(after, self.g, session.crop)
+        return paste(session.photo, session.crop, after, original=before, landmarks=points)
 
     # Faces
 
@@ -282,24 +282,29 @@ class Studio:
 
     def picture(self, session: Session, edits: Sequence[Edit], position: Position = AT_REST) -> Image.Image:
         """The edited face in the generator's own size, with alpha where the model has it."""
-        latent = self.latent(session)
-        return render(self.generator(latent), apply(latent, edits), transform=position.matrix(), alpha=True)
+        return render(self.g, edited(self.latent(session), edits), transform=position.matrix(), alpha=True)
 
     def frame(
         self, session: Session, edits: Sequence[Edit], position: Position = AT_REST, *, size_px: int = SCREEN_PX
     ) -> bytes:
         """The edited face as a JPEG for the screen."""
-        latent = self.latent(session)
+        latent = edited(self.latent(session), edits)
         g = drawer(self.generator(latent), size_px, position)
-        ws = apply(latent, edits)[None]
-        return jpeg_bytes(self.easel.images(g, ws, size_px=size_px, transform=position.matrix())[0])
+        return jpeg_bytes(self.easel.images(g, latent.ws[None], size_px=size_px, transform=position.matrix())[0])
 
     def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
         """This face at some strengths of one direction, side by side, as a JPEG."""
         latent, direction = self.latent(session), self.direction(session, key)
-        ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
         row = Image.new("RGB", (PAIR_PX * len(strengths), PAIR_PX))
-        images = self.easel.images(drawer(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
+        if direction.taken:  # of another face there is no less than nothing, and no more than all
+            region = next((s.edit.region for s in session.sliders if s.key == key), None)
+            amounts = [min(max(s, 0.0), 1.0) for s in strengths]
+            faces = [edited(latent, [Edit(direction, amount, region=region)]) for amount in amounts]
+            drawn = (self.easel.images(drawer(self.generator(f), PAIR_PX), f.ws[None], size_px=PAIR_PX) for f in faces)
+            images = [image for images in drawn for image in images]
+        else:
+            ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
+            images = self.easel.images(drawer(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
         for i, image in enumerate(images):
             row.paste(image, (i * PAIR_PX, 0))
         return jpeg_bytes(row, quality=85)

@@ -85,6 +85,8 @@ def slider_view(slider: Slider) -> dict[str, Any]:
         "layers": slider.layers if slider.edit.direction.layers or slider.layers != "own" else "all",
         "own_layers": slider.edit.direction.layers is not None,
         "muted": slider.edit.muted,
+        "region": slider.edit.region.name if slider.edit.region else None,
+        "taken": slider.edit.direction.taken,
     }
 
 

@@ -145,7 +145,7 @@ def _animation(
     from latent_editor.motion import Animation, Key, Walk, sweep
 
     directions = le.named_directions(g) if arguments.slider or arguments.key or arguments.follow else le.Directions()
-    edits = tuple(recipe.edits(g)) if recipe else ()
+    edits = tuple(le.found_again(g, latent, recipe.edits(g))) if recipe else ()
     motion = _motion(g, arguments, on_step) if arguments.clip else None
     slides, seconds = _following(directions, arguments, motion.seconds if motion else None)
     moving: list[tuple[Direction, float, float]] = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import latent_editor as le
@@ -37,6 +39,21 @@ def add(commands: Commands) -> None:
         metavar="PROMPT=X",
         help="change what a prompt describes (repeatable)",
     )
+    parser.add_argument(
+        "--region",
+        metavar="PART",
+        help="let the sliders and prompts act in a part only: eyes, nose, mouth, face, hair, background, or a picture "
+        "that is white there",
+    )
+    parser.add_argument(
+        "--take",
+        action="append",
+        default=[],
+        metavar="PART=X",
+        type=part_and_amount,
+        help="take a part of the face of --from: eyes, nose, mouth, face or hair, by an amount of 0..1 (repeatable)",
+    )
+    parser.add_argument("--from", dest="source", metavar="OTHER.latent", help="the face to take from")
     parser.add_argument("--recipe", metavar="FILE", help="do what a saved recipe says, before the rest")
     parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits, to replay them on other photos")
     parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into the photo that it came from")
@@ -52,27 +69,61 @@ def run(arguments: argparse.Namespace) -> Result:
     recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
     recipe_output = check_output(arguments.save_recipe) if arguments.save_recipe else None
     photo = le.open_photo(arguments.paste) if arguments.paste else None
+    other = le.Latent.load(arguments.source) if arguments.source else None
+    if (other is None) != (not arguments.take):
+        raise le.BadValue("--take needs --from, and --from --take: name a part and the face that it is taken from.")
     g = le.load_generator(arguments.model)
-    drawing = le.generator_for(g, latent)
+    g.check(latent)
     if arguments.set or arguments.text or photo is not None:
         show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
-    edits = recipe.edits(g) if recipe else []
-    edits += [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    edits = le.found_again(g, latent, recipe.edits(g)) if recipe else []
+    new = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    if arguments.region is not None:
+        region = _region(g, latent, arguments.region)
+        new = [replace(edit, region=region) for edit in new]
+    edits += new
+    if other is not None:
+        name = Path(arguments.source).stem
+        edits += [le.take(g, latent, other, part, amount=amount, name=name) for part, amount in arguments.take]
     if recipe_output is not None:
         le.Recipe.of(edits, g).save(recipe_output)
-    image = le.render(drawing, le.apply(latent, edits))
+    image = le.render(g, le.edited(latent, edits))
     if photo is not None:
         # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
         crop = le.align(photo, g, face=arguments.face)
         points = edited_landmarks(image, g, crop)
         image = le.paste(photo, crop, image, original=le.render(g, latent), landmarks=points)
     files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
-    rows = [{"name": e.direction.name, "strength": e.strength, "source": e.direction.source} for e in edits]
+    rows = [
+        {
+            "name": e.direction.name,
+            "strength": e.strength,
+            "source": e.direction.source,
+            "region": e.region.name if e.region else None,
+        }
+        for e in edits
+    ]
     kept = le.strength_kept(edits)
     data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name, "kept": kept}
     changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
     held = "" if kept == 1 else f"\nHeld back to {kept:.0%} of that, the most that the model can show."
     return Result({**data, "output": str(output)}, f"{output}: {changes}{held}")
+
+
+def part_and_amount(text: str) -> tuple[str, float]:
+    """ "mouth=0.8" → ("mouth", 0.8); "mouth" takes all of it."""
+    return name_and_strength(text) if "=" in text else (text.strip(), 1.0)
+
+
+def _region(g: Generator, latent: Latent, wish: str) -> le.Region:
+    """A part of the face by its name, else a picture of the region."""
+    if wish in le.PARTS:
+        return le.face_part(g, latent, wish)
+    if not Path(wish).is_file():
+        raise le.BadValue(
+            f"{shorten(wish)!r} is neither a part ({', '.join(le.PARTS)}) nor a picture. Choose one of them."
+        )
+    return le.Region.of(le.open_photo(wish).image, Path(wish).stem[:40])
 
 
 def find_direction(directions: Directions, name: str) -> Direction:

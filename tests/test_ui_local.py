@@ -1,0 +1,69 @@
+"""The routes of edits in a part of the picture, with a tiny model that shows no faces."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+from test_ui_routes import client, path, studio  # noqa: F401 (fixtures)
+
+LEFT = [{"radius": 0.06, "points": [[0.0, 0.0], [0.0, 1.0]]}]
+
+
+def change(client: TestClient, path: str, **what: object) -> dict:  # noqa: F811
+    answer = client.post(f"{path}/change", json=what)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def picture(client: TestClient, path: str) -> np.ndarray:  # noqa: F811
+    data = client.get(f"{path}/save/picture.png").content
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"), int)
+
+
+def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient, path: str) -> None:  # noqa: F811
+    plain = picture(client, path)
+    change(client, path, do="move", key="d0", value=2.5)
+    whole = picture(client, path)
+    state = client.post(f"{path}/place", json={"key": "d0", "strokes": LEFT}).json()
+    assert next(s["region"] for s in state["sliders"] if s["key"] == "d0") == "painted"
+    assert state["history"][-1]["label"] == "age: only painted"
+    now, side = picture(client, path), plain.shape[1]
+    assert np.abs(now - plain)[:, -side // 8 :].max() <= 1
+    assert np.abs(now - plain)[:, : side // 8].max() > 3
+    assert np.abs(whole - plain)[:, -side // 8 :].max() > 3
+    assert client.post(f"{path}/frame", json={"strengths": {"d0": 1.0}, "moving": True}).status_code == 200
+    recipe, latent = (client.get(f"{path}/save/{kept}").content for kept in ("edits.recipe", "face.latent"))
+
+    assert np.array_equal(picture(client, path), now)
+    change(client, path, do="undo")
+    assert np.array_equal(picture(client, path), whole)
+    client.post(f"{path}/recipe", content=recipe, headers={"X-File-Name": "a.recipe"})
+    assert np.abs(picture(client, path) - now).max() <= 1
+    client.post(f"{path}/place", json={"key": "d0"})
+    assert np.array_equal(picture(client, path), whole)
+    client.post(f"{path}/latent", content=latent, headers={"X-File-Name": "a.latent"})
+    assert np.abs(picture(client, path) - now).max() <= 3  # the region is kept in 8 bits
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "says"),
+    [
+        ("place", {"key": "d0", "part": "mouth"}, "shows no faces"),
+        ("place", {"key": "d0", "part": "elbow"}, "expected one of"),
+        ("place", {"key": "d9", "strokes": LEFT}, "No slider"),
+        ("place", {"key": "d0", "strokes": [{"radius": 0.001, "points": [[1.9, 1.9]]}]}, "empty"),
+        ("place", {"key": "d0", "strokes": [{"radius": 9, "points": [[0, 0]]}]}, "radius"),
+        ("place", {"key": "d0", "strokes": "all"}, "strokes"),
+    ],
+)
+def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body: dict, says: str) -> None:  # noqa: F811
+    before = client.get(path).json()
+    answer = client.post(f"{path}/{route}", json=body)
+    assert answer.status_code == 422
+    assert says in json.dumps(answer.json(), ensure_ascii=False)
+    assert client.get(path).json() == before
