@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from latent_editor.rendering import render, render_batch
     from latent_editor.restoration import Repaired, repair
     from latent_editor.taking import take
-    from latent_editor.text import text_direction
+    from latent_editor.text import TextMapper, imagine, text_direction, train_mapper
     from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
     from latent_editor.weights import model_names
 
@@ -100,6 +100,7 @@ __all__ = [
     "Region",
     "Repaired",
     "Step",
+    "TextMapper",
     "UnknownDirection",
     "UnknownModel",
     "__version__",
@@ -120,6 +121,7 @@ __all__ = [
     "found_again",
     "generator_for",
     "identity_moved",
+    "imagine",
     "interpolate",
     "invert",
     "layer_range",
@@ -142,6 +144,7 @@ __all__ = [
     "sweep",
     "take",
     "text_direction",
+    "train_mapper",
 ]
 
 #: Which module each public name lives in; the imports above say the same to type checkers, and a test compares them.
@@ -168,7 +171,7 @@ _NAMES_OF = {
     "rendering": "render render_batch",
     "restoration": "Repaired repair",
     "taking": "take",
-    "text": "text_direction",
+    "text": "TextMapper imagine text_direction train_mapper",
     "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",
     "weights": "model_names",
 }

@@ -156,8 +156,8 @@ def test_every_public_name_is_there() -> None:
     for name in latent_editor.__all__:
         assert getattr(latent_editor, name) is not None, name
         assert name in dir(latent_editor)
-    with pytest.raises(AttributeError, match="no attribute 'imagine'"):
-        latent_editor.imagine  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'conjure'"):
+        latent_editor.conjure  # noqa: B018
 
 
 def test_a_function_never_hides_a_module() -> None:

@@ -10,19 +10,29 @@ import pytest
 import torch
 
 from latent_editor import files
-from latent_editor.errors import BadLatent, BadModel, BadPrompt, BadValue, MissingPart
-from latent_editor.features import text_statistics
+from latent_editor.errors import BadDirection, BadLatent, BadModel, BadPrompt, BadValue, MissingPart, Stopped
+from latent_editor.features import style_statistics, text_statistics
 from latent_editor.features.clip import load_clip, make_model
+from latent_editor.features.style_statistics import (
+    StyleStatistics,
+    load_style_statistics,
+    style_statistics_file,
+    style_statistics_kept,
+)
 from latent_editor.features.text_statistics import (
     STATISTICS_FILE,
     TextStatistics,
     build_text_statistics,
     load_text_statistics,
 )
+from latent_editor.generators import random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.text import read_prompt, text_direction
+from latent_editor.generators.stylespace import style_layers, style_offset, styles_of
+from latent_editor.text import TextMapper, imagine, read_prompt, text_direction, train_mapper
 from latent_editor.text.fast import LONGEST, SHORTEST, TextTarget, calibrate, estimate, find_target
 from latent_editor.text.guards import GUARDS, guard_axes, guard_qualities
+from latent_editor.text.neutrals import neutral_texts
+from latent_editor.text.styles import style_way
 from latent_editor.types import Step
 from latent_editor.weights import Bundle
 
@@ -37,6 +47,7 @@ TINY = {
 def speaking(tiny_generator: StyleGAN2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StyleGAN2:
     """The tiny generator with a random CLIP beside it."""
     monkeypatch.setattr(text_statistics, "QUICK_SAMPLES", 64)
+    monkeypatch.setenv("LATENT_EDITOR_CACHE", str(tmp_path / "cache"))
     (tmp_path / "clip.json").write_text(json.dumps(TINY))
     torch.manual_seed(0)
     model, _ = make_model("clip", config=tmp_path / "clip.json")
@@ -71,8 +82,39 @@ def test_what_is_read_from_a_prompt(prompt: str, source: str | None, target: str
 
 
 @pytest.mark.parametrize(
+    ("prompt", "source", "target", "without"),
+    [
+        ("red hair | not make-up", None, "red hair", ("make-up",)),
+        ("old, but not bald", None, "old", ("bald",)),
+        ("young → old | not hair; no glasses", "young", "old", ("hair", "glasses")),
+        ("a man without a beard", None, "a man without a beard", ()),
+        ("not make-up", "make-up", None, ()),
+        ("no beard, no glasses", "beard", None, ("glasses",)),
+    ],
+)
+def test_what_a_prompt_leaves(prompt: str, source: str | None, target: str | None, without: tuple[str, ...]) -> None:
+    read = read_prompt(prompt)
+    assert (read.source, read.target, read.without) == (source, target, without)
+
+
+def test_what_shall_stay_can_be_said_apart() -> None:
+    read = read_prompt("red hair", without=["make-up", "age"])
+    assert read == read_prompt("red hair | not make-up | not age")
+    assert read_prompt(read.text) == read  # so that a recipe makes it again
+
+
+def test_a_colour_of_hair_is_compared_with_the_others() -> None:
+    assert neutral_texts("brown hair") == ("black hair", "blond hair", "red hair", "grey hair")
+    assert neutral_texts("a woman with red hair") == ("black hair", "brown hair", "blond hair", "grey hair")
+    assert neutral_texts("Stubble") == ("a clean-shaven man",)
+    for other in ("long hair", "a beard", "a red background", "old"):
+        assert neutral_texts(other) == ()
+
+
+@pytest.mark.parametrize(
     ("prompt", "message"),
     [
+        ("red hair | not", "after “not”"), ("red hair, no 12", "after “not”"), ("a" + ", no b" * 9, "9 parts"),
         ("", "empty"), ("   \n ", "empty"), ("x" * 10_000, "10,000 characters"), ("red\x00hair", "control character"),
         ("red \ud800", "control character"), ("123 !?", "no letter"), ("→ old", "arrow"), ("a -> b -> c", "arrow"),
         (7, "type int"), (None, "type NoneType"),
@@ -217,8 +259,9 @@ def test_unknown_words_make_a_direction_unsure(speaking: StyleGAN2) -> None:
     assert "zyx" not in known.detail
     assert half.detail.startswith("unsure")
     assert "'zyx'" in half.detail
-    nothing = text_direction(speaking, "qqq zyx")
-    assert nothing.score == 0
+    for nothing in ("qqq zyx", "рыжие волосы", "the qqq", "赤い髪"):
+        with pytest.raises(BadPrompt, match="never seen a word"):
+            text_direction(speaking, nothing)
 
 
 def test_optimized_direction_raises_the_score_more(speaking: StyleGAN2) -> None:
@@ -251,3 +294,140 @@ def test_what_is_refused(speaking: StyleGAN2, tiny_generator: StyleGAN2) -> None
     tiny_generator.bundle = Bundle("silent")
     with pytest.raises(MissingPart):
         text_direction(tiny_generator, "red hair")
+
+
+# Global directions in StyleSpace.
+
+
+def test_style_statistics_are_the_derivative(speaking: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each channel, moved by a little of its spread, changes the CLIP's vector as its row says."""
+    monkeypatch.setattr(style_statistics, "MOST", 2)
+    monkeypatch.setattr(style_statistics, "FACES", 1)  # one face is asked for all rows of a rotation: no noise
+    monkeypatch.setattr(style_statistics, "fastest_dtype", lambda device: torch.float32)
+    found = load_style_statistics(speaking)
+    clip, layers = load_clip(speaking), style_layers(speaking)
+    assert found.effects.shape == (sum(layer.channels for layer in layers), 16)
+    ws = random_ws(speaking, [5000, 5001], truncation_psi=style_statistics.PSI)
+    for row in (3, 20, 60):
+        layer = next(x for x in layers if row < sum(y.channels for y in layers[: x.index + 1]))
+        change = torch.zeros(layer.channels)
+        channel = row - sum(y.channels for y in layers[: layer.index])
+        change[channel] = 0.01 * layer.spread[channel]
+        offset, _ = style_offset(speaking, {layer.index: change})
+        seen = [clip.encode_image(speaking.synthesize(ws + sign * offset)) for sign in (1, -1)]
+        torch.testing.assert_close(
+            (seen[0] - seen[1]).mean(dim=0) / 0.02,
+            found.effects[row],
+            rtol=0.05,
+            atol=0.05 * float(found.effects[row].norm()),
+        )
+
+
+def test_style_statistics_go_on_where_they_were_stopped(speaking: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style_statistics, "MOST", 3)
+    with pytest.raises(Stopped):
+        load_style_statistics(speaking, on_step=lambda step: step.step == 1)
+    assert style_statistics_file(speaking).is_file()
+    assert not style_statistics_kept(speaking)
+    steps: list[Step] = []
+    whole = load_style_statistics(speaking, on_step=steps.append)
+    assert min(step.step for step in steps) == 1  # the first round was not made again
+    assert whole.rounds == 3
+    speaking.bundle = Bundle("tiny", speaking.bundle.folder)
+    assert style_statistics_kept(speaking)
+    torch.testing.assert_close(load_style_statistics(speaking).effects, whole.effects)
+    speaking.bundle = Bundle("tiny", speaking.bundle.folder)
+    style_statistics_file(speaking).write_bytes(b"damaged")
+    assert not style_statistics_kept(speaking)  # it is only a cache: it would be made again
+
+
+def test_only_channels_that_say_it_move_and_guards_stay(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    effects = (
+        torch.randn(sum(x.channels for x in style_layers(g)), 6, generator=torch.Generator().manual_seed(0)) * 0.05
+    )
+    effects[5, 0], effects[40, 0] = 2.0, -1.0
+    effects[40, 1] = -0.5
+    axis, guard = torch.eye(6)[0], torch.eye(6)[1:2]
+    found = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.99)
+    moved = torch.cat(
+        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, found.way), strict=True)]
+    )
+    assert float(moved[5]) > 0.8  # of a length of 1
+    assert float(moved[40]) < -0.3
+    assert found.channels == 12  # the fewest
+    few, many = (style_way(g, StyleStatistics(effects, 1), axis, threshold=t).channels for t in (0.9, 0.1))
+    assert few < many
+    guarded = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.5, guards=guard)
+    asked = torch.cat(
+        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, guarded.way), strict=True)]
+    )
+    if guarded.residual < 1e-3:
+        assert abs(float(asked @ effects[:, 1])) < 1e-2
+    assert float(asked @ effects[:, 0]) > 0.5
+
+
+def test_global_direction(speaking: StyleGAN2) -> None:
+    d = text_direction(speaking, "red hair | not old", method="global", threshold=0.3)
+    assert (d.name, d.source, d.space) == ("red hair | not old", "text", "w+")
+    assert d.detail.endswith("prompt 'red hair | not old', global")
+    assert "channels, threshold 0.3" in d.detail
+    assert torch.isfinite(d.vector).all()
+    assert d.vector.any()
+    with pytest.raises(BadPrompt, match="denies"):
+        text_direction(speaking, "red hair | not red hair")
+    with pytest.raises(BadValue, match="threshold"):
+        text_direction(speaking, "red hair", method="global", threshold=1.5)
+
+
+# Faces from nothing.
+
+
+def test_imagined_face_fits_its_text_better_than_random_ones(speaking: StyleGAN2) -> None:
+    steps: list[Step] = []
+    torch.manual_seed(0)
+    latent = imagine(speaking, "old man", seconds=1.0, on_step=steps.append)
+    assert (latent.method, latent.ws.shape) == ("text", (speaking.num_ws, speaking.w_dim))
+    assert bool((latent.ws == latent.ws[:1]).all())  # one w for all layers
+    assert steps[-1].image is not None
+    clip = load_clip(speaking)
+    axis = find_target(clip, read_prompt("old man")).axis
+    random = speaking.map(torch.randn(40, 32), truncation_psi=0.7)
+    usual = clip.encode_image(speaking.synthesize(random)) @ axis
+    assert float(clip.encode_image(speaking.synthesize(latent.ws[None])) @ axis) > float(usual.quantile(0.8))
+
+
+def test_imagining_stops_and_refuses(speaking: StyleGAN2) -> None:
+    steps: list[Step] = []
+    imagine(speaking, "old man", seconds=30, on_step=lambda s: bool(steps.append(s)) or True)
+    assert len(steps) == 1
+    with pytest.raises(BadPrompt, match="never seen"):
+        imagine(speaking, "ein alter Herr")
+    with pytest.raises(BadValue, match="seconds"):
+        imagine(speaking, "old man", seconds=-1)
+
+
+# Mappers.
+
+
+def test_a_mapper_learns_survives_its_file_and_knows_its_model(speaking: StyleGAN2, tmp_path: Path) -> None:
+    steps: list[Step] = []
+    mapper = train_mapper(speaking, "red hair", seconds=60, on_step=lambda s: bool(steps.append(s)) or len(steps) >= 4)
+    assert (mapper.prompt, mapper.steps) == ("red hair", 4)
+    mapper.save(tmp_path / "red.mapper")
+    read = TextMapper.load(tmp_path / "red.mapper")
+    latents = [speaking.latent(ws, method="random") for ws in speaking.map(torch.randn(2, 32))]
+    first, second = (read.direction(speaking, latent) for latent in latents)
+    assert first.source == "text"
+    assert first.detail.endswith("prompt 'red hair', mapper")
+    assert not torch.equal(first.vector, second.vector)  # each face has its own way
+    torch.testing.assert_close(first.vector, mapper.direction(speaking, latents[0]).vector, rtol=0.02, atol=2e-3)
+    start = text_direction(speaking, "red hair").vector
+    assert torch.cosine_similarity(first.vector.flatten(), start.flatten(), dim=0) > 0.8  # it began there
+    other = TextMapper(read.prompt, "another", read.steps, read.networks)
+    with pytest.raises(BadDirection, match="another"):
+        other.direction(speaking, latents[0])
+    files.write_tensors(tmp_path / "bad.mapper", {"common": torch.zeros(2, 3)}, {"kind": "text mapper", "version": "1"})
+    for name in ("bad.mapper", "none.mapper"):
+        with pytest.raises(BadModel):
+            TextMapper.load(tmp_path / name)

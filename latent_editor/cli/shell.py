@@ -17,8 +17,10 @@ from latent_editor.cli.commands import (
     drag,
     edit,
     fetch,
+    imagine,
     inspect,
     invert,
+    mapper,
     mix,
     ops,
     prepare,
@@ -33,7 +35,7 @@ from latent_editor.version import __version__
 #: In the order of the help.
 _COMMANDS = (
     invert, repair, compare, edit, drag, batch, mix, animate, directions,
-    random, fetch, inspect, convert, prepare, ops, doctor,
+    random, imagine, mapper, fetch, inspect, convert, prepare, ops, doctor,
 )  # fmt: skip
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).

@@ -1,6 +1,8 @@
 """Text prompts as directions."""
 
-from latent_editor.text.directions import text_direction
+from latent_editor.text.directions import METHODS, method_of, text_direction
+from latent_editor.text.imagining import imagine
+from latent_editor.text.mapper import TextMapper, train_mapper
 from latent_editor.text.prompts import read_prompt
 
-__all__ = ["read_prompt", "text_direction"]
+__all__ = ["METHODS", "TextMapper", "imagine", "method_of", "read_prompt", "text_direction", "train_mapper"]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+from dataclasses import replace
 
-from latent_editor.errors import BadValue
-from latent_editor.features.clip import load_clip
+import torch
+from torch import Tensor
+
+from latent_editor.errors import BadPrompt, BadValue
+from latent_editor.features.clip import Clip, load_clip
+from latent_editor.features.style_statistics import load_style_statistics
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.preview import small
-from latent_editor.text.fast import calibrate, estimate, find_target
+from latent_editor.text.fast import TextTarget, calibrate, estimate, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
-from latent_editor.text.prompts import read_prompt
+from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
+from latent_editor.text.styles import THRESHOLD, style_way
 from latent_editor.types import Direction, Latent, OnStep
 
-METHODS = ("fast", "optimize")
+METHODS = ("fast", "global", "optimize")
+#: From this cosine on, two texts say the same.
+SAME = 0.9
 #: Under this fit a direction is called unsure.
 UNSURE_FIT = 0.3
 
@@ -26,6 +34,8 @@ def text_direction(
     *,
     latent: Latent | None = None,
     method: str = "fast",
+    without: Sequence[str] = (),
+    threshold: float = THRESHOLD,
     seconds: float = 4.0,
     on_step: OnStep | None = None,
 ) -> Direction:
@@ -33,12 +43,16 @@ def text_direction(
 
     Args:
         g: A generator that comes with a CLIP.
-        prompt: "red hair", "an old woman", "young → old", "without a beard"; 300 characters at most.
+        prompt: "red hair", "an old woman", "young → old", "without a beard", "red hair | not make-up"; at most 300
+            characters.
         latent: The picture to fit the direction to; needed by "optimize".
         method: "fast" reads the direction from statistics, the same for every picture, in milliseconds once the
-            model's parts are loaded; "optimize" goes on from there with StyleCLIP's optimizer around ``latent``.
+            model's parts are loaded; "global" is StyleCLIP's global direction in StyleSpace, from what each channel
+            does; "optimize" goes on from "fast" with StyleCLIP's optimizer around ``latent``.
+        without: What shall stay as it is, as if typed after "not".
+        threshold: For "global": β, 0..1; the higher, the fewer channels move and the less comes along.
         seconds: How long "optimize" may take.
-        on_step: Told about the making of statistics (where the model has none) and about each optimization step; a
+        on_step: Told about the making of statistics (where there are none yet) and about each optimization step; a
             truthy answer stops, and what there is by then is used.
 
     Returns:
@@ -46,28 +60,37 @@ def text_direction(
         0..1, and ``detail`` begins with "unsure" where words are unknown or the latents tell little of the prompt.
 
     Raises:
-        BadPrompt: the prompt is empty, too long, without words, or says nothing about a face.
-        BadValue: an unknown method, or "optimize" without a latent.
+        BadPrompt: the prompt is empty, too long, without a word that the CLIP has seen, says nothing about a face, or
+            denies what it asks for.
+        BadValue: an unknown method, a threshold out of its range, or "optimize" without a latent.
         BadLatent: the latent belongs to another model.
-        MissingPart: the model comes without a CLIP.
+        MissingPart: the model comes without a CLIP, or for "global" without styles.
+        Stopped: for "global", where ``on_step`` stopped the making of its statistics; the next call goes on.
     """
-    read = read_prompt(prompt)
+    read = read_prompt(prompt, without=without)
     if method not in METHODS:
         raise BadValue(f"Got the method {method!r}; expected one of {', '.join(METHODS)}. Choose one of them.")
     if method == "optimize" and latent is None:
         raise BadValue(
             "The method 'optimize' fits a direction to one picture and got none. Pass its latent, or use 'fast'."
         )
+    if not 0 <= threshold <= 1:
+        raise BadValue(f"Got the threshold {threshold}; expected 0 (all channels) to 1 (hardly any).")
     if latent is not None:
         g.check(latent)
     clip = load_clip(g)
     target = find_target(clip, read)
-    qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
-    guards, firmness = guard_axes(qualities, read, target.axis)
+    guards, firmness = find_guards(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, guards=guards, firmness=firmness)
+    about = method
+    if method == "global":
+        styles = load_style_statistics(g, on_step=on_step)
+        moved = style_way(g, styles, target.axis, threshold=threshold, guards=guards, firmness=firmness)
+        found = replace(found, way=moved.way, radius=moved.radius)
+        about = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
     unit = calibrate(small(g, clip.size_px), clip, statistics.probes, found, target.axis)
-    vector = (found.way * unit).repeat(g.num_ws, 1)
+    vector = (found.way * unit).expand(g.num_ws, -1).clone()
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
             drawing = generator_for(g, latent)
@@ -76,16 +99,36 @@ def text_direction(
         name=read.text,
         vector=vector.float(),
         source="text",
-        detail=_detail(read.text, method, target.unknown, found.fit),
+        detail=_detail(read.text, method, about, target.unknown, found.fit),
         score=round(found.fit * target.known, 3),
     )
 
 
-def _detail(prompt: str, method: str, unknown: tuple[str, ...], fit: float) -> str:
+def method_of(direction: Direction) -> str | None:
+    """How a direction was made from words: one of :data:`METHODS`, or "mapper"; None for one that was not."""
+    method = direction.detail.rpartition(", ")[2]
+    return method if direction.source == "text" and method in (*METHODS, "mapper") else None
+
+
+def find_guards(g: Generator, clip: Clip, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
+    """What shall stay as it is: qualities that the prompt does not name, as far as they go, and what it denies."""
+    qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
+    guards, firmness = guard_axes(qualities, read, target.axis)
+    denied = [find_target(clip, read_prompt(text)).axis for text in read.without]
+    if not denied:
+        return guards, firmness
+    same = [text for text, axis in zip(read.without, denied, strict=True) if abs(float(axis @ target.axis)) > SAME]
+    if same:
+        raise BadPrompt(f"The prompt {read.text!r} asks for what it denies ({same[0]!r}). Leave out one of the two.")
+    return torch.cat([guards, torch.stack(denied)]), torch.cat([firmness, torch.ones(len(denied))])
+
+
+def _detail(prompt: str, method: str, about: str, unknown: tuple[str, ...], fit: float) -> str:
     doubts = []
     if unknown:
         doubts.append(f"the CLIP has never seen {', '.join(repr(w) for w in unknown)}")
     if fit < UNSURE_FIT:
         doubts.append("the latents tell little of it")
     start = f"unsure: {'; '.join(doubts)}. " if doubts else ""
-    return f"{start}prompt {prompt!r}, {method}"
+    more = "" if about == method else f"{about}, "
+    return f"{start}{more}prompt {prompt!r}, {method}"

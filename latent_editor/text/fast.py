@@ -12,6 +12,7 @@ from latent_editor.features.clip import Clip, words_of
 from latent_editor.features.text_statistics import TextStatistics
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.text.neutrals import encode_neutral
 from latent_editor.text.prompts import Prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
@@ -41,21 +42,32 @@ class TextTarget:
     known: float
 
 
+#: Words that say nothing by themselves: to know them is to know nothing of a prompt.
+_SMALL_WORDS = frozenset(words_of("a an and as at by for from has having her his in like of on the to with"))
+
+
 @torch.no_grad()
 def find_target(clip: Clip, prompt: Prompt) -> TextTarget:
     """The difference between what a prompt asks for and what it leaves (StyleCLIP, Patashnik et al. 2021, §6).
 
+    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutrals`).
+
     Raises:
-        BadPrompt: the CLIP sees no difference between the two.
+        BadPrompt: the CLIP has never seen a word of it, or sees no difference between the two sides.
     """
-    sides = (prompt.source, prompt.target)
-    source, target = (clip.encode_neutral() if side is None else clip.encode_prompt(side) for side in sides)
+    words = " ".join(side for side in (prompt.source, prompt.target) if side)
+    unknown = tuple(clip.unknown_words(words))
+    if not set(words_of(words)) - _SMALL_WORDS - set(unknown):
+        raise BadPrompt(
+            f"The CLIP has never seen a word of {words[:60]!r}; it knows English words for how a face looks. "
+            "Use those, such as “red hair”."
+        )
+    source = encode_neutral(clip, prompt.target or "") if prompt.source is None else clip.encode_prompt(prompt.source)
+    target = encode_neutral(clip, prompt.source or "") if prompt.target is None else clip.encode_prompt(prompt.target)
     difference = (target - source).cpu()
     contrast = float(difference.norm())
     if contrast < 1e-3:
         raise BadPrompt(f"The prompt {prompt.text!r} changes nothing in a face; expected a change, such as “red hair”.")
-    words = " ".join(side for side in sides if side)
-    unknown = tuple(clip.unknown_words(words))
     known = 1 - len(unknown) / max(1, len(set(words_of(words))))
     return TextTarget(difference / contrast, contrast, unknown, known)
 
@@ -65,11 +77,11 @@ class FastEstimate:
     """A direction read from statistics.
 
     Attributes:
-        way: float32 [w_dim], of length 1.
+        way: float32 [w_dim] or [num_ws, w_dim], of length 1, or of length 1 in styles.
         fit: Correlation of the text's score with its linear reading from the latents, 0..1.
         spread: Standard deviation of the text's score over the data.
         goal: Change of the score from the middle of the data to those that have it.
-        radius: Root mean square distance of x from its mean.
+        radius: Root mean square distance of x from its mean, in the measure of ``way``.
     """
 
     way: Tensor

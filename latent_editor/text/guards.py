@@ -64,7 +64,7 @@ def guard_axes(qualities: Tensor, prompt: Prompt, axis: Tensor) -> tuple[Tensor,
     Returns:
         [K, D], and [K], 0..1, how firmly each is to be held.
     """
-    words = words_of(prompt.text)
+    words = words_of(" ".join(side for side in (prompt.source, prompt.target) if side))
     named = torch.tensor([any(re.fullmatch(g.mentions, word) for word in words) for g in GUARDS])
     firmness = 1 - ((qualities @ axis) / ABOUT).square().clamp(max=1)
     keep = ~named & (firmness > 0)

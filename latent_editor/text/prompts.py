@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latent_editor.errors import BadPrompt
@@ -19,6 +20,13 @@ _ASK = re.compile(
 _DENY = re.compile(
     r"^(?:please\s+)?(?:without|no|not|remove|less|take\s+off)\s+(?:(?:the|any|his|her)\s+)?", re.IGNORECASE
 )
+#: What follows is to stay as it is: "red hair | not make-up", "old, but not bald".
+_BESIDE = re.compile(
+    r"\s*(?:\||;|,|\bbut\b)(?:\s*(?:and|but)\b)?\s*\b(?:not|no|without)\b(?:\s+(?:the|any|his|her)\b)?\s*",
+    re.IGNORECASE,
+)
+#: Negative prompts at most: each takes away a part of what a direction may change.
+MOST_BESIDE = 8
 
 
 @dataclass(frozen=True)
@@ -28,20 +36,57 @@ class Prompt:
     Attributes:
         text: As typed, with single spaces: the slider's name.
         source, target: From what to what; None stands for a person of whom nothing is said.
+        without: What shall stay as it is.
     """
 
     text: str
     source: str | None
     target: str | None
+    without: tuple[str, ...] = ()
 
 
-def read_prompt(prompt: str) -> Prompt:
-    """Reads "red hair", "young → old" (or ``->``), "make her smile", "without a beard".
+def read_prompt(prompt: str, *, without: Sequence[str] = ()) -> Prompt:
+    """Reads "red hair", "young → old" (or ``->``), "make her smile", "without a beard", "red hair | not make-up".
+
+    Args:
+        prompt: What was typed.
+        without: More that shall stay as it is; it becomes part of ``text``, as if it had been typed.
 
     Raises:
-        BadPrompt: not text, empty, without a letter, longer than :data:`MAX_LENGTH`, with control characters, or with
-            an arrow that lacks a side.
+        BadPrompt: not text, empty, without a letter, longer than :data:`MAX_LENGTH`, with control characters, with an
+            arrow that lacks a side, or with a negative part that says nothing.
     """
+    if isinstance(without, str):
+        without = (without,)
+    whole = " | not ".join([_checked(prompt), *(_checked(part) for part in without)])
+    asked, *beside = _BESIDE.split(whole)
+    if not asked:  # "without a beard" is no part beside anything
+        asked, beside = whole, []
+    empty = not all(any(c.isalpha() for c in part) for part in (asked, *beside))
+    if empty or len(beside) > MOST_BESIDE:
+        raise BadPrompt(
+            f"Got {len(beside)} parts after “not” in {whole!r}; expected words in each of them, and at most "
+            f"{MOST_BESIDE}. Type it like “red hair | not make-up”."
+        )
+    source, target = _sides(asked)
+    return Prompt(whole, source, target, tuple(beside))
+
+
+def _sides(text: str) -> tuple[str | None, str | None]:
+    """From what to what a text goes."""
+    sides = _ARROW.split(text)
+    if len(sides) == 1:
+        denied = _DENY.sub("", text)
+        if denied and denied != text:
+            return denied, None
+        return None, _ASK.sub("", text) or text
+    if len(sides) > 2 or not all(any(c.isalpha() for c in s) for s in sides):
+        raise BadPrompt(f"The prompt {text!r} holds an arrow without one text on each side. {_EXAMPLE}")
+    return sides[0], sides[1]
+
+
+def _checked(prompt: str) -> str:
+    """A prompt with single spaces. Raises BadPrompt."""
     if not isinstance(prompt, str):
         raise BadPrompt(f"Got a prompt of type {type(prompt).__name__}; expected text. {_EXAMPLE}")
     if len(prompt) > MAX_LENGTH:
@@ -58,12 +103,4 @@ def read_prompt(prompt: str) -> Prompt:
         raise BadPrompt(f"Got an empty prompt. {_EXAMPLE}")
     if not any(c.isalpha() for c in text):
         raise BadPrompt(f"The prompt {text!r} holds no letter; expected words. {_EXAMPLE}")
-    sides = _ARROW.split(text)
-    if len(sides) == 1:
-        denied = _DENY.sub("", text)
-        if denied and denied != text:
-            return Prompt(text, denied, None)
-        return Prompt(text, None, _ASK.sub("", text) or text)
-    if len(sides) > 2 or not all(any(c.isalpha() for c in s) for s in sides):
-        raise BadPrompt(f"The prompt {text!r} holds an arrow without one text on each side. {_EXAMPLE}")
-    return Prompt(text, sides[0], sides[1])
+    return text

@@ -83,7 +83,7 @@ def refine(
     while steps < options.max_steps and (steps == 0 or time.monotonic() - start < seconds):
         v = vector + change * size
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
-        gain = (clip.encode_image(_view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
+        gain = (clip.encode_image(view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
         loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
         if critic and maps is not None:
             loss = loss + options.keep * critic.distance(critic.maps(image, dtype), maps).mean()
@@ -100,8 +100,8 @@ def refine(
     return best.cpu()
 
 
-def _view(image: Tensor, step: int) -> Tensor:
-    """A picture [1, C, H, W] shifted by up to a thirtieth of its side, at every second step its mirror image."""
+def view(image: Tensor, step: int) -> Tensor:
+    """Pictures [N, C, H, W] shifted by up to a thirtieth of their side, at every second step mirrored."""
     size = image.shape[-1]
     most = max(1, size // 30)
     across, down = (int(torch.randint(2 * most + 1, ())) for _ in range(2))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import latent_editor as le
 from latent_editor.cli.output import PICTURE_SUFFIX, check_output
-from latent_editor.cli.parser import Result, add_command, add_face, name_and_strength, shorten
+from latent_editor.cli.parser import Result, add_command, add_face, name_and_strength, number, shorten
 from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar
 
@@ -37,7 +37,24 @@ def add(commands: Commands) -> None:
         default=[],
         type=name_and_strength,
         metavar="PROMPT=X",
-        help="change what a prompt describes (repeatable)",
+        help="change what a prompt describes: 'red hair=1.5', 'young -> old | not bald=1' (repeatable)",
+    )
+    parser.add_argument(
+        "--method",
+        default="fast",
+        metavar="M",
+        help="how prompts are read: fast (default), global (StyleCLIP's, in StyleSpace) or optimize (for this face)",
+    )
+    parser.add_argument(
+        "--threshold", type=number, metavar="T", help="for global: 0..1, the higher the less comes along (default: 0.1)"
+    )
+    parser.add_argument(
+        "--mapper",
+        action="append",
+        default=[],
+        type=name_and_strength,
+        metavar="FILE=X",
+        help="change what a mapper was trained for (repeatable)",
     )
     parser.add_argument(
         "--region",
@@ -69,6 +86,7 @@ def run(arguments: argparse.Namespace) -> Result:
     recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
     recipe_output = check_output(arguments.save_recipe) if arguments.save_recipe else None
     photo = le.open_photo(arguments.paste) if arguments.paste else None
+    mappers = [(le.TextMapper.load(path), strength) for path, strength in arguments.mapper]
     other = le.Latent.load(arguments.source) if arguments.source else None
     if (other is None) != (not arguments.take):
         raise le.BadValue("--take needs --from, and --from --take: name a part and the face that it is taken from.")
@@ -77,7 +95,8 @@ def run(arguments: argparse.Namespace) -> Result:
     if arguments.set or arguments.text or photo is not None:
         show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
     edits = le.found_again(g, latent, recipe.edits(g)) if recipe else []
-    new = [*_named(g, arguments.set), *_described(g, latent, arguments.text)]
+    new = [*_named(g, arguments.set), *_described(g, latent, arguments)]
+    new += [le.Edit(mapper.direction(g, latent), strength) for mapper, strength in mappers]
     if arguments.region is not None:
         region = _region(g, latent, arguments.region)
         new = [replace(edit, region=region) for edit in new]
@@ -146,10 +165,13 @@ def _named(g: Generator, wishes: list[tuple[str, float]]) -> list[Edit]:
     return [le.Edit(find_direction(directions, name), strength) for name, strength in wishes]
 
 
-def _described(g: Generator, latent: Latent, wishes: list[tuple[str, float]]) -> list[Edit]:
+def _described(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[Edit]:
     edits = []
-    for prompt, strength in wishes:
+    options: dict[str, Any] = {"method": arguments.method}
+    if arguments.threshold is not None:
+        options["threshold"] = arguments.threshold
+    for prompt, strength in arguments.text:
         with ProgressBar(f"Reading {shorten(prompt, 30)!r}") as bar:
-            direction = le.text_direction(g, prompt, latent=latent, on_step=bar.show)
+            direction = le.text_direction(g, prompt, latent=latent, on_step=bar.show, **options)
         edits.append(le.Edit(direction, strength))
     return edits
