@@ -17,9 +17,11 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import NOISE_MODES
 from latent_editor.generators.pictures import fastest_dtype, to_image
 from latent_editor.generators.refined import generator_for
-from latent_editor.types import MOST_GAIN, Latent, Refinement
+from latent_editor.types import MOST_GAIN, Direction, Latent, Refinement
 
-__all__ = ["PATHS", "chosen_layers", "interpolate", "mix", "render_with_noise"]
+__all__ = ["PATHS", "chosen_layers", "interpolate", "mix", "mix_direction", "render_with_noise"]
+
+SOURCE = "mix"
 
 PATHS = ("linear", "spherical")
 #: Below this angle (rad) a circle is a line to the last digit of float32.
@@ -74,6 +76,31 @@ def mix(g: Generator, base: Latent, other: Latent, layers: str | tuple[int, int]
     ws = base.ws.clone()
     ws[start:stop] = ws[start:stop].lerp(other.ws[start:stop], amount)
     return replace(base, ws=ws, psnr_db=None, method="mix")
+
+
+def mix_direction(g: Generator, base: Latent, other: Latent, layers: str | tuple[int, int], *, name: str) -> Direction:
+    """The way from a face to what :func:`mix` makes of it, as a slider: 1 takes the other's layers, 0 leaves them.
+
+    A refinement of ``base`` that stretches what sliders do is allowed for, so that 1 is no more than the other's.
+
+    Args:
+        g: The generator of both.
+        base: The face that is edited.
+        other: The face to take layers of.
+        layers: As :func:`chosen_layers` takes them: those that the slider acts on; another range can be chosen later.
+        name: What to call it.
+
+    Raises:
+        BadLatent: a latent of another model.
+        BadValue: layers that the model does not have.
+    """
+    g.check(base)
+    g.check(other)
+    gain = 1.0 if base.refinement is None else base.refinement.gain
+    vector = (other.ws - base.ws) / gain
+    start, stop = chosen_layers(g, layers)
+    acting = None if (start, stop) == (0, g.num_ws) else (start, stop)
+    return Direction(name, vector, -1.0, 1.0, acting, SOURCE)
 
 
 def interpolate(

@@ -14,7 +14,19 @@ from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from latent_editor.errors import BadValue, LatentEditorError
-from latent_editor.ui import dragging, likeness, local, pictures, recipes, repair, routes, switching
+from latent_editor.ui import (
+    dragging,
+    examples,
+    filming,
+    likeness,
+    local,
+    packs,
+    pictures,
+    recipes,
+    repair,
+    routes,
+    switching,
+)
 from latent_editor.ui.background import in_background
 from latent_editor.ui.catalogue import Catalogue
 from latent_editor.ui.page import STATIC_FOLDER, TITLE, create_page, mount_options
@@ -46,8 +58,11 @@ def create_app(models: Catalogue | Studio, *, page: gr.Blocks | None = None, war
     app.include_router(routes.router)
     app.include_router(pictures.router)
     app.include_router(dragging.router)
+    app.include_router(examples.router)
+    app.include_router(filming.router)
     app.include_router(likeness.router)
     app.include_router(local.router)
+    app.include_router(packs.router)
     app.include_router(recipes.router)
     app.include_router(repair.router)
     app.include_router(switching.router)

@@ -33,11 +33,13 @@ class Slider:
         key: Unique within a session: where the direction comes from, then a number.
         edit: What it does now.
         layers: One of LAYER_NAMES; ``edit.layers`` is the range it stands for.
+        pinned: Comes along to the next face of the same model.
     """
 
     key: str
     edit: Edit
     layers: str = "own"
+    pinned: bool = False
 
     @staticmethod
     def of(key: str, direction: Direction, strength: float = 0.0) -> Slider:
@@ -201,9 +203,14 @@ class Session:
         return replace(self, draft=None).run_started()
 
     def begun(self, latent: Latent, sliders: tuple[Slider, ...] = (), *, from_draft: bool = False) -> Session:
-        """A new face: its history starts here. With ``from_draft`` the draft's photo and crop become the session's."""
+        """A new face: its history starts here, with the pinned sliders before ``sliders``.
+
+        With ``from_draft`` the draft's photo and crop become the session's.
+        """
         draft = self.draft if from_draft else None
-        start = Moment(self.next_id, "start", sliders)
+        pinned = tuple(replace(s, edit=replace(s.edit, strength=0.0, muted=False)) for s in self.sliders if s.pinned)
+        keys = {s.key for s in pinned}
+        start = Moment(self.next_id, "start", (*pinned, *(s for s in sliders if s.key not in keys)))
         return replace(
             self,
             draft=None,
@@ -227,13 +234,15 @@ class Session:
     def _changed(self, label: str, slider: Slider) -> Session:
         return self._done(label, tuple(slider if s.key == slider.key else s for s in self.sliders))
 
-    def added(self, slider: Slider) -> Session:
-        """Puts a slider on top of the panel; one that is there already stays as it is."""
-        if any(s.key == slider.key for s in self.sliders):
+    def added(self, *sliders: Slider, label: str = "") -> Session:
+        """Puts sliders on top of the panel, as one entry of the history; those that are there stay as they are."""
+        keys = {s.key for s in self.sliders}
+        new = tuple(s for s in sliders if s.key not in keys)
+        if not new:
             return self
-        if len(self.sliders) >= SLIDER_LIMIT:
-            raise BadValue(f"{SLIDER_LIMIT} sliders are in use, which is all there can be. Remove one first.")
-        return self._done(f"add {slider.edit.direction.name}", (slider, *self.sliders))
+        if len(self.sliders) + len(new) > SLIDER_LIMIT:
+            raise BadValue(f"{SLIDER_LIMIT} sliders are all that can be in use; {len(keys)} are. Remove some first.")
+        return self._done(label or f"add {new[0].edit.direction.name}", (*new, *self.sliders))
 
     def moved(self, key: str, strength: float) -> Session:
         slider = self.slider(key)
@@ -285,6 +294,19 @@ class Session:
         slider = self.slider(key)
         edit = replace(slider.edit, direction=slider.edit.direction.renamed(name))
         return self._changed(f"rename to {name}", replace(slider, edit=edit))
+
+    def pinned(self, key: str, pinned: bool) -> Session:
+        slider = self.slider(key)
+        if slider.pinned == pinned:
+            return self
+        label = f"{'pin' if pinned else 'unpin'} {slider.edit.direction.name}"
+        return self._changed(label, replace(slider, pinned=pinned))
+
+    def exchanged(self, key: str, slider: Slider, label: str) -> Session:
+        """Another slider in a slider's place; on top where that one was removed meanwhile."""
+        if any(s.key == key for s in self.sliders):
+            return self._done(label, tuple(slider if s.key == key else s for s in self.sliders))
+        return self.added(slider)
 
     def removed(self, key: str) -> Session:
         slider = self.slider(key)

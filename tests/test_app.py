@@ -502,3 +502,32 @@ def test_a_photo_can_be_drawn_by_another_model(
     page.click("[data-hook=stop]")
     view(page, "edit")
     expect(page.locator("[data-hook=likeness]")).to_contain_text("likeness")
+
+
+def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> None:
+    page.locator("[data-hook=examples] button").first.click()
+    view(page, "edit")
+    page.get_by_role("button", name="Mix a face").click()
+    until_changed(page, lambda: page.get_by_role("region", name="Mix a face").get_by_label("Face 2").click())
+    mixed = page.locator(".card[data-key^=m]")
+    expect(mixed.locator(".value")).to_have_text("+0.5")
+    expect(mixed.locator("input[type=range]")).to_be_focused()
+
+    page.get_by_role("button", name="Video", exact=True).click()
+    save = page.get_by_role("link", name="Save the video")
+    expect(save).to_be_visible()
+    expect(page.locator("video.movie")).to_have_js_property("paused", False)
+    with page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "face loop.mp4"
+    assert b"ftyp" in Path(download.value.path()).read_bytes()[:16]
+
+    # Another kind has to be made first; what is under way can be cancelled; closing shows the picture again.
+    page.get_by_role("radio", name="WebM").check(force=True)
+    page.get_by_role("button", name="Make the video").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Make the video")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Video", exact=True)).to_be_focused()
+    expect(page.locator(".movie")).to_have_count(0)
+    expect(mixed).to_be_visible()

@@ -32,6 +32,8 @@ from latent_editor.errors import BadDirection
 #: Numbers of ws of the StyleGANs from 8 to 2048 pixels: an array with so many rows is one direction in W+.
 W_PLUS_ROWS = frozenset(range(4, 21, 2))
 LONGEST_NAME = 60
+#: What a leakage row tells apart, at most.
+MOST_GROUPS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,7 @@ class Found:
         model: The model that the file says it belongs to; "" where it says none.
         fingerprint: Of that model, in this project's own files.
         low, high: Its range in calibrated units, in this project's own files.
+        leakage: What it was measured to change, in this project's own files.
     """
 
     vector: Tensor
@@ -58,6 +61,7 @@ class Found:
     fingerprint: str = ""
     low: float = -3.0
     high: float = 3.0
+    leakage: Mapping[str, float] | None = None
 
 
 def read_foreign(path: str | Path, num_ws: int) -> list[Found]:
@@ -103,6 +107,7 @@ def _own(tensors: Mapping[str, Tensor], header: Mapping[str, str], name: str) ->
                 fingerprint=clean(str(header["fingerprint"])),
                 low=float(row["low"]),
                 high=float(row["high"]),
+                leakage=_leakage(row.get("leakage")),
             )
             for row, vector in zip(rows, vectors, strict=True)
         ]
@@ -236,6 +241,15 @@ def clean(text: str) -> str:
     """A name in one line without control characters, however long or strange it was in the file."""
     visible = "".join(c if c.isprintable() else " " for c in text[:1000])
     return " ".join(visible.split())[:LONGEST_NAME].strip()
+
+
+def _leakage(value: Any) -> dict[str, float] | None:
+    if value is None:
+        return None
+    row = {clean(str(name)): float(effect) for name, effect in dict(value).items()}
+    if len(row) > MOST_GROUPS or not all(0 <= effect < 1000 for effect in row.values()):  # NaN is not
+        raise ValueError(f"the leakage {row}")
+    return row
 
 
 def _layers(value: Any) -> tuple[int, int] | None:

@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 
 from latent_editor.ui.events import Models, describe_event, reconstruct_event
+from latent_editor.ui.filming import film_event
+from latent_editor.ui.fitting import clean_event, fit_event
 from latent_editor.ui.handles import drag_event
 from latent_editor.ui.repair import repair_event
 
@@ -33,6 +35,9 @@ def create_page(models: Models) -> gr.Blocks:
         gr.api(drag_event(models), api_name="drag", concurrency_limit=1, concurrency_id="heavy")
         gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
         gr.api(repair_event(models), api_name="repair", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(fit_event(models), api_name="fit", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(clean_event(models), api_name="clean", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(film_event(models), api_name="film", concurrency_limit=1, concurrency_id="heavy")
     return page.queue(max_size=32)
 
 

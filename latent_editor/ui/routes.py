@@ -164,6 +164,7 @@ def changed(studio: Studio, session: Session, change: Change) -> Session:
         "layers": lambda: session.limited(key, str(value), studio.layer_range(str(value))),
         "mute": lambda: session.muted(key, bool(value)),
         "rename": lambda: session.renamed(key, str(value or "")),
+        "pin": lambda: session.pinned(key, bool(value)),
         "remove": lambda: session.removed(key),
         "reset": session.all_reset,
         "undo": session.undone,

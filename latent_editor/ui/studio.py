@@ -39,6 +39,7 @@ from latent_editor.types import Crop, Direction, Directions, Edit, Latent, Photo
 from latent_editor.ui.background import Progress, in_background, prepare_directions
 from latent_editor.ui.drawing import drawer
 from latent_editor.ui.easel import Easel
+from latent_editor.ui.shelf import Shelf
 from latent_editor.ui.streaming import stream
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Studio:
         example_seeds: Random faces to start from.
         progress: Of what is worked out at a model's first use.
         easel: Where pictures for the screen are drawn, which all models of a server share.
+        shelf: What visitors brought and asked for beside their photos.
     """
 
     g: Generator
@@ -95,6 +97,7 @@ class Studio:
     example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
     progress: Progress = field(default_factory=Progress)
     easel: Easel = field(default_factory=Easel)
+    shelf: Shelf = field(default_factory=Shelf)
 
     @staticmethod
     def of(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from latent_editor.editing import strength_kept
 from latent_editor.errors import BadInput, LatentEditorError, MissingPart, SessionExpired
+from latent_editor.mixing import SOURCE as MIXED
 from latent_editor.positions import AXES
 from latent_editor.sessions import Moment, Session, Slider
 from latent_editor.types import Direction
@@ -73,6 +75,10 @@ def direction_view(direction: Direction) -> dict[str, Any]:
         "low": direction.low,
         "high": direction.high,
         "source": direction.source,
+        "detail": direction.detail,
+        "score": direction.score,
+        "leakage": None if direction.leakage is None else dict(direction.leakage),
+        "limit": 1 if direction.taken or direction.source == MIXED else 3,
         "unsure": direction.score is not None and direction.score < SURE_SCORE,
     }
 
@@ -87,6 +93,7 @@ def slider_view(slider: Slider) -> dict[str, Any]:
         "muted": slider.edit.muted,
         "region": slider.edit.region.name if slider.edit.region else None,
         "taken": slider.edit.direction.taken,
+        "pinned": slider.pinned,
     }
 
 
@@ -109,6 +116,7 @@ def session_view(session: Session) -> dict[str, Any]:
         "offer": offered.photo.name if offered and offered.photo else None,
         "position": {axis: session.position.value(axis) for axis in AXES},
         "sliders": [slider_view(s) for s in session.sliders],
+        "kept": round(strength_kept(session.edits), 3),
         "history": [_moment_view(m) for m in session.moments],
         "at": session.at,
     }

@@ -1,7 +1,7 @@
-// Below the picture: undo, redo, the history as small pictures, and files to save.
+// Below the picture: undo, redo, the history as small pictures.
 
-import { fetchFile } from './api.js';
 import { el } from './dom.js';
+import { startSaving } from './saving.js';
 
 export function startBar(app) {
   const { undo, redo, strip } = app.elements;
@@ -45,37 +45,4 @@ export function startBar(app) {
 function createEntry(app, moment) {
   const image = el('img', { src: app.picture(`moment/${moment.id}.jpg`), alt: moment.label, width: 40, height: 40, loading: 'lazy' });
   return el('button', { type: 'button', title: moment.label, onclick: () => app.change({ do: 'goto', value: moment.id }) }, image);
-}
-
-function startSaving(app) {
-  const { save, saves } = app.elements;
-  const whole = saves.querySelector('[data-save="photo.png"]');
-  app.on('state', () => {
-    const none = !app.state.photo;
-    whole.toggleAttribute('aria-disabled', none);
-    whole.querySelector('span').textContent = none ? 'only where a photo was used' : 'with the square put back in its place, PNG';
-    const unchanged = !app.state.sliders?.some((slider) => slider.strength !== 0);
-    for (const link of saves.querySelectorAll('[data-edited]')) link.toggleAttribute('aria-disabled', unchanged);
-    for (const link of saves.children) link.href = app.path(`/save/${link.dataset.save}`);
-  });
-  saves.addEventListener('click', async (event) => {
-    const link = event.target.closest('a');
-    if (!link) return;
-    event.preventDefault();
-    if (link.hasAttribute('aria-disabled')) return;
-    link.classList.add('waiting');
-    try {
-      await app.settled();
-      const { blob, name } = await fetchFile(app.path(`/save/${link.dataset.save}`));
-      const address = URL.createObjectURL(blob);
-      el('a', { href: address, download: name }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 60000);
-      app.clear('panel');
-    } catch (problem) {
-      app.problem(problem, 'panel');
-    } finally {
-      link.classList.remove('waiting');
-      save.open = false;
-    }
-  });
 }

@@ -1,27 +1,27 @@
 // One slider in use: a picture of this face at each end, the track with its safe range, and a menu.
 
 import { el, icon, signed } from './dom.js';
+import { createMenu } from './slidermenu.js';
 
-const LIMIT = 3;
 const COMMIT_MS = 350; // moves closer together than this (keys, a double click) are one entry of the history
-const LAYERS = [['own', 'Usual'], ['all', 'All'], ['coarse', 'Coarse'], ['middle', 'Middle'], ['fine', 'Fine']];
-const LAYER_HINTS = { own: 'the layers this direction was made for', all: 'everything', coarse: 'pose and shape', middle: 'features', fine: 'colour and texture' };
 
 export function createCard(app, first) {
-  const { key } = first;
+  const { key, limit } = first;
   let slider = first;
-  const input = el('input', { type: 'range', min: -LIMIT, max: LIMIT, step: 0.02 });
+  const input = el('input', { type: 'range', min: first.taken ? 0 : -limit, max: limit, step: 0.02 });
   const name = el('label', { class: 'name' });
   input.id = name.htmlFor = `slider-${key}`;
+  const where = el('span', { class: 'where', hidden: true });
   const value = el('button', { type: 'button', class: 'value', title: 'Back to zero' });
   const eye = el('button', { type: 'button', class: 'quiet icon' });
   const more = el('button', { type: 'button', class: 'quiet icon', 'aria-expanded': 'false' }, icon('more'));
   const ends = [el('span', { class: 'end low' }), el('span', { class: 'end high' })];
   const menu = createMenu(app, key, () => slider);
-  const element = el('li', { class: 'card', 'data-key': key }, ends[0], el('div', { class: 'top' }, name, value, eye, more), input, ends[1], menu.element);
+  const element = el('li', { class: 'card', 'data-key': key }, ends[0], el('div', { class: 'top' }, name, where, value, eye, more), input, ends[1], menu.element);
 
   const draw = (strength) => {
-    const percent = (x) => `${((Math.min(Math.max(x, -LIMIT), LIMIT) + LIMIT) / (2 * LIMIT)) * 100}%`;
+    const least = Number(input.min);
+    const percent = (x) => `${((Math.min(Math.max(x, least), limit) - least) / (limit - least)) * 100}%`;
     input.style.setProperty('--from', percent(Math.min(strength, 0)));
     input.style.setProperty('--to', percent(Math.max(strength, 0)));
     input.style.setProperty('--low', percent(slider.low));
@@ -46,7 +46,10 @@ export function createCard(app, first) {
   function update(now) {
     slider = now;
     name.title = now.name;
-    name.replaceChildren(now.name, ...(now.unsure ? [el('small', { title: 'This name is a guess.' }, ' unsure')] : []));
+    name.replaceChildren(now.name, ...(now.unsure ? [el('small', { title: 'This name is a guess.' }, ' unclear')] : []));
+    where.hidden = !now.region || now.taken;
+    where.textContent = now.region;
+    where.title = `Acts only there: ${now.region}`;
     if (!moving.active()) {
       input.value = now.strength;
       draw(now.strength);
@@ -108,23 +111,4 @@ export function startMoving(app, key, input, draw, { verb = 'move', steps = [0.1
   input.addEventListener('blur', commit);
   input.addEventListener('dblclick', () => to(0));
   return { to, commit, active: () => active };
-}
-
-function createMenu(app, key, slider) {
-  const layers = el('div', { class: 'layers', role: 'radiogroup', 'aria-label': 'Layers' });
-  for (const [value, label] of LAYERS) {
-    const radio = el('input', { type: 'radio', name: `layers-${key}`, value, onchange: () => app.change({ do: 'layers', key, value }) });
-    layers.append(el('label', { title: LAYER_HINTS[value], hidden: value === 'own' && !slider().own_layers }, radio, el('span', {}, label)));
-  }
-  const rename = el('input', { type: 'text', 'aria-label': 'Name of this slider', maxlength: 60 });
-  rename.addEventListener('change', () => app.change({ do: 'rename', key, value: rename.value }));
-  const remove = el('button', { type: 'button', onclick: () => app.change({ do: 'remove', key }) }, 'Remove');
-  const element = el('div', { class: 'more', hidden: true }, el('span', { class: 'small' }, 'Layers'), layers, el('span', { class: 'small' }, 'Name'), el('div', { class: 'rename' }, rename, remove));
-  return {
-    element,
-    update(now) {
-      for (const radio of layers.querySelectorAll('input')) radio.checked = radio.value === now.layers;
-      if (document.activeElement !== rename) rename.value = slider().name;
-    },
-  };
 }

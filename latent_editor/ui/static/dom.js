@@ -19,6 +19,7 @@ const PATHS = {
   eye: '<path d="M2.5 12S6 5.8 12 5.8 21.5 12 21.5 12 18 18.2 12 18.2 2.5 12 2.5 12z"/><circle cx="12" cy="12" r="2.8"/>',
   shut: '<path d="M3 10c2 3 5 4.8 9 4.8S19 13 21 10M12 15v3M6.5 13.5L5 16M17.5 13.5L19 16"/>',
   more: '<path d="M5.5 12v.1M12 12v.1M18.5 12v.1" stroke-width="3"/>',
+  film: '<rect x="3.5" y="5" width="17" height="14" rx="2"/><path d="M10 9.2v5.6l4.8-2.8z" class="fill"/>',
   close: '<path d="M6 6l12 12M18 6L6 18"/>',
 };
 

@@ -4,8 +4,10 @@ import { get, post } from './api.js';
 import { startBar } from './bar.js';
 import { startCrop } from './crop.js';
 import { el, fillIcons, hooks, icon } from './dom.js';
+import { startFilm } from './film.js';
 import { startHandles } from './handles.js';
 import { startLikeness } from './likeness.js';
+import { startMaking } from './making.js';
 import { startModels } from './models.js';
 import { startPanel } from './panel.js';
 import { startPosition } from './position.js';
@@ -16,6 +18,7 @@ import { startStart } from './start.js';
 
 const SESSION_KEY = 'latent-editor-session';
 const THEME_KEY = 'latent-editor-theme';
+const NEWS_MS = 8000;
 
 export async function start(element) {
   const root = element.querySelector('.le');
@@ -26,7 +29,7 @@ export async function start(element) {
   app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startPosition, startBar, startModels, startStart, startCrop, startReconstruction, startRepair]) startPart(app);
+  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startMaking, startFilm, startPosition, startBar, startModels, startStart, startCrop, startReconstruction, startRepair]) startPart(app);
   try {
     const { problem, ...answer } = await openSession(app);
     app.adopt(answer);
@@ -74,6 +77,8 @@ function createApp(root) {
       app.emit('state', before);
     },
     problem: (problem, slot) => showProblem(app, problem, slot),
+    /** Good news, in the panel, for a while. */
+    say: (text) => showNews(app, text),
     clear: (slot) => root.querySelector(`[data-slot="${slot}"]`).replaceChildren(),
     /** Carries out a change of the panel, after those that were asked for before. */
     change(change) {
@@ -151,6 +156,12 @@ async function showProblem(app, problem, slot) {
     app.adopt(await newSession(app));
     if (slot !== 'start') app.problem(problem, 'start');
   }
+}
+
+function showNews(app, text) {
+  const news = el('p', { class: 'news', role: 'status' }, text);
+  app.root.querySelector('[data-slot="panel"]').replaceChildren(news);
+  setTimeout(() => news.remove(), NEWS_MS);
 }
 
 function startTheme(app) {

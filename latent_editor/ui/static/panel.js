@@ -30,6 +30,7 @@ export function startPanel(app) {
       for (const tile of tiles.values()) tile.querySelector('img').removeAttribute('src');
     }
     showCards(app, cards);
+    showHeld(app);
     const used = new Set(app.state.sliders.map((slider) => slider.key));
     for (const [key, tile] of tiles) tile.hidden = used.has(key);
     app.root.querySelector('.add-head h2').hidden = [...tiles.keys()].every((key) => used.has(key));
@@ -40,6 +41,13 @@ export function startPanel(app) {
   }
   app.on('flush', () => { for (const card of cards.values()) card.commit(); });
   app.elements.reset.addEventListener('click', () => app.change({ do: 'reset' }));
+}
+
+/** Where the edits go too far together, the server draws all of them weaker; that is said, not hidden. */
+function showHeld(app) {
+  const { held } = app.elements;
+  held.hidden = app.state.kept > 0.995;
+  held.textContent = `Together these go further than the model can draw: all are held back to ${Math.round(app.state.kept * 100)} %.`;
 }
 
 function showCards(app, cards) {

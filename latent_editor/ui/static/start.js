@@ -9,10 +9,10 @@ export function startStart(app) {
   const { choose, file, surprise, drop } = app.elements;
   app.take = (taken) => take(app, taken);
   choose.addEventListener('click', () => file.click());
-  app.elements['open-recipe'].addEventListener('click', () => recipeFile.click());
-  const recipeFile = el('input', { type: 'file', accept: '.recipe', onchange: () => {
-    if (recipeFile.files[0]) take(app, recipeFile.files[0]);
-    recipeFile.value = '';
+  app.elements['open-file'].addEventListener('click', () => saved.click());
+  const saved = el('input', { type: 'file', accept: '.recipe,.sliders,.npy', onchange: () => {
+    if (saved.files[0]) take(app, saved.files[0]);
+    saved.value = '';
   } });
   file.addEventListener('change', () => {
     if (file.files[0]) take(app, file.files[0]);
@@ -96,9 +96,9 @@ async function take(app, file) {
       throw new Problem({ what: `The file has ${Math.round(file.size / 2 ** 20)} MB; at most ${MAX_MB} MB are taken.`, todo: 'Save it smaller, as JPEG for example.' });
     }
     busy(app, true);
-    if (/\.recipe$/i.test(file.name)) {
+    if (/\.(recipe|sliders|npy)$/i.test(file.name)) {
       await app.settled();
-      app.set(await upload(app.path('/recipe'), file));
+      app.set(await upload(app.path(/\.recipe$/i.test(file.name) ? '/recipe' : '/pack'), file));
     } else if (/\.(latent|safetensors)$/i.test(file.name)) {
       app.set(await upload(app.path('/latent'), file));
       app.view('edit');

@@ -1,0 +1,78 @@
+"""The routes for other faces than the visitor's own: examples of something, and faces to mix in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, FiniteFloat
+from starlette.concurrency import run_in_threadpool
+
+from latent_editor.exports import jpeg_bytes, latent_from_bytes
+from latent_editor.inversion import invert
+from latent_editor.mixing import mix_direction
+from latent_editor.sessions import Session, Slider
+from latent_editor.types import Edit, Latent
+from latent_editor.ui.requests import SessionOf, StudioOf, data_address, read_upload
+from latent_editor.ui.studio import Studio
+from latent_editor.ui.views import session_view
+
+router = APIRouter(prefix="/editor")
+
+#: Side of the small picture that shows what was taken.
+SHOWN_PX = 96
+
+
+class Mixture(BaseModel, extra="forbid"):
+    """What to mix in: the key of a face that was brought, or the seed of an example; which layers, and how much."""
+
+    key: str = ""
+    seed: int | None = None
+    layers: Literal["all", "coarse", "middle", "fine"] = "all"
+    amount: FiniteFloat = Field(default=0.5, ge=-1, le=1)
+
+
+@router.post("/s/{session_id}/example")
+async def take_example(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+    """Takes a photo or a saved latent as an example: its face is found and encoded; the photo itself is not kept."""
+    data, name = await read_upload(request)
+    return await run_in_threadpool(_take_example, studio, session, data, name)
+
+
+def _take_example(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
+    if name.endswith((".latent", ".safetensors")):
+        latent = latent_from_bytes(data, name)
+        studio.g.check(latent)
+        image = studio.frame(Session("").begun(latent), (), size_px=SHOWN_PX)
+    else:
+        crop = studio.crops(studio.open(data, name))[0]
+        latent = studio.on_gpu(lambda: invert(studio.g, crop, method="encoder"))()
+        image = jpeg_bytes(crop.image.resize((SHOWN_PX, SHOWN_PX)))
+    latent = replace(latent, refinement=None)  # only its ws are used
+    return {"key": studio.shelf.put(session.id, name, latent, latent.ws.nbytes), "image": data_address(image)}
+
+
+def pile(studio: Studio, session: Session, keys: list[str]) -> torch.Tensor:
+    """The examples of these keys, ws [N, num_ws, w_dim]. Raises BadValue where one is gone."""
+    rows = [studio.shelf.get(session.id, key, Latent).content.ws for key in keys]
+    return torch.stack(rows) if rows else torch.zeros(0, studio.g.num_ws, studio.g.w_dim)
+
+
+@router.post("/s/{session_id}/mix")
+def mix_in(session: SessionOf, mixture: Mixture, studio: StudioOf) -> dict[str, Any]:
+    """Mixes another face in, as a slider: its layers can be changed later, and how much of them."""
+    base = studio.latent(session)
+    if mixture.seed is not None:
+        other, name = studio.random(mixture.seed), "another face"
+    else:
+        thing = studio.shelf.get(session.id, mixture.key, Latent)
+        other, name = thing.content, thing.name.rsplit(".", 1)[0]
+    direction = mix_direction(studio.g, base, other, "all", name=f"mix {name}"[:60])
+    edit = Edit(direction, mixture.amount, studio.layer_range(mixture.layers))
+
+    def add(now: Session) -> Session:
+        return now.added(Slider(f"m{now.next_id}", edit, mixture.layers)) if now.latent is base else now
+
+    return session_view(studio.store.update_same(session, add))

@@ -1,0 +1,60 @@
+"""What the events of long work share: progress for the page, an end when the visitor goes elsewhere, errors as answers.
+
+Each begins with ``Session.run_started``; whoever starts another run, or cancels, makes it end at its next step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from latent_editor.errors import BadValue
+from latent_editor.sessions import Session
+from latent_editor.types import OnStep, Step
+from latent_editor.ui.events import Answer
+from latent_editor.ui.streaming import stream
+from latent_editor.ui.studio import Studio
+from latent_editor.ui.views import error_view
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+def events_of(name: str, work: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
+    """The answers of some work; what it raises is told as its last."""
+    try:
+        yield from work()
+    except Exception as e:
+        log.warning("%s: %r", name, e)
+        yield {"error": error_view(e)}
+
+
+def outcome(studio: Studio, session: Session, algorithm: Callable[[OnStep], T]) -> Generator[Answer, None, T | None]:
+    """Yields how far an algorithm is; returns what it gives, or None where the visitor went elsewhere meanwhile."""
+
+    def work() -> Iterator[Step | T]:
+        return stream(algorithm)
+
+    yield {"fraction": None, "seconds": 0.0, "label": ""}
+    for item in studio.on_gpu(work)():
+        if studio.store.get(session.id).run != session.run:
+            return None
+        if not isinstance(item, Step):
+            found: T = item
+            return found
+        yield {"fraction": round(item.fraction, 3), "seconds": round(item.seconds, 1), "label": item.label}
+    return None
+
+
+def checked(kind: type[M], wish: Any) -> M:
+    """What a page asks for. Raises BadValue for what is not understood."""
+    try:
+        return kind.model_validate(wish)
+    except ValidationError as e:
+        first = e.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"][:3]) or "whole"
+        raise BadValue(f"The request's {where} is not as expected: {first['msg']}. Set it again.") from e
