@@ -12,6 +12,7 @@ from latent_editor.ui.filming import film_event
 from latent_editor.ui.fitting import clean_event, fit_event
 from latent_editor.ui.handles import drag_event
 from latent_editor.ui.repair import repair_event
+from latent_editor.ui.texts import imagine_event, reread_event
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"
@@ -38,6 +39,8 @@ def create_page(models: Models) -> gr.Blocks:
         gr.api(fit_event(models), api_name="fit", concurrency_limit=1, concurrency_id="heavy")
         gr.api(clean_event(models), api_name="clean", concurrency_limit=1, concurrency_id="heavy")
         gr.api(film_event(models), api_name="film", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(imagine_event(models), api_name="imagine", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(reread_event(models), api_name="reread", concurrency_limit=1, concurrency_id="heavy")
     return page.queue(max_size=32)
 
 

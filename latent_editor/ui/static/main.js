@@ -6,6 +6,7 @@ import { startCrop } from './crop.js';
 import { el, fillIcons, hooks, icon } from './dom.js';
 import { startFilm } from './film.js';
 import { startHandles } from './handles.js';
+import { startImagine } from './imagine.js';
 import { startLikeness } from './likeness.js';
 import { startMaking } from './making.js';
 import { startModels } from './models.js';
@@ -29,7 +30,7 @@ export async function start(element) {
   app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startMaking, startFilm, startPosition, startBar, startModels, startStart, startCrop, startReconstruction, startRepair]) startPart(app);
+  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startMaking, startFilm, startPosition, startBar, startModels, startStart, startImagine, startCrop, startReconstruction, startRepair]) startPart(app);
   try {
     const { problem, ...answer } = await openSession(app);
     app.adopt(answer);
