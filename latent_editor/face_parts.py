@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from latent_editor.compositing.heads import FACE_WIDE, SURE, head
+from latent_editor.compositing.heads import FACE_WIDE, HAIR_ABOVE, HAIR_WIDE, SURE, head
 from latent_editor.errors import BadValue
 from latent_editor.features.faces import canonical_points, shows_faces
 from latent_editor.features.landmarks import (
@@ -34,6 +34,12 @@ _SOFT, _HEAD_SOFT = 0.1, 0.07
 _BROWS, _BRIDGE = 0.08, 0.25
 #: The face reaches this far above the eyes, where hair begins, and this far below the chin.
 _FOREHEAD, _JAW = 0.95, 0.02
+#: Around the middle of the eyes and above them, what is head for certain.
+_CROWN = (1.2, 1.45)
+#: Where less than this share of the usual place of hair is in the cut, all of that place is taken.
+_BELIEVED_HAIR = 0.5
+#: A bare forehead above that is looked for from so far above the eyes on, so far to the sides.
+_BARE_FROM, _BARE_WIDE = 0.3, 0.85
 #: Beside the neck the hair falls; the background ends at the shoulders, so far below the chin.
 _NECK_WIDE, _SHOULDERS = 0.6, 0.15
 
@@ -122,9 +128,14 @@ def _mask(part: str, picture: np.ndarray, points: dict[str, np.ndarray]) -> np.n
         marks = {name: tuple(point * len(picture)) for name, point in points.items()}
         cut = cv2.resize(head(picture, marks, len(picture)), (REGION_PX, REGION_PX), interpolation=cv2.INTER_LINEAR)
         neck = (np.abs(u) < _NECK_WIDE) & (v > to_chin * 0.8)
-        if part == "hair":
+        if part == "hair":  # dark hair before a dark background may be missing from the cut
+            usual = ellipse(middle, HAIR_WIDE, HAIR_ABOVE)
+            missing = cut[usual & (v < 0) & ~face].mean() < _BELIEVED_HAIR
+            cut = np.maximum(cut, usual if missing else ellipse(middle, *_CROWN) & (v < 0)).astype(np.float32)
             wider = cv2.dilate(cut, np.ones((3, 3), np.uint8), iterations=max(1, round(0.1 * unit * REGION_PX / 2)))
-            return _soft(wider * (1 - np.maximum(_soft(face, unit, _SOFT), neck)), unit, _HEAD_SOFT)
+            bare = _bare(picture, face & (v > 0.2), cut > 0.5, (v < -_BARE_FROM) & (np.abs(u) < _BARE_WIDE))
+            rest = np.maximum(_soft(face | bare, unit, _SOFT), neck)
+            return _soft(wider * (1 - rest), unit, _HEAD_SOFT)
         return _soft((1 - cut) * (v < to_chin + _SHOULDERS), unit, _HEAD_SOFT)
     shapes = {
         "eyes": ellipse(left - down * unit * _BROWS, *_EYE) | ellipse(right - down * unit * _BROWS, *_EYE),
@@ -133,6 +144,24 @@ def _mask(part: str, picture: np.ndarray, points: dict[str, np.ndarray]) -> np.n
         "face": face,
     }
     return _soft(shapes[part], unit, _SOFT)
+
+
+def _bare(picture: np.ndarray, face: np.ndarray, head_: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Where the forehead goes on above the face's ellipse: what is more like skin than like hair.
+
+    Args:
+        picture: uint8 [S, S, 3].
+        face, head_, above: bool [REGION_PX, REGION_PX]: skin for certain, the head, and where a forehead may be.
+    """
+    small = cv2.resize(picture, (REGION_PX, REGION_PX), interpolation=cv2.INTER_AREA)
+    colours = cv2.cvtColor(cv2.GaussianBlur(small, (0, 0), 1.5), cv2.COLOR_RGB2LAB).astype(np.float32)
+    top = head_ & above & (np.arange(REGION_PX)[:, None] < np.flatnonzero(head_.any(1)).min(initial=REGION_PX) + 12)
+    if not face.any() or not top.any():
+        return np.zeros_like(face)
+    skin, hair = (np.median(colours[where], axis=0) for where in (face, top))
+    nearer = np.linalg.norm(colours - skin, axis=-1) < np.linalg.norm(colours - hair, axis=-1)
+    found = cv2.morphologyEx((nearer & head_ & above).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    return found > 0
 
 
 def _soft(mask: np.ndarray, unit: float, soft: float) -> np.ndarray:

@@ -59,6 +59,9 @@ def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient,
         ("place", {"key": "d0", "strokes": [{"radius": 0.001, "points": [[1.9, 1.9]]}]}, "empty"),
         ("place", {"key": "d0", "strokes": [{"radius": 9, "points": [[0, 0]]}]}, "radius"),
         ("place", {"key": "d0", "strokes": "all"}, "strokes"),
+        ("take", {"part": "mouth", "seed": 3}, "shows no faces"),
+        ("take", {"part": "background", "seed": 3}, "expected one of"),
+        ("take", {"part": "mouth", "key": "gone"}, "not kept any more"),
     ],
 )
 def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body: dict, says: str) -> None:  # noqa: F811

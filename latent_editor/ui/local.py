@@ -1,4 +1,4 @@
-"""The routes of edits in a part of the picture."""
+"""The routes of edits in a part of the picture, and of what is taken from another face."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 
 from latent_editor.face_parts import face_part
 from latent_editor.regions import REGION_PX, Region
-from latent_editor.sessions import Session
+from latent_editor.sessions import Session, Slider
+from latent_editor.taking import take
+from latent_editor.types import Edit, Latent
 from latent_editor.ui.requests import SessionOf, StudioOf
 from latent_editor.ui.strokes import MOST_STROKES, Stroke, painted
 from latent_editor.ui.studio import Studio
@@ -45,3 +47,28 @@ def _region(studio: Studio, session: Session, place: Place) -> Region | None:
         return None
     part = place.part
     return studio.on_gpu(lambda: face_part(studio.g, latent, part))()
+
+
+class Taking(BaseModel, extra="forbid"):
+    """What to take, and of whom: the key of a face that was brought as an example, or the seed of a random one."""
+
+    part: str = Field(max_length=40)
+    key: str = ""
+    seed: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+@router.post("/s/{session_id}/take")
+def take_part(session: SessionOf, taking: Taking, studio: StudioOf) -> dict[str, Any]:
+    """Takes a part of another face, as a slider from 0 to 1 that stands at 1."""
+    latent = studio.latent(session)
+    if taking.seed is not None:
+        other, name = studio.random(taking.seed), ""
+    else:
+        thing = studio.shelf.get(session.id, taking.key, Latent)
+        other, name = thing.content, thing.name.rsplit(".", 1)[0][:40]
+    edit: Edit = studio.on_gpu(lambda: take(studio.g, latent, other, taking.part, name=name))()
+
+    def add(now: Session) -> Session:
+        return now.added(Slider(f"p{now.next_id}", edit)) if now.latent is latent else now
+
+    return session_view(studio.store.update_same(session, add))

@@ -13,6 +13,7 @@ import { startModels } from './models.js';
 import { startPanel } from './panel.js';
 import { startPosition } from './position.js';
 import { startReconstruction } from './reconstruction.js';
+import { startRegion } from './region.js';
 import { startRepair } from './repair.js';
 import { startStage } from './stage.js';
 import { startStart } from './start.js';
@@ -30,7 +31,7 @@ export async function start(element) {
   app.on('about', () => speak(app));
   startTheme(app);
   startMenus(root);
-  for (const startPart of [startStage, startHandles, startLikeness, startPanel, startMaking, startFilm, startPosition, startBar, startModels, startStart, startImagine, startCrop, startReconstruction, startRepair]) startPart(app);
+  for (const startPart of [startStage, startHandles, startRegion, startLikeness, startPanel, startMaking, startFilm, startPosition, startBar, startModels, startStart, startImagine, startCrop, startReconstruction, startRepair]) startPart(app);
   try {
     const { problem, ...answer } = await openSession(app);
     app.adopt(answer);

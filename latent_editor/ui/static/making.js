@@ -2,6 +2,7 @@
 
 import { Problem, post, upload } from './api.js';
 import { el, icon } from './dom.js';
+import { createTaking } from './taking.js';
 import { work } from './work.js';
 
 const LEAST = 3; // examples on a side
@@ -11,7 +12,7 @@ let names = 0; // radio buttons of one page need names of their own
 
 export function startMaking(app) {
   const { ways, making } = app.elements;
-  const forms = [['Mix a face', createMixing(app, close)], ['From examples', createFitting(app, close)]];
+  const forms = [['Mix a face', createMixing(app, close)], ['Take a part', createTaking(app, close)], ['From examples', createFitting(app, close)]];
   const buttons = forms.map(([label, form]) => {
     const button = el('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', onclick: () => (making.contains(form.element) ? close() : open(form, button)) }, label);
     return button;

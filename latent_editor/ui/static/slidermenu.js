@@ -1,6 +1,8 @@
 // What the "…" of a slider opens: what it changes, how to clean it, its layers and name, what can be done with it.
 
 import { el } from './dom.js';
+import { createWays } from './imagine.js';
+import { createRegion } from './region.js';
 import { saveFile } from './saving.js';
 import { work } from './work.js';
 
@@ -26,6 +28,8 @@ export function createMenu(app, key, slider) {
   const clean = el('button', { type: 'button', title: 'Make it leave alone what it changes most besides its own', onclick: () => cleanSlider(app, key, place, clean) }, 'Clean this slider');
   const effects = el('section', { class: 'effects' }, chart, clean, place);
   const layers = createLayers(app, key, slider);
+  const ways = createWays(app, key);
+  const region = createRegion(app, key);
   const rename = el('input', { type: 'text', 'aria-label': 'Name of this slider', maxlength: 60 });
   rename.addEventListener('change', () => app.change({ do: 'rename', key, value: rename.value }));
   const pin = el('button', { type: 'button', title: 'Keep it for the next face', onclick: () => app.change({ do: 'pin', key, value: !slider().pinned }) });
@@ -33,14 +37,18 @@ export function createMenu(app, key, slider) {
   const remove = el('button', { type: 'button', onclick: () => app.change({ do: 'remove', key }) }, 'Remove');
   const element = el('div', { class: 'more', hidden: true },
     effects,
+    ways.element,
     el('span', { class: 'small' }, 'Layers'), layers.element,
+    el('span', { class: 'small' }, 'Acts in'), region.element,
     el('span', { class: 'small' }, 'Name'), rename,
     el('div', { class: 'deeds' }, pin, save, remove),
     about);
   return {
     element,
     update(now) {
+      ways.update(now);
       layers.update(now);
+      region.update(now);
       if (document.activeElement !== rename) rename.value = now.name;
       pin.textContent = now.pinned ? 'Unpin' : 'Pin';
       pin.setAttribute('aria-pressed', String(now.pinned));
