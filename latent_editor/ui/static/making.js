@@ -146,7 +146,7 @@ function createFitting(app, close) {
 /** A pile of examples: small pictures of the faces that were found, each to be taken out again. */
 function createPile(app, label, onChange) {
   const shown = el('div', { class: 'thumbs' });
-  const count = el('span', { class: 'small' }, `none yet, ${LEAST} at least`);
+  const count = el('span', { class: 'small' }, `${LEAST} at least`);
   const add = fileButton('Add photos', { accept: PHOTOS, multiple: true, onFiles: take });
   const element = el('div', { class: 'pile', role: 'group', 'aria-label': label }, el('div', { class: 'row' }, el('b', {}, label), count, add), shown);
   element.addEventListener('dragover', (event) => event.preventDefault());
@@ -158,7 +158,7 @@ function createPile(app, label, onChange) {
   const keys = () => [...shown.children].map((thumb) => thumb.dataset.key);
   const update = () => {
     const much = keys().length;
-    count.textContent = much >= LEAST ? `${much} photos` : `${much || 'none'} yet, ${LEAST} at least`;
+    count.textContent = much >= LEAST ? `${much} photos` : `${much} of at least ${LEAST}`;
     onChange();
   };
 

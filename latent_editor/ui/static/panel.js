@@ -79,7 +79,7 @@ function createTile(app, direction) {
   const play = (on) => {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     tile.classList.toggle('playing', on && !still);
-    tile.style.setProperty('--play', on && !still ? `url("${app.picture(`play/${direction.key}.jpg`)}")` : 'none');
+    tile.style.setProperty('--play', on && !still ? `url("${new URL(app.picture(`play/${direction.key}.jpg`), document.baseURI)}")` : 'none'); // whole: the style sheet lies elsewhere
   };
   tile.addEventListener('pointerenter', () => play(true));
   tile.addEventListener('pointerleave', () => play(false));
