@@ -20,6 +20,7 @@ from latent_editor.motion import draw, take_motion
 HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
+IMAGINED = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
 
 
 def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path, *, tile: int = TILE) -> None:
@@ -121,6 +122,7 @@ def main() -> None:
     sliders = le.named_directions(g)[:12]
     sheet([_moves(g, le.random_latent(g, 24), d) for d in sliders], HERE / "sliders.jpg")
     motion(g)
+    words(g)
     dragging(g)
     local(g)
 
@@ -158,6 +160,18 @@ def motion(g: le.Generator) -> None:
         [(f"{n} {i / 10:.1f} s", row[i]) for i in (0, 3, 6, 9, 12, 15, 19)] for n, row in zip(names, rows, strict=True)
     ]
     sheet(shown, HERE / "motion.jpg")
+
+
+def words(g: le.Generator) -> None:
+    """Faces from nothing, and prompts read in two ways."""
+    sheet([[(text, le.render(g, le.imagine(g, text, seconds=5))) for text in IMAGINED]], HERE / "imagined.jpg")
+    ways = [(p, m, le.text_direction(g, p, method=m)) for p in ("brown hair", "stubble") for m in ("fast", "global")]
+    rows = []
+    for seed in (46, 2, 13):
+        latent = le.random_latent(g, seed)
+        shown = [(f"{p}, {m}", le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))) for p, m, d in ways]
+        rows.append([("face", le.render(g, latent)), *shown])
+    sheet(rows, HERE / "text_ways.jpg")
 
 
 def dragging(g: le.Generator) -> None:

@@ -45,11 +45,11 @@ class SearchOptions:
     """
 
     random: int = 7
-    psi: float = 0.7
-    towards: tuple[float, ...] = (2.0, 4.0)
+    psi: float = 0.6
+    towards: tuple[float, ...] = (2.0, 3.5)
     kept: int = 2
     beyond: float = 1.2
-    reach: float = 5.0
+    reach: float = 4.5
     denied: float = 0.5
     rate: float = 0.4
     views: int = 4

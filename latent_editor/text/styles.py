@@ -12,9 +12,11 @@ from latent_editor.generators import Generator
 from latent_editor.generators.stylespace import style_layers, style_offset
 
 #: A channel takes part where the cosine between what it does and what is asked for is at least so much (β).
-THRESHOLD = 0.1
+THRESHOLD = 0.2
 #: So many channels take part in any case, those of the largest cosines: else some prompts would move nothing.
 FEWEST = 12
+#: How far styles may go beside w, as a share: a few channels leave what the network knows sooner than a w does.
+SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class StyleWay:
         way: float32 [num_ws, w_dim], the change of ws that makes it; in styles its length is 1, each channel counted in
             its standard deviations.
         channels: How many take part.
-        radius: Length of the styles of a random picture in the same measure: √C.
+        radius: Length of the styles of a random picture in the same measure, √C, times :data:`SHARE`.
         residual: How far the styles miss what was asked of them, as a share of it.
     """
 
@@ -79,4 +81,4 @@ def style_way(
         layer.index: part * layer.spread for layer, part in zip(layers, parts, strict=True) if bool((part != 0).any())
     }
     way, residual = style_offset(g, wanted)  # 5.
-    return StyleWay(way, int(taking.sum()), len(change) ** 0.5, residual)
+    return StyleWay(way, int(taking.sum()), SHARE * len(change) ** 0.5, residual)

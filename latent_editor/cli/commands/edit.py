@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
         help="how prompts are read: fast (default), global (StyleCLIP's, in StyleSpace) or optimize (for this face)",
     )
     parser.add_argument(
-        "--threshold", type=number, metavar="T", help="for global: 0..1, the higher the less comes along (default: 0.1)"
+        "--threshold", type=number, metavar="T", help="for global: 0..1, the higher the less comes along (default: 0.2)"
     )
     parser.add_argument(
         "--mapper",
