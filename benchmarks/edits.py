@@ -16,7 +16,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,7 @@ from torch import Tensor
 
 import latent_editor as le
 from latent_editor.directions.leakage import Identity
-from latent_editor.directions.measures import face_finder, measures
-from latent_editor.directions.regions import region_masks, region_names
+from latent_editor.directions.measures import measures, watched
 from latent_editor.features.encoder import load_encoder
 from latent_editor.features.perceptual import load_critic
 from latent_editor.generators import random_ws
@@ -114,7 +113,7 @@ class Readers:
         critic = load_critic(g)
         assert critic is not None, "this benchmark reads attributes in the critic's features"
         self.g, self.critic = g, critic
-        self.plain = _plain_measures(g)
+        self.plain = {m.name: m.read for m in (*measures(g), *watched(g))}
         self.rules = {**RULES, **_MORE_RULES}
         self.names = [*self.rules, *(name for name in self.plain if name not in self.rules)]
         self.accuracy_: dict[str, tuple[float, float]] = {}
@@ -146,12 +145,11 @@ class Readers:
     def read(self, pictures: Tensor) -> np.ndarray:
         """[N, C, S, S], −1..1 → float64 [N, len(names)], in standard deviations of portraits."""
         told = self._components(pictures) @ self._columns
-        columns = [told[:, i] for i in range(len(self.rules))]
         with torch.inference_mode():
-            columns += [
-                torch.cat([self.plain[n](p) for p in pictures.split(16)]).numpy() for n in self.names[len(columns) :]
-            ]
-        return np.stack(columns, axis=1) / self._spread
+            wanted = [self.plain[n] for n in self.names[len(self.rules) :]]
+            # All of one batch before the next: those that look for landmarks share what was found.
+            measured = torch.cat([torch.stack([m(p) for m in wanted], dim=1) for p in pictures.split(16)])
+        return np.concatenate([told, measured.numpy()], axis=1) / self._spread
 
     def _components(self, pictures: Tensor) -> np.ndarray:
         return self._pca.transform((self._features(pictures) - self._mean) / self._std) / self._scale
@@ -179,32 +177,6 @@ def _sides(
     chosen, y, w = np.array(chosen)[keep], y[keep], w[keep]
     w /= np.where(y, w[y].sum(), w[~y].sum()) / len(y) * 2
     return chosen, y, w
-
-
-def _plain_measures(g: le.Generator) -> dict[str, Callable[[Tensor], Tensor]]:
-    """What can be measured without any label: those that name sliders, and colours of parts of the face."""
-    found: dict[str, Callable[[Tensor], Tensor]] = {m.name: m.read for m in measures(g)}
-    masks = dict(zip(region_names(g), region_masks(g, 64), strict=True))
-
-    def colour(region: str, x: Tensor) -> Tensor:
-        return (F.adaptive_avg_pool2d(x, 64) * masks[region]).sum(dim=(2, 3)) / masks[region].sum()  # [N, 3]
-
-    light = torch.tensor([0.299, 0.587, 0.114])
-    found["hair light"] = lambda x: colour("hair", x) @ light
-    found["hair warmth"] = lambda x: colour("hair", x) @ torch.tensor([1.0, -0.5, -0.5])
-    found["hair blueness"] = lambda x: colour("hair", x) @ torch.tensor([-0.5, -0.5, 1.0])
-    found["skin light"] = lambda x: colour("skin", x) @ light
-    found["background light"] = lambda x: colour("background", x) @ light
-    found["background blueness"] = lambda x: colour("background", x) @ torch.tensor([-0.5, -0.5, 1.0])
-    find = face_finder(g)
-    if find is not None:
-
-        def roll(x: Tensor) -> Tensor:
-            left, right = find(x).points.unbind(dim=1)[:2]
-            return torch.atan2((right - left)[:, 1], (right - left)[:, 0])
-
-        found["head roll"] = roll
-    return found
 
 
 @torch.no_grad()

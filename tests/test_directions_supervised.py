@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from latent_editor.directions.candidates import Candidate
 from latent_editor.directions.leakage import Identity, largest_leak, leakage_row
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import Namer
-from latent_editor.directions.untangling import untangled
+from latent_editor.directions.untangling import boundary_parts, mixtures, purest
 from latent_editor.errors import BadLatent, BadModel, BadPrompt, BadValue, Stopped
 from latent_editor.features.boundaries import (
     Boundary,
@@ -193,18 +192,68 @@ def test_the_command_refuses_half_a_pair_of_folders(tmp_path: Path, capsys: pyte
 # What is measured.
 
 
-def test_mixtures_cancel_what_leaks() -> None:
-    namer = SimpleNamespace(names=["age", "beard", "smile"], families=["age", "sex", "expression"])
+def linear_namer(g: StyleGAN2, reads: Tensor) -> Namer:
+    """One that reads straight off the latents: ``reads`` [3, num_ws, w_dim] say age, beard and smile."""
+    namer = Namer(g, None, random_ws(g, list(range(6))))
+    namer.names, namer.families = ["age", "beard", "smile"], ["age", "sex", "expression"]
+    namer.families_seen, namer._spread = namer.families, torch.ones(3)
+    namer._read = lambda ws: torch.einsum("nld,tld->nt", ws, reads)  # type: ignore[method-assign]
+    return namer
+
+
+def tried(namer: Namer, units: list[Candidate]) -> Tensor:
+    return torch.stack([namer.seen(u.acting) for u in units])
+
+
+def test_mixtures_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
+    g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
+    reads[[0, 1, 2], :, [0, 1, 2]] = 1 / g.num_ws
+    ways = torch.tensor([[1.0, 0.6, 0.0], [0.2, 1.0, 0.3], [0.0, 0.5, 1.0]])  # each does some of the others too
+    names = ("age", "beard", "smile")
     units = [
-        Candidate("boundary", f"boundary {n}", torch.eye(3)[i].expand(4, -1), n) for i, n in enumerate(namer.names)
+        Candidate("boundary", f"boundary {n}", torch.nn.functional.pad(w, (0, g.w_dim - 3)).expand(g.num_ws, -1), n)
+        for n, w in zip(names, ways, strict=True)
     ]
-    effects = torch.tensor([[4.0, 2.0, 0.0], [0.5, 4.0, 0.0], [0.0, 0.0, 4.0]])
-    firm, timid = untangled(units, effects, namer)[:2]  # type: ignore[arg-type]
-    assert firm.origin == timid.origin == "boundary age"
-    changed = [float((c.vector[0] @ effects)[1]) for c in (firm, timid)]
-    assert abs(changed[0]) < abs(changed[1]) < 2.0
-    assert abs(changed[0]) < 0.3
-    assert firm.vector[0, 0] == 1
+    namer = linear_namer(g, reads)
+    mixed = mixtures(units, tried(namer, units), namer)
+    assert [m.origin for m in mixed] == [u.origin for u in units]
+    for at, m in enumerate(mixed):
+        before, after = (namer.effects(v).abs() for v in (units[at].acting, m.vector))
+        rest = [i for i in range(3) if i != at]
+        assert before[rest].max() > 0.25 * before[at]
+        assert after[rest].max() < 0.1 * after[at]
+        assert namer.effects(m.vector)[at] > 0
+
+
+def test_a_way_keeps_to_the_layers_that_it_lives_in(tiny_generator: StyleGAN2) -> None:
+    g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
+    reads[0, 4:, 0] = reads[1, :4, 0] = 1.0  # one number of w: age in late layers, a beard in the first four
+    whole = [Candidate("boundary", "boundary age", torch.eye(g.w_dim)[0].expand(g.num_ws, -1).clone(), "whole")]
+    units = whole + boundary_parts(g, whole)
+    namer = linear_namer(g, reads)
+    (mixed,) = mixtures(units, tried(namer, units), namer)
+    assert mixed.vector[:4].abs().max() < 0.05 * mixed.vector[4:].abs().max()
+
+
+def test_the_largest_leak_is_made_smaller() -> None:
+    random = torch.Generator().manual_seed(3)
+    own = torch.rand(5, generator=random) + 1
+    leaks = torch.randn(5, 1, 12, generator=random).expand(-1, 8, -1)
+
+    def largest(alpha: Tensor) -> float:
+        return float((leaks.mean(dim=1).t() @ alpha).abs().max())
+
+    once, often = (purest(own, leaks, cost=0.01, rounds=rounds) for rounds in (0, 8))
+    assert own @ once == pytest.approx(1) == pytest.approx(float(own @ often))
+    assert largest(often) < 0.95 * largest(once)
+
+
+def test_what_faces_disagree_in_is_not_trusted() -> None:
+    own = torch.tensor([1.0, 1.0])
+    leaks = torch.zeros(2, 8, 1)
+    leaks[0, :4], leaks[0, 4:] = 5, -5  # nothing on average, and by chance alone
+    alpha = purest(own, leaks, cost=0.1)
+    assert alpha[0] < 0.3 * alpha[1]
 
 
 def test_a_leak_is_what_is_not_ones_own(faceless: StyleGAN2) -> None:

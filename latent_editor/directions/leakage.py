@@ -22,6 +22,7 @@ GROUPS = {
     "sex": "sex",
     "expression": "expression",
     "turn": "pose",
+    "roll": "pose",
     "length": "face shape",
     "ears": "face shape",
     "background": "background",

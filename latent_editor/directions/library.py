@@ -19,7 +19,7 @@ from latent_editor.directions.pack import with_imported
 from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.directions.untangling import boundary_candidates, untangled
+from latent_editor.directions.untangling import boundary_candidates, boundary_parts, mixtures
 from latent_editor.errors import BadModel, MissingPart, Stopped
 from latent_editor.features.boundaries import kept_boundaries
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
@@ -146,22 +146,30 @@ def build_directions(
     trials = random_ws(g, list(range(effort.trials)), truncation_psi=TRIAL_PSI)
     namer = Namer(g, own_clip(g), trials, vectors=_data_vectors(g), axes=learned_axes(g))
     found += boundary_candidates(g, kept_boundaries(g))
-    units: list[Candidate] = []
-    means: list[Tensor] = []
-    effects: list[Tensor] = []
+    units, changes = _tried(g, trials, effort, namer, found, lambda f: report(0.4 + 0.5 * f))
+    effects = torch.stack([agreed(c[:, : len(namer.names)]) for c in changes])
+    named = _named(g, trials, namer, units, effects)
+    return _measured(g, trials[: effort.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
 
-    def take(candidates: list[Candidate], start: float, share: float) -> None:
+
+def _tried(
+    g: Generator, trials: Tensor, effort: Effort, namer: Namer, found: list[Candidate], report: Progress
+) -> tuple[list[Candidate], list[Tensor]]:
+    """Candidates, calibrated, then mixtures of them; and what each does to each face, [N, S]."""
+    units: list[Candidate] = []
+    changes: list[Tensor] = []
+
+    def take(candidates: list[Candidate], start: float, share: float, *, calibrated: bool = False) -> None:
         for i, candidate in enumerate(candidates):
-            units.append(candidate.calibrated(g, trials[: effort.calibrated]))
-            changes = namer.changes(units[-1].acting)
-            means.append(changes.mean(dim=0))
-            effects.append(agreed(changes))
+            units.append(candidate if calibrated else candidate.calibrated(g, trials[: effort.calibrated]))
+            changes.append(namer.seen(units[-1].acting))
             report(start + share * (i + 1) / len(candidates))
 
-    take(found, 0.4, 0.4)
-    take(untangled(units, torch.stack(means), namer), 0.8, 0.1)
-    named = _named(g, trials, namer, units, torch.stack(effects))
-    return _measured(g, trials[: effort.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
+    take(found, 0.0, 0.5)
+    take(boundary_parts(g, units), 0.5, 0.2, calibrated=True)
+    for start in (0.7, 0.85):  # the second round mixes by what those of the first were seen to do
+        take(mixtures(units, torch.stack(changes), namer), start, 0.15)
+    return units, changes
 
 
 def _measured(

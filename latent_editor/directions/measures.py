@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.directions.regions import FACE_REGIONS, region_masks, region_names
 from latent_editor.errors import MissingPart
 from latent_editor.features.faces import canonical_points
 from latent_editor.features.landmarks import POINTS, Found, frame_from_points, load_landmark_net
@@ -18,6 +20,15 @@ from latent_editor.generators.pictures import as_rgb, resized
 
 _SIDE = 32
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+#: Side that the colours of parts of the face are read at, what is read of them, and the families they are of.
+_PARTS_SIDE = 64
+_LIGHT, _WARMTH, _BLUENESS = {"light": _LUMA}, {"warmth": (1.0, -0.5, -0.5)}, {"blueness": (-0.5, -0.5, 1.0)}
+_PART_COLOURS = {
+    "hair": {**_LIGHT, **_WARMTH, **_BLUENESS},
+    "skin": _LIGHT,
+    "background": {**_LIGHT, **_BLUENESS},
+}
+_PART_FAMILIES = {"hair": "hair colour", "skin": "skin", "background": "background"}
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,28 @@ PLAIN = (
 )
 
 
+def watched(g: Generator) -> tuple[Measure, ...]:
+    """What is looked at besides, and gives no slider its name: colours of parts of the face, where there are faces."""
+    if region_names(g) != FACE_REGIONS:
+        return ()
+    masks = dict(zip(region_names(g), region_masks(g, _PARTS_SIDE), strict=True))
+
+    def reader(region: str, weights: tuple[float, float, float]) -> Callable[[Tensor], Tensor]:
+        mask = masks[region] / masks[region].sum().clamp_min(1)
+
+        def read(pictures: Tensor) -> Tensor:
+            colours = (resized(as_rgb(pictures), _PARTS_SIDE) * mask.to(pictures.device)).sum(dim=(2, 3))  # [N, 3]
+            return colours @ torch.tensor(weights, device=pictures.device)
+
+        return read
+
+    return tuple(
+        Measure(f"{region} {what}", _PART_FAMILIES[region], reader(region, weights))
+        for region, whats in _PART_COLOURS.items()
+        for what, weights in whats.items()
+    )
+
+
 def face_finder(g: Generator) -> Callable[[Tensor], Found] | None:
     """What the landmark network says of a generator's pictures [N, C, S, S], −1..1; None where they show no faces."""
     canonical = canonical_points(g)
@@ -136,12 +169,36 @@ def _face_measures(g: Generator) -> tuple[Measure, ...]:
     if find is None:
         return ()
 
+    points = _remembering(lambda pictures: find(pictures).points)
+
     def turn(pictures: Tensor) -> Tensor:
-        left, right, nose, *_ = find(pictures).points.unbind(dim=1)
+        left, right, nose, *_ = points(pictures).unbind(dim=1)
         return (nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)
 
+    def roll(pictures: Tensor) -> Tensor:
+        left, right, *_ = points(pictures).unbind(dim=1)
+        return torch.atan2((right - left)[:, 1], (right - left)[:, 0])
+
     def length(pictures: Tensor) -> Tensor:
-        left, right, _, _, chin = find(pictures).points.unbind(dim=1)
+        left, right, _, _, chin = points(pictures).unbind(dim=1)
         return (chin - (left + right) / 2)[:, 1] / (right - left).norm(dim=1)
 
-    return (Measure("turn to the right", "turn", turn), Measure("long face", "length", length))
+    return (
+        Measure("turn to the right", "turn", turn),
+        Measure("head roll", "roll", roll),
+        Measure("long face", "length", length),
+    )
+
+
+def _remembering(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same, but asked again for the very pictures that it was asked for last, it does not look again."""
+    last: list[tuple[weakref.ref[Tensor], Tensor]] = []
+
+    def again(pictures: Tensor) -> Tensor:
+        known = last[0] if last else None
+        if known is None or known[0]() is not pictures:
+            known = (weakref.ref(pictures), read(pictures))
+            last[:] = [known]
+        return known[1]
+
+    return again

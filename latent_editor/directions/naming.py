@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.directions.measures import measures
+from latent_editor.directions.measures import measures, watched
 from latent_editor.features.clip import Clip
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
@@ -119,6 +119,7 @@ class Namer:
 
     Attributes:
         names, families, worth: Of each term and measure, [T].
+        families_seen: Of these, and of all that is watched besides, [S], S ≥ T.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Namer:
     ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
+        self._watched = watched(g)
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
         extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
@@ -148,6 +150,7 @@ class Namer:
                 read = [(axes or {}).get(t.name, way) for t, way in zip(terms, said, strict=True)]
                 self._axes = torch.stack([axis.to(said) for axis in (*read, *extra.values())])  # [T, D]
             self.families = families + [m.family for m in self._measures]
+            self.families_seen = self.families + [m.family for m in self._watched]
             self._spread = self._read(ws).std(dim=0).clamp_min(1e-6)
             if self._axes is not None and vectors is not None:
                 # Twenty faces hardly differ in what is rare; the data tell what is much of it.
@@ -155,12 +158,12 @@ class Namer:
                 self._spread[: len(known)] = torch.maximum(self._spread[: len(known)], known)
 
     def _read(self, ws: Tensor) -> Tensor:
-        """Terms and measures of the pictures of ws: [N, T]."""
+        """Terms, measures and what is watched besides, of the pictures of ws: [N, S]."""
         dtype = fastest_dtype(self.g.device)
         rows = []
         for some in ws.split(16):
             pictures = self.g.synthesize(some, dtype=dtype).float().clamp(-1, 1)
-            columns = [torch.stack([m.read(pictures) for m in self._measures], dim=1)]
+            columns = [torch.stack([m.read(pictures) for m in (*self._measures, *self._watched)], dim=1)]
             if self.clip is not None and self._axes is not None:
                 columns.insert(0, self.clip.encode_image(pictures, dtype=dtype) @ self._axes.T)
             rows.append(torch.cat(columns, dim=1))
@@ -175,6 +178,10 @@ class Namer:
 
     def changes(self, offset: Tensor) -> Tensor:
         """What ``offset`` [num_ws, w_dim] does to each face from −2 to +2, in standard deviations of faces: [N, T]."""
+        return self.seen(offset)[:, : len(self.names)]
+
+    def seen(self, offset: Tensor) -> Tensor:
+        """As :meth:`changes`, and after them what is only watched, [N, S]: see ``families_seen``."""
         with torch.inference_mode():
             return (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
 
