@@ -107,8 +107,8 @@ def test_impossible_refinements_are_refused(name: str, tensor: torch.Tensor, mes
 
 def test_a_latent_of_a_later_version_is_told_apart(tmp_path: Path) -> None:
     about = json.dumps({"model": "m", "fingerprint": "f"})
-    files.write_tensors(tmp_path / "a", {"ws": torch.zeros(2, 4)}, {"kind": "latent", "version": "3", "about": about})
-    with pytest.raises(BadLatent, match="version '3'; versions 1 and 2 are read"):
+    files.write_tensors(tmp_path / "a", {"ws": torch.zeros(2, 4)}, {"kind": "latent", "version": "4", "about": about})
+    with pytest.raises(BadLatent, match="version '4'; versions 1 to 3 are read"):
         Latent.load(tmp_path / "a")
 
 
