@@ -18,6 +18,7 @@ from latent_editor.types import Direction, Latent, Step
 from latent_editor.ui.events import LEAST_GAP_S, Answer, Models
 from latent_editor.ui.requests import data_address
 from latent_editor.ui.streaming import stream
+from latent_editor.ui.studio import Studio
 from latent_editor.ui.views import error_view, session_view
 
 log = logging.getLogger(__name__)
@@ -52,19 +53,20 @@ def _imagine(models: Models, session_id: str, text: str) -> Iterator[Answer]:
         if models.store.get(session_id).run != run:  # the visitor went elsewhere
             return
         if isinstance(item, Latent):
-            yield {"session": session_view(_begun(models, session_id, run, item))}
+            yield {"session": session_view(_begun(studio, session_id, run, item))}
         elif time.monotonic() - shown_s >= LEAST_GAP_S and item.image is not None:
             shown_s = time.monotonic()
             picture = data_address(jpeg_bytes(to_image(item.image)))
             yield {"fraction": round(item.fraction, 3), "seconds": round(item.seconds, 1), "image": picture}
 
 
-def _begun(models: Models, session_id: str, run: int, latent: Latent) -> Session:
+def _begun(studio: Studio, session_id: str, run: int, latent: Latent) -> Session:
+    sliders = studio.first_sliders()  # not within the update, which holds the store's lock
+
     def begin(session: Session) -> Session:
-        sliders = models.studio_of(session).first_sliders()
         return session.begun(latent, sliders) if session.run == run else session
 
-    return models.store.update(session_id, begin)
+    return studio.store.update(session_id, begin)
 
 
 def reread_event(models: Models) -> Callable[[str, str, str], Answer]:
