@@ -97,7 +97,7 @@ async function cleanSlider(app, key, place, button) {
   app.clear('panel');
   try {
     await app.settled();
-    const answer = await work(app, place, 'Cleaning, which takes some seconds', 'clean', [app.session, key]);
+    const answer = await work(app, place, 'Cleaning', 'clean', [app.session, key]);
     if (answer?.session) {
       app.set(answer.session);
       app.say('Cleaned. Undo brings the slider back as it was.');
