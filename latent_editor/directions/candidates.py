@@ -117,7 +117,7 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
         The chosen ones, best first.
     """
     scores = namer.scores(effects)
-    rank = scores * namer.shares(effects).sqrt() * (effects.abs() / STRONG_CHANGE).clamp_max(1) * namer.worth
+    rank = scores * namer.shares(effects) * (effects.abs() / STRONG_CHANGE).clamp_max(1) * namer.worth
     unit = torch.nn.functional.normalize(effects, dim=1)
     chosen: dict[int, int] = {}
     for flat in rank.flatten().argsort(descending=True, stable=True).tolist():
