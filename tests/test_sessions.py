@@ -88,7 +88,7 @@ class TestSliders:
     def test_the_panel_is_bounded(self, session: Session) -> None:
         for i in range(SLIDER_LIMIT - 2):
             session = session.added(Slider.of(f"t{i}", AGE))
-        with pytest.raises(BadValue, match="Remove one first"):
+        with pytest.raises(BadValue, match="Remove some first"):
             session.added(Slider.of("one too many", AGE))
 
     def test_edits_while_dragging_replace_strengths_without_history(self, session: Session) -> None:
