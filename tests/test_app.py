@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiled_ops import built
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from latent_editor.generators import save_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -40,6 +42,7 @@ FLAGS = [
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE_MS = 90_000  # the machine may be busy with other things
+expect.set_options(timeout=PATIENCE_MS)
 
 # What gradio and playwright leave open at the end of a process is no fault of the page.
 pytestmark = [pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -54,9 +57,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("app")
     log = folder / "log.txt"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LATENT_EDITOR_CACHE": str(folder)}
-    # Pictures are compared to the bit, which kernels that get ready in between would change.
-    words = [sys.executable, "-m", "latent_editor", "ops", "build"]
-    subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True)
+    # With the kernels, as users have them, built before: pictures are compared to the bit, which kernels that get ready
+    # in between would change.
+    environment.pop("LATENT_EDITOR_OPS", None)
+    shutil.copytree(built("cpu").folder, folder / "ops" / built("cpu").folder.name)
     with log.open("w") as out:
         app = subprocess.Popen(
             [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
@@ -132,12 +136,12 @@ def shown(page: Page) -> np.ndarray:
 
 
 def assert_same(page: Page, other: np.ndarray) -> None:
-    """The page comes to show the same face, but for roundings and what JPEG makes of them; another face is above 5."""
+    """The page comes to show the same picture, to the bit."""
     for _ in range(100):
-        if (far := np.abs(shown(page) - other).mean()) < 1:
+        if (far := np.abs(shown(page) - other).mean()) == 0:
             return
         page.wait_for_timeout(200)
-    pytest.fail(f"another picture is shown, {far:.1f} grey levels away")
+    pytest.fail(f"another picture is shown, {far:.3f} grey levels away")
 
 
 def until_changed(page: Page, action: Callable[[], object]) -> None:
@@ -167,7 +171,8 @@ def reconstruct(page: Page, photo: Path, seconds: float = 2) -> None:
     expect(page.locator("[data-hook=your-crop]")).to_be_visible()
     page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
     page.wait_for_timeout(1000 * seconds)
-    page.click("[data-hook=stop]")
+    with contextlib.suppress(TimeoutError):  # a run that has ended by itself has no button for it
+        page.click("[data-hook=stop]", timeout=5000)
     view(page, "edit")
 
 
@@ -190,7 +195,7 @@ def test_a_photo_is_reconstructed_edited_compared_undone_and_saved(page: Page, s
     page.fill("[data-hook=prompt]", "red hair")
     page.press("[data-hook=prompt]", "Enter")
     text = page.locator(".card[data-key^=t]")
-    expect(text).to_have_count(1, timeout=PATIENCE_MS)
+    expect(text).to_have_count(1)
     expect(text.locator(".name")).to_have_text("red hair")
     assert np.abs(shown(page) - moved).mean() > 0.3
     text.get_by_label("More for red hair").click()
@@ -360,7 +365,7 @@ def test_bad_files_are_refused_in_place_and_what_was_made_stays(page: Page) -> N
     expect(page.get_by_role("alert")).to_contain_text("a.latent")
     page.fill("[data-hook=prompt]", "x" * 10_000)
     page.press("[data-hook=prompt]", "Enter")
-    expect(page.get_by_role("alert")).to_contain_text("10,000 characters", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("10,000 characters")
     assert_same(page, before)
     page.reload()  # the session outlives a reload
     view(page, "edit")
@@ -433,7 +438,7 @@ def bring(page: Page, model: Path) -> None:
 def choose(page: Page, title: str) -> None:
     page.click("[data-hook=models-summary]")
     page.locator(".choice", has_text=title).click()
-    expect(page.locator("[data-hook=model]")).to_have_text(title, timeout=PATIENCE_MS)
+    expect(page.locator("[data-hook=model]")).to_have_text(title)
 
 
 def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
@@ -449,13 +454,13 @@ def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
     odd, mine = tmp_path / "odd.pkl", tmp_path / "mine.safetensors"
     odd.write_bytes(b"no model at all")
     bring(page, odd)
-    expect(page.get_by_role("alert")).to_contain_text("odd.pkl", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("odd.pkl")
     page.keyboard.press("Escape")
     assert_same(page, old)
 
     save_generator(tiny_generator, mine)
     bring(page, mine)
-    expect(page.locator("[data-hook=model]")).to_have_text("mine", timeout=PATIENCE_MS)
+    expect(page.locator("[data-hook=model]")).to_have_text("mine")
     view(page, "start")
     expect(page.locator("[data-hook=lead]")).to_have_text("Drop a photo here")
     page.locator("[data-hook=surprise]").click()
@@ -495,7 +500,7 @@ def test_a_photo_can_be_drawn_by_another_model(
     reconstruct(page, shared_folder / "photos" / "astronaut.png", seconds=0.5)
     save_generator(tiny_generator, tmp_path / "other.safetensors")
     bring(page, tmp_path / "other.safetensors")
-    expect(page.locator("[data-hook=offer-name]")).to_have_text("astronaut.png", timeout=PATIENCE_MS)
+    expect(page.locator("[data-hook=offer-name]")).to_have_text("astronaut.png")
     page.locator("[data-hook=offer-take]").click()
     view(page, "reconstruct")
     page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
