@@ -211,7 +211,9 @@ def test_mixtures_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
     ways = torch.tensor([[1.0, 0.6, 0.0], [0.2, 1.0, 0.3], [0.0, 0.5, 1.0]])  # each does some of the others too
     names = ("age", "beard", "smile")
     units = [
-        Candidate("boundary", f"boundary {n}", torch.nn.functional.pad(w, (0, g.w_dim - 3)).expand(g.num_ws, -1), n)
+        Candidate(
+            "boundary", f"boundary {n}", torch.nn.functional.pad(w, (0, g.w_dim - 3)).expand(g.num_ws, -1), n, label=n
+        )
         for n, w in zip(names, ways, strict=True)
     ]
     namer = linear_namer(g, reads)
@@ -228,7 +230,8 @@ def test_mixtures_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
 def test_a_way_keeps_to_the_layers_that_it_lives_in(tiny_generator: StyleGAN2) -> None:
     g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
     reads[0, 4:, 0] = reads[1, :4, 0] = 1.0  # one number of w: age in late layers, a beard in the first four
-    whole = [Candidate("boundary", "boundary age", torch.eye(g.w_dim)[0].expand(g.num_ws, -1).clone(), "whole")]
+    way = torch.eye(g.w_dim)[0].expand(g.num_ws, -1).clone()
+    whole = [Candidate("boundary", "boundary age", way, "whole", label="age")]
     units = whole + boundary_parts(g, whole)
     namer = linear_namer(g, reads)
     (mixed,) = mixtures(units, tried(namer, units), namer)

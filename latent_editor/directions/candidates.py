@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -37,6 +37,7 @@ class Candidate:
         vector: float32 [num_ws, w_dim], a row of any length for each layer.
         detail: Where it comes from, in words.
         layers: Half-open range of ws that it acts on; None for all.
+        label: What it was learned from; it is given no other name. None for what was found without labels.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Candidate:
     vector: Tensor
     detail: str
     layers: tuple[int, int] | None = None
+    label: str | None = None
 
     @property
     def acting(self) -> Tensor:
@@ -58,10 +60,10 @@ class Candidate:
         """The same, as long as one unit of a slider (see :func:`unit_vector`)."""
         unit = unit_vector(g, trials, self.acting)
         gain = unit.norm() / self.acting.norm().clamp_min(1e-9)
-        return Candidate(self.source, self.origin, self.vector * gain, self.detail, self.layers)
+        return replace(self, vector=self.vector * gain)
 
     def limited(self, words: str, layers: tuple[int, int]) -> Candidate:
-        return Candidate(self.source, self.origin, self.vector, f"{self.detail}, {words}", layers)
+        return replace(self, detail=f"{self.detail}, {words}", layers=layers)
 
 
 def find_candidates(
@@ -101,8 +103,8 @@ def _part(progress: Progress, part: int, parts: int, fraction: float) -> None:
 def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least: float) -> list[tuple[Candidate, Name]]:
     """Picks candidates that do one thing, each another.
 
-    1. Rank every pair of candidate and name: by its score, by the share of the name in all that changes, and by how
-       much it changes, and by what the name is worth.
+    1. Rank every pair of candidate and name: by its score, by the share of the name in all that changes, by how much it
+       changes, squared, lest what does little else do little at all, and by what the name is worth.
     2. Take them in that order; pass over a name that is given, a component whose layers are in use, and a candidate
        that does what one taken before does.
     3. Stop where names get worse than ``least``.
@@ -117,7 +119,11 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
         The chosen ones, best first.
     """
     scores = namer.scores(effects)
-    rank = scores * namer.shares(effects) * (effects.abs() / STRONG_CHANGE).clamp_max(1) * namer.worth
+    for k, candidate in enumerate(candidates):
+        if candidate.label in namer.names:
+            scores[k] *= torch.tensor([name == candidate.label for name in namer.names])
+    strength = (effects.abs() / STRONG_CHANGE).clamp_max(1).square()
+    rank = scores * namer.shares(effects) * strength * namer.worth
     unit = torch.nn.functional.normalize(effects, dim=1)
     chosen: dict[int, int] = {}
     for flat in rank.flatten().argsort(descending=True, stable=True).tolist():

@@ -10,6 +10,7 @@ StyleSpace, Wu et al. 2021, where an attribute has layers of its own).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ def boundary_candidates(g: Generator, boundaries: Sequence[Boundary]) -> list[Ca
             f"boundary {b.name}",
             b.offset(spread).expand(g.num_ws, -1).clone(),
             f"labelled pictures, {b.accuracy:.0%} of held-out ones told rightly",
+            label=b.name,
         )
         for b in boundaries
     ]
@@ -60,14 +62,14 @@ def mixtures(units: Sequence[Candidate], changes: Tensor, namer: Namer) -> list[
     ways = torch.stack([u.acting for u in units])  # [K, num_ws, w_dim]
     families = namer.families_seen
     found = []
-    whole = {u.origin.removeprefix("boundary "): u for u in units if u.source == SOURCE and u.layers is None}
+    whole = {u.label: u for u in units if u.label is not None and u.layers is None}
     for name, unit in whole.items():
         if name in namer.names:
             at = namer.names.index(name)
             leaks = torch.tensor([family != families[at] for family in families])
             shares = purest(changes[:, :, at].mean(dim=1), changes[:, :, leaks])
             detail = f"{unit.detail.removesuffix(_MIXED)}{_MIXED}"
-            found.append(Candidate(SOURCE, unit.origin, torch.einsum("k,kld->ld", shares, ways), detail))
+            found.append(replace(unit, vector=torch.einsum("k,kld->ld", shares, ways), detail=detail))
     return found
 
 
