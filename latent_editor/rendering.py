@@ -109,10 +109,10 @@ class Kept:
                 midway = make()
                 size = midway.x.nbytes + (0 if midway.image is None else midway.image.nbytes)
                 if size <= self.most_bytes // 2:
+                    while self.bytes + size > self.most_bytes:
+                        self.bytes -= self._items.popitem(last=False)[1][1]
                     self._items[key] = midway, size
                     self.bytes += size
-            while self.bytes > self.most_bytes:
-                self.bytes -= self._items.popitem(last=False)[1][1]
 
 
 class Renderer:
