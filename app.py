@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from latent_editor.waiting import BRIEFLY
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-# Before torch is imported: threads that wait for each other should sleep, not spin. On cores that others use too, a
-# picture took 80 ms instead of seconds; on idle cores it makes no difference.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.update({**BRIEFLY, **os.environ})  # before torch is imported
 
 try:  # on a Hugging Face Space with shared GPUs; it wants to be imported before torch
     import spaces

@@ -18,7 +18,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from latent_editor.waiting import BRIEFLY  # noqa: E402
+
+os.environ.update({**BRIEFLY, **os.environ})
 
 import torch  # noqa: E402  (after what it reads from the environment)
 from rendering import wait_for_kernels  # noqa: E402

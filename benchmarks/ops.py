@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ops.json"
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from latent_editor.waiting import BRIEFLY  # noqa: E402
+
+os.environ.update({**BRIEFLY, **os.environ})
 os.environ.pop("LATENT_EDITOR_OPS", None)
 
 import torch  # noqa: E402  (after what it reads from the environment)

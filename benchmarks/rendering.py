@@ -31,7 +31,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "rendering.json"
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from latent_editor.waiting import BRIEFLY  # noqa: E402
+
+os.environ.update({**BRIEFLY, **os.environ})
 
 import torch  # noqa: E402  (after what it reads from the environment)
 import torch.nn.functional as F  # noqa: E402

@@ -31,6 +31,7 @@ from latent_editor.cli.parser import Parser
 from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
 from latent_editor.memory import keep_freed_memory
 from latent_editor.version import __version__
+from latent_editor.waiting import BRIEFLY
 
 #: In the order of the help.
 _COMMANDS = (
@@ -61,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 1 something is missing here, 130 interrupted.
     """
-    # Before torch is imported: on cores that others use too, threads that spin while they wait cost seconds.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update({**BRIEFLY, **os.environ})  # before torch is imported
     keep_freed_memory()
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words

@@ -16,13 +16,13 @@ DTYPES = {
 #: each replaces several passes over memory by one, and only after the check of a build has passed on the GPU itself.
 MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
     "cpu": {
-        "upfirdn2d": (2.1, 1.7),
-        "bias_act": (3.7, 1.5),
-        "filtered_lrelu": (10.0, None),
-        "modulation_epilogue": (3.6, 3.5),
-        "modulated_conv": (3.3, None),
-        "to_rgb": (5.1, None),
-        "modulation_styles": (2.0, None),
+        "upfirdn2d": (2.7, 1.8),
+        "bias_act": (3.6, 1.5),
+        "filtered_lrelu": (13.7, None),
+        "modulation_epilogue": (3.6, 3.0),
+        "modulated_conv": (2.6, None),
+        "to_rgb": (2.9, None),
+        "modulation_styles": (1.7, None),
     },
     "cuda": {"upfirdn2d": None, "bias_act": None, "filtered_lrelu": None, "modulation_epilogue": None},
 }
