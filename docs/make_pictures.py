@@ -130,7 +130,7 @@ def main() -> None:
 def local(g: le.Generator) -> None:
     """A slider in parts of the picture, then parts taken from another face."""
     sliders, face, others = le.named_directions(g), le.random_latent(g, 1), [le.random_latent(g, s) for s in (2, 8)]
-    smile, hair, light = (sliders[name] for name in ("smile", "blue hair", "blue background"))
+    smile, hair, light = (sliders[name] for name in ("smile", "blue hair", "green background"))
 
     def shown(label: str, *edits: le.Edit) -> tuple[str, Image.Image]:
         return label, le.render(g, le.edited(face, edits))
