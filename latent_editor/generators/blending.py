@@ -19,6 +19,7 @@ from torch import Tensor
 
 from latent_editor.errors import BadLatent
 from latent_editor.generators.base import Generator
+from latent_editor.generators.wrapped import Wrapped
 from latent_editor.regions import Blend, resized_share
 
 #: Blends begin where the network's activations are this wide, or a quarter of the picture where that is less.
@@ -79,11 +80,10 @@ class Shares:
         return x.index_copy(0, carriers, mixed) if torch.is_grad_enabled() else x.index_copy_(0, carriers, mixed)
 
 
-class Blended(Generator):
+class Blended(Wrapped):
     """A generator whose pictures hold other latents in parts of them, as a :class:`Blend` says.
 
-    It takes the ws of the carrier, so that whatever draws a latent draws one with regions too. Bundle, name and
-    fingerprint are those of the generator that draws.
+    It takes the ws of the carrier, so that whatever draws a latent draws one with regions too.
 
     Args:
         g: A generator that can blend: StyleGAN2, StyleGAN3, refined ones, and previews of them.
@@ -94,37 +94,15 @@ class Blended(Generator):
     """
 
     def __init__(self, g: Generator, blend: Blend) -> None:
-        super().__init__()
+        super().__init__(g)
         if tuple(blend.offsets.shape[1:]) != (g.num_ws, g.w_dim):
             raise BadLatent(
                 f"The latent brings regions with ws of {list(blend.offsets.shape[1:])}; the model {g.name!r} takes "
                 f"{[g.num_ws, g.w_dim]}. Load the model that it was made with."
             )
-        self._inner = [g]  # in a list, so that it is no part of this module
-        self.blend = blend
-        self.size_px, self.has_transform = g.size_px, g.has_transform
-        self.channels, self.num_ws, self.w_dim, self.z_dim, self.c_dim = g.channels, g.num_ws, g.w_dim, g.z_dim, g.c_dim
-        self.bundle = g.bundle
+        self.blend, self.has_transform = blend, g.has_transform
         self._offsets = torch.cat([torch.zeros_like(blend.offsets[:1]), blend.offsets]).to(g.device)
         self._shares = Shares(blend.weights.to(g.device), min(BLEND_FROM_PX, max(4, g.size_px // 4)))
-
-    @property
-    def inner(self) -> Generator:
-        """The generator that draws."""
-        return self._inner[0]
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self.inner.w_avg
-
-    @property
-    def activation_sizes(self) -> list[int]:
-        return self.inner.activation_sizes
-
-    def map(
-        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
-    ) -> Tensor:
-        return self.inner.map(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
 
     def synthesize(
         self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None, transform: Tensor | None = None
@@ -138,12 +116,6 @@ class Blended(Generator):
 
     def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
         return self.inner.blended(self._spread(ws), self._shares, noise="const", dtype=dtype, until=size_px)[1]
-
-    def style_weights(self) -> list[tuple[int, Tensor]]:
-        return self.inner.style_weights()
-
-    def _fingerprint(self) -> str:
-        return self.inner.fingerprint
 
     def _spread(self, ws: Tensor) -> Tensor:
         """ws [N, num_ws, w_dim] → [N · count, num_ws, w_dim], each carrier before those that it carries."""

@@ -11,6 +11,7 @@ from latent_editor.generators.base import Generator, random_ws
 from latent_editor.generators.blending import Blended, Shares
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.refined import original
+from latent_editor.generators.wrapped import Wrapped
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, LEAST_FIT = 6, 0.5
@@ -19,14 +20,12 @@ _MOST_PIXELS, _MOST_EARLY_PIXELS = 2 << 20, 1 << 18
 _LARGEST_PX = 256
 
 
-class Preview(Generator):
+class Preview(Wrapped):
     """The same latents as another generator's, and its pictures in a smaller size.
 
     1. A network that sums pictures of growing size (the skip architecture) is left at ``size_px``. What it has there
        lacks the later summands; a linear map of its colours, fitted to a few finished pictures, stands for their mean.
     2. Where there is no such picture, or the fit is poor, the finished picture is reduced.
-
-    Bundle and fingerprint are those of the whole generator.
 
     Args:
         g: The whole generator.
@@ -34,22 +33,10 @@ class Preview(Generator):
     """
 
     def __init__(self, g: Generator, size_px: int) -> None:
-        super().__init__()
-        self._whole = [g]  # in a list, so that it is no part of this module
+        super().__init__(g)
         self.size_px = size_px
-        self.channels, self.num_ws, self.w_dim, self.z_dim, self.c_dim = g.channels, g.num_ws, g.w_dim, g.z_dim, g.c_dim
-        self.bundle = g.bundle
         self._colours: Tensor | None = None  # [channels + 1, channels]
         self.fit = self._fit_colours()
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self._whole[0].w_avg
-
-    def map(
-        self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
-    ) -> Tensor:
-        return self._whole[0].map(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
 
     def synthesize(
         self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None, transform: Tensor | None = None
@@ -57,9 +44,9 @@ class Preview(Generator):
         """As the whole generator's, in ``size_px``; ``noise`` and ``transform`` are used where that renders."""
         if self._colours is not None:
             few = max(1, _MOST_EARLY_PIXELS // self.size_px**2)
-            early = [self._whole[0].early_picture(some, self.size_px, dtype=dtype) for some in ws.split(few)]
+            early = [self.inner.early_picture(some, self.size_px, dtype=dtype) for some in ws.split(few)]
             return torch.cat([_recoloured(picture, self._colours) for picture in early if picture is not None])
-        g = self._whole[0]
+        g = self.inner
         few = max(1, _MOST_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
         whole = (g.synthesize(some, noise=noise, dtype=dtype, transform=transform) for some in ws.split(few))
         return torch.cat([resized(pictures, self.size_px) for pictures in whole])
@@ -75,7 +62,7 @@ class Preview(Generator):
         until: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As the whole generator's; the picture at the end is in ``size_px``."""
-        g = self._whole[0]
+        g = self.inner
         if until is not None:
             return g.blended(ws, shares, noise=noise, dtype=dtype, until=until)
         if self._colours is not None:
@@ -86,29 +73,16 @@ class Preview(Generator):
         assert picture is not None
         return x, resized(picture, self.size_px)
 
-    def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
-        return self._whole[0].activations(ws, size_px, dtype=dtype)
-
-    @property
-    def activation_sizes(self) -> list[int]:
-        return self._whole[0].activation_sizes
-
-    def style_weights(self) -> list[tuple[int, Tensor]]:
-        return self._whole[0].style_weights()
-
     def refined(self, g: Generator) -> Preview:
         """The preview of ``g``, a refined one of this preview's whole generator, with the colours fitted already."""
         other = copy.copy(self)
-        other._whole, other.bundle = [g], g.bundle
+        other._inner, other.bundle = [g], g.bundle
         return other
-
-    def _fingerprint(self) -> str:
-        return self._whole[0].fingerprint
 
     @torch.no_grad()
     def _fit_colours(self) -> float:
         """Fits the colours of early pictures; returns the share of the variance that they tell, 0 where unused."""
-        g, dtype = self._whole[0], fastest_dtype(self.device)
+        g, dtype = self.inner, fastest_dtype(self.device)
         ws = random_ws(g, list(range(FITTED)))
         early = g.early_picture(ws[:1], self.size_px, dtype=dtype) if self.size_px < g.size_px else None
         if early is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -64,15 +65,21 @@ def pile(studio: Studio, session: Session, keys: list[str]) -> torch.Tensor:
 def mix_in(session: SessionOf, mixture: Mixture, studio: StudioOf) -> dict[str, Any]:
     """Mixes another face in, as a slider: its layers can be changed later, and how much of them."""
     base = studio.latent(session)
-    if mixture.seed is not None:
-        other, name = studio.random(mixture.seed), "another face"
-    else:
-        thing = studio.shelf.get(session.id, mixture.key, Latent)
-        other, name = thing.content, thing.name.rsplit(".", 1)[0]
-    direction = mix_direction(studio.g, base, other, "all", name=f"mix {name}"[:60])
+    other, name = other_face(studio, session, mixture.key, mixture.seed)
+    direction = mix_direction(studio.g, base, other, "all", name=f"mix {'another face' if name is None else name}"[:60])
     edit = Edit(direction, mixture.amount, studio.layer_range(mixture.layers))
 
-    def add(now: Session) -> Session:
-        return now.added(Slider(f"m{now.next_id}", edit, mixture.layers)) if now.latent is base else now
+    return session_view(added_to(studio, session, base, lambda n: Slider(f"m{n}", edit, mixture.layers)))
 
-    return session_view(studio.store.update_same(session, add))
+
+def other_face(studio: Studio, session: Session, key: str, seed: int | None) -> tuple[Latent, str | None]:
+    """The face of an example's key, with the name of its file, or the nameless one of a seed. Raises BadValue."""
+    if seed is not None:
+        return studio.random(seed), None
+    thing = studio.shelf.get(session.id, key, Latent)
+    return thing.content, thing.name.rsplit(".", 1)[0]
+
+
+def added_to(studio: Studio, session: Session, face: Latent, slider: Callable[[int], Slider]) -> Session:
+    """The session with a slider that was made for ``face``, from its number; nothing changes where another is there."""
+    return studio.store.update_same(session, lambda now: now.added(slider(now.next_id)) if now.latent is face else now)

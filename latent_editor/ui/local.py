@@ -11,7 +11,8 @@ from latent_editor.face_parts import face_part
 from latent_editor.regions import REGION_PX, Region
 from latent_editor.sessions import Session, Slider
 from latent_editor.taking import take
-from latent_editor.types import Edit, Latent
+from latent_editor.types import Edit
+from latent_editor.ui.examples import added_to, other_face
 from latent_editor.ui.requests import SessionOf, StudioOf
 from latent_editor.ui.strokes import MOST_STROKES, Stroke, painted
 from latent_editor.ui.studio import Studio
@@ -61,14 +62,6 @@ class Taking(BaseModel, extra="forbid"):
 def take_part(session: SessionOf, taking: Taking, studio: StudioOf) -> dict[str, Any]:
     """Takes a part of another face, as a slider from 0 to 1 that stands at 1."""
     latent = studio.latent(session)
-    if taking.seed is not None:
-        other, name = studio.random(taking.seed), ""
-    else:
-        thing = studio.shelf.get(session.id, taking.key, Latent)
-        other, name = thing.content, thing.name.rsplit(".", 1)[0][:40]
-    edit: Edit = studio.on_gpu(lambda: take(studio.g, latent, other, taking.part, name=name))()
-
-    def add(now: Session) -> Session:
-        return now.added(Slider(f"p{now.next_id}", edit)) if now.latent is latent else now
-
-    return session_view(studio.store.update_same(session, add))
+    other, name = other_face(studio, session, taking.key, taking.seed)
+    edit: Edit = studio.on_gpu(lambda: take(studio.g, latent, other, taking.part, name=(name or "")[:40]))()
+    return session_view(added_to(studio, session, latent, lambda n: Slider(f"p{n}", edit)))

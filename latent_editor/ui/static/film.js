@@ -4,7 +4,7 @@ import { fetchFile } from './api.js';
 import { el, icon } from './dom.js';
 import { createMotion, createSound } from './footage.js';
 import { createKeys } from './keyframes.js';
-import { choices } from './making.js';
+import { choices } from './choosing.js';
 import { work } from './work.js';
 
 const KINDS = [['mp4', 'MP4'], ['webm', 'WebM'], ['gif', 'GIF']];

@@ -1,14 +1,14 @@
-// More ways to a slider: another face mixed in, and sliders from descriptions or from two piles of photos.
+// More ways to a slider: another face mixed in or a part of it, and sliders from descriptions or two piles of photos.
 
-import { Problem, post, upload } from './api.js';
+import { Problem, upload } from './api.js';
+import { PHOTOS, choices, fileButton } from './choosing.js';
 import { el, icon } from './dom.js';
-import { createTaking } from './taking.js';
+import { createOtherFace } from './otherface.js';
 import { work } from './work.js';
 
 const LEAST = 3; // examples on a side
+const PARTS = [['mouth', 'Mouth'], ['eyes', 'Eyes'], ['nose', 'Nose'], ['hair', 'Hair'], ['face', 'Face']];
 const LAYERS = [['all', 'Everything'], ['coarse', 'Pose, shape'], ['middle', 'Features'], ['fine', 'Colours']];
-const PHOTOS = 'image/*,.latent';
-let names = 0; // radio buttons of one page need names of their own
 
 export function startMaking(app) {
   const { ways, making } = app.elements;
@@ -39,55 +39,32 @@ export function startMaking(app) {
   app.on('about', close);
 }
 
-/** Choices of which one is taken: value and label each. */
-export function choices(label, options, first, onChange = () => {}) {
-  const name = `choice-${(names += 1)}`;
-  const element = el('div', { class: 'layers', role: 'radiogroup', 'aria-label': label });
-  for (const [value, text] of options) {
-    const radio = el('input', { type: 'radio', name, value, checked: value === first, onchange: () => onChange(value) });
-    element.append(el('label', {}, radio, el('span', {}, text)));
-  }
-  return { element, value: () => element.querySelector(':checked').value };
-}
-
-/** A button that asks for files. */
-export function fileButton(label, { accept, multiple = false, onFiles }) {
-  const input = el('input', { type: 'file', accept, multiple, onchange: () => { onFiles([...input.files]); input.value = ''; } });
-  return el('button', { type: 'button', onclick: () => input.click() }, label);
-}
-
 function createMixing(app, close) {
   const layers = choices('What to take', LAYERS, 'all');
-  const faces = el('div', { class: 'faces' });
-  const photo = fileButton('Choose a photo', { accept: PHOTOS, onFiles: ([file]) => mix(async () => ({ key: (await upload(app.path('/example'), file)).key })) });
-  const element = el('section', { class: 'maker', 'aria-label': 'Mix a face' },
-    el('p', { class: 'small' }, 'Another face comes in as a slider: half of it at first, all of it at 1.'),
-    layers.element, el('div', { class: 'row' }, photo, el('span', { class: 'small' }, 'or one of these')), faces);
+  return createOtherFace(app, {
+    label: 'Mix a face',
+    about: 'Another face comes in as a slider: half of it at first, all of it at 1.',
+    or: 'or one of these',
+    choice: layers.element,
+    one: () => app.word('Face', 'Picture'),
+    path: '/mix',
+    wish: () => ({ layers: layers.value() }),
+    onDone() { close(); focusFirst(app); },
+  });
+}
 
-  async function mix(chosen) {
-    element.classList.add('waiting');
-    app.clear('panel');
-    try {
-      await app.settled();
-      app.set(await post(app.path('/mix'), { ...await chosen(), layers: layers.value() }));
-      close();
-      focusFirst(app);
-    } catch (problem) {
-      app.problem(problem, 'panel');
-    } finally {
-      element.classList.remove('waiting');
-    }
-  }
-  return {
-    element,
-    open() {
-      faces.replaceChildren(...app.about.examples.map((seed, i) => el(
-        'button', { type: 'button', 'aria-label': `${app.word('Face', 'Picture')} ${i + 1}`, onclick: () => mix(async () => ({ seed })) },
-        el('img', { src: app.path(`/face/${seed}.jpg?m=${app.about.model.fingerprint}`), alt: '', width: 44, height: 44 }),
-      )));
-      photo.focus({ preventScroll: true });
-    },
-  };
+function createTaking(app, close) {
+  const part = choices('What to take', PARTS, 'mouth');
+  return createOtherFace(app, {
+    label: 'Take from another photo',
+    about: 'Taken from another face and drawn into this one. The slider says how much.',
+    or: 'or from one of these',
+    choice: part.element,
+    one: () => 'Face',
+    path: '/take',
+    wish: () => ({ part: part.value() }),
+    onDone() { close(); app.elements.cards.querySelector('input[type=range]')?.focus({ preventScroll: true }); },
+  });
 }
 
 function createFitting(app, close) {
