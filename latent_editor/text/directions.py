@@ -14,7 +14,7 @@ from latent_editor.features.style_statistics import load_style_statistics
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.preview import small
-from latent_editor.text.fast import TextTarget, calibrate, estimate, find_target
+from latent_editor.text.fast import TextTarget, calibrate, estimate, find_denied, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
@@ -68,16 +68,7 @@ def text_direction(
         Stopped: for "global", where ``on_step`` stopped the making of its statistics; the next call goes on.
     """
     read = read_prompt(prompt, without=without)
-    if method not in METHODS:
-        raise BadValue(f"Got the method {method!r}; expected one of {', '.join(METHODS)}. Choose one of them.")
-    if method == "optimize" and latent is None:
-        raise BadValue(
-            "The method 'optimize' fits a direction to one picture and got none. Pass its latent, or use 'fast'."
-        )
-    if not 0 <= threshold <= 1:
-        raise BadValue(f"Got the threshold {threshold}; expected 0 (all channels) to 1 (hardly any).")
-    if latent is not None:
-        g.check(latent)
+    _check(g, method, latent, threshold)
     clip = load_clip(g)
     target = find_target(clip, read)
     guards, firmness = find_guards(g, clip, read, target)
@@ -104,6 +95,19 @@ def text_direction(
     )
 
 
+def _check(g: Generator, method: str, latent: Latent | None, threshold: float) -> None:
+    if method not in METHODS:
+        raise BadValue(f"Got the method {method!r}; expected one of {', '.join(METHODS)}. Choose one of them.")
+    if method == "optimize" and latent is None:
+        raise BadValue(
+            "The method 'optimize' fits a direction to one picture and got none. Pass its latent, or use 'fast'."
+        )
+    if not 0 <= threshold <= 1:
+        raise BadValue(f"Got the threshold {threshold}; expected 0 (all channels) to 1 (hardly any).")
+    if latent is not None:
+        g.check(latent)
+
+
 def method_of(direction: Direction) -> str | None:
     """How a direction was made from words: one of :data:`METHODS`, or "mapper"; None for one that was not."""
     method = direction.detail.rpartition(", ")[2]
@@ -114,7 +118,7 @@ def find_guards(g: Generator, clip: Clip, read: Prompt, target: TextTarget) -> t
     """What shall stay as it is: qualities that the prompt does not name, as far as they go, and what it denies."""
     qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
     guards, firmness = guard_axes(qualities, read, target.axis)
-    denied = [find_target(clip, read_prompt(text)).axis for text in read.without]
+    denied = find_denied(clip, read)
     if not denied:
         return guards, firmness
     same = [text for text, axis in zip(read.without, denied, strict=True) if abs(float(axis @ target.axis)) > SAME]

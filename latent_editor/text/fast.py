@@ -13,7 +13,7 @@ from latent_editor.features.text_statistics import TextStatistics
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.text.neutrals import encode_neutral
-from latent_editor.text.prompts import Prompt
+from latent_editor.text.prompts import Prompt, read_prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
 #: gives the way the data goes, which takes along whatever comes with the text (a beard makes a man).
@@ -70,6 +70,11 @@ def find_target(clip: Clip, prompt: Prompt) -> TextTarget:
         raise BadPrompt(f"The prompt {prompt.text!r} changes nothing in a face; expected a change, such as “red hair”.")
     known = 1 - len(unknown) / max(1, len(set(words_of(words))))
     return TextTarget(difference / contrast, contrast, unknown, known)
+
+
+def find_denied(clip: Clip, prompt: Prompt) -> list[Tensor]:
+    """The axes of what a prompt says shall stay as it is, [D] each. Raises BadPrompt as :func:`find_target`."""
+    return [find_target(clip, read_prompt(text)).axis for text in prompt.without]
 
 
 @dataclass(frozen=True, eq=False)

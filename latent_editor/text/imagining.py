@@ -17,7 +17,7 @@ from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.text.fast import TextTarget, estimate, find_target
+from latent_editor.text.fast import TextTarget, estimate, find_denied, find_target
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import view
 from latent_editor.types import Latent, OnStep, Step
@@ -116,20 +116,11 @@ def imagine(
         with torch.no_grad():
             x.copy_(search.within(x, start))
         steps += 1
-        spent = time.monotonic() - began
-        leader = int(losses.detach().argmin())
-        share = min(1.0, spent / max(seconds, 1e-9))
-        step = Step(
-            steps,
-            steps,
-            spent,
-            share,
-            image=pictures[leader],
-            ws=search.ws(x[leader : leader + 1])[0].detach(),
-            label=LABEL,
-        )
-        if on_step is not None and on_step(step):
-            break
+        if on_step is not None:
+            spent, leader = time.monotonic() - began, int(losses.detach().argmin())
+            share, ws = min(1.0, spent / max(seconds, 1e-9)), search.ws(x[leader : leader + 1])[0].detach()
+            if on_step(Step(steps, steps, spent, share, image=pictures[leader], ws=ws, label=LABEL)):
+                break
     return g.latent(search.ws(search.winner(best))[0], method="text")
 
 
@@ -142,8 +133,7 @@ class _Search:
         self.spread, statistics = latent_spread(g), load_text_statistics(g)
         self.found = estimate(statistics, target)
         self.axis, self.zero = target.axis.to(g.device), float((statistics.vectors @ target.axis).median())
-        denied = [find_target(clip, read_prompt(text)).axis for text in read.without]
-        self.denied = torch.stack([target.axis, *denied])[1:].to(g.device)  # [K, D], K may be 0
+        self.denied = torch.stack([target.axis, *find_denied(clip, read)])[1:].to(g.device)  # [K, D], K may be 0
         self.usual = (statistics.vectors.to(g.device) @ self.denied.t()).median(dim=0).values  # [K]
 
     def ws(self, x: Tensor) -> Tensor:
