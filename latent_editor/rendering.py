@@ -67,8 +67,15 @@ def _dtype(g: Generator, precision: str) -> torch.dtype:
     return torch.float32 if precision == "fp32" else fastest_dtype(g.device)
 
 
+#: So many keys that nothing is kept for yet are remembered.
+MOST_ASKED = 4096
+
+
 class Kept:
     """What the blocks of some generators were given, as far as it fits. Threads may share one.
+
+    Only what is asked for a second time is kept: most pictures of a slider's way are never drawn again, and to fill
+    fresh memory with them took as long as to draw them.
 
     Args:
         most_bytes: What is kept at most, beyond what a render itself takes; the least recently used goes first.
@@ -77,6 +84,7 @@ class Kept:
     def __init__(self, most_bytes: int = 128 << 20) -> None:
         self.most_bytes = most_bytes
         self.bytes = 0
+        self._asked: OrderedDict[Hashable, None] = OrderedDict()
         self._items: OrderedDict[Hashable, tuple[Midway, int]] = OrderedDict()
         # Numbers, not generators: what is kept must not keep a generator in memory that nobody uses any more.
         self._numbers: weakref.WeakKeyDictionary[Generator, int] = weakref.WeakKeyDictionary()
@@ -100,11 +108,14 @@ class Kept:
             return [self._items[key][0] for key in keys]
 
     def keep(self, items: Iterable[tuple[Hashable, Callable[[], Midway]]]) -> None:
-        """Keeps what is not there yet, and drops what was used longest ago; the last item counts as used last."""
+        """Keeps what was asked for before and is not there yet, and drops what was used longest ago; the last item
+        counts as used last."""
         with self._lock:
             for key, make in items:
                 if key in self._items:
                     self._items.move_to_end(key)
+                    continue
+                if not self._asked_before(key):
                     continue
                 midway = make()
                 size = midway.x.nbytes + (0 if midway.image is None else midway.image.nbytes)
@@ -113,6 +124,15 @@ class Kept:
                         self.bytes -= self._items.popitem(last=False)[1][1]
                     self._items[key] = midway, size
                     self.bytes += size
+
+    def _asked_before(self, key: Hashable) -> bool:
+        """Whether it was; from now on it was."""
+        known = key in self._asked
+        self._asked[key] = None
+        self._asked.move_to_end(key)
+        if len(self._asked) > MOST_ASKED:
+            self._asked.popitem(last=False)
+        return known
 
 
 class Renderer:

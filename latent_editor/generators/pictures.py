@@ -61,8 +61,9 @@ def to_image(picture: Tensor, *, alpha: bool = False) -> Image.Image:
     if opacity is not None:
         # Middle grey is 0 here, so that nothing has to be added.
         colour = torch.cat([colour, opacity]) if alpha else colour.clamp(-1, 1) * ((opacity + 1) / 2).clamp(0, 1)
-    pixels = ((colour + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+    pixels = (colour + 1).mul_(127.5).round_().clamp_(0, 255)
+    pixels = pixels.permute(1, 2, 0).to(torch.uint8, memory_format=torch.contiguous_format)
+    return Image.fromarray(pixels.cpu().numpy())
 
 
 def from_rgb(picture: Tensor, channels: int) -> Tensor:
