@@ -20,8 +20,9 @@ from latent_editor.serving import create_app
 from latent_editor.types import Crop, Directions, Photo
 from latent_editor.ui import repair
 from latent_editor.ui.events import reconstruct_event
-from latent_editor.ui.repair import checked, repair_event
+from latent_editor.ui.repair import Faults, repair_event
 from latent_editor.ui.studio import Studio
+from latent_editor.ui.working import checked
 from latent_editor.weights import Bundle
 
 
@@ -87,7 +88,7 @@ def test_a_photo_of_too_few_pixels_is_enlarged(studio: Studio) -> None:
 
 
 def test_strokes_become_a_mask() -> None:
-    faults = checked({"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
+    faults = checked(Faults, {"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
     mask = faults.mask((100, 100))
     assert mask is not None
     values = np.asarray(mask)
@@ -95,7 +96,7 @@ def test_strokes_become_a_mask() -> None:
     assert (values[:38] == 0).all()
     assert values[50, 16] == 255
     assert values[50, 12] == 0
-    assert checked({}).mask((8, 8)) is None
+    assert checked(Faults, {}).mask((8, 8)) is None
 
 
 @pytest.mark.parametrize(

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
 
 from latent_editor.errors import BadValue
 from latent_editor.exports import jpeg_bytes
 from latent_editor.rendering import to_image
 from latent_editor.sessions import Session, Slider
-from latent_editor.storage import SessionStore
 from latent_editor.types import Latent, Step
 from latent_editor.ui.requests import data_address
 from latent_editor.ui.studio import TEXT_STRENGTH, Studio
-from latent_editor.ui.views import error_view, likeness_view, session_view
-
-log = logging.getLogger(__name__)
+from latent_editor.ui.views import likeness_view, session_view
+from latent_editor.ui.working import Answer, Models, answer_of, events_of
 
 DEFAULT_SECONDS = 20.0
 MAX_SECONDS = 120.0
 #: A page that gets more pictures a second than this spends its time on decoding them.
 LEAST_GAP_S = 0.08
-
-Answer = dict[str, Any]
-
-
-class Models(Protocol):
-    """What the events need of a catalogue; one studio alone will do."""
-
-    @property
-    def store(self) -> SessionStore: ...
-
-    def studio_of(self, session: Session) -> Studio: ...
 
 
 def reconstruct_event(models: Models) -> Callable[[str, float, str], Iterator[Answer]]:
@@ -41,11 +26,8 @@ def reconstruct_event(models: Models) -> Callable[[str, float, str], Iterator[An
 
     def reconstruct(session_id: str, seconds: float = DEFAULT_SECONDS, method: str = "auto") -> Iterator[dict]:
         """Reconstructs the cropped photo of a session; yields progress with pictures, then the session."""
-        try:
-            yield from _reconstruct(models, session_id, min(max(float(seconds), 0.0), MAX_SECONDS), method)
-        except Exception as e:
-            log.warning("reconstruct: %r", e)
-            yield {"error": error_view(e)}
+        limited_s = min(max(float(seconds), 0.0), MAX_SECONDS)
+        yield from events_of("reconstruct", lambda: _reconstruct(models, session_id, limited_s, method))
 
     return reconstruct
 
@@ -101,17 +83,17 @@ def describe_event(models: Models) -> Callable[[str, str], Answer]:
 
     def describe(session_id: str, prompt: str) -> dict:
         """Adds a slider for a described change, such as "red hair", to a session; returns the session."""
-        try:
-            session = models.store.get(session_id)
-            studio = models.studio_of(session)
-            direction = studio.described(studio.latent(session), prompt)
-
-            def add(session: Session) -> Session:
-                return session.added(Slider.of(f"t{session.next_id}", direction, TEXT_STRENGTH))
-
-            return {"session": session_view(models.store.update_same(session, add))}
-        except Exception as e:
-            log.warning("describe: %r", e)
-            return {"error": error_view(e)}
+        return answer_of("describe", lambda: _describe(models, session_id, prompt))
 
     return describe
+
+
+def _describe(models: Models, session_id: str, prompt: str) -> Answer:
+    session = models.store.get(session_id)
+    studio = models.studio_of(session)
+    direction = studio.described(studio.latent(session), prompt)
+
+    def add(session: Session) -> Session:
+        return session.added(Slider.of(f"t{session.next_id}", direction, TEXT_STRENGTH))
+
+    return {"session": session_view(models.store.update_same(session, add))}

@@ -20,10 +20,9 @@ from latent_editor.media import read_clip, read_track
 from latent_editor.motion import Animation, Key, Motion, animate, follow, levels, take_motion
 from latent_editor.sessions import Session
 from latent_editor.types import Edit, OnStep
-from latent_editor.ui.events import Answer, Models
 from latent_editor.ui.requests import SessionOf, StudioOf, download, read_upload
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.working import checked, events_of, outcome
+from latent_editor.ui.working import Answer, Models, checked, events_of, outcome
 from latent_editor.videos import VideoConfig, frame_count
 
 router = APIRouter(prefix="/editor")

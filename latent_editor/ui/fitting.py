@@ -11,11 +11,10 @@ from latent_editor.directions import clean_direction, fit_direction, fit_directi
 from latent_editor.errors import BadValue
 from latent_editor.sessions import NAME_LIMIT, Session, Slider
 from latent_editor.types import Direction, OnStep
-from latent_editor.ui.events import Answer, Models
 from latent_editor.ui.examples import pile
 from latent_editor.ui.studio import TEXT_STRENGTH, Studio
 from latent_editor.ui.views import session_view
-from latent_editor.ui.working import checked, events_of, outcome
+from latent_editor.ui.working import Answer, Models, checked, events_of, outcome
 
 CLEAN = ", clean"
 

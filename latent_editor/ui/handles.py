@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from latent_editor.editing import edited
@@ -12,13 +11,11 @@ from latent_editor.handles import Dragged, Handle, drag, drag_direction
 from latent_editor.rendering import to_image
 from latent_editor.sessions import Session, Slider
 from latent_editor.types import Latent, Step
-from latent_editor.ui.events import Answer, Models
 from latent_editor.ui.requests import data_address
 from latent_editor.ui.streaming import stream
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.views import error_view, session_view
-
-log = logging.getLogger(__name__)
+from latent_editor.ui.views import session_view
+from latent_editor.ui.working import Answer, Models, events_of
 
 DEFAULT_SECONDS, MAX_SECONDS = 15.0, 60.0
 
@@ -28,11 +25,8 @@ def drag_event(models: Models) -> Callable[[str, list, float], Iterator[Answer]]
 
     def drag_points(session_id: str, handles: list, seconds: float = DEFAULT_SECONDS) -> Iterator[dict]:
         """Moves points, [[[x, y], [x, y]], …] in fractions of the side; yields progress, then the session."""
-        try:
-            yield from _drag(models, session_id, handles, min(float(seconds), MAX_SECONDS))
-        except Exception as e:
-            log.warning("drag: %r", e)
-            yield {"error": error_view(e)}
+        limited_s = min(float(seconds), MAX_SECONDS)
+        yield from events_of("drag", lambda: _drag(models, session_id, handles, limited_s))
 
     return drag_points
 

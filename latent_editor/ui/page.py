@@ -7,12 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from latent_editor.ui.events import Models, describe_event, reconstruct_event
+from latent_editor.ui.events import describe_event, reconstruct_event
 from latent_editor.ui.filming import film_event
 from latent_editor.ui.fitting import clean_event, fit_event
 from latent_editor.ui.handles import drag_event
 from latent_editor.ui.repair import repair_event
 from latent_editor.ui.texts import imagine_event, reread_event
+from latent_editor.ui.working import Models
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"

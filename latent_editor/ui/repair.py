@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import Response
 from PIL import Image
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat
 
 from latent_editor.compositing import paste
-from latent_editor.errors import BadValue
 from latent_editor.exports import jpeg_bytes
 from latent_editor.ops import affine
 from latent_editor.photos import WORKING_PIXELS
@@ -22,14 +19,12 @@ from latent_editor.rendering import to_image
 from latent_editor.restoration import Repaired, repair
 from latent_editor.sessions import Draft, Session
 from latent_editor.types import Crop, Step
-from latent_editor.ui.events import Answer, Models
 from latent_editor.ui.requests import FRESH, VisitorOf, data_address, jpeg
 from latent_editor.ui.streaming import stream
 from latent_editor.ui.strokes import MOST_STROKES, Stroke, painted
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.views import error_view
+from latent_editor.ui.working import Answer, Models, checked, events_of
 
-log = logging.getLogger(__name__)
 router = APIRouter(prefix="/editor")
 
 SECONDS = 8.0
@@ -63,25 +58,9 @@ def repair_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
 
     def repair_crop(session_id: str, faults: dict) -> Iterator[dict]:
         """Repairs the crop of a session, {"scale": 8, "grey": true, …}; yields progress, then the repaired crop."""
-        try:
-            yield from _repair(models, session_id, checked(faults))
-        except Exception as e:
-            log.warning("repair: %r", e)
-            yield {"error": error_view(e)}
+        yield from events_of("repair", lambda: _repair(models, session_id, checked(Faults, faults)))
 
     return repair_crop
-
-
-def checked(faults: Any) -> Faults:
-    """Raises BadValue for what is not understood."""
-    try:
-        return Faults.model_validate(faults)
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:3]) or "the whole"
-        raise BadValue(
-            f"What is wrong with the photo was not understood ({where}: {first['msg']}). Set it again."
-        ) from e
 
 
 def _repair(models: Models, session_id: str, faults: Faults) -> Iterator[Answer]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +14,12 @@ from latent_editor.rendering import to_image
 from latent_editor.sessions import Session
 from latent_editor.text import imagine, text_direction
 from latent_editor.types import Direction, Latent, Step
-from latent_editor.ui.events import LEAST_GAP_S, Answer, Models
+from latent_editor.ui.events import LEAST_GAP_S
 from latent_editor.ui.requests import data_address
 from latent_editor.ui.streaming import stream
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.views import error_view, session_view
-
-log = logging.getLogger(__name__)
+from latent_editor.ui.views import session_view
+from latent_editor.ui.working import Answer, Models, answer_of, events_of
 
 SECONDS = 5.0
 
@@ -31,11 +29,7 @@ def imagine_event(models: Models) -> Callable[[str, str], Iterator[Answer]]:
 
     def imagine_face(session_id: str, text: str) -> Iterator[dict]:
         """Makes a face that a text describes; yields progress with pictures, then the session with that face."""
-        try:
-            yield from _imagine(models, session_id, text)
-        except Exception as e:
-            log.warning("imagine: %r", e)
-            yield {"error": error_view(e)}
+        yield from events_of("imagine", lambda: _imagine(models, session_id, text))
 
     return imagine_face
 
@@ -75,26 +69,24 @@ def reread_event(models: Models) -> Callable[[str, str, str], Answer]:
     def reread(session_id: str, key: str, method: str) -> dict:
         """Makes a slider of a described change again by "fast", "global" or "optimize" (for this face); its strength
         and its place stay. Returns the session."""
-        try:
-            session = models.store.get(session_id)
-            studio, slider = models.studio_of(session), session.slider(key)
-            prompt, latent = prompt_of(slider.edit.direction), studio.latent(session)
-            if prompt is None:
-                raise BadValue(
-                    f"The slider {slider.edit.direction.name!r} was not made from words. Choose another one."
-                )
-            wanted: str = prompt
-
-            def work() -> Direction:
-                return text_direction(studio.g, wanted, latent=latent, method=method)
-
-            made: Direction = replace(studio.on_gpu(work)(), name=slider.edit.direction.name)
-            return {"session": session_view(models.store.update_same(session, lambda s: _with(s, key, made)))}
-        except Exception as e:
-            log.warning("reread: %r", e)
-            return {"error": error_view(e)}
+        return answer_of("reread", lambda: _reread(models, session_id, key, method))
 
     return reread
+
+
+def _reread(models: Models, session_id: str, key: str, method: str) -> Answer:
+    session = models.store.get(session_id)
+    studio, slider = models.studio_of(session), session.slider(key)
+    prompt, latent = prompt_of(slider.edit.direction), studio.latent(session)
+    if prompt is None:
+        raise BadValue(f"The slider {slider.edit.direction.name!r} was not made from words. Choose another one.")
+    wanted: str = prompt
+
+    def work() -> Direction:
+        return text_direction(studio.g, wanted, latent=latent, method=method)
+
+    made: Direction = replace(studio.on_gpu(work)(), name=slider.edit.direction.name)
+    return {"session": session_view(models.store.update_same(session, lambda s: _with(s, key, made)))}
 
 
 def _with(session: Session, key: str, direction: Direction) -> Session:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from latent_editor.errors import BadValue
 from latent_editor.sessions import Session
+from latent_editor.storage import SessionStore
 from latent_editor.types import OnStep, Step
-from latent_editor.ui.events import Answer
 from latent_editor.ui.streaming import stream
 from latent_editor.ui.studio import Studio
 from latent_editor.ui.views import error_view
@@ -22,6 +22,17 @@ from latent_editor.ui.views import error_view
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
+
+Answer = dict[str, Any]
+
+
+class Models(Protocol):
+    """What the events need of a catalogue; one studio alone will do."""
+
+    @property
+    def store(self) -> SessionStore: ...
+
+    def studio_of(self, session: Session) -> Studio: ...
 
 
 def events_of(name: str, work: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
@@ -31,6 +42,11 @@ def events_of(name: str, work: Callable[[], Iterator[Answer]]) -> Iterator[Answe
     except Exception as e:
         log.warning("%s: %r", name, e)
         yield {"error": error_view(e)}
+
+
+def answer_of(name: str, work: Callable[[], Answer]) -> Answer:
+    """The one answer of some work, or what it raises."""
+    return next(iter(events_of(name, lambda: iter([work()]))))
 
 
 def outcome(studio: Studio, session: Session, algorithm: Callable[[OnStep], T]) -> Generator[Answer, None, T | None]:
