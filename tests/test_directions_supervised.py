@@ -12,11 +12,10 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.cli import main
 from latent_editor.directions import clean_direction, fit_direction, fit_direction_from_examples, samples
-from latent_editor.directions.candidates import Candidate
+from latent_editor.directions.gradients import SHORTNESS, gradient_candidates, jacobian, least_leaking
 from latent_editor.directions.leakage import Identity, largest_leak, leakage_row
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import Namer
-from latent_editor.directions.untangling import boundary_parts, mixtures, purest
 from latent_editor.errors import BadLatent, BadModel, BadPrompt, BadValue, Stopped
 from latent_editor.features.boundaries import (
     Boundary,
@@ -201,62 +200,41 @@ def linear_namer(g: StyleGAN2, reads: Tensor) -> Namer:
     return namer
 
 
-def tried(namer: Namer, units: list[Candidate]) -> Tensor:
-    return torch.stack([namer.seen(u.acting) for u in units])
+def test_gradients_are_what_readings_change_by(tiny_generator: StyleGAN2) -> None:
+    namer = Namer(tiny_generator, None, random_ws(tiny_generator, list(range(6))))
+    ws = random_ws(tiny_generator, [7, 8, 9])
+    rates = jacobian(namer, ws, progress=lambda _: None, dtype=torch.float32)
+    way = torch.randn(tiny_generator.num_ws, tiny_generator.w_dim, generator=torch.Generator().manual_seed(1))
+    step = 1e-3 * way
+    after, before = (namer.readings(ws + side * step, dtype=torch.float32) for side in (1, -1))
+    measured, told = (after - before) / 2e-3, rates @ way.flatten()
+    assert measured.abs().max() > 0.1
+    assert torch.nn.functional.cosine_similarity(measured.flatten(), told.flatten(), dim=0) > 0.99
 
 
-def test_mixtures_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
-    g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
-    reads[[0, 1, 2], :, [0, 1, 2]] = 1 / g.num_ws
-    ways = torch.tensor([[1.0, 0.6, 0.0], [0.2, 1.0, 0.3], [0.0, 0.5, 1.0]])  # each does some of the others too
-    names = ("age", "beard", "smile")
-    units = [
-        Candidate(
-            "boundary", f"boundary {n}", torch.nn.functional.pad(w, (0, g.w_dim - 3)).expand(g.num_ws, -1), n, label=n
-        )
-        for n, w in zip(names, ways, strict=True)
-    ]
-    namer = linear_namer(g, reads)
-    mixed = mixtures(units, tried(namer, units), namer)
-    assert [m.origin for m in mixed] == [u.origin for u in units]
-    for at, m in enumerate(mixed):
-        before, after = (namer.effects(v).abs() for v in (units[at].acting, m.vector))
-        rest = [i for i in range(3) if i != at]
-        assert before[rest].max() > 0.25 * before[at]
-        assert after[rest].max() < 0.1 * after[at]
-        assert namer.effects(m.vector)[at] > 0
-
-
-def test_a_way_keeps_to_the_layers_that_it_lives_in(tiny_generator: StyleGAN2) -> None:
-    g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
-    reads[0, 4:, 0] = reads[1, :4, 0] = 1.0  # one number of w: age in late layers, a beard in the first four
-    way = torch.eye(g.w_dim)[0].expand(g.num_ws, -1).clone()
-    whole = [Candidate("boundary", "boundary age", way, "whole", label="age")]
-    units = whole + boundary_parts(g, whole)
-    namer = linear_namer(g, reads)
-    (mixed,) = mixtures(units, tried(namer, units), namer)
-    assert mixed.vector[:4].abs().max() < 0.05 * mixed.vector[4:].abs().max()
-
-
-def test_the_largest_leak_is_made_smaller() -> None:
+def test_what_leaks_least_is_the_solution_of_the_whole_system() -> None:
     random = torch.Generator().manual_seed(3)
-    own = torch.rand(5, generator=random) + 1
-    leaks = torch.randn(5, 1, 12, generator=random).expand(-1, 8, -1)
+    own, leaks = torch.randn(40, generator=random), torch.randn(12, 40, generator=random)
+    way = least_leaking(own, leaks, shortness=0.1)
+    weight = 0.1 * leaks.square().sum()
+    direct = torch.linalg.solve(leaks.t() @ leaks + weight * torch.eye(40), own)
+    torch.testing.assert_close(way, direct / (own @ direct), rtol=1e-3, atol=1e-5)
+    assert own @ way == pytest.approx(1, rel=1e-4)
+    pure = least_leaking(own, leaks, shortness=1e-7)
+    assert (leaks @ pure).abs().max() < 1e-3
 
-    def largest(alpha: Tensor) -> float:
-        return float((leaks.mean(dim=1).t() @ alpha).abs().max())
 
-    once, often = (purest(own, leaks, cost=0.01, rounds=rounds) for rounds in (0, 8))
-    assert own @ once == pytest.approx(1) == pytest.approx(float(own @ often))
-    assert largest(often) < 0.95 * largest(once)
-
-
-def test_what_faces_disagree_in_is_not_trusted() -> None:
-    own = torch.tensor([1.0, 1.0])
-    leaks = torch.zeros(2, 8, 1)
-    leaks[0, :4], leaks[0, 4:] = 5, -5  # nothing on average, and by chance alone
-    alpha = purest(own, leaks, cost=0.1)
-    assert alpha[0] < 0.3 * alpha[1]
+def test_gradients_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
+    """Each reading has rows of w of its own, and the components of a boundary would touch two of them."""
+    g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
+    reads[0, 4:, 0] = reads[1, :4, 0] = reads[1, :4, 1] = reads[2, :, 2] = 1.0
+    namer = linear_namer(g, reads)
+    namer.readings = lambda ws, dtype=None: torch.einsum("nld,tld->nt", ws, reads)  # type: ignore[method-assign]
+    found = gradient_candidates(namer, random_ws(g, [20, 21]), progress=lambda _: None)
+    assert [c.label for c in found[:: len(SHORTNESS)]] == ["age", "beard", "smile"]
+    for at, candidate in enumerate(found[:: len(SHORTNESS)]):
+        effects = namer.effects(candidate.vector).abs()
+        assert effects[at] > 20 * effects[[i for i in range(3) if i != at]].max()
 
 
 def test_a_leak_is_what_is_not_ones_own(faceless: StyleGAN2) -> None:

@@ -1,8 +1,8 @@
-"""What may become a slider: components, whole and limited to some layers, and the choice among them."""
+"""What may become a slider: components, whole and limited to some layers, boundaries, and the choice among them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,6 +13,7 @@ from latent_editor.directions.calibration import unit_vector
 from latent_editor.directions.effort import COMPONENTS
 from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.pca import View, colour_view, find_components, structure_view
+from latent_editor.features.boundaries import Boundary, latent_spread
 from latent_editor.generators import Generator
 
 Progress = Callable[[float], None]
@@ -32,7 +33,7 @@ class Candidate:
     """A direction without a name.
 
     Attributes:
-        source: How it was found: "pca" or "sefa".
+        source: How it was found: "pca", "sefa", "boundary" or "gradient".
         origin: Which vector it is; candidates of one origin differ in their layers alone.
         vector: float32 [num_ws, w_dim], a row of any length for each layer.
         detail: Where it comes from, in words.
@@ -94,6 +95,23 @@ def find_candidates(
                 found.append(Candidate("pca", origin, unit.expand(g.num_ws, -1).clone(), detail))
     ranges = [(words, r) for words, r in RANGES.items() if layered and r[1] < g.num_ws]
     return found + [whole.limited(words, r) for whole in found for words, r in ranges]
+
+
+def boundary_candidates(g: Generator, boundaries: Sequence[Boundary]) -> list[Candidate]:
+    """Boundaries between labelled latents as candidates, on all layers."""
+    if not boundaries:
+        return []
+    spread = latent_spread(g)
+    return [
+        Candidate(
+            "boundary",
+            f"boundary {b.name}",
+            b.offset(spread).expand(g.num_ws, -1).clone(),
+            f"labelled pictures, {b.accuracy:.0%} of held-out ones told rightly",
+            label=b.name,
+        )
+        for b in boundaries
+    ]
 
 
 def _part(progress: Progress, part: int, parts: int, fraction: float) -> None:

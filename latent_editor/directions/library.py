@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from latent_editor.directions.calibration import picture_change
-from latent_editor.directions.candidates import Candidate, Progress, choose, find_candidates
+from latent_editor.directions.candidates import Candidate, Progress, boundary_candidates, choose, find_candidates
 from latent_editor.directions.effort import Effort, choose_effort
+from latent_editor.directions.gradients import gradient_candidates
 from latent_editor.directions.leakage import Identity, leakage_row
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.metering import acting, learned_axes, own_clip
-from latent_editor.directions.naming import Name, Namer, agreed
+from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.pack import with_imported
 from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.directions.untangling import boundary_candidates, boundary_parts, mixtures
 from latent_editor.errors import BadModel, MissingPart, Stopped
 from latent_editor.features.boundaries import kept_boundaries
 from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
@@ -108,8 +108,8 @@ def build_directions(
 
     1. Principal components of what the network makes of ``w``; in small models also limited to some layers.
     2. Each is scaled to one unit, tried on faces, and scored against words and measurements.
-    3. Where the model has boundaries of labelled pictures, they are tried too, each also cleaned of what it was seen to
-       change besides (:mod:`latent_editor.directions.untangling`).
+    3. So are boundaries of labelled pictures where the model has them, and, where there is time, ways that are solved
+       from gradients (:mod:`latent_editor.directions.gradients`).
     4. Those that plainly do one thing are taken; others follow until there are twelve. What people ask for first comes
        first, what was read off the weights last.
     5. Safe range and leakage of each are measured.
@@ -138,7 +138,7 @@ def build_directions(
         count = min(effort.samples, 16 * g.w_dim)
         w = random_ws(g, list(range(count)), truncation_psi=1.0)[:, 0]
     layered = effort.layered and g.size_px <= LAYERED_PX
-    found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.4), components=effort.components)
+    found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.2), components=effort.components)
     if effort.styles:
         found += style_candidates(g, apart_from=found, count=effort.styles)
     if not effort.trials:
@@ -146,30 +146,24 @@ def build_directions(
     trials = random_ws(g, list(range(effort.trials)), truncation_psi=TRIAL_PSI)
     namer = Namer(g, own_clip(g), trials, vectors=_data_vectors(g), axes=learned_axes(g))
     found += boundary_candidates(g, kept_boundaries(g))
-    units, changes = _tried(g, trials, effort, namer, found, lambda f: report(0.4 + 0.5 * f))
-    effects = torch.stack([agreed(c[:, : len(namer.names)]) for c in changes])
+    if effort.gradients:
+        others = random_ws(g, list(range(effort.trials, effort.trials + effort.gradients)), truncation_psi=TRIAL_PSI)
+        found += gradient_candidates(namer, others, progress=lambda f: report(0.2 + 0.2 * f))
+    units, effects = _tried(g, trials, effort, namer, found, lambda f: report(0.4 + 0.5 * f))
     named = _named(g, trials, namer, units, effects)
     return _measured(g, trials[: effort.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
 
 
 def _tried(
     g: Generator, trials: Tensor, effort: Effort, namer: Namer, found: list[Candidate], report: Progress
-) -> tuple[list[Candidate], list[Tensor]]:
-    """Candidates, calibrated, then mixtures of them; and what each does to each face, [N, S]."""
-    units: list[Candidate] = []
-    changes: list[Tensor] = []
-
-    def take(candidates: list[Candidate], start: float, share: float, *, calibrated: bool = False) -> None:
-        for i, candidate in enumerate(candidates):
-            units.append(candidate if calibrated else candidate.calibrated(g, trials[: effort.calibrated]))
-            changes.append(namer.seen(units[-1].acting))
-            report(start + share * (i + 1) / len(candidates))
-
-    take(found, 0.0, 0.5)
-    take(boundary_parts(g, units), 0.5, 0.2, calibrated=True)
-    for start in (0.7, 0.85):  # the second round mixes by what those of the first were seen to do
-        take(mixtures(units, torch.stack(changes), namer), start, 0.15)
-    return units, changes
+) -> tuple[list[Candidate], Tensor]:
+    """Candidates, calibrated, and what each does: [K, T]."""
+    units, effects = [], []
+    for i, candidate in enumerate(found):
+        units.append(candidate.calibrated(g, trials[: effort.calibrated]))
+        effects.append(namer.effects(units[-1].acting))
+        report((i + 1) / len(found))
+    return units, torch.stack(effects)
 
 
 def _measured(

@@ -169,7 +169,7 @@ def _face_measures(g: Generator) -> tuple[Measure, ...]:
     if find is None:
         return ()
 
-    points = _remembering(lambda pictures: find(pictures).points)
+    points = remembering(lambda pictures: find(pictures).points)
 
     def turn(pictures: Tensor) -> Tensor:
         left, right, nose, *_ = points(pictures).unbind(dim=1)
@@ -190,7 +190,7 @@ def _face_measures(g: Generator) -> tuple[Measure, ...]:
     )
 
 
-def _remembering(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def remembering(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The same, but asked again for the very pictures that it was asked for last, it does not look again."""
     last: list[tuple[weakref.ref[Tensor], Tensor]] = []
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.directions.measures import measures, watched
+from latent_editor.directions.opinions import opinions
 from latent_editor.features.clip import Clip
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
@@ -119,7 +120,7 @@ class Namer:
 
     Attributes:
         names, families, worth: Of each term and measure, [T].
-        families_seen: Of these, and of all that is watched besides, [S], S ≥ T.
+        families_seen: Of these, and of all that :meth:`readings` watch besides, [S], S ≥ T.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Namer:
     ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
-        self._watched = watched(g)
+        self._watched = (*watched(g), *opinions(g, {t.name: t.family for t in (*VOCABULARY, *self._measures)}))
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
         extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
@@ -143,7 +144,7 @@ class Namer:
         )
         families = [t.family for t in terms]
         self._axes: Tensor | None = None
-        with torch.inference_mode():
+        with torch.no_grad():
             if clip is not None:
                 said = torch.stack([_difference(clip, t) for t in terms])
                 families += [_family(said, axis, terms) or name for name, axis in extra.items()]
@@ -159,15 +160,18 @@ class Namer:
 
     def _read(self, ws: Tensor) -> Tensor:
         """Terms, measures and what is watched besides, of the pictures of ws: [N, S]."""
-        dtype = fastest_dtype(self.g.device)
-        rows = []
-        for some in ws.split(16):
-            pictures = self.g.synthesize(some, dtype=dtype).float().clamp(-1, 1)
-            columns = [torch.stack([m.read(pictures) for m in (*self._measures, *self._watched)], dim=1)]
-            if self.clip is not None and self._axes is not None:
-                columns.insert(0, self.clip.encode_image(pictures, dtype=dtype) @ self._axes.T)
-            rows.append(torch.cat(columns, dim=1))
-        return torch.cat(rows)
+        return torch.cat([self._columns(some, fastest_dtype(self.g.device)) for some in ws.split(16)])
+
+    def _columns(self, ws: Tensor, dtype: torch.dtype) -> Tensor:
+        pictures = self.g.synthesize(ws, dtype=dtype).float().clamp(-1, 1)
+        columns = [torch.stack([m.read(pictures) for m in (*self._measures, *self._watched)], dim=1)]
+        if self.clip is not None and self._axes is not None:
+            columns.insert(0, self.clip.encode_image(pictures, dtype=dtype) @ self._axes.T)
+        return torch.cat(columns, dim=1)
+
+    def readings(self, ws: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+        """What is seen in the faces ws [N, num_ws, w_dim], in standard deviations of faces: [N, S], differentiable."""
+        return self._columns(ws, dtype or fastest_dtype(self.g.device)) / self._spread
 
     def effects(self, offset: Tensor) -> Tensor:
         """What ``offset`` [num_ws, w_dim] does from −2 to +2, in standard deviations of faces: [T].
@@ -178,12 +182,9 @@ class Namer:
 
     def changes(self, offset: Tensor) -> Tensor:
         """What ``offset`` [num_ws, w_dim] does to each face from −2 to +2, in standard deviations of faces: [N, T]."""
-        return self.seen(offset)[:, : len(self.names)]
-
-    def seen(self, offset: Tensor) -> Tensor:
-        """As :meth:`changes`, and after them what is only watched, [N, S]: see ``families_seen``."""
         with torch.inference_mode():
-            return (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
+            change = (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
+        return change[:, : len(self.names)]
 
     def scores(self, effects: Tensor) -> Tensor:
         """How well each name fits each direction, 0..1.
