@@ -213,7 +213,8 @@ def _named(
     g: Generator, trials: Tensor, namer: Namer, units: list[Candidate], effects: Tensor
 ) -> list[tuple[Direction, Tensor]]:
     """The best of the candidates with their names and effects [T], and unsure ones where those are few."""
-    sure = choose(units, effects, namer, least=SURE)[:MOST]
+    sure = choose(units, effects, namer, least=SURE)
+    sure = sorted(sure, key=lambda pair: pair[1].text not in FIRST)[:MOST]
     used = {candidate.origin for candidate, _ in sure}
     rest = [i for i, unit in enumerate(units) if unit.layers is None and unit.origin not in used]
     missing = max(0, FEWEST - len(sure))

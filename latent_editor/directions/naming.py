@@ -134,7 +134,8 @@ class Namer:
     ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
-        self._watched = (*watched(g), *opinions(g, {t.name: t.family for t in (*VOCABULARY, *self._measures)}))
+        known = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
+        self._watched = (*watched(g), *opinions(g, known))
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
         extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}

@@ -6,7 +6,7 @@ pictures in another way, and its answer lies on one side or the other of each bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -36,7 +36,10 @@ def opinions(g: Generator, families: Mapping[str, str]) -> tuple[Measure, ...]:
         return (ws.mean(dim=1) - spread.mean.to(ws)) @ (spread.whiten @ normals).to(ws)
 
     told = remembering(look)
+
+    def reader(column: int) -> Callable[[Tensor], Tensor]:
+        return lambda pictures: told(pictures)[:, column]
+
     return tuple(
-        Measure(f"{b.name}, by the encoder", families.get(b.name, b.name), lambda x, i=i: told(x)[:, i])
-        for i, b in enumerate(boundaries)
+        Measure(f"{b.name}, by the encoder", families.get(b.name, b.name), reader(i)) for i, b in enumerate(boundaries)
     )
