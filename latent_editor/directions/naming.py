@@ -134,8 +134,8 @@ class Namer:
     ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
-        known = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
-        self._watched = (*watched(g), *opinions(g, known))
+        of_names = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
+        self._watched = (*watched(g), *opinions(g, of_names))
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
         extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
