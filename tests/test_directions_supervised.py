@@ -207,34 +207,41 @@ def test_gradients_are_what_readings_change_by(tiny_generator: StyleGAN2) -> Non
     way = torch.randn(tiny_generator.num_ws, tiny_generator.w_dim, generator=torch.Generator().manual_seed(1))
     step = 1e-3 * way
     after, before = (namer.readings(ws + side * step, dtype=torch.float32) for side in (1, -1))
-    measured, told = (after - before) / 2e-3, rates @ way.flatten()
+    measured, told = (after - before) / 2e-3, rates.flatten(2) @ way.flatten()
     assert measured.abs().max() > 0.1
     assert torch.nn.functional.cosine_similarity(measured.flatten(), told.flatten(), dim=0) > 0.99
 
 
-def test_what_leaks_least_is_the_solution_of_the_whole_system() -> None:
+def test_no_other_way_leaks_less() -> None:
     random = torch.Generator().manual_seed(3)
     own, leaks = torch.randn(40, generator=random), torch.randn(12, 40, generator=random)
     way = least_leaking(own, leaks, shortness=0.1)
     weight = 0.1 * leaks.square().sum()
-    direct = torch.linalg.solve(leaks.t() @ leaks + weight * torch.eye(40), own)
-    torch.testing.assert_close(way, direct / (own @ direct), rtol=1e-3, atol=1e-5)
     assert own @ way == pytest.approx(1, rel=1e-4)
+
+    def cost(v: Tensor) -> float:
+        return float((leaks @ v).square().sum() + weight * v.square().sum())
+
+    for _ in range(20):
+        aside = 0.1 * torch.randn(40, generator=random)
+        aside -= (aside @ own) / (own @ own) * own
+        assert cost(way + aside) > cost(way)
     pure = least_leaking(own, leaks, shortness=1e-7)
     assert (leaks @ pure).abs().max() < 1e-3
 
 
 def test_gradients_leave_alone_what_leaks(tiny_generator: StyleGAN2) -> None:
-    """Each reading has rows of w of its own, and the components of a boundary would touch two of them."""
+    """Two readings share a number of w, in layers of their own."""
     g, reads = tiny_generator, torch.zeros(3, tiny_generator.num_ws, tiny_generator.w_dim)
     reads[0, 4:, 0] = reads[1, :4, 0] = reads[1, :4, 1] = reads[2, :, 2] = 1.0
     namer = linear_namer(g, reads)
     namer.readings = lambda ws, dtype=None: torch.einsum("nld,tld->nt", ws, reads)  # type: ignore[method-assign]
     found = gradient_candidates(namer, random_ws(g, [20, 21]), progress=lambda _: None)
-    assert [c.label for c in found[:: len(SHORTNESS)]] == ["age", "beard", "smile"]
-    for at, candidate in enumerate(found[:: len(SHORTNESS)]):
-        effects = namer.effects(candidate.vector).abs()
-        assert effects[at] > 20 * effects[[i for i in range(3) if i != at]].max()
+    by_range = found[len(found) // 2 :: len(SHORTNESS)]
+    assert [c.label for c in by_range] == ["age", "beard", "smile"]
+    for at, candidate in enumerate(by_range):
+        effects = namer.effects(candidate.vector)
+        assert effects[at] > 10 * effects[[i for i in range(3) if i != at]].abs().max()
 
 
 def test_a_leak_is_what_is_not_ones_own(faceless: StyleGAN2) -> None:

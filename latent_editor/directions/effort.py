@@ -42,7 +42,7 @@ class Effort:
     calibrated: int = 4
     layered: bool = True
     limited: int = 8
-    gradients: int = 48
+    gradients: int = 0
 
     @property
     def pictures(self) -> int:
@@ -53,18 +53,14 @@ class Effort:
         return seen + each * (sum(self.components.values()) + self.styles) + ranges
 
 
+#: For the embedded model, whose directions are found once and for all.
+FULL = Effort(gradients=40)
 #: For models of one's own, from most to least, with the size of picture that is rendered at least.
-THOROUGH = Effort(1024, {"structure": 14, "colour": 10}, styles=14, trials=24, calibrated=8, layered=False, gradients=0)
-MEDIUM = Effort(
-    512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False, limited=4, gradients=0
-)
-QUICK = Effort(
-    256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False, limited=2, gradients=0
-)
-HASTY = Effort(
-    128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False, limited=0, gradients=0
-)
-BLIND = Effort(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False, limited=0, gradients=0)
+THOROUGH = Effort(1024, {"structure": 14, "colour": 10}, styles=14, trials=24, calibrated=8, layered=False)
+MEDIUM = Effort(512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False, limited=4)
+QUICK = Effort(256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False, limited=2)
+HASTY = Effort(128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False, limited=0)
+BLIND = Effort(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False, limited=0)
 CHOICES = ((THOROUGH, 128), (MEDIUM, 128), (QUICK, 128), (QUICK, 64), (HASTY, 64), (HASTY, 32))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, boundary_candidates, choose, find_candidates
-from latent_editor.directions.effort import Effort, choose_effort
+from latent_editor.directions.effort import FULL, Effort, choose_effort
 from latent_editor.directions.gradients import gradient_candidates
 from latent_editor.directions.leakage import Identity, leakage_row
 from latent_editor.directions.limits import Limits
@@ -126,7 +126,7 @@ def build_directions(
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    effort = effort or Effort()
+    effort = effort or FULL
     began = time.monotonic()
 
     def report(fraction: float) -> None:
