@@ -8,28 +8,27 @@ Writes ``benchmarks/results/batching.json``.
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import torch
+from rendering import wait_for_kernels
+from serving import write
+from setting import setting
+
+from latent_editor.generators import Generator, load_generator, nvlabs, random_ws
+from latent_editor.rendering import render_tensor
+from latent_editor.ui.easel import most_together
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from latent_editor.waiting import BRIEFLY  # noqa: E402
-
-os.environ.update({**BRIEFLY, **os.environ})
-
-import torch  # noqa: E402  (after what it reads from the environment)
-from rendering import wait_for_kernels  # noqa: E402
-from serving import write  # noqa: E402
-from setting import setting  # noqa: E402
-
-from latent_editor.generators import Generator, load_generator, nvlabs, random_ws  # noqa: E402
-from latent_editor.rendering import render_tensor  # noqa: E402
-from latent_editor.ui.easel import most_together  # noqa: E402
 
 COUNTS = (1, 2, 4, 8)
 #: Size, channel_base and channel_max of networks with random weights: as wide as the embedded one, and as FFHQ's.

@@ -12,6 +12,10 @@ writes ``benchmarks/results/edits.json`` and the tables of ``docs/edits.md``.
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import re

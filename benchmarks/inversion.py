@@ -13,6 +13,10 @@ operations: float32, NCHW, and the grouped convolution of the public code. Write
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import math

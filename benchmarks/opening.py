@@ -7,6 +7,10 @@ figures go to ``benchmarks/results/opening.json``. Wanted: under 5 s and 1 GB fo
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import json
 import os
 import platform

@@ -6,6 +6,10 @@ figures go to ``benchmarks/results/ops.json``; ``latent_editor/ops/decisions.py`
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import json
 import os
 import statistics
@@ -14,25 +18,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
+from setting import setting
+from torch import Tensor
+
+from latent_editor import ops
+from latent_editor.generators.modulation import ModulatedConv, ToRGB
+from latent_editor.generators.stylegan2_config import StyleGAN2Config
+from latent_editor.generators.stylegan3_filters import low_pass
+from latent_editor.memory import keep_freed_memory
+from latent_editor.ops import building, kernels
+from latent_editor.ops.decisions import DTYPES, USED
+
+os.environ.pop("LATENT_EDITOR_OPS", None)
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ops.json"
-sys.path.insert(0, str(ROOT))
-from latent_editor.waiting import BRIEFLY  # noqa: E402
-
-os.environ.update({**BRIEFLY, **os.environ})
-os.environ.pop("LATENT_EDITOR_OPS", None)
-
-import torch  # noqa: E402  (after what it reads from the environment)
-from setting import setting  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from latent_editor import ops  # noqa: E402
-from latent_editor.generators.modulation import ModulatedConv, ToRGB  # noqa: E402
-from latent_editor.generators.stylegan2_config import StyleGAN2Config  # noqa: E402
-from latent_editor.generators.stylegan3_filters import low_pass  # noqa: E402
-from latent_editor.memory import keep_freed_memory  # noqa: E402
-from latent_editor.ops import building, kernels  # noqa: E402
-from latent_editor.ops.decisions import DTYPES, USED  # noqa: E402
 
 #: Channels and pixels: of FFHQ at 1024², 256² and 64², and of the embedded model at 128² and 32².
 SHAPES = ((32, 1024), (128, 256), (512, 64), (32, 128), (128, 32))

@@ -9,6 +9,10 @@ Writes ``benchmarks/results/quality.json`` and a sheet of what it looks like bes
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import platform
@@ -84,7 +88,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="a folder of photographs of one face each")
     parser.add_argument("--model", default="portraits")
     parser.add_argument("--count", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--photo-seconds", type=float, default=20)
     args = parser.parse_args()
     g = le.load_generator(args.model)

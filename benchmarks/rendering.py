@@ -16,38 +16,37 @@ which others on the same cores do not lengthen. The figures go to ``benchmarks/r
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import functools
 import json
 import math
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from setting import setting
+from torch import Tensor
+
+from latent_editor.generators import load_generator, nvlabs, random_ws
+from latent_editor.generators.modulation import ModulatedConv, ToRGB
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.memory import keep_freed_memory
+from latent_editor.ops import kernels
+from latent_editor.ops.upfirdn2d import upfirdn2d_reference
+from latent_editor.rendering import Renderer
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "rendering.json"
-sys.path.insert(0, str(ROOT))
-from latent_editor.waiting import BRIEFLY  # noqa: E402
-
-os.environ.update({**BRIEFLY, **os.environ})
-
-import torch  # noqa: E402  (after what it reads from the environment)
-import torch.nn.functional as F  # noqa: E402
-from setting import setting  # noqa: E402
-from torch import Tensor  # noqa: E402
-
-from latent_editor.generators import load_generator, nvlabs, random_ws  # noqa: E402
-from latent_editor.generators.modulation import ModulatedConv, ToRGB  # noqa: E402
-from latent_editor.generators.pictures import fastest_dtype  # noqa: E402
-from latent_editor.generators.stylegan2 import StyleGAN2  # noqa: E402
-from latent_editor.memory import keep_freed_memory  # noqa: E402
-from latent_editor.ops import kernels  # noqa: E402
-from latent_editor.ops.upfirdn2d import upfirdn2d_reference  # noqa: E402
-from latent_editor.rendering import Renderer  # noqa: E402
 
 FFHQ = {
     "z_dim": 512, "w_dim": 512, "img_resolution": 1024, "channel_base": 32768, "channel_max": 512, "conv_clamp": 256,

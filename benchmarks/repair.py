@@ -10,6 +10,10 @@ grey. Writes ``benchmarks/results/repair.json``; ``docs/make_tables.py`` writes 
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import statistics

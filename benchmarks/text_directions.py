@@ -10,6 +10,10 @@ is reported beside what it says.
 
 from __future__ import annotations
 
+import as_the_app  # noqa: F401
+
+# isort: split
+
 import argparse
 import json
 import time

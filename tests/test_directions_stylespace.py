@@ -13,7 +13,7 @@ from latent_editor.directions.stylespace import effects_file, measure_effects
 from latent_editor.errors import BadValue, Stopped
 from latent_editor.generators import Generator, nvlabs, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.generators.stylespace import style_layers, style_offset, styles_of
+from latent_editor.generators.stylespace import style_axes, style_layers, style_offset, styles_of
 from latent_editor.weights import Bundle
 
 SMALL = {"z_dim": 16, "c_dim": 0, "w_dim": 48, "img_resolution": 32, "img_channels": 3}
@@ -63,6 +63,20 @@ def test_what_cannot_be_reached_is_told() -> None:
     layer = style_layers(g)[0]
     missed = (styles_of(g, offset)[0] - one_channel(g, 0, 0)) / layer.spread
     assert missed.norm() == pytest.approx(residual, rel=0.05)
+
+
+def test_axes_tell_styles_apart_the_least_telling_first() -> None:
+    g = narrow()
+    axes = style_axes(g)
+    assert torch.allclose(axes @ axes.transpose(1, 2), torch.eye(g.w_dim).expand_as(axes), atol=1e-5)
+    for row in range(g.num_ws):
+        reading = [layer for layer in style_layers(g) if layer.row == row]
+        told = torch.cat([layer.weight @ axes[row].T / layer.spread[:, None] for layer in reading])  # [C, axes]
+        alike = told.T @ told  # independent of each other where this is diagonal
+        size = alike.diagonal().clamp_min(0)
+        assert (alike - torch.diag(alike.diagonal())).abs().max() < 1e-4 * size.max()
+        assert (size[1:] >= size[:-1] - 1e-4 * size.max()).all()
+        assert (size[: g.w_dim - len(told)] < 1e-4 * size.max()).all()  # what no layer reads
 
 
 def test_stylegan3_has_a_style_space_too() -> None:

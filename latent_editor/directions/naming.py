@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.directions.measures import measures, watched
+from latent_editor.directions.measures import Measure, measures, watched
 from latent_editor.directions.opinions import opinions
 from latent_editor.features.clip import Clip
 from latent_editor.generators import Generator
@@ -134,8 +135,6 @@ class Namer:
     ) -> None:
         self.g, self.clip, self.ws = g, clip, ws
         self._measures = measures(g)
-        of_names = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
-        self._watched = (*watched(g), *opinions(g, of_names))
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
         extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
@@ -152,27 +151,42 @@ class Namer:
                 read = [(axes or {}).get(t.name, way) for t, way in zip(terms, said, strict=True)]
                 self._axes = torch.stack([axis.to(said) for axis in (*read, *extra.values())])  # [T, D]
             self.families = families + [m.family for m in self._measures]
-            self.families_seen = self.families + [m.family for m in self._watched]
             self._spread = self._read(ws).std(dim=0).clamp_min(1e-6)
             if self._axes is not None and vectors is not None:
                 # Twenty faces hardly differ in what is rare; the data tell what is much of it.
                 known = (vectors.to(self._axes) @ self._axes.T).std(dim=0)
                 self._spread[: len(known)] = torch.maximum(self._spread[: len(known)], known)
 
-    def _read(self, ws: Tensor) -> Tensor:
-        """Terms, measures and what is watched besides, of the pictures of ws: [N, S]."""
-        return torch.cat([self._columns(some, fastest_dtype(self.g.device)) for some in ws.split(16)])
+    @cached_property
+    def _watched(self) -> tuple[Measure, ...]:
+        of_names = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
+        return (*watched(self.g), *opinions(self.g, of_names))
 
-    def _columns(self, ws: Tensor, dtype: torch.dtype) -> Tensor:
+    @cached_property
+    def families_seen(self) -> list[str]:
+        return self.families + [m.family for m in self._watched]
+
+    @cached_property
+    def _spread_seen(self) -> Tensor:
+        """How far faces spread in all that :meth:`readings` tells: [S]."""
+        with torch.no_grad():
+            spread = self._read(self.ws, self._watched).std(dim=0).clamp_min(1e-6)
+        return torch.cat([self._spread, spread[len(self.names) :]])
+
+    def _read(self, ws: Tensor, besides: Sequence[Measure] = ()) -> Tensor:
+        """Terms, measures, and what is looked at besides, of the pictures of ws: [N, T + besides]."""
+        return torch.cat([self._columns(some, fastest_dtype(self.g.device), besides) for some in ws.split(16)])
+
+    def _columns(self, ws: Tensor, dtype: torch.dtype, besides: Sequence[Measure]) -> Tensor:
         pictures = self.g.synthesize(ws, dtype=dtype).float().clamp(-1, 1)
-        columns = [torch.stack([m.read(pictures) for m in (*self._measures, *self._watched)], dim=1)]
+        columns = [torch.stack([m.read(pictures) for m in (*self._measures, *besides)], dim=1)]
         if self.clip is not None and self._axes is not None:
             columns.insert(0, self.clip.encode_image(pictures, dtype=dtype) @ self._axes.T)
         return torch.cat(columns, dim=1)
 
     def readings(self, ws: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
         """What is seen in the faces ws [N, num_ws, w_dim], in standard deviations of faces: [N, S], differentiable."""
-        return self._columns(ws, dtype or fastest_dtype(self.g.device)) / self._spread
+        return self._columns(ws, dtype or fastest_dtype(self.g.device), self._watched) / self._spread_seen
 
     def effects(self, offset: Tensor) -> Tensor:
         """What ``offset`` [num_ws, w_dim] does from −2 to +2, in standard deviations of faces: [T].
@@ -184,8 +198,7 @@ class Namer:
     def changes(self, offset: Tensor) -> Tensor:
         """What ``offset`` [num_ws, w_dim] does to each face from −2 to +2, in standard deviations of faces: [N, T]."""
         with torch.inference_mode():
-            change = (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
-        return change[:, : len(self.names)]
+            return (self._read(self.ws + 2 * offset) - self._read(self.ws - 2 * offset)) / self._spread
 
     def scores(self, effects: Tensor) -> Tensor:
         """How well each name fits each direction, 0..1.

@@ -33,7 +33,7 @@ def opinions(g: Generator, families: Mapping[str, str]) -> tuple[Measure, ...]:
 
     def look(pictures: Tensor) -> Tensor:
         ws = encode(as_rgb(pictures), fastest_dtype(pictures.device))
-        return (ws.mean(dim=1) - spread.mean.to(ws)) @ (spread.whiten @ normals).to(ws)
+        return (spread.even(ws) @ normals).to(pictures)
 
     told = remembering(look)
 

@@ -51,7 +51,7 @@ METHODS: Mapping[str, Plan] = MappingProxyType(
         "encoder": Plan(again=False),
         "encoder again": Plan(),
         "w": Plan(OptimizationConfig(space="w", pull=0.0)),
-        "w+": Plan(OptimizationConfig(space="w+")),
+        "w+": Plan(OptimizationConfig(rate=0.6, pull=0.003)),
         "features": Plan(EDITABLE, until=(0.5, 1.0)),
         "pivotal": Plan(EDITABLE, until=(0.25, 0.4)),
     }

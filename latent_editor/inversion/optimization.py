@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from latent_editor.generators import Generator
+from latent_editor.generators.stylespace import style_axes
 from latent_editor.inversion.climbing import Best, Climb, Pace, descend, schedule
 from latent_editor.inversion.objective import Objective
 
@@ -51,20 +53,24 @@ def optimize(
         pace: When to end.
     """
     single = config.space == "w"
-    variable = (start.mean(dim=1, keepdim=True) if single else start).detach().clone().requires_grad_(True)
+    begin = start.mean(dim=1, keepdim=True).expand(-1, g.num_ws, -1) if single else start
+    axes = torch.eye(g.w_dim, device=start.device)[None] if single else style_axes(g).to(start.device)
+    variable = torch.zeros(len(axes), 1, g.w_dim, device=start.device, requires_grad=True)  # along the axes
 
     if single:
         climb.best = None  # one w for all is what was asked for, also where one for each is more alike
 
+    def latent() -> Tensor:
+        return begin + torch.bmm(variable, axes).transpose(0, 1)
+
     def draw(step: int) -> tuple[Tensor, Tensor]:
-        ws = variable.expand(-1, g.num_ws, -1)
+        ws = latent()
         picture = g.synthesize(ws, dtype=objective.dtype)
         middle = ws.mean(dim=1, keepdim=True)
         pulls = config.pull * (ws - start).square().mean() + config.centre * (middle - g.w_avg).square().mean()
         return picture, objective.distance(picture) + pulls + config.spread * (ws - middle).square().mean()
 
     def keep(image: Tensor, psnr_db: float) -> Best:
-        ws = variable.detach().expand(-1, g.num_ws, -1)[0].clone()
-        return Best(ws, image, psnr_db, method=config.space)
+        return Best(latent().detach()[0], image, psnr_db, method=config.space)
 
     descend(climb, [([variable], config.rate)], draw, keep, objective.psnr_db, pace=pace, method=config.space)
