@@ -51,17 +51,6 @@ TOLERANCE = 0.1
 COMPONENTS, READER_PENALTY = 200, 1e-2
 
 
-def _is(attribute: str, *values: object) -> Rule:
-    return lambda a: a[attribute] in values
-
-
-_MORE_RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
-    "moustache": (_is("facial_hair", "moustache"), _is("facial_hair", "none"), ("sex", "age")),
-    "stubble": (_is("facial_hair", "stubble"), _is("facial_hair", "none"), ("sex", "age")),
-    "white hair": (_is("hair_colour", "white"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
-    "sad": (_is("expression", "sad"), _is("expression", "neutral", "smile"), ("sex", "age")),
-    "crown": (_is("headwear", "crown"), _is("headwear", "none"), ("sex", "age")),
-}
 #: What is no leak of what: families, by reader or measure. What says part of the same shares one.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "age": ("age",),
@@ -118,7 +107,7 @@ class Readers:
         assert critic is not None, "this benchmark reads attributes in the critic's features"
         self.g, self.critic = g, critic
         self.plain = {m.name: m.read for m in (*measures(g), *watched(g))}
-        self.rules = {**RULES, **_MORE_RULES}
+        self.rules = RULES
         self.names = [*self.rules, *(name for name in self.plain if name not in self.rules)]
         self.accuracy_: dict[str, tuple[float, float]] = {}
 
@@ -206,8 +195,6 @@ def measure_slider(
     g = readers.g
     at = {s: readers.read(render(g, moved(g, ws, d, s))) for s in STRENGTHS}
     own, sign = READ_BY.get(d.name, (d.name, 1))
-    changes = at[2.0] - at[-2.0]  # [N, T]
-    mean = changes.mean(axis=0)
     back = moved(g, moved(g, ws, d, 2.0), d, -2.0)
     row: dict[str, Any] = {
         "source": d.source,
@@ -218,22 +205,25 @@ def measure_slider(
     }
     if own not in readers.names:
         return row
-    column = readers.names.index(own)
-    family = FAMILY.get(own, own)
-    passed = {family, *IMPLIED.get(own, ())}
+    track = sign * np.stack([at[-2.0], at[-1.0], seen, at[1.0], at[2.0]])[:, :, readers.names.index(own)]  # [5, N]
+    monotone = (np.diff(track, axis=0) > -TOLERANCE).all(axis=0).mean()
+    return {**row, **against_leaks(readers, at[2.0] - at[-2.0], own, sign), "monotone": round(float(monotone), 3)}
+
+
+def against_leaks(readers: Readers, changes: np.ndarray, own: str, sign: int) -> dict[str, Any]:
+    """What was meant, and how it went, beside what else changed; changes: [N, T], of faces and readings."""
+    mean, column = changes.mean(axis=0), readers.names.index(own)
+    passed = {FAMILY.get(own, own), *IMPLIED.get(own, ())}
     leaks = {n: float(m) for n, m in zip(readers.names, mean, strict=True) if FAMILY.get(n, n) not in passed}
-    worst = max(leaks, key=lambda n: abs(leaks[n]))
-    track = sign * np.stack([at[-2.0], at[-1.0], seen, at[1.0], at[2.0]])[:, :, column]  # [5, N]
-    effect = sign * float(mean[column])
+    ranked = sorted(leaks, key=lambda n: -abs(leaks[n]))
+    worst, effect = leaks[ranked[0]], sign * float(mean[column])
     return {
-        **row,
         "read_by": own,
         "own": round(effect, 2),
-        "largest_leak": [worst, round(leaks[worst], 2)],
-        "ratio": round(effect / max(abs(leaks[worst]), 1e-6), 2),
-        "monotone": round(float((np.diff(track, axis=0) > -TOLERANCE).all(axis=0).mean()), 3),
+        "largest_leak": [ranked[0], round(worst, 2)],
+        "ratio": round(effect / max(abs(worst), 1e-6), 2),
         "right_way": round(float((sign * changes[:, column] > 0).mean()), 3),
-        "leaks": {n: round(v, 2) for n, v in sorted(leaks.items(), key=lambda item: -abs(item[1]))[:6]},
+        "leaks": {n: round(leaks[n], 2) for n in ranked[:6]},
     }
 
 
@@ -245,17 +235,11 @@ def moved_unit(d: le.Direction) -> Tensor:
     return unit
 
 
-def measure_prompt(readers: Readers, ws: Tensor, seen: np.ndarray, prompt: str) -> dict[str, Any]:
-    """What a prompt at +2 does to the faces ``ws``."""
-    own, sign = PROMPTS[prompt]
-    d = le.text_direction(readers.g, prompt)
-    change = readers.read(render(readers.g, moved(readers.g, ws, d, 2.0))) - seen
-    column = readers.names.index(own)
-    return {
-        "read_by": own,
-        "own": round(sign * float(change[:, column].mean()), 2),
-        "right_way": round(float((sign * change[:, column] > 0).mean()), 3),
-    }
+def measure_prompt(readers: Readers, ws: Tensor, seen: np.ndarray, prompt: str, d: le.Direction) -> dict[str, Any]:
+    """What a prompt's slider at +2 does to the faces ``ws``."""
+    return against_leaks(
+        readers, readers.read(render(readers.g, moved(readers.g, ws, d, 2.0))) - seen, *PROMPTS[prompt]
+    )
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -306,18 +290,20 @@ def write_page(found: dict[str, Any]) -> None:
     PAGE.write_text(re.sub(r"<!-- edits -->.*?<!-- /edits -->", lambda _: put, text, flags=re.DOTALL), encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str, *, random: int, inverted: int) -> argparse.ArgumentParser:
+    """What every benchmark with these readers takes: labelled portraits, and how many faces to edit."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--train", "--train-labels", "--data", "--labels"):
         parser.add_argument(name, required=True)
     parser.add_argument("--model", default="portraits")
-    parser.add_argument("--random", type=int, default=64, help="random faces (default %(default)s)")
-    parser.add_argument("--inverted", type=int, default=16, help="held-out portraits (default %(default)s)")
+    parser.add_argument("--random", type=int, default=random, help="random faces (default %(default)s)")
+    parser.add_argument("--inverted", type=int, default=inverted, help="held-out portraits (default %(default)s)")
     parser.add_argument("--portraits", type=int, help="learn the readers from the first so many")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    began = time.monotonic()
+    return parser
+
+
+def judged(args: argparse.Namespace) -> tuple[Readers, Tensor, dict[str, Any]]:
+    """The readers, the faces to edit [N, num_ws, w_dim], and the head of the results."""
     g = le.load_generator(args.model)
     train, held = (read_pictures(p, g.size_px, limit=n) for p, n in ((args.train, args.portraits), (args.data, None)))
     readers, latents = Readers(g), encode(g, held.images)
@@ -325,20 +311,25 @@ def main() -> None:
         render(g, encode(g, train.images)), match_labels(train, read_labels(args.train_labels)),
         render(g, latents), match_labels(held, read_labels(args.labels)),
     )  # fmt: skip
-    print(f"readers after {time.monotonic() - began:.0f} s: {readers.accuracy_}", flush=True)
     ws = torch.cat([random_ws(g, list(range(2000, 2000 + args.random))), latents[:: len(latents) // args.inverted]])
-    ws = ws[: args.random + args.inverted]
-    seen, identity = readers.read(render(g, ws)), Identity(g, ws[:16])
-    found: dict[str, Any] = {
+    head = {
         "setting": setting(),
         "model": {"name": g.name, "fingerprint": g.fingerprint, "size_px": g.size_px},
         "faces": {"random": args.random, "inverted": args.inverted},
         "readers": readers.accuracy_,
-        "sliders": {},
-        "prompts": {},
     }
+    return readers, ws[: args.random + args.inverted], head
+
+
+def main() -> None:
+    began = time.monotonic()
+    readers, ws, head = judged(arguments(__doc__ or "", random=64, inverted=16).parse_args())
+    g = readers.g
+    print(f"readers after {time.monotonic() - began:.0f} s: {readers.accuracy_}", flush=True)
+    seen, identity = readers.read(render(g, ws)), Identity(g, ws[:16])
+    found: dict[str, Any] = {**head, "sliders": {}, "prompts": {}}
     for prompt in PROMPTS:
-        found["prompts"][prompt] = measure_prompt(readers, ws, seen, prompt)
+        found["prompts"][prompt] = measure_prompt(readers, ws, seen, prompt, le.text_direction(g, prompt))
         print(f"{time.monotonic() - began:.0f} s, {prompt}: {found['prompts'][prompt]}", flush=True)
     for d in le.named_directions(g):
         found["sliders"][d.name] = measure_slider(readers, ws, seen, identity, d)

@@ -78,13 +78,15 @@ def _repair(found: dict[str, Any]) -> str:
 
 
 def _summary(inversion: dict[str, Any], text: dict[str, Any]) -> str:
-    moved = ", ".join(f"“{k}” {text['prompts'][k]['moved_the_right_way']}" for k in TOLD_PROMPTS)
+    fast = text["methods"]["fast"]
+    moved = ", ".join(f"“{k}” {fast[k]['right_way']:.0%}" for k in TOLD_PROMPTS)
+    faces = sum(text["faces"].values())
     return f"""\
 {_ladder(inversion)}
 
 Measured by `benchmarks/inversion.py`; sliders do as much as on random faces at 1. The
 [card](weights/portraits/README.md) has the rest, also of the CLIP. Text directions, by `benchmarks/text_directions.py`,
-moved the right way on ten faces each of the model at 128²: {moved}."""
+move this share of {faces} faces the right way: {moved}."""
 
 
 def _figures(inversion: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.cli import main
 from latent_editor.directions import clean_direction, fit_direction, fit_direction_from_examples, samples
-from latent_editor.directions.gradients import SHORTNESS, gradient_candidates, jacobian, least_leaking
+from latent_editor.directions.gradients import ON_ALL, SHORTNESS, gradient_candidates, jacobian, least_leaking
 from latent_editor.directions.leakage import Identity, largest_leak, leakage_row
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import Namer
@@ -195,7 +195,7 @@ def linear_namer(g: StyleGAN2, reads: Tensor) -> Namer:
     """One that reads straight off the latents: ``reads`` [3, num_ws, w_dim] say age, beard and smile."""
     namer = Namer(g, None, random_ws(g, list(range(6))))
     namer.names, namer.families = ["age", "beard", "smile"], ["age", "sex", "expression"]
-    namer.families_seen, namer._spread = namer.families, torch.ones(3)
+    namer.names_seen, namer.families_seen, namer._spread = namer.names, namer.families, torch.ones(3)
     namer._read = lambda ws: torch.einsum("nld,tld->nt", ws, reads)  # type: ignore[method-assign]
     return namer
 
@@ -214,13 +214,14 @@ def test_gradients_are_what_readings_change_by(tiny_generator: StyleGAN2) -> Non
 
 def test_no_other_way_leaks_less() -> None:
     random = torch.Generator().manual_seed(3)
-    own, leaks = torch.randn(40, generator=random), torch.randn(12, 40, generator=random)
+    own, leaks = torch.randn(40, generator=random), torch.randn(3, 4, 40, generator=random)
     way = least_leaking(own, leaks, shortness=0.1)
-    weight = 0.1 * leaks.square().sum()
+    weight = 0.1 * leaks.square().sum() / 3
     assert own @ way == pytest.approx(1, rel=1e-4)
 
     def cost(v: Tensor) -> float:
-        return float((leaks @ v).square().sum() + weight * v.square().sum())
+        on_all = (leaks.mean(dim=0) @ v).square().sum()
+        return float((leaks @ v).square().sum() + 3 * ON_ALL * on_all + weight * v.square().sum())
 
     for _ in range(20):
         aside = 0.1 * torch.randn(40, generator=random)

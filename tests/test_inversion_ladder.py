@@ -20,7 +20,7 @@ from latent_editor.inversion.climbing import ENOUGH_DB, Best, Climb, Pace
 from latent_editor.inversion.feedback import encode_again
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import Refining, RefiningConfig, feature_size, tuned_parameters
-from latent_editor.inversion.stretching import MOST_GAIN, stretched
+from latent_editor.inversion.stretching import LEAST_GAIN, MOST_GAIN, stretched
 from latent_editor.rendering import render
 from latent_editor.types import Direction, Latent, Refinement, Step
 
@@ -271,13 +271,19 @@ def test_a_gain_moves_what_is_around_the_pivot_and_not_the_pivot(portraits: Gene
     assert editability(portraits, far, whole).ratio > 1.2 * editability(portraits, pivot, whole).ratio
 
 
-def test_sliders_that_do_little_are_stretched(portraits: Generator) -> None:
+@pytest.mark.parametrize("more", [-0.3, 0.5])
+def test_sliders_do_on_a_refined_face_what_they_do_on_others(portraits: Generator, more: float) -> None:
     g = portraits
     affines = [n for n, _ in g.named_parameters() if n.startswith("synthesis.") and n.endswith("affine.weight")]
-    numb = Refinement({}, {n: -0.3 * dict(g.named_parameters())[n] for n in affines})
-    best = Best(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, numb, "pivotal")
+    other = Refinement({}, {n: more * dict(g.named_parameters())[n] for n in affines})
+    best = Best(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
     found = stretched(g, best).refinement
     assert found is not None
     assert found.pivot is not None
-    assert 1 < found.gain <= MOST_GAIN
+    assert 1 < found.gain <= MOST_GAIN if more < 0 else LEAST_GAIN <= found.gain < 1
+    sliders = directions(portraits)
+    before, after = (
+        editability(g, g.latent(best.ws, method="pivotal", refinement=r), sliders).ratio for r in (other, found)
+    )
+    assert abs(after - 1) < abs(before - 1)
     assert stretched(g, Best(best.ws, best.image, 30.0)).refinement is None

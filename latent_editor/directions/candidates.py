@@ -124,7 +124,7 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
     1. Rank every pair of candidate and name: by its score, by the share of the name in all that changes, by how much it
        changes, squared, lest what does little else do little at all, and by what the name is worth.
     2. Take them in that order; pass over a name that is given, a component whose layers are in use, and a candidate
-       that does what one taken before does.
+       that does what one taken before does, unless both were learned from what they are called.
     3. Stop where names get worse than ``least``.
 
     Args:
@@ -148,10 +148,16 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
         k, t = divmod(flat, len(namer.names))
         if scores[k, t] < least or t in chosen.values():
             continue
-        if any(_overlap(candidates[k], candidates[j]) or (unit[k] @ unit[j]).abs() > SAME_EFFECT for j in chosen):
+        if any(_repeats(candidates[k], candidates[j], float(unit[k] @ unit[j])) for j in chosen):
             continue
         chosen[k] = t
     return [(candidates[k], namer.name(effects[k], scores[k], t)) for k, t in chosen.items()]
+
+
+def _repeats(a: Candidate, b: Candidate, alike: float) -> bool:
+    """Whether one of two sliders, whose effects are so much alike (cosine), is enough."""
+    wanted = a.label is not None and b.label is not None
+    return _overlap(a, b) or (abs(alike) > SAME_EFFECT and not wanted)
 
 
 def _overlap(a: Candidate, b: Candidate) -> bool:

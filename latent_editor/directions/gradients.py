@@ -24,6 +24,10 @@ from latent_editor.features.boundaries import latent_spread
 SOURCE = "gradient"
 #: How much shortness counts beside leaving all else alone, as a share of what the leaks weigh.
 SHORTNESS = (0.01, 0.1)
+#: How much more it counts what leaks in the mean of all faces than what leaks on one up and on another down: μ.
+ON_ALL = 4.0
+#: How much a reading of the same family counts as a leak: grey hair may be white too, and not blue.
+KIN = 0.1
 #: Faces whose gradients are computed together.
 TOGETHER = 8
 
@@ -56,20 +60,28 @@ def jacobian(namer: Namer, ws: Tensor, *, progress: Progress, dtype: torch.dtype
 def least_leaking(own: Tensor, leaks: Tensor, *, shortness: float) -> Tensor:
     """The way that changes what is meant, for what else it changes and for its length.
 
-    v ∝ (LᵀL + λI)⁻¹ o, which among all v with oᵀv = 1 makes ‖L v‖² + λ‖v‖² least.
+    v ∝ (LᵀL + μN·L̄ᵀL̄ + λI)⁻¹ o, which among all v with oᵀv = 1 makes ‖L v‖² + μN‖L̄ v‖² + λ‖v‖² least: what leaks on
+    each face, what leaks on all of them, and the length.
 
     Args:
         own: [D], the mean gradient of what is meant.
-        leaks: [M, D], gradients of all else, a row for each face and reading.
-        shortness: λ, as a share of the sum of the leaks' squared lengths.
+        leaks: [N, M, D], gradients of all else: L has a row for each face and reading, L̄ their mean over the faces.
+        shortness: λ, as a share of what a face's leaks weigh: of the mean over faces of their squared lengths' sum.
 
     Returns:
         float32 [D], with oᵀv = 1.
     """
-    o, rows = own.double(), leaks.double()
-    even = torch.eye(len(o), dtype=torch.float64) * (shortness * rows.square().sum())
-    way = torch.linalg.solve(rows.t() @ rows + even, o)
+    o, each = own.double(), leaks.double()
+    rows, mean = each.flatten(0, 1), each.mean(dim=0)
+    even = torch.eye(len(o), dtype=torch.float64) * (shortness * rows.square().sum() / len(each))
+    way = torch.linalg.solve(rows.t() @ rows + ON_ALL * len(each) * (mean.t() @ mean) + even, o)
     return (way / (o @ way).clamp_min(1e-12)).float()
+
+
+def leaking(namer: Namer, k: int) -> Tensor:
+    """How much each reading counts as a leak of the name at ``k``: [S], 0 for what says the same in another way."""
+    kin = [KIN if family == namer.families[k] else 1.0 for family in namer.families_seen]
+    return torch.tensor([0.0 if n == namer.names[k] else count for n, count in zip(namer.names_seen, kin, strict=True)])
 
 
 def gradient_candidates(namer: Namer, ws: Tensor, *, progress: Progress) -> list[Candidate]:
@@ -91,11 +103,10 @@ def gradient_candidates(namer: Namer, ws: Tensor, *, progress: Progress) -> list
         parts = torch.cat([rates[:, :, a:b].sum(dim=2) for a, b in ranges], dim=2)  # [N, S, ranges · w_dim]
         layers = torch.tensor([b - a for a, b in ranges])
         for k, name in enumerate(namer.names):
-            others = torch.tensor([family != namer.families[k] for family in namer.families_seen])
-            own, leaks = parts[:, k].mean(dim=0), parts[:, others].flatten(0, 1)
+            own, leaks = parts[:, k].mean(dim=0), parts * leaking(namer, k).sqrt()[:, None]
             detail = f"gradients of what reads it on {len(ws)} faces, away from those of all else, {words}"
             for shortness in SHORTNESS:
-                way = least_leaking(own, leaks, shortness=shortness / len(ws)).view(-1, w_dim) @ colour
+                way = least_leaking(own, leaks, shortness=shortness).view(-1, w_dim) @ colour
                 vector = way.repeat_interleave(layers, dim=0)
                 found.append(Candidate(SOURCE, f"gradient {name}", vector, detail, label=name))
     return found

@@ -42,6 +42,7 @@ VOCABULARY = (
     Term("feminine", "sex", "a woman", "a man"),
     Term("beard", "sex", "a person with a beard", "a clean-shaven person"),
     Term("moustache", "sex", "a person with a moustache", "a person without a moustache", 0.7),
+    Term("stubble", "sex", "an unshaven man with stubble", "a clean-shaven man", 0.7),
     Term("make-up", "sex", "a person with make-up", "a person without make-up", 0.7),
     Term("long hair", "hair length", "a person with long hair", "a person with short hair"),
     Term("bald", "bald", "a bald person", "a person with hair"),
@@ -57,6 +58,7 @@ VOCABULARY = (
     Term("tan skin", "skin", "a person with tan skin", "a person with pale skin"),
     Term("smile", "expression", "a smiling person", "a serious person"),
     Term("angry", "expression", "an angry person", "a calm person"),
+    Term("sad", "expression", "a sad person", "a happy person"),
     Term("elf ears", "ears", "a person with pointed ears", "a person with round ears"),
     Term("blue background", "background", "a person on a blue background", "a person on a grey background"),
     Term("dark background", "background", "a person on a black background", "a person on a white background"),
@@ -121,7 +123,8 @@ class Namer:
 
     Attributes:
         names, families, worth: Of each term and measure, [T].
-        families_seen: Of these, and of all that :meth:`readings` watch besides, [S], S ≥ T.
+        names_seen, families_seen: Of these, and of all that :meth:`readings` watch besides, [S], S ≥ T. What says the
+            same in another way has the same name.
     """
 
     def __init__(
@@ -161,6 +164,10 @@ class Namer:
     def _watched(self) -> tuple[Measure, ...]:
         of_names = {t.name: t.family for t in VOCABULARY} | {m.name: m.family for m in self._measures}
         return (*watched(self.g), *opinions(self.g, of_names))
+
+    @cached_property
+    def names_seen(self) -> list[str]:
+        return self.names + [m.name for m in self._watched]
 
     @cached_property
     def families_seen(self) -> list[str]:

@@ -82,6 +82,8 @@ class Boundary:
         accuracy: Share of latents that were kept apart and are told rightly, each side counting half; 0.5 is chance.
         count: How many latents it was fitted on.
         reading: float32 [D], of length 1: what reads it off a CLIP's vector of a picture; None where unknown.
+        opinion: float32 [num_ws, w_dim], of length 1: what reads it off the ws that the encoder sees in a picture; None
+            where unknown.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Boundary:
     accuracy: float
     count: int
     reading: Tensor | None = None
+    opinion: Tensor | None = None
 
     def offset(self, spread: Spread) -> Tensor:
         """The way in W, float32 [w_dim]: one standard deviation of random latents."""
@@ -170,7 +173,7 @@ def write_boundaries(boundaries: Sequence[Boundary], path: str | Path, *, finger
     """Writes boundaries of one generator as safetensors in half precision.
 
     Args:
-        boundaries: All of them with readings, or none.
+        boundaries: All of them with readings, or none; so with opinions.
         path: The file.
         fingerprint: Of the generator; where there are readings, with that of the CLIP (:func:`boundaries_fingerprint`).
     """
@@ -185,6 +188,9 @@ def write_boundaries(boundaries: Sequence[Boundary], path: str | Path, *, finger
     readings = [b.reading for b in boundaries if b.reading is not None]
     if readings:
         tensors["readings"] = torch.stack(readings).half()
+    opinions = [b.opinion for b in boundaries if b.opinion is not None]
+    if opinions:
+        tensors["opinions"] = torch.stack(opinions).half()
     files.write_tensors(path, tensors, metadata)
 
 
@@ -197,13 +203,17 @@ def read_boundaries(path: str | Path) -> tuple[tuple[Boundary, ...], str]:
     tensors, metadata = files.read_tensors(path)
     try:
         names, accuracies = metadata["names"].split("\n"), metadata["accuracies"].split()
-        normals, readings = tensors["normals"].float(), tensors.get("readings")
-        known = [None] * len(names) if readings is None else list(F.normalize(readings.float(), dim=1))
-        rows = zip(names, normals, accuracies, metadata["counts"].split(), known, strict=True)
-        found = [Boundary(name, F.normalize(n, dim=0), float(a), int(c), r) for name, n, a, c, r in rows]
+        columns = [_even_rows(tensors.get(key), len(names)) for key in ("normals", "readings", "opinions")]
+        rows = zip(names, accuracies, metadata["counts"].split(), *columns, strict=True)
+        found = [Boundary(name, n, float(a), int(c), r, o) for name, a, c, n, r, o in rows]
         return tuple(found), metadata["fingerprint"]
     except (KeyError, ValueError, TypeError) as e:
         raise BadModel(f"{Path(path).name} is not a file of boundaries ({e}). Make it again.") from e
+
+
+def _even_rows(tensor: Tensor | None, count: int) -> list:
+    """The rows of a tensor, each of length 1, or as many times None."""
+    return [None] * count if tensor is None else [row / row.norm().clamp_min(1e-12) for row in tensor.float()]
 
 
 def kept_boundaries(g: Generator) -> tuple[Boundary, ...]:

@@ -13,9 +13,9 @@ from latent_editor.types import Direction
 
 #: Ways to random latents stand for sliders, which differ between models; so many, and of this share of the whole way.
 WAYS, SHARE = 6, 0.25
-#: What is aimed at, a little under what random faces do; and the gain's limits: less is no trouble, and with twice as
+#: What changes shall do on it at least and at most, as a multiple of random faces; and the gain's limits: with twice as
 #: much the named sliders did more than on random faces, and heads that turned tore.
-AIM, LEAST_GAIN, MOST_GAIN = 0.85, 1.0, 1.7
+AIM, LEAST_GAIN, MOST_GAIN = (0.85, 1.05), 0.6, 1.7
 _ROUNDS = 2
 
 
@@ -35,7 +35,8 @@ def stretched(g: Generator, best: Best) -> Best:
     """Gives a refined latent the gain with which changes do on it as much as on random faces.
 
     A latent that resembles a photograph lies further out than random ones, and the same step does less there: styles
-    are normalised (Karras et al. 2020, eq. 3), so that it counts against their length. The picture stays the same.
+    are normalised (Karras et al. 2020, eq. 3), so that it counts against their length. On a picture of hard light and
+    strong colours it does more. The picture itself stays the same.
 
     Args:
         g: The generator.
@@ -46,6 +47,7 @@ def stretched(g: Generator, best: Best) -> Best:
     directions, refinement, gain = _ways(g), best.refinement, 1.0
     for _ in range(_ROUNDS):  # twice as far does less than twice as much
         latent = g.latent(best.ws, method=best.method, refinement=refinement)
-        gain = min(max(gain * AIM / max(editability(g, latent, directions).ratio, 1e-3), LEAST_GAIN), MOST_GAIN)
+        ratio = max(editability(g, latent, directions).ratio, 1e-3)
+        gain = min(max(gain * min(max(ratio, AIM[0]), AIM[1]) / ratio, LEAST_GAIN), MOST_GAIN)
         refinement = replace(refinement, pivot=best.ws.float().cpu(), gain=gain)
     return replace(best, refinement=refinement)

@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from latent_editor.errors import MissingPart
@@ -27,7 +29,7 @@ from latent_editor.features.boundaries import (
 )
 from latent_editor.features.clip import load_clip
 from latent_editor.features.encoder import load_encoder
-from latent_editor.generators import load_generator
+from latent_editor.generators import Generator, load_generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
@@ -70,6 +72,11 @@ RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
     "dark background": (_is("background", "black"), _is("background", "grey", "white", "blue"), ("sex", "age")),
     "monochrome": (_is("style", "monochrome"), _is("style", "painted"), ("sex", "age")),
     "turn to the right": (_is("pose", "turned right"), _is("pose", "turned left"), ()),
+    "moustache": (_is("facial_hair", "moustache"), _is("facial_hair", "none"), ("sex", "age")),
+    "stubble": (_is("facial_hair", "stubble"), _is("facial_hair", "none"), ("sex", "age")),
+    "white hair": (_is("hair_colour", "white"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
+    "sad": (_is("expression", "sad"), _is("expression", "neutral", "smile"), ("sex", "age")),
+    "crown": (_is("headwear", "crown"), _is("headwear", "none"), ("sex", "age")),
 }
 
 
@@ -84,39 +91,79 @@ def alike(attributes: Sequence[dict[str, Any]], more: Sequence[bool], keys: Sequ
     return torch.tensor([shared[c] / sides[c, m] for c, m in zip(cells, more, strict=True)])
 
 
-def fit_boundaries(x: Tensor, seen: Tensor, attributes: Sequence[dict[str, Any]]) -> list[Boundary]:
-    """The boundaries of :data:`RULES`, and how to read them off what a CLIP makes of pictures.
+#: Principal components of all layers that an opinion is formed from, and the penalty of the regressions.
+COMPONENTS, PENALTY = 600, 1e-3
+
+
+def fit_boundaries(
+    g: Generator, ws: Tensor, seen: Tensor, attributes: Sequence[dict[str, Any]], *, limit: int | None = None
+) -> list[Boundary]:
+    """The boundaries of :data:`RULES`, and how to read them off what a CLIP and the encoder make of pictures.
 
     Args:
-        x: Even coordinates of the portraits' latents, [N, w_dim].
+        g: The generator.
+        ws: The portraits' latents, [N, num_ws, w_dim].
         seen: The CLIP's vectors of the portraits and of their reconstructions, [N, 2, D].
         attributes: Their labels.
+        limit: Fit the boundaries themselves on the first so many alone, which takes most of the time.
     """
     vectors = (seen - seen.mean(dim=(0, 1))) / seen.std(dim=0).mean()
+    even, (components, basis) = latent_spread(g).even(ws), _components(g, ws)
     found = []
     for name, (has, lacks, keys) in RULES.items():
-        chosen = [i for i, a in enumerate(attributes) if has(a) or lacks(a)]
-        sides = [has(attributes[i]) for i in chosen]
-        weights = alike([attributes[i] for i in chosen], sides, keys)
-        rows, side = torch.tensor(chosen)[weights > 0], torch.tensor(sides)[weights > 0]
-        order = torch.cat([rows[side], rows[~side]])
-        counts = torch.cat([weights[weights > 0][side], weights[weights > 0][~side]])
-        parts = int(side.sum())
-        way = fit_boundary(x[order[:parts]], x[order[parts:]], name=name, weights=counts)
-        told = fit_boundary(
-            vectors[order[:parts]].flatten(0, 1), vectors[order[parts:]].flatten(0, 1), name=name,
-            weights=counts.repeat_interleave(2),
-        )  # fmt: skip
-        found.append(replace(way, reading=told.normal))
+        rows, side, counts = _sides(attributes, has, lacks, keys)
+        early = rows < (limit or len(rows))
+        more, less = early & side, early & ~side
+        weights = torch.cat([counts[more], counts[less]])
+        way = fit_boundary(even[rows[more]], even[rows[less]], name=name, weights=weights)
+        reading = fit_reader(vectors[rows].flatten(0, 1), side.repeat_interleave(2), counts.repeat_interleave(2))
+        opinion = (basis @ fit_reader(components[rows], side, counts)).view(ws.shape[1:])
+        found.append(replace(way, reading=F.normalize(reading, dim=0), opinion=opinion / opinion.norm()))
         print(f"{name}: {way.count} portraits; held-out ones told rightly by the latent {way.accuracy:.1%}", flush=True)
     return found
+
+
+def fit_reader(x: Tensor, side: Tensor, counts: Tensor) -> Tensor:
+    """What tells two sides apart: the weights [D] of a logistic regression in which each side counts half.
+
+    Args:
+        x: [N, D], about as large as 1.
+        side: Whether each row has it, bool [N].
+        counts: How much each counts, [N].
+    """
+    halves = torch.where(side, counts[side].sum(), counts[~side].sum())
+    regression = LogisticRegression(C=PENALTY, max_iter=300)
+    regression.fit(x.numpy(), side.numpy(), sample_weight=(counts / halves * len(x) / 2).numpy())
+    return torch.from_numpy(regression.coef_[0]).float()
+
+
+def _sides(
+    attributes: Sequence[dict[str, Any]], has: Rule, lacks: Rule, keys: Sequence[str]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which portraits have or lack something, whether they have it, and how much each counts."""
+    chosen = [i for i, a in enumerate(attributes) if has(a) or lacks(a)]
+    sides = [has(attributes[i]) for i in chosen]
+    weights = alike([attributes[i] for i in chosen], sides, keys)
+    kept = weights > 0
+    return torch.tensor(chosen)[kept], torch.tensor(sides)[kept], weights[kept]
+
+
+def _components(g: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
+    """The principal components of even latents of all layers [N, K], and what makes them of ws [num_ws · w_dim, K]."""
+    spread = latent_spread(g)
+    x = ((ws - spread.mean) @ spread.whiten).flatten(1)
+    basis = torch.pca_lowrank(x - x.mean(dim=0), q=min(COMPONENTS, *x.shape))[2]
+    components = (x - x.mean(dim=0)) @ basis
+    scale = components.std(dim=0).mean()
+    whitened = basis.view(*ws.shape[1:], -1)  # the same in ws: whiten is symmetric
+    return components / scale, torch.einsum("ij,ljk->lik", spread.whiten, whitened).flatten(0, 1) / scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="folder or tar of aligned portraits")
     parser.add_argument("--labels", required=True, help="their labels, one JSON object a line")
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
-    parser.add_argument("--limit", type=int, help="take only the first so many portraits")
+    parser.add_argument("--limit", type=int, help="fit boundaries on the first so many portraits, readers on all")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 
@@ -127,16 +174,17 @@ def main(args: argparse.Namespace) -> None:
     if g.bundle.folder is None:
         raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
-    pictures = read_pictures(args.data, g.size_px, limit=args.limit)
+    pictures = read_pictures(args.data, g.size_px)
     labels = match_labels(pictures, read_labels(args.labels))
-    even, seen = [], []
+    latents, seen = [], []
     for batch in pictures.images.split(32):
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
-        even.append(latent_spread(g).even(ws))
+        latents.append(ws.float().cpu())
         both = image, g.synthesize(ws, dtype=dtype).clamp(-1, 1)
         seen.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
-    boundaries = fit_boundaries(torch.cat(even), torch.cat(seen), [row["attributes"] for row in labels])
+    told = [row["attributes"] for row in labels]
+    boundaries = fit_boundaries(g, torch.cat(latents), torch.cat(seen).float(), told, limit=args.limit)
     path = g.bundle.folder / BOUNDARIES_FILE
     write_boundaries(boundaries, path, fingerprint=boundaries_fingerprint(g, readings=True))
     print(f"wrote {path}")
