@@ -27,6 +27,7 @@ from latent_editor.features.boundaries import (
 )
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.train import boundaries as training
 from latent_editor.train.boundaries import alike
 from latent_editor.weights import Bundle
 
@@ -66,6 +67,28 @@ def test_weights_take_a_confounder_out() -> None:
     assert even.normal @ AXIS > plain.normal @ AXIS
 
 
+def test_labelled_portraits_are_read_off_all_layers_and_off_the_clip(
+    tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    g = tiny_generator
+    rule = (lambda a: a["has"], lambda a: not a["has"], ("kind",))
+    monkeypatch.setattr(training, "RULES", {"it": rule})
+    ws = torch.stack([random_ws(g, list(range(i, 1600 + i)), truncation_psi=1.0)[:, 0] for i in range(g.num_ws)], dim=1)
+    spread = latent_spread(g)
+    in_last = ((ws[:, -1] - spread.mean) @ spread.whiten)[:, 3]  # what is meant shows in one layer, and one number
+    seen = torch.randn(1600, 2, 6, generator=torch.Generator().manual_seed(2))
+    seen[..., 4] += in_last[:, None]
+    labels = [{"has": bool(x > 0), "kind": i % 2} for i, x in enumerate(in_last)]
+    (found,) = training.fit_boundaries(g, ws[:1300], seen[:1300], labels[:1300], limit=300)
+    assert found.opinion is not None
+    assert found.reading is not None
+    assert found.opinion.shape == ws.shape[1:]
+    told = (ws[1300:] * found.opinion).sum(dim=(1, 2))
+    assert torch.corrcoef(torch.stack([told, in_last[1300:]]))[0, 1] > 0.8
+    assert found.reading[4] > 0.9
+    assert found.count == 300
+
+
 def test_too_few_and_broken_examples_are_refused() -> None:
     with pytest.raises(BadValue, match="expected 3 of each"):
         fit_boundary(torch.randn(2, 8), torch.randn(9, 8), name="few")
@@ -94,8 +117,17 @@ def test_even_coordinates_are_even(tiny_generator: StyleGAN2) -> None:
 
 def test_files_of_boundaries_come_back(tmp_path: Path) -> None:
     written = [
-        Boundary("beard", AXIS, 0.9, 100, torch.nn.functional.normalize(torch.ones(6), dim=0)),
-        Boundary("long hair", -AXIS, 0.8, 90, torch.nn.functional.normalize(torch.arange(6.0), dim=0)),
+        Boundary(
+            "beard", AXIS, 0.9, 100, torch.nn.functional.normalize(torch.ones(6), dim=0), torch.eye(2, 32) / 2**0.5
+        ),
+        Boundary(
+            "long hair",
+            -AXIS,
+            0.8,
+            90,
+            torch.nn.functional.normalize(torch.arange(6.0), dim=0),
+            torch.eye(2, 32) / 2**0.5,
+        ),
     ]
     write_boundaries(written, tmp_path / "b.safetensors", fingerprint="abc+def")
     read, fingerprint = read_boundaries(tmp_path / "b.safetensors")
@@ -105,6 +137,8 @@ def test_files_of_boundaries_come_back(tmp_path: Path) -> None:
         assert torch.allclose(a.normal, b.normal, atol=2e-3)
         assert a.reading is not None
         assert torch.allclose(a.reading, b.reading, atol=2e-3)
+        assert a.opinion is not None
+        assert torch.allclose(a.opinion, b.opinion, atol=2e-3)
     (tmp_path / "b.safetensors").write_bytes(b"damaged")
     with pytest.raises(BadModel):
         read_boundaries(tmp_path / "b.safetensors")

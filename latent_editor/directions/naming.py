@@ -74,6 +74,8 @@ PLAIN_CHANGE = 2.5
 AGREEMENT = 0.8
 #: What is better measured than read by a CLIP.
 MEASURED_NAMES = ("turn to the right", "light from the left")
+#: What portraits hardly show: looked at, lest other sliders bring it along, and no name, because nobody would see it.
+RARE = ("crown",)
 #: A term with this cosine to one of the vocabulary says about the same.
 SAME_TERM = 0.5
 #: What a measured name is worth: a word says more to people.
@@ -140,7 +142,7 @@ class Namer:
         self._measures = measures(g)
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
-        extra = {name: axis for name, axis in (axes or {}).items() if name not in worded}
+        extra = {name: axis for name, axis in (axes or {}).items() if name not in worded and name not in RARE}
         self.names = [*(t.name for t in terms), *extra, *(m.name for m in self._measures)]
         self.worth = torch.tensor(
             [t.worth for t in terms] + [1.0] * len(extra) + [MEASURED_WORTH] * len(self._measures)
