@@ -5,25 +5,24 @@ gradients of all readings, through the readers and the generator, at some faces,
 linear system then gives the way that changes one reading and no other on any of these faces: in a sense the Jacobian's
 pseudoinverse, as in Zhu et al. 2021 (LowRankGAN), of readings for pixels.
 
-Ways are short in standard deviations of random latents, and the same in all layers or in a range of them. In each
-layer of its own, without regard to where latents lie, a way pleases readers twice as much, and people not at all: it
-finds what readers overlook, and mouths turned green.
+Ways are short in standard deviations of random latents, and the same in all layers. One for each range of layers
+leaks less by the readers that it was solved with, and more by others, because it finds what they overlook; one for each
+layer turned mouths green.
 """
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
-from latent_editor.directions.candidates import RANGES, Candidate, Progress
+from latent_editor.directions.candidates import Candidate, Progress
 from latent_editor.directions.naming import Namer
 from latent_editor.features.boundaries import latent_spread
 
 SOURCE = "gradient"
-#: How much shortness counts beside leaving all else alone, as a share of what the leaks weigh.
-SHORTNESS = (0.01, 0.1)
+#: How much shortness counts beside leaving all else alone, as a share of what the leaks weigh: λ. With a tenth of it
+#: ways do half as much, and leak as much of that by readers that they were not solved with.
+SHORTNESS = 0.1
 #: How much more it counts what leaks in the mean of all faces than what leaks on one up and on another down: μ.
 ON_ALL = 4.0
 #: How much a reading of the same family counts as a leak: grey hair may be white too, and not blue.
@@ -85,28 +84,19 @@ def leaking(namer: Namer, k: int) -> Tensor:
 
 
 def gradient_candidates(namer: Namer, ws: Tensor, *, progress: Progress) -> list[Candidate]:
-    """For each name that the namer gives, ways that change what it says alone: one w for all layers, and one for each
-    range of layers, of each of :data:`SHORTNESS`.
+    """For each name that the namer gives, the way that changes what it says alone.
 
     Args:
         namer: Who reads.
         ws: Faces to take gradients at, [N, num_ws, w_dim]; others than those that candidates are tried on.
         progress: Called with 0..1.
     """
-    num_ws, w_dim = ws.shape[1:]
     colour = latent_spread(namer.g).colour
-    rates = jacobian(namer, ws, progress=progress) @ colour  # by standard deviations of random latents
-    edges = sorted({0, num_ws, *(stop for _, stop in RANGES.values() if stop < num_ws)})
-    spaces = {"one w": [(0, num_ws)], "one w for each range of layers": [*itertools.pairwise(edges)]}
+    rates = jacobian(namer, ws, progress=progress).sum(dim=2) @ colour  # [N, S, w_dim], of one w for all layers
     found = []
-    for words, ranges in spaces.items():
-        parts = torch.cat([rates[:, :, a:b].sum(dim=2) for a, b in ranges], dim=2)  # [N, S, ranges · w_dim]
-        layers = torch.tensor([b - a for a, b in ranges])
-        for k, name in enumerate(namer.names):
-            own, leaks = parts[:, k].mean(dim=0), parts * leaking(namer, k).sqrt()[:, None]
-            detail = f"gradients of what reads it on {len(ws)} faces, away from those of all else, {words}"
-            for shortness in SHORTNESS:
-                way = least_leaking(own, leaks, shortness=shortness).view(-1, w_dim) @ colour
-                vector = way.repeat_interleave(layers, dim=0)
-                found.append(Candidate(SOURCE, f"gradient {name}", vector, detail, label=name))
+    for k, name in enumerate(namer.names):
+        own, leaks = rates[:, k].mean(dim=0), rates * leaking(namer, k).sqrt()[:, None]
+        detail = f"gradients of what reads it on {len(ws)} faces, away from those of all else"
+        way = colour @ least_leaking(own, leaks, shortness=SHORTNESS)
+        found.append(Candidate(SOURCE, f"gradient {name}", way.expand(ws.shape[1], -1).clone(), detail, label=name))
     return found
