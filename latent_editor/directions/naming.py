@@ -49,7 +49,6 @@ VOCABULARY = (
     Term("blond hair", "hair colour", "a person with blond hair", "a person with dark hair"),
     Term("red hair", "hair colour", "a person with red hair", "a person with brown hair"),
     Term("black hair", "hair colour", "a person with black hair", "a person with light hair"),
-    Term("brown hair", "hair colour", "a person with brown hair", "a person with black hair"),
     Term("grey hair", "hair colour", "a person with grey hair", "a person with brown hair"),
     Term("white hair", "hair colour", "a person with white hair", "a person with brown hair"),
     Term("blue hair", "hair colour", "a person with blue hair", "a person with brown hair"),
@@ -74,8 +73,9 @@ PLAIN_CHANGE = 2.5
 AGREEMENT = 0.8
 #: What is better measured than read by a CLIP.
 MEASURED_NAMES = ("turn to the right", "light from the left")
-#: What portraits hardly show: looked at, lest other sliders bring it along, and no name, because nobody would see it.
-RARE = ("crown",)
+#: What no slider is named after: what portraits hardly show, and brown, which is no way, because it lies between black,
+#: blond and red. The encoder looks for them all the same, lest other sliders bring them along.
+UNNAMED = ("crown", "brown hair")
 #: A term with this cosine to one of the vocabulary says about the same.
 SAME_TERM = 0.5
 #: What a measured name is worth: a word says more to people.
@@ -142,7 +142,7 @@ class Namer:
         self._measures = measures(g)
         terms = VOCABULARY if clip is not None else ()
         worded = {t.name for t in terms}
-        extra = {name: axis for name, axis in (axes or {}).items() if name not in worded and name not in RARE}
+        extra = {name: axis for name, axis in (axes or {}).items() if name not in worded and name not in UNNAMED}
         self.names = [*(t.name for t in terms), *extra, *(m.name for m in self._measures)]
         self.worth = torch.tensor(
             [t.worth for t in terms] + [1.0] * len(extra) + [MEASURED_WORTH] * len(self._measures)
