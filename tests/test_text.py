@@ -385,14 +385,13 @@ def test_global_direction(speaking: StyleGAN2) -> None:
 
 def test_imagined_face_fits_its_text_better_than_random_ones(speaking: StyleGAN2) -> None:
     steps: list[Step] = []
-    torch.manual_seed(0)
-    latent = imagine(speaking, "old man", seconds=1.0, on_step=steps.append)
+    latent = imagine(speaking, "old man", seconds=3.0, on_step=steps.append)
     assert (latent.method, latent.ws.shape) == ("text", (speaking.num_ws, speaking.w_dim))
     assert bool((latent.ws == latent.ws[:1]).all())  # one w for all layers
     assert steps[-1].image is not None
     clip = load_clip(speaking)
     axis = find_target(clip, read_prompt("old man")).axis
-    random = speaking.map(torch.randn(40, 32), truncation_psi=0.7)
+    random = speaking.map(torch.randn(40, 32, generator=torch.Generator().manual_seed(0)), truncation_psi=0.7)
     usual = clip.encode_image(speaking.synthesize(random)) @ axis
     assert float(clip.encode_image(speaking.synthesize(latent.ws[None])) @ axis) > float(usual.quantile(0.8))
 
