@@ -36,6 +36,7 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.directions.leakage import Identity
 from latent_editor.directions.measures import measures, watched
+from latent_editor.directions.metering import acting
 from latent_editor.features.encoder import load_encoder
 from latent_editor.features.perceptual import load_critic
 from latent_editor.generators import random_ws
@@ -107,8 +108,7 @@ class Readers:
         assert critic is not None, "this benchmark reads attributes in the critic's features"
         self.g, self.critic = g, critic
         self.plain = {m.name: m.read for m in (*measures(g), *watched(g))}
-        self.rules = RULES
-        self.names = [*self.rules, *(name for name in self.plain if name not in self.rules)]
+        self.names = [*RULES, *(name for name in self.plain if name not in RULES)]
         self.accuracy_: dict[str, tuple[float, float]] = {}
 
     def fit(self, pictures: Tensor, rows: list[dict[str, Any]], held: Tensor, held_rows: list[dict[str, Any]]) -> None:
@@ -120,7 +120,7 @@ class Readers:
         self._scale = scores.std(0).mean()
         scores, seen = scores / self._scale, self._components(held)
         columns = []
-        for name, (has, lacks, keys) in self.rules.items():
+        for name, (has, lacks, keys) in RULES.items():
             chosen, y, w = _sides(rows, has, lacks, keys)
             fitted = LogisticRegression(C=READER_PENALTY, max_iter=300).fit(scores[chosen], y, sample_weight=w)
             columns.append(fitted.coef_[0])
@@ -139,7 +139,7 @@ class Readers:
         """[N, C, S, S], −1..1 → float64 [N, len(names)], in standard deviations of portraits."""
         told = self._components(pictures) @ self._columns
         with torch.inference_mode():
-            wanted = [self.plain[n] for n in self.names[len(self.rules) :]]
+            wanted = [self.plain[n] for n in self.names[len(RULES) :]]
             # All of one batch before the next: those that look for landmarks share what was found.
             measured = torch.cat([torch.stack([m(p) for m in wanted], dim=1) for p in pictures.split(16)])
         return np.concatenate([told, measured.numpy()], axis=1) / self._spread
@@ -200,7 +200,7 @@ def measure_slider(
         "source": d.source,
         "low": d.low,
         "high": d.high,
-        "identity_kept": round(1 - float(identity.distance(2 * moved_unit(d)) or 0), 2),
+        "identity_kept": round(1 - float(identity.distance(2 * acting(d)) or 0), 2),
         "reversed_to": float((back - ws).abs().max()),
     }
     if own not in readers.names:
@@ -227,19 +227,10 @@ def against_leaks(readers: Readers, changes: np.ndarray, own: str, sign: int) ->
     }
 
 
-def moved_unit(d: le.Direction) -> Tensor:
-    """A direction's vector in the layers that it acts on."""
-    unit = torch.zeros_like(d.vector)
-    start, stop = d.layers or (0, len(unit))
-    unit[start:stop] = d.vector[start:stop]
-    return unit
-
-
 def measure_prompt(readers: Readers, ws: Tensor, seen: np.ndarray, prompt: str, d: le.Direction) -> dict[str, Any]:
     """What a prompt's slider at +2 does to the faces ``ws``."""
-    return against_leaks(
-        readers, readers.read(render(readers.g, moved(readers.g, ws, d, 2.0))) - seen, *PROMPTS[prompt]
-    )
+    changes = readers.read(render(readers.g, moved(readers.g, ws, d, 2.0))) - seen
+    return against_leaks(readers, changes, *PROMPTS[prompt])
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -284,10 +275,13 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_page(found: dict[str, Any]) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    put = f"<!-- edits -->\n{tables(found)}\n<!-- /edits -->"
-    PAGE.write_text(re.sub(r"<!-- edits -->.*?<!-- /edits -->", lambda _: put, text, flags=re.DOTALL), encoding="utf-8")
+def put(page: Path, place: str, content: str) -> None:
+    """Writes what was measured into its place in a page."""
+    begin, end = f"<!-- {place} -->", f"<!-- /{place} -->"
+    text = re.sub(
+        f"{begin}.*?{end}", lambda _: f"{begin}\n{content}\n{end}", page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    page.write_text(text, encoding="utf-8")
 
 
 def arguments(description: str, *, random: int, inverted: int) -> argparse.ArgumentParser:
@@ -336,7 +330,7 @@ def main() -> None:
         print(f"{time.monotonic() - began:.0f} s, {d.name}: {found['sliders'][d.name]}", flush=True)
     found["summary"] = summary(found)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    write_page(found)
+    put(PAGE, "edits", tables(found))
     print(tables(found))
 
 

@@ -15,14 +15,13 @@ import as_the_app  # noqa: F401
 # isort: split
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from edits import PROMPTS, Readers, against_leaks, arguments, judged, measure_prompt, moved, render
+from edits import PROMPTS, Readers, against_leaks, arguments, judged, measure_prompt, moved, put, render
 from torch import Tensor
 
 import latent_editor as le
@@ -85,13 +84,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{told}."])
 
 
-def write_page(results: dict[str, Any]) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    put = f"<!-- measured -->\n{table(results)}\n<!-- /measured -->"
-    text = re.sub(r"<!-- measured -->.*?<!-- /measured -->", lambda _: put, text, flags=re.DOTALL)
-    PAGE.write_text(text, encoding="utf-8")
-
-
 def main() -> None:
     parser = arguments(__doc__ or "", random=24, inverted=8)
     parser.add_argument("--methods", nargs="+", default=["fast", "global"], choices=("fast", "global", "optimize"))
@@ -109,7 +101,7 @@ def main() -> None:
         "summary": {method: summary(rows) for method, rows in found.items()},
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    write_page(results)
+    put(PAGE, "measured", table(results))
     print(table(results))
 
 
