@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UnknownDirection,
         UnknownModel,
     )
-    from latent_editor.face_parts import PARTS, face_part, found_again
+    from latent_editor.face_parts import PARTS, face_part
     from latent_editor.features.perceptual import psnr_db
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.handles import Dragged, drag, drag_direction
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from latent_editor.recipes import Recipe
     from latent_editor.regions import Region
     from latent_editor.rendering import render, render_batch
+    from latent_editor.replaying import found_again
     from latent_editor.restoration import Repaired, repair
     from latent_editor.taking import take
     from latent_editor.text import TextMapper, imagine, text_direction, train_mapper
@@ -156,7 +157,7 @@ _NAMES_OF = {
     "editing": "apply edited layer_range strength_kept",
     "errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
-    "face_parts": "PARTS face_part found_again",
+    "face_parts": "PARTS face_part",
     "features.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
     "handles": "Dragged drag drag_direction",
@@ -169,6 +170,7 @@ _NAMES_OF = {
     "recipes": "Recipe",
     "regions": "Region",
     "rendering": "render render_batch",
+    "replaying": "found_again",
     "restoration": "Repaired repair",
     "taking": "take",
     "text": "TextMapper imagine text_direction train_mapper",

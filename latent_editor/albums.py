@@ -18,12 +18,12 @@ from latent_editor.alignment import align
 from latent_editor.compositing import edited_landmarks, paste
 from latent_editor.editing import edited
 from latent_editor.errors import BadLatent, BadValue, LatentEditorError, NoFaceFound, Stopped
-from latent_editor.face_parts import found_again
 from latent_editor.generators import Generator
 from latent_editor.inversion import invert
 from latent_editor.photos import open_photo
 from latent_editor.recipes import Recipe
 from latent_editor.rendering import render
+from latent_editor.replaying import found_again
 from latent_editor.types import Crop, Edit, Latent, OnStep, Photo, Step
 
 #: What is taken for a photo, by the ending of its name.

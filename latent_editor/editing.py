@@ -91,6 +91,7 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
     2. The others are grouped by their regions mᵢ. Where regions overlap their edits act together: every set of them
        is drawn with the share Π mᵢ · Π (1 − mⱼ), i in the set and j not. Sets that show nowhere are left out.
     3. What a latent that was edited before has in its regions stays there, and is edited too.
+    4. Parts that are taken from another face as features are added to all of it, each as much as its amount says.
 
     Args:
         latent: Where to start.
@@ -103,13 +104,18 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
         BadLatent: a direction of another shape than the latent's.
         BadValue: regions that overlap in too many ways.
     """
-    acting = _acting(edits)
-    # 1.
+    acting = [edit for edit in _acting(edits) if edit.direction.graft is None]
     everywhere = [edit for edit in acting if edit.region is None]
-    ws = apply(latent, everywhere)
+    ws = apply(latent, everywhere)  # 1.
     groups = list(_by_region(acting).values())
-    if not groups:
-        return replace(latent, ws=ws)
+    before = latent.blend or Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    blend = _in_regions(before, latent, ws, everywhere, groups) if groups else before
+    blend = replace(blend, features=_grafted(before, edits))  # 4.
+    return replace(latent, ws=ws, blend=blend if len(blend.weights) or blend.features else None)
+
+
+def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit], groups: list[list[Edit]]) -> Blend:
+    """Steps 2 and 3 of :func:`edited`: what is drawn where, the carrier's ``ws`` being edited everywhere already."""
     # 2.
     regions = [group[0].region for group in groups]
     shares = torch.stack([resized_share(region.share, REGION_PX) for region in regions if region is not None])
@@ -119,14 +125,16 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
         for chosen, share in _sets(shares)
     ]
     # 3.
-    before = latent.blend or Blend(ws.new_zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
     old = [*zip(resized_share(before.weights, REGION_PX), before.offsets, strict=True)]
     old = [(1 - resized_share(before.weights, REGION_PX).sum(dim=0), torch.zeros_like(ws)), *old]
     new = [(1 - torch.stack([share for share, _ in drawn]).sum(dim=0), torch.zeros_like(ws)), *drawn]
     both = [(a * b, x + y) for a, x in old for b, y in new][1:]
     seen = [(share, offset) for share, offset in both if float(share.max()) >= LEAST_SHARE]
     _check_count(len(seen))
-    return replace(latent, ws=ws, blend=_blend(seen) if seen else None)
+    if not seen:
+        return Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    weights = torch.stack([share for share, _ in seen]).clamp(0, 1)
+    return Blend(torch.stack([offset for _, offset in seen]), weights)
 
 
 def _check_count(count: int) -> None:
@@ -137,9 +145,15 @@ def _check_count(count: int) -> None:
         )
 
 
-def _blend(seen: Sequence[tuple[Tensor, Tensor]]) -> Blend:
-    weights = torch.stack([share for share, _ in seen]).clamp(0, 1)
-    return Blend(torch.stack([offset for _, offset in seen]), weights)
+def _grafted(before: Blend, edits: Sequence[Edit]) -> dict[int, Tensor]:
+    """By resolution: what parts of other faces add to the activations, [C, R, R], beside what was there before."""
+    found = dict(before.features)
+    for edit in _acting(edits):
+        graft = edit.direction.graft
+        if graft is not None:
+            added, size = edit.strength * graft.laid(), graft.size_px
+            found[size] = found[size] + added if size in found else added
+    return found
 
 
 def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
@@ -20,7 +18,7 @@ from latent_editor.features.landmarks import (
 from latent_editor.generators import Generator
 from latent_editor.regions import REGION_PX, Region
 from latent_editor.rendering import render
-from latent_editor.types import Edit, Latent
+from latent_editor.types import Latent
 
 #: The parts that have a region, in the order of menus.
 PARTS = ("eyes", "nose", "mouth", "face", "hair", "background")
@@ -71,28 +69,25 @@ def face_parts(g: Generator, latent: Latent, parts: list[str]) -> list[Region]:
             raise BadValue(f"Got the part {str(part)[:40]!r}; expected one of {', '.join(PARTS)}, or a painted region.")
     if not parts:
         return []
-    if not shows_faces(g) or not set(POINTS) <= set(canonical_points(g) or ()):
+    if not has_parts(g):
         raise BadValue(
             f"The model {g.name!r} shows no faces, so its pictures have no {parts[0]} to be found. Paint the region."
         )
     picture = np.asarray(render(g, latent, size_px=2 * REGION_PX))
-    points = _points(g, picture)
+    points = points_in(g, picture)
     return [Region.of(_mask(part, picture, points), part) for part in parts]
 
 
-def found_again(g: Generator, latent: Latent, edits: list[Edit]) -> list[Edit]:
-    """Edits made on one face, for another: regions that are parts of the face are found anew, painted ones stay.
+def has_parts(g: Generator) -> bool:
+    """Whether a model's pictures are faces whose parts can be found."""
+    return shows_faces(g) and set(POINTS) <= set(canonical_points(g) or ())
 
-    Raises:
-        BadValue: parts of a face, for a model that shows none.
+
+def points_in(g: Generator, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """The face's points in a picture uint8 [S, S, 3] of a model that has parts, as fractions of its side; eyes first.
+
+    Where the landmark network is not sure of them, those of the model's mean face.
     """
-    names = sorted({e.region.name for e in edits if e.region is not None and e.region.name in PARTS})
-    regions = dict(zip(names, face_parts(g, latent, names), strict=True))
-    return [replace(e, region=regions.get(e.region.name, e.region)) if e.region is not None else e for e in edits]
-
-
-def _points(g: Generator, picture: np.ndarray) -> dict[str, np.ndarray]:
-    """The face's points in a picture [S, S, 3], as fractions of its side."""
     canonical = canonical_points(g)
     usual = np.array([canonical[name] for name in POINTS], np.float64)
     points = usual

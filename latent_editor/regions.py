@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +24,7 @@ LEAST_PX, MOST_PX = 8, 512
 LEAST_SHARE = 0.1
 #: How many latents a picture is drawn of at most, beside the one that carries them.
 MOST_STREAMS = 12
+_FEATURES = re.compile(r"blend/features/([1-9]\d{0,3})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,20 +101,23 @@ class Region:
 class Blend:
     """What else is drawn in a latent's picture: other latents, each in its own part of it.
 
-    In a file the tensors are ``blend/offsets`` and ``blend/weights``.
+    In a file the tensors are ``blend/offsets``, ``blend/weights`` and ``blend/features/64``.
 
     Attributes:
         offsets: float32 [S, num_ws, w_dim], what each adds to the ws of the latent that carries them.
         weights: float32 [S, M, M], 0..1, where each is drawn; together at most 1, and the rest is the carrier's.
+        features: By resolution: float [C, R, R], added to the activations of that block, of all that is drawn.
     """
 
     offsets: Tensor
     weights: Tensor
+    features: Mapping[int, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by their names in a file, the weights in 8 bits."""
+        """The tensors by their names in a file, the weights in 8 bits and the features in half precision."""
         weights = (self.weights * 255).round().clamp(0, 255).to(torch.uint8)
-        return {"blend/offsets": self.offsets.clone(), "blend/weights": weights}
+        features = {f"blend/features/{size}": tensor.half() for size, tensor in self.features.items()}
+        return {"blend/offsets": self.offsets.clone(), "blend/weights": weights, **features}
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], name: str) -> Blend:
@@ -122,20 +127,30 @@ class Blend:
             BadLatent: unknown names, shapes that do not go together, or values that are not finite.
         """
         again = "Save the face again from the editor."
-        if set(tensors) != {"blend/offsets", "blend/weights"}:
+        features = {key: tensors[key] for key in tensors if _FEATURES.fullmatch(key)}
+        if set(tensors) - set(features) != {"blend/offsets", "blend/weights"}:
             raise BadLatent(f"{name} holds {sorted(tensors)[:4]}; expected the offsets and weights of regions. {again}")
         offsets, weights = tensors["blend/offsets"], tensors["blend/weights"]
         fits = offsets.ndim == 3 and weights.ndim == 3 and len(offsets) == len(weights) <= MOST_STREAMS
         square = fits and weights.shape[1] == weights.shape[2] and LEAST_PX <= weights.shape[1] <= MOST_PX
-        if not square or not len(offsets) or weights.dtype != torch.uint8 or offsets.dtype != torch.float32:
+        kinds = weights.dtype == torch.uint8 and offsets.dtype == torch.float32
+        if not square or not kinds or not (len(offsets) or features):
             raise BadLatent(
                 f"{name} holds regions of {list(offsets.shape)} and {list(weights.shape)}; expected float32 "
                 f"[S, num_ws, w_dim] and uint8 [S, M, M], S at most {MOST_STREAMS}. {again}"
             )
-        if not torch.isfinite(offsets).all():
+        for key, tensor in features.items():
+            size = int(key.rpartition("/")[2])
+            if tensor.ndim != 3 or tuple(tensor.shape[1:]) != (size, size) or tensor.dtype != torch.float16:
+                raise BadLatent(
+                    f"{name} holds {key} of {list(tensor.shape)} ({tensor.dtype}); expected float16 "
+                    f"[C, {size}, {size}]. {again}"
+                )
+        if not all(torch.isfinite(tensor).all() for tensor in (offsets, *features.values())):
             raise BadLatent(f"{name} holds regions with values that are not finite. {again}")
         shares = weights.float() / 255
-        return Blend(offsets, shares / shares.sum(dim=0).clamp_min(1))
+        added = {int(key.rpartition("/")[2]): tensor for key, tensor in features.items()}
+        return Blend(offsets, shares / shares.sum(dim=0).clamp_min(1), added)
 
 
 def resized_share(share: Tensor, size_px: int) -> Tensor:

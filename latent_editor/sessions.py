@@ -208,7 +208,8 @@ class Session:
         With ``from_draft`` the draft's photo and crop become the session's.
         """
         draft = self.draft if from_draft else None
-        pinned = tuple(replace(s, edit=replace(s.edit, strength=0.0, muted=False)) for s in self.sliders if s.pinned)
+        stay = (s for s in self.sliders if s.pinned and s.edit.direction.graft is None)  # a graft fits one face
+        pinned = tuple(replace(s, edit=replace(s.edit, strength=0.0, muted=False)) for s in stay)
         keys = {s.key for s in pinned}
         start = Moment(self.next_id, "start", (*pinned, *(s for s in sliders if s.key not in keys)))
         return replace(

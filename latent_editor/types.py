@@ -21,6 +21,7 @@ from torch import Tensor
 
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadValue, UnknownDirection
+from latent_editor.grafts import Graft
 from latent_editor.regions import Blend, Region
 
 
@@ -255,6 +256,7 @@ class Direction:
             its name says, the others ("hair", "skin", "age", "pose", "background", "identity", …) come along. None
             where nobody measured.
         taken: ``vector`` is another face's ws, and the strength, 0..1, the way that is gone there.
+        graft: What is added to the activations instead, the strength times, where it is taken by its picture.
     """
 
     name: str
@@ -267,6 +269,7 @@ class Direction:
     score: float | None = None
     leakage: Mapping[str, float] | None = None
     taken: bool = False
+    graft: Graft | None = None
 
     @property
     def space(self) -> str:

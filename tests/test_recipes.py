@@ -149,8 +149,8 @@ def test_prompts_are_found_in_details(source: str, detail: str, prompt: str | No
 
 def test_a_newer_version_says_so() -> None:
     for extra in ({}, {"edits": "something new"}, {"sparkle": 1}):
-        with pytest.raises(BadRecipe, match=r"a\.recipe: .*newer Latent Editor \(version 2 .* Update"):
-            read(**{**extra, "version": 2})
+        with pytest.raises(BadRecipe, match=r"a\.recipe: .*newer Latent Editor \(version 3 .* Update"):
+            read(**{**extra, "version": 3})
 
 
 @pytest.mark.parametrize(

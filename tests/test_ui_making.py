@@ -20,6 +20,7 @@ from latent_editor.mixing import mix
 from latent_editor.sessions import Session
 from latent_editor.types import Direction, Latent, Step
 from latent_editor.ui import examples, fitting
+from latent_editor.ui.examples import Example
 from latent_editor.ui.filming import film_event
 from latent_editor.ui.fitting import clean_event, fit_event
 from latent_editor.ui.shelf import Shelf
@@ -127,7 +128,7 @@ def test_two_piles_of_examples_become_a_slider(
         return found
 
     monkeypatch.setattr(fitting, "fit_direction_from_examples", fit)
-    keys = [studio.shelf.put(key_of(path), "x", studio.random(i), 1) for i in range(6)]
+    keys = [studio.shelf.put(key_of(path), "x", Example(studio.random(i)), 1) for i in range(6)]
     *progress, last = fit_event(studio)(key_of(path), {"more": keys[:3], "less": keys[3:], "name": "freckles"})
     assert progress[0]["fraction"] is None
     assert (last["session"]["sliders"][0]["name"], last["session"]["sliders"][0]["strength"]) == ("freckles", 1.0)

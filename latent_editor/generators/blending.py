@@ -13,6 +13,8 @@ Mixing the colours of two finished pictures was refused: where contours differ b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,15 +34,16 @@ class Shares:
     Args:
         weights: float32 [S, M, M]: of the second to last of each S + 1 latents; the first one carries the picture.
         from_px: The resolution at which blends begin.
+        features: By resolution: [1, C, R, R], added to the activations of that block before they are blended.
     """
 
-    def __init__(self, weights: Tensor, from_px: int) -> None:
-        self.weights, self.from_px = weights, from_px
+    def __init__(self, weights: Tensor, from_px: int, features: Mapping[int, Tensor] | None = None) -> None:
+        self.weights, self.from_px, self.features = weights, from_px, features or {}
         self.count = len(weights) + 1
 
     def blended(self, x: Tensor, size_px: int) -> Tensor:
         """x [N · count, C, size_px, size_px], the carriers at 0, count, …: the same with blended carriers."""
-        if size_px < self.from_px:
+        if size_px < self.from_px or self.count == 1:
             return x
         return self.laid(x, resized_share(self.weights, size_px))
 
@@ -101,8 +104,9 @@ class Blended(Wrapped):
                 f"{[g.num_ws, g.w_dim]}. Load the model that it was made with."
             )
         self.blend, self.has_transform = blend, g.has_transform
-        self._offsets = torch.cat([torch.zeros_like(blend.offsets[:1]), blend.offsets]).to(g.device)
-        self._shares = Shares(blend.weights.to(g.device), min(BLEND_FROM_PX, max(4, g.size_px // 4)))
+        self._offsets = torch.cat([torch.zeros(1, g.num_ws, g.w_dim), blend.offsets]).to(g.device)
+        features = {size: tensor.to(g.device).float()[None] for size, tensor in blend.features.items()}
+        self._shares = Shares(blend.weights.to(g.device), min(BLEND_FROM_PX, max(4, g.size_px // 4)), features)
 
     def synthesize(
         self, ws: Tensor, *, noise: str = "const", dtype: torch.dtype | None = None, transform: Tensor | None = None

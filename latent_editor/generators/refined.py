@@ -43,7 +43,10 @@ def generator_for(g: Generator, latent: Latent) -> Generator:
     g = original(g)
     g.check(latent)
     drawing = g if latent.refinement is None else refined(g, latent.refinement)
-    return drawing if latent.blend is None else Blended(drawing, latent.blend)
+    if latent.blend is None:
+        return drawing
+    check_features(g, latent.blend.features)
+    return Blended(drawing, latent.blend)
 
 
 def refined(g: Generator, refinement: Refinement) -> Generator:
@@ -74,14 +77,7 @@ def original(g: Generator) -> Generator:
 
 def check_refinement(g: Generator, refinement: Refinement) -> None:
     """Raises BadLatent where a refinement does not fit the generator."""
-    for size, tensor in refinement.features.items():
-        wanted = feature_shape(g, size)
-        if wanted is None or tuple(tensor.shape) != wanted:
-            takes = "no features at this size" if wanted is None else f"{list(wanted)}"
-            raise BadLatent(
-                f"The latent brings features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
-                f"{takes}. Load the model that it was made with, or invert the photo again."
-            )
+    check_features(g, refinement.features)
     if refinement.pivot is not None and tuple(refinement.pivot.shape) != (g.num_ws, g.w_dim):
         raise BadLatent(
             f"The latent brings a pivot of shape {list(refinement.pivot.shape)}; the model {g.name!r} takes "
@@ -95,6 +91,18 @@ def check_refinement(g: Generator, refinement: Refinement) -> None:
             raise BadLatent(
                 f"The latent changes the parameter {name[:80]!r} by {list(tensor.shape)}; the model {g.name!r} {has}. "
                 "Load the model that it was made with, or invert the photo again."
+            )
+
+
+def check_features(g: Generator, features: Mapping[int, Tensor]) -> None:
+    """Raises BadLatent where features, by resolution, do not fit the generator."""
+    for size, tensor in features.items():
+        wanted = feature_shape(g, size)
+        if wanted is None or tuple(tensor.shape) != wanted:
+            takes = "no features at this size" if wanted is None else f"{list(wanted)}"
+            raise BadLatent(
+                f"The latent brings features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
+                f"{takes}. Load the model that it was made with, or invert the photo again."
             )
 
 

@@ -79,9 +79,18 @@ class Block(nn.Module):
         return [layer.affine for layer in layers] + ([self.torgb.affine] if self.has_rgb else [])
 
     def forward(
-        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: str, dtype: torch.dtype
+        self,
+        x: Tensor | None,
+        image: Tensor | None,
+        ws: Tensor,
+        noise: str,
+        dtype: torch.dtype,
+        added: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Activations and picture of half the resolution → of this one. ws [N, ≥ convolutions + 1, w_dim]."""
+        """Activations and picture of half the resolution → of this one. ws [N, ≥ convolutions + 1, w_dim].
+
+        ``added``, [1, C, resolution, resolution], is added to the activations as ``residual`` is.
+        """
         f = self.resample_filter
         if x is None:
             const = self.const.to(dtype).contiguous()
@@ -92,8 +101,9 @@ class Block(nn.Module):
             x = self.conv0(x, ws[:, 0], f, noise)
             x = self.conv1(x, ws[:, 1], f, noise)
             x = x if around is None else around + x
-        if self.residual is not None:
-            x = x + self.residual.to(x.dtype)
+        for features in (self.residual, added):
+            if features is not None:
+                x = x + features.to(x.dtype)
         if self.has_rgb:
             image = self.torgb(x, ws[:, self.convolutions], image, f)
         return x, image
@@ -167,7 +177,8 @@ class Synthesis(Stretched):
             if passed is not None and x is not None:
                 # The layer to RGB of the block before has read the w that this block's first convolution reads.
                 passed.append(Midway(resolution, first + (image is not None), x, image))
-            x, image = block(x, image, ws[:, first:], noise, dtype)
+            added = None if shares is None else shares.features.get(resolution)
+            x, image = block(x, image, ws[:, first:], noise, dtype, added)
             if shares is not None:
                 x = shares.blended(x, resolution)
                 image = None if image is None else shares.blended(image, resolution)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from latent_editor.regions import Region
 from latent_editor.types import Direction
 
-FORMAT, VERSION = "latent-editor recipe", 1
+#: Version 2 holds what is taken from the picture of another face.
+FORMAT, VERSION = "latent-editor recipe", 2
 #: What is kept of a direction beside its name and its numbers.
 DIRECTION_FIELDS = ("source", "detail", "low", "high", "layers", "score", "leakage", "taken")
 MAKE_AGAIN = "Save it again, or choose another"

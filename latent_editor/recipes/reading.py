@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from latent_editor.errors import BadRecipe, BadValue
+from latent_editor.grafts import Graft
 from latent_editor.positions import AT_REST, AXES, Position
+from latent_editor.recipes.grafts import graft_from
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
 from latent_editor.recipes.masks import MOST_MASK_TEXT, region_from_text
 from latent_editor.regions import Region
@@ -25,7 +27,8 @@ _FIELDS = {
     "model": {"name", "fingerprint", "num_ws"},
     "edit": {"slider", "prompt", "strength", "layers", "muted", "direction", "region"},
     "region": {"name", "mask"},
-    "direction": set(DIRECTION_FIELDS),
+    "direction": {*DIRECTION_FIELDS, "graft"},
+    "graft": {"size_px", "top", "left", "picture"},
     "position": {axis.part for axis in AXES.values()},
 }
 
@@ -57,7 +60,9 @@ def read_recipe(data: Any) -> dict[str, Any]:
         raise BadRecipe(f"it holds {got}; expected a list of at most {MOST_EDITS}. {MAKE_AGAIN}.")
     vectors = _vectors(data.get("vectors"), num_ws)
     return {
-        "ingredients": tuple(_ingredient(row, vectors.get(str(i))) for i, row in enumerate(rows)),
+        "ingredients": tuple(
+            _ingredient(row, vectors.get(str(i)), vectors.get(f"{i}/graft")) for i, row in enumerate(rows)
+        ),
         "model": _text(model.get("name", ""), "the model's name"),
         "fingerprint": _text(model.get("fingerprint", ""), "the model's fingerprint"),
         "num_ws": num_ws,
@@ -66,7 +71,7 @@ def read_recipe(data: Any) -> dict[str, Any]:
     }
 
 
-def _ingredient(row: Any, vector: Tensor | None) -> Ingredient:
+def _ingredient(row: Any, vector: Tensor | None, features: Tensor | None) -> Ingredient:
     _known(row, "edit")
     name = row.get("slider", row.get("prompt"))
     if name is None:
@@ -80,7 +85,7 @@ def _ingredient(row: Any, vector: Tensor | None) -> Ingredient:
         raise BadRecipe(f'"muted" of {name!r} is {str(muted)[:20]!r}; expected true or false.')
     layers = _layers(row.get("layers"), name)
     about = _known(row.get("direction", {}), "direction")
-    direction = None if vector is None else _direction(name, about, vector)
+    direction = None if vector is None else _direction(name, about, vector, features)
     if direction is not None and direction.taken and not 0 <= strength <= 1:
         raise BadRecipe(f"the amount of {name!r} is {strength:g}; expected 0 to 1.")
     if layers is not None and vector is not None and layers[1] > len(vector):
@@ -99,7 +104,7 @@ def _region(data: dict[str, Any], of: str) -> Region:
         raise BadRecipe(f"the region of {of!r} cannot be used: {e}") from e
 
 
-def _direction(name: str, about: dict[str, Any], vector: Tensor) -> Direction:
+def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tensor | None) -> Direction:
     leakage = about.get("leakage")
     if leakage is not None and not isinstance(leakage, dict):
         raise BadRecipe(f'"leakage" of {name!r} is no object of numbers. {MAKE_AGAIN}.')
@@ -117,11 +122,23 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor) -> Direction:
         None if about.get("score") is None else _number(about["score"], f"the score of {name!r}"),
         None if leakage is None else {str(k)[:60]: _number(v, f"the leakage of {name!r}") for k, v in leakage.items()},
         about.get("taken") is True,
+        _graft(name, about, features),
     )
 
 
+def _graft(name: str, about: dict[str, Any], features: Tensor | None) -> Graft | None:
+    if "graft" not in about and features is None:
+        return None
+    if "graft" not in about or features is None or about.get("taken") is not True:
+        raise BadRecipe(f"half of what {name!r} takes from another face is missing. {MAKE_AGAIN}.")
+    try:
+        return graft_from(_known(about["graft"], "graft"), features)
+    except BadValue as e:
+        raise BadRecipe(f"what {name!r} takes from another face cannot be used: {e}") from e
+
+
 def _vectors(text: Any, num_ws: int) -> dict[str, Tensor]:
-    """By the number of their edit: float32 [num_ws, w_dim]."""
+    """By the number of their edit: float32 [num_ws, w_dim]; with "/graft" after it: features, float16 [C, h, w]."""
     if text is None:
         return {}
     try:
@@ -130,6 +147,9 @@ def _vectors(text: Any, num_ws: int) -> dict[str, Tensor]:
         raise BadRecipe(f"its directions are damaged ({str(e)[:80]}). {MAKE_AGAIN}.") from e
     found = {}
     for key, tensor in tensors.items():
+        if key.endswith("/graft"):  # checked with the rest of the graft
+            found[key] = tensor
+            continue
         if tensor.ndim != 2 or len(tensor) not in (1, num_ws) or tensor.dtype != torch.float32 or not tensor.numel():
             raise BadRecipe(
                 f"a direction has the shape {list(tensor.shape)} ({tensor.dtype}); expected float32 [{num_ws}, w_dim]. "

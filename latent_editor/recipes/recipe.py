@@ -19,6 +19,7 @@ from latent_editor.directions import named_directions
 from latent_editor.errors import BadInput, BadRecipe, MissingPart
 from latent_editor.generators import Generator
 from latent_editor.positions import AT_REST, AXES, Position
+from latent_editor.recipes.grafts import graft_told
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
 from latent_editor.recipes.masks import mask_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
@@ -111,12 +112,11 @@ class Recipe:
 
     def to_bytes(self) -> bytes:
         """The content of a file that :meth:`save` writes."""
-        vectors = {
-            str(i): _packed(item.direction.vector)
-            for i, item in enumerate(self.ingredients)
-            if item.direction is not None
-        }
-        data: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        directions = {str(i): d for i, d in enumerate(item.direction for item in self.ingredients) if d is not None}
+        vectors = {key: _packed(d.vector) for key, d in directions.items()}
+        vectors |= {f"{key}/graft": d.graft.features for key, d in directions.items() if d.graft is not None}
+        grafted = any(d.graft is not None for d in directions.values())
+        data: dict[str, Any] = {"format": FORMAT, "version": VERSION if grafted else 1}
         if self.name:
             data["name"] = self.name
         if self.model:
@@ -181,4 +181,6 @@ def _told(item: Ingredient) -> dict[str, Any]:
         told["direction"] = {
             k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None and v is not False
         }
+        if item.direction.graft is not None:
+            told["direction"]["graft"] = graft_told(item.direction.graft)
     return told

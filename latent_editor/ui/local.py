@@ -63,5 +63,9 @@ def take_part(session: SessionOf, taking: Taking, studio: StudioOf) -> dict[str,
     """Takes a part of another face, as a slider from 0 to 1 that stands at 1."""
     latent = studio.latent(session)
     other, name = other_face(studio, session, taking.key, taking.seed)
-    edit: Edit = studio.on_gpu(lambda: take(studio.g, latent, other, taking.part, name=(name or "")[:40]))()
+
+    def work() -> Edit:
+        return take(studio.g, latent, other.latent, taking.part, photo=other.crop, name=(name or "")[:40])
+
+    edit: Edit = studio.on_gpu(work)()
     return session_view(added_to(studio, session, latent, lambda n: Slider(f"p{n}", edit)))

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from latent_editor.errors import BadValue
 from latent_editor.exports import file_name
-from latent_editor.face_parts import found_again
 from latent_editor.recipes import Recipe
+from latent_editor.replaying import found_again
 from latent_editor.sessions import LAYER_NAMES, SLIDER_LIMIT, Session, Slider
 from latent_editor.types import Edit
 from latent_editor.ui.requests import SessionOf, StudioOf, download, read_upload

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import latent_editor as le
-from latent_editor.cli.output import PICTURE_SUFFIX, check_output
+from latent_editor.cli.output import LATENT_SUFFIX, PICTURE_SUFFIX, check_output
 from latent_editor.cli.parser import Result, add_command, add_face, name_and_strength, number, shorten
 from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar
@@ -70,7 +70,7 @@ def add(commands: Commands) -> None:
         type=part_and_amount,
         help="take a part of the face of --from: eyes, nose, mouth, face or hair, by an amount of 0..1 (repeatable)",
     )
-    parser.add_argument("--from", dest="source", metavar="OTHER.latent", help="the face to take from")
+    parser.add_argument("--from", dest="source", metavar="OTHER", help="the face to take from: a photo, or a latent")
     parser.add_argument("--recipe", metavar="FILE", help="do what a saved recipe says, before the rest")
     parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits, to replay them on other photos")
     parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into the photo that it came from")
@@ -87,8 +87,7 @@ def run(arguments: argparse.Namespace) -> Result:
     recipe_output = check_output(arguments.save_recipe) if arguments.save_recipe else None
     photo = le.open_photo(arguments.paste) if arguments.paste else None
     mappers = [(le.TextMapper.load(path), strength) for path, strength in arguments.mapper]
-    other = le.Latent.load(arguments.source) if arguments.source else None
-    if (other is None) != (not arguments.take):
+    if (not arguments.source) != (not arguments.take):
         raise le.BadValue("--take needs --from, and --from --take: name a part and the face that it is taken from.")
     g = le.load_generator(arguments.model)
     g.check(latent)
@@ -101,9 +100,7 @@ def run(arguments: argparse.Namespace) -> Result:
         region = _region(g, latent, arguments.region)
         new = [replace(edit, region=region) for edit in new]
     edits += new
-    if other is not None:
-        name = Path(arguments.source).stem
-        edits += [le.take(g, latent, other, part, amount=amount, name=name) for part, amount in arguments.take]
+    edits += _taken(g, latent, arguments)
     if recipe_output is not None:
         le.Recipe.of(edits, g).save(recipe_output)
     image = le.render(g, le.edited(latent, edits))
@@ -127,6 +124,24 @@ def run(arguments: argparse.Namespace) -> Result:
     changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
     held = "" if kept == 1 else f"\nHeld back to {kept:.0%} of that, the most that the model can show."
     return Result({**data, "output": str(output)}, f"{output}: {changes}{held}")
+
+
+def _taken(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[le.Edit]:
+    """What --take asks for, of a photo's face or a latent's."""
+    if not arguments.source:
+        return []
+    path, crop = Path(arguments.source), None
+    if path.suffix.lower() in (LATENT_SUFFIX, ".safetensors"):
+        other = le.Latent.load(path)
+    else:
+        crop = le.align(le.open_photo(path), g)
+        other = le.invert(g, crop, method="encoder")
+    edits = []
+    with ProgressBar("Taking") as bar:
+        for part, amount in arguments.take:
+            name = path.stem[:40]
+            edits.append(le.take(g, latent, other, part, photo=crop, amount=amount, name=name, on_step=bar.show))
+    return edits
 
 
 def part_and_amount(text: str) -> tuple[str, float]:
