@@ -15,35 +15,14 @@ import as_the_app  # noqa: F401
 # isort: split
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from edits import PROMPTS, Readers, against_leaks, arguments, judged, measure_prompt, moved, put, render
-from torch import Tensor
-
-import latent_editor as le
+from edits import PROMPTS, arguments, judged, measure_prompt, put, render
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "text_directions.json", ROOT / "docs" / "text.md"
-STRENGTH = 2.0
-
-
-def measure(readers: Readers, ws: Tensor, seen: np.ndarray, prompt: str, method: str) -> dict[str, Any]:
-    """What a prompt at +2 does to the faces ``ws`` [N, num_ws, w_dim], whose readings are ``seen`` [N, T]."""
-    g, began = readers.g, time.perf_counter()
-    if method != "optimize":
-        d = le.text_direction(g, prompt, method=method)
-        seconds = time.perf_counter() - began
-        return {**measure_prompt(readers, ws, seen, prompt, d), "score": d.score, "seconds": round(seconds, 2)}
-    # Fitted to each face, which is edited by its own slider.
-    each = [le.text_direction(g, prompt, latent=g.latent(w, method="measured"), method=method) for w in ws]
-    seconds = (time.perf_counter() - began) / len(ws)
-    after = torch.cat([moved(g, w[None], d, STRENGTH) for w, d in zip(ws, each, strict=True)])
-    told = against_leaks(readers, readers.read(render(g, after)) - seen, *PROMPTS[prompt])
-    return {**told, "score": each[-1].score, "seconds": round(seconds, 2)}
 
 
 def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -93,7 +72,7 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {method: {} for method in args.methods}
     for prompt in PROMPTS:
         for method in args.methods:
-            found[method][prompt] = measure(readers, ws, seen, prompt, method)
+            found[method][prompt] = measure_prompt(readers, ws, seen, prompt, method)
             print(prompt, method, found[method][prompt], flush=True)
     results = {
         **head,

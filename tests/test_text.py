@@ -6,11 +6,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import latent_editor as le
 from latent_editor import files
+from latent_editor.editing import edited
 from latent_editor.errors import BadDirection, BadLatent, BadModel, BadPrompt, BadValue, MissingPart, Stopped
+from latent_editor.face_parts import face_part
 from latent_editor.features import style_statistics, text_statistics
 from latent_editor.features.clip import load_clip, make_model
 from latent_editor.features.style_statistics import (
@@ -25,15 +29,16 @@ from latent_editor.features.text_statistics import (
     build_text_statistics,
     load_text_statistics,
 )
-from latent_editor.generators import random_ws
+from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylespace import style_layers, style_offset, styles_of
+from latent_editor.rendering import render
 from latent_editor.text import TextMapper, imagine, read_prompt, text_direction, train_mapper
 from latent_editor.text.fast import LONGEST, SHORTEST, TextTarget, calibrate, estimate, find_target
 from latent_editor.text.guards import GUARDS, guard_axes, guard_qualities
 from latent_editor.text.neutrals import neutral_texts
 from latent_editor.text.styles import style_way
-from latent_editor.types import Step
+from latent_editor.types import Edit, Step
 from latent_editor.weights import Bundle
 
 TINY = {
@@ -109,6 +114,25 @@ def test_a_colour_of_hair_is_compared_with_the_others() -> None:
     assert neutral_texts("Stubble") == ("a clean-shaven man",)
     for other in ("long hair", "a beard", "a red background", "old"):
         assert neutral_texts(other) == ()
+
+
+def test_brown_hair_is_lighter_than_black_and_darker_than_blond(portraits: Generator) -> None:
+    """Two faces whose hair was dyed: the same prompt goes opposite ways, and neither goes past brown."""
+    g, face = portraits, le.random_latent(portraits, 24)
+    hair = face_part(g, face, "hair").share > 0.6
+    lightness = []
+    for colour in ("black hair", "blond hair"):
+        dyed = edited(face, [Edit(text_direction(g, colour, latent=face), 2.0)])
+        brown = Edit(text_direction(g, "brown hair", latent=dyed), 2.0)
+        pictures = [
+            np.asarray(render(g, x, size_px=len(hair)).convert("L"), float) for x in (dyed, edited(dyed, [brown]))
+        ]
+        lightness.append([picture[hair.numpy()].mean() for picture in pictures])
+    (black, from_black), (blond, from_blond) = lightness
+    assert black < from_black < blond
+    assert black < from_blond < blond
+    any_face, this_face = (text_direction(g, "a beard", latent=x).vector for x in (None, face))
+    torch.testing.assert_close(this_face, any_face)
 
 
 @pytest.mark.parametrize(
@@ -269,12 +293,12 @@ def test_optimized_direction_raises_the_score_more(speaking: StyleGAN2) -> None:
     ws = speaking.map(torch.randn(1, 32))[0]
     latent = speaking.latent(ws, method="random")
     steps: list[Step] = []
-    fast = text_direction(speaking, "red hair", latent=latent)
-    slow = text_direction(speaking, "red hair", latent=latent, method="optimize", seconds=30, on_step=steps.append)
+    fast = text_direction(speaking, "a beard", latent=latent)
+    slow = text_direction(speaking, "a beard", latent=latent, method="optimize", seconds=30, on_step=steps.append)
     assert 1 <= len(steps) <= 40
     assert all(s.image is not None for s in steps)
     clip = load_clip(speaking)
-    axis = find_target(clip, read_prompt("red hair")).axis
+    axis = find_target(clip, read_prompt("a beard")).axis
     score = [float(clip.encode_image(speaking.synthesize((ws + 2 * d.vector)[None])) @ axis) for d in (fast, slow)]
     assert score[1] > score[0]
 

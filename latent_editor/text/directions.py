@@ -13,8 +13,9 @@ from latent_editor.features.clip import Clip, load_clip
 from latent_editor.features.style_statistics import load_style_statistics
 from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator, generator_for
+from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.text.fast import TextTarget, calibrate, estimate, find_denied, find_target
+from latent_editor.text.fast import FastEstimate, TextTarget, calibrate, estimate, find_denied, find_target
 from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
@@ -45,10 +46,11 @@ def text_direction(
         g: A generator that comes with a CLIP.
         prompt: "red hair", "an old woman", "young → old", "without a beard", "red hair | not make-up"; at most 300
             characters.
-        latent: The picture to fit the direction to; needed by "optimize".
-        method: "fast" reads the direction from statistics, the same for every picture, in milliseconds once the
-            model's parts are loaded; "global" is StyleCLIP's global direction in StyleSpace, from what each channel
-            does; "optimize" goes on from "fast" with StyleCLIP's optimizer around ``latent``.
+        latent: The picture to fit the direction to; needed by "optimize". Where a prompt chooses among several, it
+            says which of them is left: brown hair is lighter than black hair, and darker than blond.
+        method: "fast" reads the direction from statistics, in milliseconds once the model's parts are loaded;
+            "global" is StyleCLIP's global direction in StyleSpace, from what each channel does; "optimize" goes on from
+            "fast" with StyleCLIP's optimizer around ``latent``.
         without: What shall stay as it is, as if typed after "not".
         threshold: For "global": β, 0..1; the higher, the fewer channels move and the less comes along.
         seconds: How long "optimize" may take.
@@ -70,7 +72,7 @@ def text_direction(
     read = read_prompt(prompt, without=without)
     _check(g, method, latent, threshold)
     clip = load_clip(g)
-    target = find_target(clip, read)
+    target = find_target(clip, read, None if latent is None else _seen(g, clip, latent))
     guards, firmness = find_guards(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, guards=guards, firmness=firmness)
@@ -80,7 +82,7 @@ def text_direction(
         moved = style_way(g, styles, target.axis, threshold=threshold, guards=guards, firmness=firmness)
         found = replace(found, way=moved.way, radius=moved.radius)
         about = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
-    unit = calibrate(small(g, clip.size_px), clip, statistics.probes, found, target.axis)
+    unit = _unit(g, clip, statistics.probes, found, target, latent)
     vector = (found.way * unit).expand(g.num_ws, -1).clone()
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
@@ -106,6 +108,23 @@ def _check(g: Generator, method: str, latent: Latent | None, threshold: float) -
         raise BadValue(f"Got the threshold {threshold}; expected 0 (all channels) to 1 (hardly any).")
     if latent is not None:
         g.check(latent)
+
+
+def _unit(
+    g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, target: TextTarget, latent: Latent | None
+) -> float:
+    """The length of one unit: by some pictures, or by the one whose own choice the prompt changes."""
+    drawing = g
+    if latent is not None and target.choices is not None:
+        drawing, probes = generator_for(g, latent), latent.ws[None]
+    return calibrate(small(drawing, clip.size_px), clip, probes, found, target.axis)
+
+
+@torch.no_grad()
+def _seen(g: Generator, clip: Clip, latent: Latent) -> Tensor:
+    """A latent's picture in the CLIP's space: float32 [D], of length 1."""
+    drawing, dtype = small(generator_for(g, latent), clip.size_px), fastest_dtype(g.device)
+    return clip.encode_image(drawing.synthesize(latent.ws[None].to(g.device), dtype=dtype), dtype=dtype)[0].cpu()
 
 
 def method_of(direction: Direction) -> str | None:

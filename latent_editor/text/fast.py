@@ -12,7 +12,7 @@ from latent_editor.features.clip import Clip, words_of
 from latent_editor.features.text_statistics import TextStatistics
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.text.neutrals import encode_neutral
+from latent_editor.text.neutrals import encode_neutral, encode_others
 from latent_editor.text.prompts import Prompt, read_prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
@@ -21,6 +21,10 @@ RIDGE = 1.0
 #: At +2 a picture gets the score that this share of the data stays under: what is rare has to go further than what is
 #: common, and a direction shall end among the pictures that have it.
 REACH = 0.97
+#: The same share of those that fit the one of several that a prompt asks for, and how many of those there have to be.
+WELL_THERE, LEAST_THERE = 0.7, 8
+#: To a picture that has it already, so much of the score's spread is added all the same.
+LEAST_GOAL = 0.3
 #: Shortest and longest unit, as shares of the data's radius in the space of x.
 SHORTEST, LONGEST = 0.04, 0.25
 
@@ -34,12 +38,17 @@ class TextTarget:
         contrast: Length of that difference before, 0..2.
         unknown: Words that the CLIP has never seen.
         known: Share of the words that it has, 0..1.
+        choices: Where a prompt chooses among several for a picture that was seen: float32 [1 + K, D], what it asks for
+            and what else there is, of length 1; else None.
+        start: Score of that picture along the axis.
     """
 
     axis: Tensor
     contrast: float
     unknown: tuple[str, ...]
     known: float
+    choices: Tensor | None = None
+    start: float = 0.0
 
 
 #: Words that say nothing by themselves: to know them is to know nothing of a prompt.
@@ -47,10 +56,11 @@ _SMALL_WORDS = frozenset(words_of("a an and as at by for from has having her his
 
 
 @torch.no_grad()
-def find_target(clip: Clip, prompt: Prompt) -> TextTarget:
+def find_target(clip: Clip, prompt: Prompt, seen: Tensor | None = None) -> TextTarget:
     """The difference between what a prompt asks for and what it leaves (StyleCLIP, Patashnik et al. 2021, §6).
 
-    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutrals`).
+    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutrals`), of the picture
+    ``seen``, [D] in the CLIP's space, where one is given.
 
     Raises:
         BadPrompt: the CLIP has never seen a word of it, or sees no difference between the two sides.
@@ -62,14 +72,21 @@ def find_target(clip: Clip, prompt: Prompt) -> TextTarget:
             f"The CLIP has never seen a word of {words[:60]!r}; it knows English words for how a face looks. "
             "Use those, such as “red hair”."
         )
-    source = encode_neutral(clip, prompt.target or "") if prompt.source is None else clip.encode_prompt(prompt.source)
-    target = encode_neutral(clip, prompt.source or "") if prompt.target is None else clip.encode_prompt(prompt.target)
+    source, target = (
+        encode_neutral(clip, other or "", seen) if side is None else clip.encode_prompt(side)
+        for side, other in ((prompt.source, prompt.target), (prompt.target, prompt.source))
+    )
     difference = (target - source).cpu()
     contrast = float(difference.norm())
     if contrast < 1e-3:
         raise BadPrompt(f"The prompt {prompt.text!r} changes nothing in a face; expected a change, such as “red hair”.")
     known = 1 - len(unknown) / max(1, len(set(words_of(words))))
-    return TextTarget(difference / contrast, contrast, unknown, known)
+    axis, choices, start = difference / contrast, None, 0.0
+    if seen is not None and prompt.source is None and prompt.target is not None:
+        others = encode_others(clip, prompt.target)
+        if others is not None:
+            choices, start = torch.cat([target[None], others]).cpu(), float(seen @ axis)
+    return TextTarget(axis, contrast, unknown, known, choices, start)
 
 
 def find_denied(clip: Clip, prompt: Prompt) -> list[Tensor]:
@@ -129,10 +146,23 @@ def estimate(
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
     fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))
-    scores = statistics.vectors @ target.axis
-    goal = float(scores.quantile(REACH) - scores.median())
+    goal = _goal(statistics, target, spread)
     radius = float(xx.diagonal().sum().sqrt())
-    return FastEstimate(way / way.norm().clamp_min(1e-20), max(0.0, fit), spread, max(goal, spread), radius)
+    return FastEstimate(way / way.norm().clamp_min(1e-20), max(0.0, fit), spread, goal, radius)
+
+
+def _goal(statistics: TextStatistics, target: TextTarget, spread: float) -> float:
+    """How much of the score, which spreads by ``spread``, +2 shall add.
+
+    Black hair that shall be brown shall not become blond, which is the same way: the goal is where those pictures are
+    that fit "brown" best. Else it is from the middle of the data to those that have most of it.
+    """
+    scores = statistics.vectors @ target.axis
+    if target.choices is not None:
+        there = scores[(statistics.vectors @ target.choices.t()).argmax(dim=1) == 0]
+        if len(there) >= LEAST_THERE:
+            return max(float(there.quantile(WELL_THERE)) - target.start, LEAST_GOAL * spread)
+    return max(float(scores.quantile(REACH) - scores.median()), spread)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 StyleCLIP (Patashnik et al. 2021, §6) leaves the neutral text to the user. A person of whom nothing is said will do
 where a prompt adds something. Where it chooses among several (a colour of hair, how much of a beard), the others are
 what it changes from: brown hair is no more of anything than a person's hair is, but neither black nor blond nor red.
+Of a face that is known, it is the one that this face has: from black to brown is the other way than from blond.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.features.clip import Clip
+
+#: Cosines are divided by this before the softmax that says which of several a picture shows.
+SHARPNESS = 0.02
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,26 @@ def neutral_texts(text: str) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def encode_neutral(clip: Clip, text: str) -> Tensor:
-    """What ``text`` is compared with in the CLIP's space: float32 [D], of length 1."""
+def encode_others(clip: Clip, text: str) -> Tensor | None:
+    """The texts of :func:`neutral_texts` in the CLIP's space: float32 [K, D], of length 1; None for none."""
     texts = neutral_texts(text)
-    if not texts:
+    return torch.stack([clip.encode_prompt(other) for other in texts]) if texts else None
+
+
+@torch.no_grad()
+def encode_neutral(clip: Clip, text: str, seen: Tensor | None = None) -> Tensor:
+    """What ``text`` is compared with in the CLIP's space.
+
+    Args:
+        clip: The CLIP.
+        text: A prompt.
+        seen: float32 [D], of length 1: a picture, whose own choice is what it changes from; None for any picture.
+
+    Returns:
+        float32 [D], of length 1.
+    """
+    others = encode_others(clip, text)
+    if others is None:
         return clip.encode_neutral()
-    return F.normalize(torch.stack([clip.encode_prompt(other) for other in texts]).mean(dim=0), dim=0)
+    weights = torch.ones(len(others)) if seen is None else F.softmax(others @ seen.to(others) / SHARPNESS, dim=0)
+    return F.normalize((weights.to(others)[:, None] * others).sum(dim=0), dim=0)
