@@ -12,17 +12,19 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.degradations import Chain, Damage, Grey, damage_of, hidden_from, luminance
+from latent_editor.degradations import Chain, Damage, Grey, Masked, damage_of, hidden_from, luminance
 from latent_editor.errors import BadImage, BadValue
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
+from latent_editor.features.restorer import Restorer, case_of, load_restorer
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
+from latent_editor.generators.refined import refined
 from latent_editor.inversion.climbing import Best, Climb, Pace
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
 from latent_editor.inversion.starting import best_start, in_units_of
-from latent_editor.types import Crop, Latent, OnStep
+from latent_editor.types import Crop, Latent, OnStep, Refinement
 
 __all__ = ["Repaired", "hidden_part", "repair"]
 
@@ -70,10 +72,12 @@ def repair(
 ) -> Repaired:
     """Finds the picture that a fault made the given one of (PULSE, Menon et al. 2020, with an encoder to start from).
 
-    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges, grey given the usual colours.
-    2. Encode that, render, bring the render into agreement with what is known, encode again.
-    3. W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began. Colours
-       are left out of it: nothing holds them, and they drift.
+    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges.
+    2. Encode that. Where the model has a restorer, that network sees the plain repair, and gives the features that make
+       the encoder's render the whole picture (:mod:`latent_editor.features.restorer`): that is the repair.
+    3. Without one: give grey the usual colours; render, bring the render into agreement with what is known, encode
+       again; then W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began.
+       Colours are left out of it: nothing holds them, and they drift.
     4. Known pixels, low frequencies, luminance are those of the given picture; the render gives the rest.
 
     Args:
@@ -86,7 +90,7 @@ def repair(
         blur_px: Standard deviation of its blur in pixels of the model, above 0 to 32.
         noise: Standard deviation of its grain in −1..1, above 0 to 1.
         jpeg: Quality of its JPEG, 1 to 95.
-        seconds: Time for it, from 0; 0 ends after the encoder.
+        seconds: Time for it, from 0; a model without a restorer ends after the encoder with 0.
         on_step: Told of the best so far; a true answer stops and keeps it.
 
     Raises:
@@ -113,16 +117,20 @@ def repair(
     climb = Climb(time.monotonic(), seconds, on_step)
     objective = Objective(damaged, load_critic(g), degrade=damage)
     with torch.inference_mode(False):
-        _encode_in_agreement(g, objective, damage, climb)
-        if seconds > 0 and not climb.over and not _has_grey(damage):
-            _optimize(g, objective, climb)
+        restorer = load_restorer(g)
+        if restorer is not None and has_encoder(g):
+            _restore(g, restorer, objective, damage, climb)
+        else:
+            _encode_in_agreement(g, objective, damage, climb)
+            if seconds > 0 and not climb.over and not _has_grey(damage):
+                _optimize(g, objective, climb)
         assert climb.best is not None
         climb.report(climb.best.method, last=True)
     best = climb.best
     with torch.no_grad():
         whole = damage.agree(best.image[None].float().clamp(-1, 1), damaged).clamp(-1, 1)
         agreement = float(psnr_db(damage(whole), damaged))
-    latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db)
+    latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
     return Repaired(to_image(whole[0]), latent, damage, agreement)
 
 
@@ -173,8 +181,23 @@ def _flattens(damage: Damage) -> bool:
 
 
 @torch.no_grad()
+def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Damage, climb: Climb) -> None:
+    """Step 2 of :func:`repair`."""
+    masks = [link for link in _links(damage) if isinstance(link, Masked)]
+    rest = tuple(link for link in _links(damage) if not isinstance(link, Masked))
+    hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
+    case = case_of(Chain(rest) if rest else None, objective.target, hidden)
+    ws, size, dtype = load_encoder(g)(case.guess), restorer.config["features_px"], objective.dtype
+    features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
+    refinement = Refinement({size: features[0].half().cpu()})
+    found = refined(g, refinement).synthesize(ws, dtype=dtype)
+    climb.best = Best(ws[0], found[0], float(objective.psnr_db(found)), refinement, "restorer")
+    climb.report("restorer")
+
+
+@torch.no_grad()
 def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, climb: Climb) -> None:
-    """Steps 1 and 2 of :func:`repair`."""
+    """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
     picture = damage.guess(damaged)
     if _has_grey(damage):
@@ -199,7 +222,7 @@ def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, cli
 
 
 def _optimize(g: Generator, objective: Objective, climb: Climb) -> None:
-    """Step 3 of :func:`repair`."""
+    """W+ in step 3 of :func:`repair`."""
     assert climb.best is not None
     config = PRIOR if g.bundle.has(ENCODER_FILE) else in_units_of(g, PRIOR)
     optimize(g, objective, climb, climb.best.ws[None], config, pace=Pace(climb.seconds, patience=30, max_steps=150))

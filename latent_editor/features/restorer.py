@@ -9,17 +9,48 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latent_editor.degradations import Damage, filled_smoothly
 from latent_editor.features.network_files import read_network, save_network
 from latent_editor.features.trunk import EqualConv
 from latent_editor.generators import Generator
 
 RESTORER_FILE = "restorer.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What the restorer is given.
+
+    Attributes:
+        picture: float32 [N, 3, S, S], −1..1, repaired without any knowledge of what is shown; 0 where it is missing.
+        guess: The same with holes filled, for the encoder.
+        known: float32 [1, 1, S, S], 0 where it is missing.
+    """
+
+    picture: Tensor
+    guess: Tensor
+    known: Tensor
+
+
+def case_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None = None) -> Case:
+    """A case from damaged pictures.
+
+    Args:
+        damage: What is wrong but for what is missing; None for nothing.
+        damaged: float32 [N, 3, S, S], −1..1.
+        hidden: float32 [1, 1, S, S], 1 where it is missing; None for nowhere.
+    """
+    known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
+    filled = damaged if hidden is None else filled_smoothly(damaged, known)
+    plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
+    return Case(plain * known, plain, known)
 
 
 class Residual(nn.Module):
@@ -61,14 +92,11 @@ class Restorer(nn.Module):
         self.last = EqualConv(width, channels)
         nn.init.zeros_(self.last.weight)
 
-    def forward(
-        self, picture: Tensor, known: Tensor, activations: Tensor, dtype: torch.dtype = torch.float32
-    ) -> Tensor:
+    def forward(self, case: Case, activations: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Features to be added.
 
         Args:
-            picture: [N, 3, size_px, size_px], −1..1: repaired without any knowledge, 0 where nothing is known.
-            known: [N or 1, 1, size_px, size_px], 0 where the picture is missing.
+            case: N pictures of ``size_px``.
             activations: [N, channels, features_px, features_px] of the first guess.
             dtype: To compute in.
 
@@ -76,7 +104,7 @@ class Restorer(nn.Module):
             float32 [N, channels, features_px, features_px].
         """
         unit = activations.float().std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
-        seen = torch.cat([picture * known, known.expand(len(picture), -1, -1, -1)], dim=1)
+        seen = torch.cat([case.picture, case.known.expand(len(case.picture), -1, -1, -1)], dim=1)
         seen = F.pixel_unshuffle(seen, self.fold).to(dtype).contiguous(memory_format=torch.channels_last)
         x = self.stem(seen) + self.guess((activations / unit).to(dtype))
         kept = []

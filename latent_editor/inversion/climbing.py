@@ -15,6 +15,7 @@ from latent_editor.types import OnStep, Refinement, Step
 #: What each rung is called while it works.
 LABELS = {
     "encoder": "Encoder",
+    "restorer": "Restoring",
     "nearest": "Nearest of some random ones",
     "encoder again": "Encoder again",
     "w": "One w for all layers",

@@ -10,7 +10,6 @@ import argparse
 import copy
 import random
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ from latent_editor.degradations import (
     Downsampled,
     Grey,
     Noisy,
-    filled_smoothly,
     luminance,
 )
 from latent_editor.features.perceptual import perceptual_distance, pyramid_l1
-from latent_editor.features.restorer import RESTORER_FILE, Restorer, save_restorer
+from latent_editor.features.restorer import RESTORER_FILE, Case, Restorer, case_of, save_restorer
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
@@ -46,28 +44,6 @@ MISSING = 3.0
 BATCH = 8
 #: Of so many batches one is of pictures in other light and places, as photographs are.
 PHOTOGRAPHIC = 0.3
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """What the restorer is given.
-
-    Attributes:
-        picture: [N, 3, S, S], repaired without any knowledge, 0 where it is missing.
-        guess: The same with holes filled, for the encoder.
-        known: [1, 1, S, S], 0 where it is missing.
-    """
-
-    picture: Tensor
-    guess: Tensor
-    known: Tensor
-
-
-def case_of(damage: Damage, damaged: Tensor, hidden: Tensor | None) -> Case:
-    """A case from a damage without its mask, and the mask, float [1, 1, S, S], 1 where the picture is missing."""
-    plain = damage.guess(damaged).clamp(-1, 1)
-    known = torch.ones_like(plain[:1, :1]) if hidden is None else 1 - hidden
-    return Case(plain * known, filled_smoothly(plain, known).clamp(-1, 1), known)
 
 
 def random_case(x: Tensor, rng: random.Random) -> Case:
@@ -128,7 +104,7 @@ class RestorerTrainer:
         with torch.no_grad():
             ws = self.nets.encoder(case.guess, self.dtype)
             activations = g.activations(ws, size, dtype=self.dtype)
-        features = restorer(case.picture, case.known, activations, self.dtype)
+        features = restorer(case, activations, self.dtype)
         picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
         return picture, features / activations.std()
 
