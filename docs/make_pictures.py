@@ -93,6 +93,18 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
     return rows
 
 
+def compared(g: le.Generator, path: Path) -> list[list[tuple[str, Image.Image]]]:
+    """A photo as two rungs of the ladder draw it, and where each differs."""
+    crop = le.align(le.open_photo(path), g)
+    rows = [[("photo", crop.image)], [("", crop.image)]]
+    for method, seconds in (("encoder", 1.0), ("w+", 10.0), ("features", 15.0)):
+        latent = le.invert(g, crop, method=method, seconds=seconds)
+        found = le.compare(g, crop, latent)
+        rows[0].append((f"{method}: {found.words}", le.render(g, latent)))
+        rows[1].append((f"{found.psnr_db:.1f} dB", found.heat_map(size_px=g.size_px, legend=False)))
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
@@ -102,6 +114,7 @@ def main() -> None:
     g = le.load_generator("portraits")
     if (args.photos / "astronaut.png").exists():
         sheet(repaired(g, args.photos / "astronaut.png", args.seconds), HERE / "repaired.jpg")
+        sheet(compared(g, args.photos / "astronaut.png"), HERE / "differs.jpg")
     rows, faces, whole = [], [], []
     for path in sorted(p for p in args.photos.iterdir() if p.suffix in (".jpg", ".png")):
         try:
@@ -125,6 +138,7 @@ def main() -> None:
     words(g)
     dragging(g)
     local(g)
+    replayed(g)
 
 
 def local(g: le.Generator) -> None:
@@ -146,6 +160,17 @@ def local(g: le.Generator) -> None:
     sheet(rows, HERE / "local.jpg")
 
 
+def replayed(g: le.Generator) -> None:
+    """One recipe on several faces, before and after."""
+    faces = [le.random_latent(g, seed) for seed in g.bundle.about["example_seeds"][:6]]
+    sliders = le.named_directions(g)
+    smile = le.Edit(sliders["smile"], 1.5, region=le.face_part(g, faces[0], "mouth"))
+    made = [le.Edit(le.text_direction(g, "red hair"), 1.5), le.Edit(sliders["blue background"], 2.0), smile]
+    recipe = le.Recipe.of(made, g)
+    after = [le.edited(face, le.found_again(g, face, recipe.edits(g))) for face in faces]
+    sheet([[("", le.render(g, x)) for x in row] for row in (faces, after)], HERE / "recipe.jpg")
+
+
 def motion(g: le.Generator) -> None:
     """A loop, key frames on the way to another face, and a face that does what another one did."""
     one, other = le.random_latent(g, 46), le.random_latent(g, 24)
@@ -165,11 +190,13 @@ def motion(g: le.Generator) -> None:
 def words(g: le.Generator) -> None:
     """Faces from nothing, and prompts read in two ways."""
     sheet([[(text, le.render(g, le.imagine(g, text, seconds=5))) for text in IMAGINED]], HERE / "imagined.jpg")
-    ways = [(p, m, le.text_direction(g, p, method=m)) for p in ("brown hair", "stubble") for m in ("fast", "global")]
+    ways = [(p, m) for p in ("brown hair", "stubble") for m in ("fast", "global")]
     rows = []
-    for seed in (46, 2, 13):
+    for seed in (46, 16, 13):
         latent = le.random_latent(g, seed)
-        shown = [(f"{p}, {m}", le.render(g, le.apply(latent, [le.Edit(d, 2.0)]))) for p, m, d in ways]
+        directions = [le.text_direction(g, p, method=m, latent=latent) for p, m in ways]
+        edited = [le.render(g, le.apply(latent, [le.Edit(d, 2.0)])) for d in directions]
+        shown = [(f"{p}, {m}", picture) for (p, m), picture in zip(ways, edited, strict=True)]
         rows.append([("face", le.render(g, latent)), *shown])
     sheet(rows, HERE / "text_ways.jpg")
 

@@ -60,13 +60,14 @@ if TYPE_CHECKING:
     from latent_editor.photos import open_photo
     from latent_editor.preparation import prepare, prepared
     from latent_editor.recipes import Recipe
+    from latent_editor.refinements import Refinement
     from latent_editor.regions import Region
     from latent_editor.rendering import render, render_batch
     from latent_editor.replaying import found_again
     from latent_editor.restoration import Repaired, repair
     from latent_editor.taking import take
     from latent_editor.text import TextMapper, imagine, text_direction, train_mapper
-    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Refinement, Step
+    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
     from latent_editor.weights import model_names
 
 __all__ = [
@@ -170,11 +171,12 @@ _NAMES_OF = {
     "recipes": "Recipe",
     "regions": "Region",
     "rendering": "render render_batch",
+    "refinements": "Refinement",
     "replaying": "found_again",
     "restoration": "Repaired repair",
     "taking": "take",
     "text": "TextMapper imagine text_direction train_mapper",
-    "types": "Crop Direction Directions Edit Latent OnStep Photo Refinement Step",
+    "types": "Crop Direction Directions Edit Latent OnStep Photo Step",
     "weights": "model_names",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}

@@ -17,7 +17,8 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import NOISE_MODES
 from latent_editor.generators.pictures import fastest_dtype, to_image
 from latent_editor.generators.refined import generator_for
-from latent_editor.types import MOST_GAIN, Direction, Latent, Refinement
+from latent_editor.refinements import MOST_GAIN, Refinement
+from latent_editor.types import Direction, Latent
 
 __all__ = ["PATHS", "chosen_layers", "interpolate", "mix", "mix_direction", "render_with_noise"]
 

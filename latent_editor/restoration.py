@@ -24,7 +24,8 @@ from latent_editor.inversion.climbing import Best, Climb, Pace
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
 from latent_editor.inversion.starting import best_start, in_units_of
-from latent_editor.types import Crop, Latent, OnStep, Refinement
+from latent_editor.refinements import Refinement
+from latent_editor.types import Crop, Latent, OnStep
 
 __all__ = ["Repaired", "hidden_part", "repair"]
 

@@ -17,7 +17,7 @@ PACKAGE = "latent_editor"
 #: The parts of the package by level. An arrow to the same level stays legal below level 4 and from level 5 on, as long
 #: as it closes no circle; the parts of level 4 never import each other: what they share moves down.
 LEVELS = {
-    1: ("errors", "files", "grafts", "memory", "regions", "types", "unpickling", "version", "waiting"),
+    1: ("errors", "files", "grafts", "memory", "refinements", "regions", "types", "unpickling", "version", "waiting"),
     2: ("colours", "degradations", "downloads", "media", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "handles", "inversion", "likeness", "text"),

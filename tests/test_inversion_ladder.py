@@ -21,8 +21,9 @@ from latent_editor.inversion.feedback import encode_again
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import Refining, RefiningConfig, feature_size, tuned_parameters
 from latent_editor.inversion.stretching import LEAST_GAIN, MOST_GAIN, stretched
+from latent_editor.refinements import Refinement
 from latent_editor.rendering import render
-from latent_editor.types import Direction, Latent, Refinement, Step
+from latent_editor.types import Direction, Latent, Step
 
 
 def picture(g: Generator, seed: int = 3) -> Image.Image:

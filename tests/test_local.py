@@ -17,9 +17,10 @@ from latent_editor.generators.blending import Blended, Shares
 from latent_editor.generators.layers import Stretched
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylegan3 import StyleGAN3, StyleGAN3Config
+from latent_editor.refinements import Refinement
 from latent_editor.regions import REGION_PX, Blend, Region
 from latent_editor.rendering import render_tensor
-from latent_editor.types import Direction, Edit, Latent, Refinement
+from latent_editor.types import Direction, Edit, Latent
 from latent_editor.weights import Bundle
 
 

@@ -15,8 +15,9 @@ from latent_editor.generators.base import random_ws
 from latent_editor.generators.refined import generator_for
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.mixing import chosen_layers, interpolate, mix, render_with_noise
+from latent_editor.refinements import Refinement
 from latent_editor.rendering import render
-from latent_editor.types import Latent, Refinement
+from latent_editor.types import Latent
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from latent_editor.editing import edited
 from latent_editor.face_parts import points_in
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.grafts import Graft
+from latent_editor.refinements import Refinement
 from latent_editor.regions import REGION_PX, Blend, Region, resized_share
 from latent_editor.rendering import render_tensor
-from latent_editor.types import Direction, Edit, Latent, Refinement
+from latent_editor.types import Direction, Edit, Latent
 
 SIZE = 96
 POINTS = np.array([[36, 40], [60, 40], [48, 54], [48, 66], [48, 82]], float)

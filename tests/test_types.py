@@ -13,7 +13,8 @@ import torch
 
 from latent_editor import files
 from latent_editor.errors import BadLatent, BadValue, UnknownDirection
-from latent_editor.types import Direction, Directions, Edit, Latent, Refinement
+from latent_editor.refinements import Refinement
+from latent_editor.types import Direction, Directions, Edit, Latent
 
 
 @pytest.fixture

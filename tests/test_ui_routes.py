@@ -19,9 +19,10 @@ from PIL import Image
 
 from latent_editor.generators import Generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from latent_editor.refinements import Refinement
 from latent_editor.serving import create_app
 from latent_editor.sessions import Session
-from latent_editor.types import Direction, Directions, Refinement
+from latent_editor.types import Direction, Directions
 from latent_editor.ui.requests import MAX_UPLOAD_BYTES
 from latent_editor.ui.studio import Studio
 from latent_editor.weights import Bundle

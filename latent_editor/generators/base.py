@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.errors import BadLatent, BadValue
-from latent_editor.types import Latent, Refinement
+from latent_editor.refinements import Refinement
+from latent_editor.types import Latent
 from latent_editor.weights import Bundle
 
 if TYPE_CHECKING:

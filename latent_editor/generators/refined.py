@@ -19,7 +19,8 @@ from latent_editor.generators.base import Generator
 from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
-from latent_editor.types import Latent, Refinement
+from latent_editor.refinements import Refinement
+from latent_editor.types import Latent
 from latent_editor.weights import Bundle
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.types import OnStep, Refinement, Step
+from latent_editor.refinements import Refinement
+from latent_editor.types import OnStep, Step
 
 #: What each rung is called while it works.
 LABELS = {

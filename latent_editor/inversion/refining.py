@@ -13,7 +13,7 @@ from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.refined import changed, feature_shape
 from latent_editor.inversion.climbing import Best, Climb, Pace, descend
 from latent_editor.inversion.objective import Objective
-from latent_editor.types import Refinement
+from latent_editor.refinements import Refinement
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from latent_editor.generators import Generator, generator_for, nvlabs, random_la
 from latent_editor.generators.preview import Preview, small
 from latent_editor.generators.refined import original
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.refinements import Refinement
 from latent_editor.rendering import Renderer, render, render_tensor
-from latent_editor.types import Latent, Refinement
+from latent_editor.types import Latent
 
 WEIGHT = "synthesis.b16.conv1.weight"
 

@@ -18,8 +18,9 @@ from latent_editor.generators import nvlabs, random_latent
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.motion import Animation, Curve, Key, Motion, Slide, Walk, animate, draw, sweep
+from latent_editor.refinements import Refinement
 from latent_editor.rendering import render
-from latent_editor.types import Direction, Edit, Latent, Refinement
+from latent_editor.types import Direction, Edit, Latent
 from latent_editor.videos import VIDEO_SUFFIXES, VideoConfig
 
 
