@@ -13,7 +13,7 @@ from latent_editor.errors import BadModel
 from latent_editor.features.encoder import save_encoder
 from latent_editor.features.restorer import Restorer, case_of, read_restorer, save_restorer
 from latent_editor.train.networks import Networks, load_state, save_state
-from latent_editor.train.restorer import RestorerTrainer, figures, random_case, random_hole
+from latent_editor.train.restorer import RestorerTrainer, figures, lesson_of, random_hole, random_lesson
 
 SIZE = 32
 
@@ -58,29 +58,29 @@ def test_it_learns_what_was_there() -> None:
     t = trainer()
     x = pictures(t)
     few = Downsampled(8)
-    case = case_of(few, few(x))
+    lesson = lesson_of(few, few(x), None)
 
     def error() -> float:
         with torch.no_grad():
-            return float((t.restored(t.restorer, case)[0] - x).square().mean())
+            return float((lesson.agree(t.restored(t.restorer, lesson.case)[0]) - x).square().mean())
 
     before = error()
     for _ in range(60):
-        t.step(x, case, 3e-3)
+        t.step(x, lesson, 3e-3)
     assert error() < 0.5 * before
 
 
 def test_a_state_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     t = trainer()
     x = pictures(t)
-    case = case_of(Grey(), Grey()(x))
-    t.step(x, case, 1e-3)
+    lesson = lesson_of(Grey(), Grey()(x), None)
+    t.step(x, lesson, 1e-3)
     save_state(tmp_path / "a.pt", t.state())
-    t.step(x, case, 1e-3)
+    t.step(x, lesson, 1e-3)
     other = trainer(1)
     other.nets = t.nets
     other.load(load_state(tmp_path / "a.pt"))  # type: ignore[arg-type]
-    other.step(x, case, 1e-3)
+    other.step(x, lesson, 1e-3)
     assert other.steps == t.steps == 2
     for a, b in zip(other.averaged.parameters(), t.averaged.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
@@ -89,13 +89,13 @@ def test_a_state_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
     t = trainer()
     x = pictures(t)
-    case = case_of(Grey(), Grey()(x))
-    t.step(x, case, 1e-2)
+    lesson = lesson_of(Grey(), Grey()(x), None)
+    t.step(x, lesson, 1e-2)
     save_restorer(t.restorer, tmp_path / "a.safetensors")
     back = read_restorer(tmp_path / "a.safetensors")
     assert isinstance(back, Restorer)
     with torch.no_grad():
-        a, b = (t.restored(net, case)[0] for net in (t.restorer, back))
+        a, b = (t.restored(net, lesson.case)[0] for net in (t.restorer, back))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0)
     save_encoder(t.nets.encoder, tmp_path / "b.safetensors")
     with pytest.raises(BadModel, match="restorer"):
@@ -107,7 +107,9 @@ def test_damages_are_many_and_holes_never_hide_all() -> None:
     x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
     kinds = set()
     for _ in range(60):
-        case = random_case(x, rng)
+        lesson = random_lesson(x, rng)
+        case = lesson.case
+        assert lesson.agree(x).shape == x.shape
         assert case.picture.shape == case.guess.shape == x.shape
         assert torch.isfinite(case.guess).all()
         grey = float((case.guess - case.guess.mean(1, keepdim=True)).abs().max()) < 1e-3

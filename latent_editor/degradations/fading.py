@@ -43,11 +43,26 @@ class Downsampled:
         return F.interpolate(self.small(picture), size=picture.shape[-2:], mode="nearest")
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """Low frequencies are the damaged picture's, by back-projection."""
-        wanted = self.small(damaged)
-        for _ in range(_STEPS):
-            picture = picture + self._large(wanted - self.small(picture), picture)
-        return picture
+        """Low frequencies are the damaged picture's, by back-projection.
+
+        Each step adds large(wanted − small(picture)). What small(large(·)) does is linear, and apart for rows and
+        columns, so that all steps are taken on the few pixels there are, and enlarged once.
+        """
+        missing = self.small(damaged) - self.small(picture)  # [N, C, h, w]
+        rows, columns = (
+            self._there_and_back(side, n) for side, n in zip(picture.shape[2:], missing.shape[2:], strict=True)
+        )
+        rows, columns = rows.to(missing), columns.to(missing).t()
+        total = missing
+        for _ in range(_STEPS - 1):
+            total = total + missing - rows @ total @ columns
+        return picture + self._large(total, picture)
+
+    @staticmethod
+    def _there_and_back(side: int, few: int) -> Tensor:
+        """Enlarging a line of ``few`` pixels to ``side`` and reducing it again, as a matrix [few, few]."""
+        lines = F.interpolate(torch.eye(few)[None, None], size=(side, few), mode="bicubic", align_corners=False)
+        return F.interpolate(lines, size=(few, few), mode="area")[0, 0]
 
     def guess(self, damaged: Tensor) -> Tensor:
         """Bicubic."""

@@ -1,7 +1,8 @@
 """Trains the restorer: pictures are damaged in every way that a repair knows, and it learns what they were.
 
 The generator, its encoder and its critic stay as they are. The restorer's features are what makes the render of the
-encoder's guess the undamaged picture: in pixels, at four scales, and in the critic's features, as in the ladder.
+encoder's guess the undamaged picture, once it is brought into agreement with what is known: in pixels, at four scales,
+and in the critic's features, as in the ladder. Without the agreement, half of what it learned was what is known.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import argparse
 import copy
 import random
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from latent_editor.degradations import (
     Damage,
     Downsampled,
     Grey,
+    Masked,
     Noisy,
     luminance,
 )
@@ -35,10 +39,12 @@ from latent_editor.train.networks import Networks, load_state, save_state
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.sheets import grid
 
+Agree = Callable[[Tensor], Tensor]
+
 STATE_FILE, LOG_FILE = "restorer.pt", "restorer.jsonl"
 #: Weights of the terms: squared pixels and the critic's features beside the pyramid's 1 (as in the ladder's objective),
 #: colours, which a picture without them leaves open, and the size of the features.
-PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 4.0, 2.0, 0.002
+PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 8.0, 2.0, 0.002
 #: How many times as much pixels count that are missing: those that are known are laid over the answer anyway.
 MISSING = 3.0
 BATCH = 8
@@ -46,7 +52,15 @@ BATCH = 8
 PHOTOGRAPHIC = 0.3
 
 
-def random_case(x: Tensor, rng: random.Random) -> Case:
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A case, and what brings a picture into agreement with what is known in it."""
+
+    case: Case
+    agree: Agree
+
+
+def random_lesson(x: Tensor, rng: random.Random) -> Lesson:
     """Pictures [N, 3, S, S] damaged in one way, or in two at once."""
     kind = rng.random()
     links: list[Damage] = []
@@ -62,13 +76,26 @@ def random_case(x: Tensor, rng: random.Random) -> Case:
     if rng.random() < 0.2:  # another one too
         links = [Grey(), *links] if not any(isinstance(link, Grey) for link in links) else [*links, Downsampled(4.0)]
         hidden = random_hole(x.shape[-1], rng) if hidden is None and rng.random() < 0.3 else hidden
-    damage = Chain(tuple(links or [Blurred(0.1)]))
-    noisy = any(isinstance(link, Noisy) for link in links)
-    damaged = damage(x)
-    if noisy:
-        sigma = next(link.sigma for link in links if isinstance(link, Noisy))
-        damaged = damaged + sigma * torch.randn_like(damaged)
-    return case_of(damage, damaged, hidden)
+    damage = Chain(tuple(links)) if links else None
+    damaged = x if damage is None else damage(x)
+    for link in links:
+        if isinstance(link, Noisy):
+            damaged = damaged + link.sigma * torch.randn_like(damaged)
+    return lesson_of(damage, damaged, hidden)
+
+
+def lesson_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None) -> Lesson:
+    """A lesson of damaged pictures; ``damage`` is what is wrong but for what is missing."""
+    links = [] if damage is None else [damage]
+    whole = Chain((*links, Masked(hidden))) if hidden is not None else damage
+    seen = damaged if hidden is None else damaged * (1 - hidden)
+    blurred = isinstance(damage, Chain) and any(isinstance(link, Blurred | Noisy) for link in damage.links)
+
+    def agree(picture: Tensor) -> Tensor:
+        # Sharp pictures of a blur are rough after it: they are learned as they are.
+        return picture if whole is None or blurred else whole.agree(picture, seen)
+
+    return Lesson(case_of(damage, damaged, hidden), agree)
 
 
 def random_hole(size_px: int, rng: random.Random) -> Tensor:
@@ -108,10 +135,12 @@ class RestorerTrainer:
         picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
         return picture, features / activations.std()
 
-    def step(self, x: Tensor, case: Case, rate: float) -> dict[str, float]:
+    def step(self, x: Tensor, lesson: Lesson, rate: float) -> dict[str, float]:
         """One step on pictures [N, 3, S, S] and what is left of them."""
+        case = lesson.case
         self.adam.param_groups[0]["lr"] = rate
         picture, features = self.restored(self.restorer, case)  # [N, 3, S, S], [N, C, R, R]
+        picture = lesson.agree(picture)
         weights = 1 + (MISSING - 1) * (1 - case.known)
         weights = weights / weights.mean()
         pixels = pyramid_l1(picture * weights, x * weights).mean() + PIXELS * (weights * (picture - x).square()).mean()
@@ -141,16 +170,16 @@ class RestorerTrainer:
         self.steps = state["steps"]
 
 
-def validation_cases(x: Tensor) -> dict[str, Case]:
+def validation_lessons(x: Tensor) -> dict[str, Lesson]:
     """The three damages that are measured, on pictures [N, 3, S, S]."""
     size = x.shape[-1]
     hidden = torch.zeros(1, 1, size, size)
     hidden[..., round(0.35 * size) : round(0.85 * size), size // 4 : size // 4 + size // 2] = 1
     few, grey = Downsampled(8.0), Grey()
     return {
-        "8x": case_of(few, few(x), None),
-        "grey": case_of(grey, grey(x), None),
-        "hole": case_of(Blurred(0.1), x, hidden),
+        "8x": lesson_of(few, few(x), None),
+        "grey": lesson_of(grey, grey(x), None),
+        "hole": lesson_of(None, x, hidden),
     }
 
 
@@ -158,15 +187,11 @@ def validation_cases(x: Tensor) -> dict[str, Case]:
 def figures(trainer: RestorerTrainer, x: Tensor) -> tuple[dict[str, float], list[Tensor]]:
     """Distances of restored pictures as shares of those of the plain repair; and rows of pictures to look at."""
     found, rows = {}, [x]
-    for name, case in validation_cases(x).items():
-        picture = torch.cat(
-            [
-                trainer.restored(trainer.averaged, Case(p, q, case.known))[0].clamp(-1, 1)
-                for p, q in zip(case.picture.split(8), case.guess.split(8), strict=True)
-            ]
-        )
-        if name == "hole":
-            picture = torch.where(case.known > 0, x, picture)
+    for name, lesson in validation_lessons(x).items():
+        case = lesson.case
+        parts = zip(case.picture.split(8), case.guess.split(8), strict=True)
+        drawn = [trainer.restored(trainer.averaged, Case(p, q, case.known))[0].clamp(-1, 1) for p, q in parts]
+        picture = lesson.agree(torch.cat(drawn)).clamp(-1, 1)
         colour = [(p - luminance(p) - (x - luminance(x))).abs().mean() for p in (picture, case.guess)]
         seen = [perceptual_distance(trainer.nets.critic, p, x).mean() for p in (picture, case.guess)]
         found[f"{name}_perceptual"] = float(seen[0] / seen[1])
@@ -205,7 +230,7 @@ def main(args: argparse.Namespace) -> None:
     while (elapsed := time.monotonic() - start) < args.minutes * 60:
         x = mirror(images[torch.randint(len(images), (BATCH,))].float() / 127.5 - 1)
         x = photographic(x) if rng.random() < PHOTOGRAPHIC else shift_turn_scale(x, shift=0.02, angle_deg=3, scale=0.05)
-        report = trainer.step(x, random_case(x, rng), learning_rate(args.rate, elapsed, args.minutes * 60))
+        report = trainer.step(x, random_lesson(x, rng), learning_rate(args.rate, elapsed, args.minutes * 60))
         totals = {k: totals.get(k, v) * 0.98 + v * 0.02 for k, v in report.items()}
         if (trainer.steps - first) % 50 == 0:
             speed = (trainer.steps - first) * BATCH / (time.monotonic() - start)
