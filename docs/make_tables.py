@@ -34,6 +34,7 @@ def main() -> None:
     if all((RESULTS / name).exists() for name in (*PAGE_RESULTS, "inversion.json")):
         _replace(README, "speed", _speed())
     _replace(BENCHMARKS, "ops", _operations(_read("ops.json")))
+    _replace(CARD, "random", _random(_read("random_faces.json")))
     if (RESULTS / "repair.json").exists():
         _replace(REPAIR, "repair", _repair(_read("repair.json")))
 
@@ -55,6 +56,21 @@ def _replace(path: Path, name: str, content: str) -> None:
 def _size_px() -> int:
     size: int = json.loads((CARD.parent / "model.json").read_text())["size_px"]
     return size
+
+
+def _random(found: dict[str, Any]) -> str:
+    head = "| | CLIP: Fréchet | precision | recall | pixels: Fréchet | precision | recall |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for name, told in found["spaces"]["CLIP"].items():
+        both = told, found["spaces"]["pixels"][name]
+        cells = " | ".join(f"{x['times_floor']:.1f} × | {x['precision']:.2f} | {x['recall']:.2f}" for x in both)
+        lines.append(f"| {name} | {cells} |")
+    about = (
+        f"Against {found['validation']} validation portraits; {found['random']:,} random faces. Fréchet distances as "
+        "multiples of that of portraits trained on; precision and recall by third nearest neighbours. "
+        f"`benchmarks/random_faces.py`. {_where(found)}"
+    )
+    return "\n".join([*lines, "", about])
 
 
 def _repair(found: dict[str, Any]) -> str:
