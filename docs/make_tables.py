@@ -27,6 +27,7 @@ def main() -> None:
     inversion, text = _read("inversion.json"), _read("text_directions.json")
     _replace(README, "likeness", _summary(inversion, text))
     _replace(CARD, "figures", _figures(inversion))
+    _replace(CARD, "many", _many(_read("quality.json")))
     if all((RESULTS / name).exists() for name in PAGE_RESULTS):  # these need a browser
         _replace(PAGE, "page", _page(*(_read(name) for name in PAGE_RESULTS)))
     _replace(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
@@ -56,6 +57,17 @@ def _replace(path: Path, name: str, content: str) -> None:
 def _size_px() -> int:
     size: int = json.loads((CARD.parent / "model.json").read_text())["size_px"]
     return size
+
+
+def _many(found: dict[str, Any]) -> str:
+    lines = [
+        f"| {found['count']} validation portraits | mean | nine of ten above | least | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for name, told in found["rungs"].items():
+        cells = " | ".join(f"{told[key]:.1f} dB" for key in ("mean_db", "tenth_db", "least_db"))
+        lines.append(f"| {name} | {cells} | {told['median_seconds']:.1f} |")
+    return "\n".join([*lines, "", f"`benchmarks/quality.py`. {_where(found)}"])
 
 
 def _random(found: dict[str, Any]) -> str:

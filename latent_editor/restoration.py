@@ -14,9 +14,10 @@ from torch import Tensor
 
 from latent_editor.degradations import Chain, Damage, Grey, Masked, damage_of, hidden_from, luminance
 from latent_editor.errors import BadImage, BadValue
+from latent_editor.features import restorer as restoring
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
-from latent_editor.features.restorer import Restorer, case_of, load_restorer
+from latent_editor.features.restorer import Restorer, case_of, first_guess, load_restorer
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
@@ -188,7 +189,9 @@ def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Dam
     rest = tuple(link for link in _links(damage) if not isinstance(link, Masked))
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
     case = case_of(Chain(rest) if rest else None, objective.target, hidden)
-    ws, size, dtype = load_encoder(g)(case.guess), restorer.config["features_px"], objective.dtype
+    size, dtype = restorer.config["features_px"], objective.dtype
+    passes = 1 if _has_grey(damage) else restoring.PASSES
+    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target), passes=passes)
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)

@@ -47,10 +47,10 @@ def test_a_case_keeps_what_is_known_and_fills_the_rest_for_the_encoder() -> None
 def test_an_untrained_restorer_changes_nothing() -> None:
     t = trainer()
     x = pictures(t, 2)
-    case = case_of(Grey(), Grey()(x))
-    picture, features = t.restored(t.restorer, case)
+    lesson = lesson_of(Grey(), Grey()(x), None)
+    picture, features = t.restored(t.restorer, lesson)
     assert float(features.detach().abs().max()) == 0
-    ws = t.nets.encoder(case.guess, t.dtype)
+    ws = t.nets.encoder(lesson.case.guess, t.dtype)
     torch.testing.assert_close(picture, t.nets.generator.synthesize(ws, dtype=t.dtype), atol=0.03, rtol=0)
 
 
@@ -62,7 +62,7 @@ def test_it_learns_what_was_there() -> None:
 
     def error() -> float:
         with torch.no_grad():
-            return float((lesson.agree(t.restored(t.restorer, lesson.case)[0]) - x).square().mean())
+            return float((lesson.agree(t.restored(t.restorer, lesson)[0]) - x).square().mean())
 
     before = error()
     for _ in range(60):
@@ -95,7 +95,7 @@ def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
     back = read_restorer(tmp_path / "a.safetensors")
     assert isinstance(back, Restorer)
     with torch.no_grad():
-        a, b = (t.restored(net, lesson.case)[0] for net in (t.restorer, back))
+        a, b = (t.restored(net, lesson)[0] for net in (t.restorer, back))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0)
     save_encoder(t.nets.encoder, tmp_path / "b.safetensors")
     with pytest.raises(BadModel, match="restorer"):

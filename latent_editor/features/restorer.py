@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,11 @@ from latent_editor.degradations import Damage, filled_smoothly
 from latent_editor.features.network_files import read_network, save_network
 from latent_editor.features.trunk import EqualConv
 from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
 
 RESTORER_FILE = "restorer.safetensors"
+#: How often the encoder looks before; but once where colours are missing, because it would see its own ones again.
+PASSES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,30 @@ def case_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None = None
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
     return Case(plain * known, plain, known)
+
+
+def first_guess(
+    g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor], *, passes: int
+) -> Tensor:
+    """The ws that a restorer starts from: the encoder's of the plain repair, then of what came of it.
+
+    A hole is filled by the encoder's first answer, and its second is of a whole face.
+
+    Args:
+        g: The generator.
+        encode: Its encoder.
+        case: What there is.
+        agree: Brings pictures into agreement with what is known.
+        passes: How often the encoder looks, at least once.
+
+    Returns:
+        float32 [N, num_ws, w_dim].
+    """
+    ws = encode(case.guess)
+    for _ in range(passes - 1):
+        render = g.synthesize(ws, dtype=fastest_dtype(case.guess.device)).float()
+        ws = encode(agree(render.clamp(-1, 1)).clamp(-1, 1))
+    return ws
 
 
 class Residual(nn.Module):

@@ -30,7 +30,7 @@ from latent_editor.degradations import (
     luminance,
 )
 from latent_editor.features.perceptual import perceptual_distance, pyramid_l1
-from latent_editor.features.restorer import RESTORER_FILE, Case, Restorer, case_of, save_restorer
+from latent_editor.features.restorer import PASSES, RESTORER_FILE, Case, Restorer, case_of, first_guess, save_restorer
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
@@ -54,10 +54,11 @@ PHOTOGRAPHIC = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A case, and what brings a picture into agreement with what is known in it."""
+    """A case, what brings a picture into agreement with what is known in it, and how often the encoder looks."""
 
     case: Case
     agree: Agree
+    passes: int
 
 
 def random_lesson(x: Tensor, rng: random.Random) -> Lesson:
@@ -95,7 +96,8 @@ def lesson_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None) -> 
         # Sharp pictures of a blur are rough after it: they are learned as they are.
         return picture if whole is None or blurred else whole.agree(picture, seen)
 
-    return Lesson(case_of(damage, damaged, hidden), agree)
+    grey = isinstance(damage, Grey) or (isinstance(damage, Chain) and any(isinstance(x, Grey) for x in damage.links))
+    return Lesson(case_of(damage, damaged, hidden), agree, 1 if grey else PASSES)
 
 
 def random_hole(size_px: int, rng: random.Random) -> Tensor:
@@ -125,11 +127,16 @@ class RestorerTrainer:
         for module in nets.modules().values():
             module.requires_grad_(False)
 
-    def restored(self, restorer: Restorer, case: Case) -> tuple[Tensor, Tensor]:
-        """The pictures that a restorer makes of a case, and the features, in standard deviations of activations."""
-        g, size = self.nets.generator, restorer.config["features_px"]
+    def restored(self, restorer: Restorer, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        """The pictures that a restorer makes of a lesson, and the features, in standard deviations of activations."""
+        g, size, case = self.nets.generator, restorer.config["features_px"], lesson.case
+
+        def encode(picture: Tensor) -> Tensor:
+            ws: Tensor = self.nets.encoder(picture, self.dtype)
+            return ws
+
         with torch.no_grad():
-            ws = self.nets.encoder(case.guess, self.dtype)
+            ws = first_guess(g, encode, case, lesson.agree, passes=lesson.passes)
             activations = g.activations(ws, size, dtype=self.dtype)
         features = restorer(case, activations, self.dtype)
         picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
@@ -139,7 +146,7 @@ class RestorerTrainer:
         """One step on pictures [N, 3, S, S] and what is left of them."""
         case = lesson.case
         self.adam.param_groups[0]["lr"] = rate
-        picture, features = self.restored(self.restorer, case)  # [N, 3, S, S], [N, C, R, R]
+        picture, features = self.restored(self.restorer, lesson)  # [N, 3, S, S], [N, C, R, R]
         picture = lesson.agree(picture)
         weights = 1 + (MISSING - 1) * (1 - case.known)
         weights = weights / weights.mean()
@@ -189,9 +196,7 @@ def figures(trainer: RestorerTrainer, x: Tensor) -> tuple[dict[str, float], list
     found, rows = {}, [x]
     for name, lesson in validation_lessons(x).items():
         case = lesson.case
-        parts = zip(case.picture.split(8), case.guess.split(8), strict=True)
-        drawn = [trainer.restored(trainer.averaged, Case(p, q, case.known))[0].clamp(-1, 1) for p, q in parts]
-        picture = lesson.agree(torch.cat(drawn)).clamp(-1, 1)
+        picture = lesson.agree(trainer.restored(trainer.averaged, lesson)[0].clamp(-1, 1)).clamp(-1, 1)
         colour = [(p - luminance(p) - (x - luminance(x))).abs().mean() for p in (picture, case.guess)]
         seen = [perceptual_distance(trainer.nets.critic, p, x).mean() for p in (picture, case.guess)]
         found[f"{name}_perceptual"] = float(seen[0] / seen[1])
