@@ -11,6 +11,14 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from test_ui_routes import client, path, studio  # noqa: F401 (fixtures)
 
+from latent_editor.regions import Region
+from latent_editor.sessions import Session
+from latent_editor.types import Crop, Direction, Edit, Step
+from latent_editor.ui import local
+from latent_editor.ui.examples import Example
+from latent_editor.ui.local import take_event
+from latent_editor.ui.studio import Studio
+
 LEFT = [{"radius": 0.06, "points": [[0.0, 0.0], [0.0, 1.0]]}]
 
 
@@ -18,6 +26,10 @@ def change(client: TestClient, path: str, **what: object) -> dict:  # noqa: F811
     answer = client.post(f"{path}/change", json=what)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def key_of(path: str) -> str:  # noqa: F811
+    return path.rsplit("/", 1)[1]
 
 
 def picture(client: TestClient, path: str) -> np.ndarray:  # noqa: F811
@@ -59,9 +71,6 @@ def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient,
         ("place", {"key": "d0", "strokes": [{"radius": 0.001, "points": [[1.9, 1.9]]}]}, "empty"),
         ("place", {"key": "d0", "strokes": [{"radius": 9, "points": [[0, 0]]}]}, "radius"),
         ("place", {"key": "d0", "strokes": "all"}, "strokes"),
-        ("take", {"part": "mouth", "seed": 3}, "shows no faces"),
-        ("take", {"part": "background", "seed": 3}, "expected one of"),
-        ("take", {"part": "mouth", "key": "gone"}, "not kept any more"),
     ],
 )
 def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body: dict, says: str) -> None:  # noqa: F811
@@ -70,3 +79,44 @@ def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body:
     assert answer.status_code == 422
     assert says in json.dumps(answer.json(), ensure_ascii=False)
     assert client.get(path).json() == before
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"part": "mouth", "seed": 3}, "shows no faces"),
+        ({"part": "background", "seed": 3}, "expected one of"),
+        ({"part": "mouth", "key": "gone"}, "not kept any more"),
+        ({"part": 3}, "part"),
+    ],
+)
+def test_what_cannot_be_taken_is_told(path: str, studio: Studio, wish: dict, says: str) -> None:  # noqa: F811
+    before = studio.store.get(key_of(path)).moments
+    *_, last = take_event(studio)(key_of(path), wish)
+    assert says in json.dumps(last["error"], ensure_ascii=False)
+    assert studio.store.get(key_of(path)).moments == before
+
+
+def test_what_was_taken_is_a_slider(path: str, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def take(g, latent, other, part, *, photo, name, on_step):  # type: ignore[no-untyped-def]
+        on_step(Step(1, 2, 0.1, 0.5, label="Features"))
+        asked.append((part, photo, name))
+        return Edit(
+            Direction(f"{part} of {name}", other.ws, 0.0, 1.0, taken=True), 1.0, region=Region.of(np.ones((9, 9)))
+        )
+
+    asked: list[tuple] = []
+    monkeypatch.setattr(local, "take", take)
+    crop = Crop(Image.new("RGB", (32, 32)), np.eye(2, 3))
+    key = studio.shelf.put(key_of(path), "ann.jpg", Example(studio.random(5), crop), 1)
+    *progress, last = take_event(studio)(key_of(path), {"part": "nose", "key": key})
+    assert progress[0]["fraction"] is None
+    assert asked == [("nose", crop, "ann")]
+    (slider,) = (s for s in last["session"]["sliders"] if s["taken"])
+    assert (slider["name"], slider["strength"], slider["region"]) == ("nose of ann", 1.0, "painted")
+
+    answers = take_event(studio)(key_of(path), {"part": "nose", "seed": 3})
+    next(answers)
+    before = studio.store.update(key_of(path), Session.run_started)  # what /cancel does
+    assert not [a for a in answers if "session" in a]
+    assert studio.store.get(key_of(path)).moments == before.moments

@@ -13,8 +13,7 @@ from latent_editor.sessions import NAME_LIMIT, Session, Slider
 from latent_editor.types import Direction, OnStep
 from latent_editor.ui.examples import pile
 from latent_editor.ui.studio import TEXT_STRENGTH, Studio
-from latent_editor.ui.views import session_view
-from latent_editor.ui.working import Answer, Models, checked, events_of, outcome
+from latent_editor.ui.working import Answer, Models, checked, events_of, finished, outcome
 
 CLEAN = ", clean"
 
@@ -43,7 +42,7 @@ def _fit(models: Models, session_id: str, wish: Wish) -> Iterator[Answer]:
     studio.latent(session)  # raises where there is no face yet
     found = yield from outcome(studio, session, lambda on_step: _fitted(studio, session, wish, on_step))
     if found is not None:
-        yield _finished(studio, session, lambda s: s.added(Slider.of(f"f{s.next_id}", found, TEXT_STRENGTH)))
+        yield finished(studio, session, lambda s: s.added(Slider.of(f"f{s.next_id}", found, TEXT_STRENGTH)))
 
 
 def _fitted(studio: Studio, session: Session, wish: Wish, on_step: OnStep) -> Direction:
@@ -84,10 +83,4 @@ def _clean(models: Models, session_id: str, key: str) -> Iterator[Answer]:
         cleaned = replace(slider, key=f"c{now.next_id}", edit=replace(slider.edit, direction=direction))
         return now.exchanged(key, cleaned, f"clean {dirty.name}")
 
-    yield _finished(studio, session, exchange)
-
-
-def _finished(studio: Studio, session: Session, change: Callable[[Session], Session]) -> Answer:
-    """What came of it goes into the session, unless the visitor went elsewhere meanwhile."""
-    now = studio.store.update(session.id, lambda s: change(s) if s.run == session.run else s)
-    return {"session": session_view(now)}
+    yield finished(studio, session, exchange)

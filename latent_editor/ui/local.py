@@ -1,7 +1,8 @@
-"""The routes of edits in a part of the picture, and of what is taken from another face."""
+"""Edits in a part of the picture, and what is taken from another face."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,12 +12,13 @@ from latent_editor.face_parts import face_part
 from latent_editor.regions import REGION_PX, Region
 from latent_editor.sessions import Session, Slider
 from latent_editor.taking import take
-from latent_editor.types import Edit
-from latent_editor.ui.examples import added_to, other_face
+from latent_editor.types import Edit, OnStep
+from latent_editor.ui.examples import other_face
 from latent_editor.ui.requests import SessionOf, StudioOf
 from latent_editor.ui.strokes import MOST_STROKES, Stroke, painted
 from latent_editor.ui.studio import Studio
 from latent_editor.ui.views import session_view
+from latent_editor.ui.working import Answer, Models, checked, events_of, finished, outcome
 
 router = APIRouter(prefix="/editor")
 
@@ -58,14 +60,26 @@ class Taking(BaseModel, extra="forbid"):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
 
 
-@router.post("/s/{session_id}/take")
-def take_part(session: SessionOf, taking: Taking, studio: StudioOf) -> dict[str, Any]:
-    """Takes a part of another face, as a slider from 0 to 1 that stands at 1."""
+def take_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
+    """The event that takes a part of another face, as a slider from 0 to 1 that stands at 1."""
+
+    def take_part(session_id: str, wish: dict) -> Iterator[dict]:
+        """Takes a part of another face, {"part": "mouth", "key": "…"}; yields progress, then the session."""
+        yield from events_of("take", lambda: _take(models, session_id, checked(Taking, wish)))
+
+    return take_part
+
+
+def _take(models: Models, session_id: str, wish: Taking) -> Iterator[Answer]:
+    session = models.store.update(session_id, Session.run_started)
+    studio = models.studio_of(session)
     latent = studio.latent(session)
-    other, name = other_face(studio, session, taking.key, taking.seed)
+    other, name = other_face(studio, session, wish.key, wish.seed)
 
-    def work() -> Edit:
-        return take(studio.g, latent, other.latent, taking.part, photo=other.crop, name=(name or "")[:40])
+    def work(on_step: OnStep) -> Edit:
+        called = (name or "")[:40]
+        return take(studio.g, latent, other.latent, wish.part, photo=other.crop, name=called, on_step=on_step)
 
-    edit: Edit = studio.on_gpu(work)()
-    return session_view(added_to(studio, session, latent, lambda n: Slider(f"p{n}", edit)))
+    edit = yield from outcome(studio, session, work)
+    if edit is not None:
+        yield finished(studio, session, lambda s: s.added(Slider(f"p{s.next_id}", edit)))

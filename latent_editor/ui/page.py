@@ -11,6 +11,7 @@ from latent_editor.ui.events import describe_event, reconstruct_event
 from latent_editor.ui.filming import film_event
 from latent_editor.ui.fitting import clean_event, fit_event
 from latent_editor.ui.handles import drag_event
+from latent_editor.ui.local import take_event
 from latent_editor.ui.repair import repair_event
 from latent_editor.ui.texts import imagine_event, reread_event
 from latent_editor.ui.working import Models
@@ -38,6 +39,7 @@ def create_page(models: Models) -> gr.Blocks:
         gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
         gr.api(repair_event(models), api_name="repair", concurrency_limit=1, concurrency_id="heavy")
         gr.api(fit_event(models), api_name="fit", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(take_event(models), api_name="take", concurrency_limit=1, concurrency_id="heavy")
         gr.api(clean_event(models), api_name="clean", concurrency_limit=1, concurrency_id="heavy")
         gr.api(film_event(models), api_name="film", concurrency_limit=1, concurrency_id="heavy")
         gr.api(imagine_event(models), api_name="imagine", concurrency_limit=1, concurrency_id="heavy")

@@ -17,7 +17,7 @@ from latent_editor.storage import SessionStore
 from latent_editor.types import OnStep, Step
 from latent_editor.ui.streaming import stream
 from latent_editor.ui.studio import Studio
-from latent_editor.ui.views import error_view
+from latent_editor.ui.views import error_view, session_view
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,6 +64,12 @@ def outcome(studio: Studio, session: Session, algorithm: Callable[[OnStep], T]) 
             return found
         yield {"fraction": round(item.fraction, 3), "seconds": round(item.seconds, 1), "label": item.label}
     return None
+
+
+def finished(studio: Studio, session: Session, change: Callable[[Session], Session]) -> Answer:
+    """What came of some work goes into the session, unless the visitor went elsewhere meanwhile."""
+    now = studio.store.update(session.id, lambda s: change(s) if s.run == session.run else s)
+    return {"session": session_view(now)}
 
 
 def checked(kind: type[M], wish: Any) -> M:

@@ -1,6 +1,6 @@
 // More ways to a slider: another face mixed in or a part of it, and sliders from descriptions or two piles of photos.
 
-import { Problem, upload } from './api.js';
+import { Problem, post, upload } from './api.js';
 import { PHOTOS, choices, fileButton } from './choosing.js';
 import { el, icon } from './dom.js';
 import { createOtherFace } from './otherface.js';
@@ -47,7 +47,7 @@ function createMixing(app, close) {
     or: 'or one of these',
     choice: layers.element,
     one: () => app.word('Face', 'Picture'),
-    path: '/mix',
+    send: (wish) => post(app.path('/mix'), wish),
     wish: () => ({ layers: layers.value() }),
     onDone() { close(); focusFirst(app); },
   });
@@ -61,7 +61,7 @@ function createTaking(app, close) {
     or: 'or from one of these',
     choice: part.element,
     one: () => 'Face',
-    path: '/take',
+    send: async (wish, place) => (await work(app, place, `Taking the ${wish.part}`, 'take', [app.session, wish]))?.session,
     wish: () => ({ part: part.value() }),
     onDone() { close(); app.elements.cards.querySelector('input[type=range]')?.focus({ preventScroll: true }); },
   });

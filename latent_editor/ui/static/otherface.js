@@ -1,27 +1,32 @@
 // The form that asks for another face: a photo, a saved latent or an example.
 
-import { post, upload } from './api.js';
+import { upload } from './api.js';
 import { PHOTOS, fileButton } from './choosing.js';
 import { el } from './dom.js';
 
 /**
- * Posts the face that was chosen to `path`, with what `wish()` adds, and takes the state that comes back.
+ * Sends the face that was chosen, with what `wish()` adds, and takes the state that comes back, or nothing where the visitor
+ * cancelled; `send` may show in `place` how far it is.
  * `choice` is what else there is to choose; an example is called `one()` and its number.
  */
-export function createOtherFace(app, { label, about, or, choice, one, path, wish, onDone }) {
+export function createOtherFace(app, { label, about, or, choice, one, send, wish, onDone }) {
   const faces = el('div', { class: 'faces' });
   const photo = fileButton('Choose a photo', { accept: PHOTOS, onFiles: ([file]) => take(async () => ({ key: (await upload(app.path('/example'), file)).key })) });
+  const place = el('div', { class: 'place' });
   const element = el('section', { class: 'maker', 'aria-label': label },
     el('p', { class: 'small' }, about),
-    choice, el('div', { class: 'row' }, photo, el('span', { class: 'small' }, or)), faces);
+    choice, el('div', { class: 'row' }, photo, el('span', { class: 'small' }, or)), faces, place);
 
   async function take(chosen) {
     element.classList.add('waiting');
     app.clear('panel');
     try {
       await app.settled();
-      app.set(await post(app.path(path), { ...await chosen(), ...wish() }));
-      onDone();
+      const state = await send({ ...await chosen(), ...wish() }, place);
+      if (state) {
+        app.set(state);
+        onDone();
+      }
     } catch (problem) {
       app.problem(problem, 'panel');
     } finally {
