@@ -25,7 +25,7 @@ from latent_editor.generators.pictures import fastest_dtype
 
 RESTORER_FILE = "restorer.safetensors"
 #: How often the encoder looks before; but once where colours are missing, because it would see its own ones again.
-PASSES = 2
+PASSES = 3
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ Agree = Callable[[Tensor], Tensor]
 STATE_FILE, LOG_FILE = "restorer.pt", "restorer.jsonl"
 #: Weights of the terms: squared pixels and the critic's features beside the pyramid's 1 (as in the ladder's objective),
 #: colours, which a picture without them leaves open, and the size of the features.
-PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 8.0, 2.0, 0.002
+PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 24.0, 2.0, 0.002
 #: How many times as much pixels count that are missing: those that are known are laid over the answer anyway.
 MISSING = 3.0
 BATCH = 8
