@@ -93,7 +93,7 @@ def _repair(found: dict[str, Any]) -> str:
         inside = f"{a['psnr_in_hole_db']:.1f} → {b['psnr_in_hole_db']:.1f}" if name == "hole" else ""
         rows.append(
             f"| {name} | {plain[name]} | {a['perceptual']:.4f} → {b['perceptual']:.4f} | {a['psnr_db']:.1f} → "
-            f"{b['psnr_db']:.1f} | {inside} | {a['chroma']:.3f} → {b['chroma']:.3f} | {told['seconds']:.0f} |"
+            f"{b['psnr_db']:.1f} | {inside} | {a['chroma']:.3f} → {b['chroma']:.3f} | {told['seconds']:.1f} |"
         )
     lines = "\n".join(rows)
     return f"""\
@@ -101,7 +101,7 @@ def _repair(found: dict[str, Any]) -> str:
 |---|---|---|---|---|---|---|
 {lines}
 
-{found["count"]} validation portraits at {found["size_px"]}², {found["seconds"]:g} s each,
+{found["count"]} validation portraits at {found["size_px"]}²,
 {found["machine"]["threads"]} threads under a load of {found["machine"]["load"]}; `benchmarks/repair.py`."""
 
 

@@ -15,7 +15,15 @@ from latent_editor.features.text_statistics import load_text_statistics
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.text.fast import FastEstimate, TextTarget, calibrate, estimate, find_denied, find_target
+from latent_editor.text.fast import (
+    SHORTEST_CHOSEN,
+    FastEstimate,
+    TextTarget,
+    calibrate,
+    estimate,
+    find_denied,
+    find_target,
+)
 from latent_editor.text.guards import guard_axes, guard_qualities
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
@@ -114,10 +122,10 @@ def _unit(
     g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, target: TextTarget, latent: Latent | None
 ) -> float:
     """The length of one unit: by some pictures, or by the one whose own choice the prompt changes."""
-    drawing = g
-    if latent is not None and target.choices is not None:
-        drawing, probes = generator_for(g, latent), latent.ws[None]
-    return calibrate(small(drawing, clip.size_px), clip, probes, found, target.axis)
+    if latent is None or target.choices is None:
+        return calibrate(small(g, clip.size_px), clip, probes, found, target.axis)
+    drawing = small(generator_for(g, latent), clip.size_px)
+    return calibrate(drawing, clip, latent.ws[None], found, target.axis, shortest=SHORTEST_CHOSEN)
 
 
 @torch.no_grad()

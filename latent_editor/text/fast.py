@@ -22,11 +22,13 @@ RIDGE = 1.0
 #: common, and a direction shall end among the pictures that have it.
 REACH = 0.97
 #: The same share of those that fit the one of several that a prompt asks for, and how many of those there have to be.
-WELL_THERE, LEAST_THERE = 0.7, 8
+WELL_THERE, LEAST_THERE = 0.5, 8
 #: To a picture that has it already, so much of the score's spread is added all the same.
-LEAST_GOAL = 0.3
+LEAST_GOAL = 0.05
 #: Shortest and longest unit, as shares of the data's radius in the space of x.
 SHORTEST, LONGEST = 0.04, 0.25
+#: The shortest where a picture may have already what is asked for, and would be taken past it.
+SHORTEST_CHOSEN = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,9 @@ def _goal(statistics: TextStatistics, target: TextTarget, spread: float) -> floa
 
 
 @torch.no_grad()
-def calibrate(g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axis: Tensor) -> float:
+def calibrate(
+    g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axis: Tensor, *, shortest: float = SHORTEST
+) -> float:
     """The length of one unit, from what the direction does to a few pictures.
 
     1. Render the probes as they are, and moved by the least and by half the most that +2 may be.
@@ -181,8 +185,9 @@ def calibrate(g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axi
         probes: [P, num_ws, w_dim].
         found: The estimate.
         axis: [D], where the prompt points.
+        shortest: Length of the shortest unit, as a share of the data's radius.
     """
-    low, high = 2 * SHORTEST * found.radius, LONGEST * found.radius
+    low, high = 2 * shortest * found.radius, LONGEST * found.radius
     dtype = fastest_dtype(g.device)
     way = found.way.to(g.device)
     ws = torch.cat([probes.to(g.device) + length * way for length in (0.0, low, high)])
@@ -196,4 +201,4 @@ def calibrate(g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axi
         length = low + (found.goal - gain_low) / slope
     else:
         length = high  # the score tells nothing: a visible move all the same
-    return min(max(length / 2, SHORTEST * found.radius), LONGEST * found.radius)
+    return min(max(length / 2, shortest * found.radius), LONGEST * found.radius)

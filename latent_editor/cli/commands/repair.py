@@ -41,7 +41,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--latent", metavar="FACE.latent", help="write the latent too, to edit it")
     parser.add_argument(
-        "--seconds", type=positive_number, default=10.0, metavar="S", help="time to spend (default: 10)"
+        "--seconds",
+        type=positive_number,
+        default=10.0,
+        metavar="S",
+        help="time to spend where the model has no restorer (default: 10)",
     )
     add_face(parser)
 
