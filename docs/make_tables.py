@@ -66,7 +66,7 @@ def _many(found: dict[str, Any]) -> str:
     ]
     for name, told in found["rungs"].items():
         cells = " | ".join(f"{told[key]:.1f} dB" for key in ("mean_db", "tenth_db", "least_db"))
-        lines.append(f"| {name} | {cells} | {told['median_seconds']:.1f} |")
+        lines.append(f"| {name} | {cells} | {told['median_seconds']:.2f} |")
     return "\n".join([*lines, "", f"`benchmarks/quality.py`. {_where(found)}"])
 
 
