@@ -29,10 +29,12 @@ class Choice:
         asks: What a prompt matches, as a whole, that asks for one of them.
         others: All of them, each with a pattern of the words that mean it; the neutral is the mean of those that are
             not asked for.
+        between: The words for what lies between others, so that the way there depends on where a face is.
     """
 
     asks: str
     others: tuple[tuple[str, str], ...]
+    between: str | None = None
 
 
 _COLOURS = (
@@ -47,7 +49,11 @@ _SHADES = (
     r"light"
 )
 CHOICES = (
-    Choice(rf"(?:an?\s+|\w+\s+with\s+)*(?:\w+\s+)?(?:{_SHADES})[\s-]hair(?:ed)?(?:\s+\w+)?", _COLOURS),
+    Choice(
+        rf"(?:an?\s+|\w+\s+with\s+)*(?:\w+\s+)?(?:{_SHADES})[\s-]hair(?:ed)?(?:\s+\w+)?",
+        _COLOURS,
+        r"brown|brunette|chestnut|auburn",
+    ),
     Choice(
         r"(?:an?\s+|\w+\s+with\s+)*(?:light\s+)?(?:stubble|stubbly|unshaven)(?:\s+\w+)?",
         (("a clean-shaven man", r"clean|shaven"),),
@@ -62,6 +68,12 @@ def neutral_texts(text: str) -> tuple[str, ...]:
         if re.fullmatch(choice.asks, words):
             return tuple(other for other, means in choice.others if not re.search(rf"\b(?:{means})\b", words))
     return ()
+
+
+def lies_between(text: str) -> bool:
+    """Whether a prompt asks for what lies between others: to go on would lead past it."""
+    words = " ".join(text.lower().split())
+    return any(c.between and re.fullmatch(c.asks, words) and re.search(rf"\b(?:{c.between})\b", words) for c in CHOICES)
 
 
 @torch.no_grad()
