@@ -94,7 +94,7 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
 
 
 def compared(g: le.Generator, path: Path) -> list[list[tuple[str, Image.Image]]]:
-    """A photo as two rungs of the ladder draw it, and where each differs."""
+    """A photo as three rungs of the ladder draw it, and where each differs."""
     crop = le.align(le.open_photo(path), g)
     rows = [[("photo", crop.image)], [("", crop.image)]]
     for method, seconds in (("encoder", 1.0), ("w+", 10.0), ("features", 15.0)):

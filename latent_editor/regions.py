@@ -127,8 +127,9 @@ class Blend:
             BadLatent: unknown names, shapes that do not go together, or values that are not finite.
         """
         again = "Save the face again from the editor."
-        features = {key: tensors[key] for key in tensors if _FEATURES.fullmatch(key)}
-        if set(tensors) - set(features) != {"blend/offsets", "blend/weights"}:
+        features = {int(m[1]): tensors[m[0]] for m in map(_FEATURES.fullmatch, tensors) if m}
+        others = [key for key in tensors if not _FEATURES.fullmatch(key)]
+        if set(others) != {"blend/offsets", "blend/weights"}:
             raise BadLatent(f"{name} holds {sorted(tensors)[:4]}; expected the offsets and weights of regions. {again}")
         offsets, weights = tensors["blend/offsets"], tensors["blend/weights"]
         fits = offsets.ndim == 3 and weights.ndim == 3 and len(offsets) == len(weights) <= MOST_STREAMS
@@ -139,18 +140,16 @@ class Blend:
                 f"{name} holds regions of {list(offsets.shape)} and {list(weights.shape)}; expected float32 "
                 f"[S, num_ws, w_dim] and uint8 [S, M, M], S at most {MOST_STREAMS}. {again}"
             )
-        for key, tensor in features.items():
-            size = int(key.rpartition("/")[2])
+        for size, tensor in features.items():
             if tensor.ndim != 3 or tuple(tensor.shape[1:]) != (size, size) or tensor.dtype != torch.float16:
                 raise BadLatent(
-                    f"{name} holds {key} of {list(tensor.shape)} ({tensor.dtype}); expected float16 "
+                    f"{name} holds features of {list(tensor.shape)} ({tensor.dtype}); expected float16 "
                     f"[C, {size}, {size}]. {again}"
                 )
         if not all(torch.isfinite(tensor).all() for tensor in (offsets, *features.values())):
             raise BadLatent(f"{name} holds regions with values that are not finite. {again}")
         shares = weights.float() / 255
-        added = {int(key.rpartition("/")[2]): tensor for key, tensor in features.items()}
-        return Blend(offsets, shares / shares.sum(dim=0).clamp_min(1), added)
+        return Blend(offsets, shares / shares.sum(dim=0).clamp_min(1), features)
 
 
 def resized_share(share: Tensor, size_px: int) -> Tensor:

@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.degradations import Chain, Damage, Grey, Masked, damage_of, hidden_from, luminance
+from latent_editor.degradations import Chain, Damage, Grey, Masked, damage_of, hidden_from, links_of, luminance
 from latent_editor.errors import BadImage, BadValue
-from latent_editor.features import restorer as restoring
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
-from latent_editor.features.restorer import Restorer, case_of, first_guess, load_restorer
+from latent_editor.features.restorer import LOOKS, Restorer, case_of, first_guess, load_restorer
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
@@ -166,12 +165,8 @@ def _given(g: Generator, image: Image.Image) -> Tensor:
     return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
 
 
-def _links(damage: Damage) -> tuple[Damage, ...]:
-    return damage.links if isinstance(damage, Chain) else (damage,)
-
-
 def _has_grey(damage: Damage) -> bool:
-    return any(isinstance(link, Grey) for link in _links(damage))
+    return any(isinstance(link, Grey) for link in links_of(damage))
 
 
 def _flattens(damage: Damage) -> bool:
@@ -179,19 +174,19 @@ def _flattens(damage: Damage) -> bool:
 
     So it is for masks, few pixels and grey, and not for a blur.
     """
-    return all(type(link).__name__ in ("Masked", "Downsampled", "Grey") for link in _links(damage))
+    return all(type(link).__name__ in ("Masked", "Downsampled", "Grey") for link in links_of(damage))
 
 
 @torch.no_grad()
 def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Damage, climb: Climb) -> None:
     """Step 2 of :func:`repair`."""
-    masks = [link for link in _links(damage) if isinstance(link, Masked)]
-    rest = tuple(link for link in _links(damage) if not isinstance(link, Masked))
+    masks = [link for link in links_of(damage) if isinstance(link, Masked)]
+    rest = tuple(link for link in links_of(damage) if not isinstance(link, Masked))
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
     case = case_of(Chain(rest) if rest else None, objective.target, hidden)
     size, dtype = restorer.config["features_px"], objective.dtype
-    passes = 1 if _has_grey(damage) else restoring.PASSES
-    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target), passes=passes)
+    looks = 1 if _has_grey(damage) else LOOKS
+    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target), looks=looks)
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)

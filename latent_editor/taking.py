@@ -20,7 +20,7 @@ from latent_editor.compositing.grafting import grafted
 from latent_editor.errors import BadValue
 from latent_editor.face_parts import PARTS, face_parts, has_parts, points_in
 from latent_editor.generators import Generator
-from latent_editor.generators.pictures import to_tensor
+from latent_editor.generators.pictures import to_image, to_tensor
 from latent_editor.grafts import Graft
 from latent_editor.inversion.grafting import fit_part
 from latent_editor.inversion.refining import RefiningConfig, feature_size
@@ -105,21 +105,15 @@ def grafted_on(
     region = edit.region
     own = np.asarray(render(g, replace(latent, blend=None)))
     size = len(own)
-    other = _sized(g, picture)
+    other = np.asarray(to_image(to_tensor(Image.fromarray(picture.numpy()), g.size_px)[0]))
     (own_points, names), (other_points, _) = (_points(g, p) for p in (own, other))
     anchors = [names.index(name) for name in ANCHORS.get(region.name, ())]
     (face,) = face_parts(g, replace(latent, blend=None), ["face"])
     part, skin = (resized_share(r.share, size).clamp(0, 1).numpy() for r in (region, face))
     target = grafted(_floats(own), _floats(other), part, skin, own_points, other_points, anchors)
     wanted = torch.from_numpy(target * 2 - 1).permute(2, 0, 1)[None].contiguous().to(g.device)
-    _, features = fit_part(g, latent, wanted, region.share, seconds=seconds, on_step=on_step)
+    features = fit_part(g, latent, wanted, region.share, seconds=seconds, on_step=on_step)
     return replace(edit, direction=replace(edit.direction, graft=Graft.of(features, picture)))
-
-
-def _sized(g: Generator, picture: Tensor) -> np.ndarray:
-    """uint8 [S, S, 3] → the same in the generator's size."""
-    image = Image.fromarray(picture.numpy())
-    return ((to_tensor(image, g.size_px)[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
 
 
 def _floats(picture: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from latent_editor.ops import affine
+
 #: How far the surroundings of a part reach whose colours it is given, in distances between the eyes.
 AROUND = 0.15
 #: How smooth the light is that the two faces are brought to, in the same unit; finer differences are the part's own.
@@ -74,18 +76,11 @@ def grafted(
 
 def _moved(other: np.ndarray, own_points: np.ndarray, other_points: np.ndarray, anchors: list[int]) -> np.ndarray:
     """Step 1 of :func:`grafted`."""
-    own_middle, other_middle = own_points.mean(axis=0), other_points.mean(axis=0)
-    a, b = other_points - other_middle, own_points - own_middle
-    length = max(float((a * a).sum()), 1e-6)
-    along, across = (a * b).sum() / length, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / length
-    turn = np.array([[along, -across], [across, along]])
-    shift = own_middle - turn @ other_middle
+    other_to_own = affine.similarity(other_points, own_points)
     if anchors:
-        shift = own_points[anchors].mean(axis=0) - turn @ other_points[anchors].mean(axis=0)
-    # Pixel centres are at whole numbers plus one half.
-    shift = shift - 0.5 + turn @ np.array([0.5, 0.5])
-    matrix = np.hstack([turn, shift[:, None]])
-    moved = cv2.warpAffine(other, matrix, other.shape[:2], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        there = affine.transformed(other_to_own, other_points[anchors].mean(axis=0, keepdims=True))[0]
+        other_to_own[:, 2] += own_points[anchors].mean(axis=0) - there
+    moved = affine.warp(other, affine.inverted(other_to_own), other.shape[:2], border=cv2.BORDER_REPLICATE)
     return np.clip(moved, 0, 1)
 
 

@@ -50,6 +50,11 @@ class Chain:
         return damaged
 
 
+def links_of(damage: Damage) -> tuple[Damage, ...]:
+    """What a chain is made of, the first that happened first; any other damage is its own only link."""
+    return damage.links if isinstance(damage, Chain) else (damage,)
+
+
 def damage_of(
     *,
     hidden: Tensor | None = None,

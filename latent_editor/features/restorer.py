@@ -25,7 +25,7 @@ from latent_editor.generators.pictures import fastest_dtype
 
 RESTORER_FILE = "restorer.safetensors"
 #: How often the encoder looks before; but once where colours are missing, because it would see its own ones again.
-PASSES = 3
+LOOKS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def case_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None = None
 
 
 def first_guess(
-    g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor], *, passes: int
+    g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor], *, looks: int
 ) -> Tensor:
     """The ws that a restorer starts from: the encoder's of the plain repair, then of what came of it.
 
@@ -69,13 +69,13 @@ def first_guess(
         encode: Its encoder.
         case: What there is.
         agree: Brings pictures into agreement with what is known.
-        passes: How often the encoder looks, at least once.
+        looks: How often the encoder looks, at least once.
 
     Returns:
         float32 [N, num_ws, w_dim].
     """
     ws = encode(case.guess)
-    for _ in range(passes - 1):
+    for _ in range(looks - 1):
         render = g.synthesize(ws, dtype=fastest_dtype(case.guess.device)).float()
         ws = encode(agree(render.clamp(-1, 1)).clamp(-1, 1))
     return ws

@@ -29,7 +29,7 @@ _REACH, _ELSEWHERE = 1 / 64, 0.02
 
 def fit_part(
     g: Generator, latent: Latent, target: Tensor, share: Tensor, *, seconds: float = 4.0, on_step: OnStep | None = None
-) -> tuple[int, Tensor]:
+) -> Tensor:
     """Finds the features that, added to a latent's activations in a region, draw another picture there.
 
     Args:
@@ -41,7 +41,7 @@ def fit_part(
         on_step: Told of the best so far; a true answer stops and keeps it.
 
     Returns:
-        The resolution R, and float32 [C, R, R], 0 outside of the region.
+        float32 [C, R, R], 0 outside of the region.
     """
     size = feature_size(g, RefiningConfig())
     assert size is not None
@@ -73,7 +73,7 @@ def fit_part(
         pace = Pace(seconds, patience=15, max_steps=MOST_STEPS)
         descend(climb, [([features], RATE)], draw, keep, objective.psnr_db, pace=pace, method="features")
         climb.report("features", last=True)
-    return size, (kept[0] * acting)[0].float().cpu()
+    return (kept[0] * acting)[0].float().cpu()
 
 
 def _weights(share: Tensor, size_px: int) -> Tensor:

@@ -25,6 +25,7 @@ from latent_editor.text.fast import (
     find_target,
 )
 from latent_editor.text.guards import guard_axes, guard_qualities
+from latent_editor.text.neutrals import lies_between
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
 from latent_editor.text.styles import THRESHOLD, style_way
@@ -80,7 +81,8 @@ def text_direction(
     read = read_prompt(prompt, without=without)
     _check(g, method, latent, threshold)
     clip = load_clip(g)
-    target = find_target(clip, read, None if latent is None else _seen(g, clip, latent))
+    between = latent is not None and read.source is None and lies_between(read.target or "")
+    target = find_target(clip, read, _seen(g, clip, latent) if between and latent is not None else None)
     guards, firmness = find_guards(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, guards=guards, firmness=firmness)

@@ -12,7 +12,7 @@ from latent_editor.features.clip import Clip, words_of
 from latent_editor.features.text_statistics import TextStatistics
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.text.neutrals import encode_neutral, encode_others, lies_between
+from latent_editor.text.neutrals import encode_neutral, encode_others
 from latent_editor.text.prompts import Prompt, read_prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
@@ -74,8 +74,6 @@ def find_target(clip: Clip, prompt: Prompt, seen: Tensor | None = None) -> TextT
             f"The CLIP has never seen a word of {words[:60]!r}; it knows English words for how a face looks. "
             "Use those, such as “red hair”."
         )
-    if seen is not None and not lies_between(prompt.target or ""):
-        seen = None  # farther is more of it, whatever a face has
     source, target = (
         encode_neutral(clip, other or "", seen) if side is None else clip.encode_prompt(side)
         for side, other in ((prompt.source, prompt.target), (prompt.target, prompt.source))

@@ -27,10 +27,11 @@ from latent_editor.degradations import (
     Grey,
     Masked,
     Noisy,
+    links_of,
     luminance,
 )
 from latent_editor.features.perceptual import perceptual_distance, pyramid_l1
-from latent_editor.features.restorer import PASSES, RESTORER_FILE, Case, Restorer, case_of, first_guess, save_restorer
+from latent_editor.features.restorer import LOOKS, RESTORER_FILE, Case, Restorer, case_of, first_guess, save_restorer
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
@@ -58,7 +59,7 @@ class Lesson:
 
     case: Case
     agree: Agree
-    passes: int
+    looks: int
 
 
 def random_lesson(x: Tensor, rng: random.Random) -> Lesson:
@@ -87,17 +88,16 @@ def random_lesson(x: Tensor, rng: random.Random) -> Lesson:
 
 def lesson_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None) -> Lesson:
     """A lesson of damaged pictures; ``damage`` is what is wrong but for what is missing."""
-    links = [] if damage is None else [damage]
+    links = () if damage is None else links_of(damage)
     whole = Chain((*links, Masked(hidden))) if hidden is not None else damage
     seen = damaged if hidden is None else damaged * (1 - hidden)
-    blurred = isinstance(damage, Chain) and any(isinstance(link, Blurred | Noisy) for link in damage.links)
+    blurred, grey = (any(isinstance(link, kind) for link in links) for kind in (Blurred | Noisy, Grey))
 
     def agree(picture: Tensor) -> Tensor:
         # Sharp pictures of a blur are rough after it: they are learned as they are.
         return picture if whole is None or blurred else whole.agree(picture, seen)
 
-    grey = isinstance(damage, Grey) or (isinstance(damage, Chain) and any(isinstance(x, Grey) for x in damage.links))
-    return Lesson(case_of(damage, damaged, hidden), agree, 1 if grey else PASSES)
+    return Lesson(case_of(damage, damaged, hidden), agree, 1 if grey else LOOKS)
 
 
 def random_hole(size_px: int, rng: random.Random) -> Tensor:
@@ -136,7 +136,7 @@ class RestorerTrainer:
             return ws
 
         with torch.no_grad():
-            ws = first_guess(g, encode, case, lesson.agree, passes=lesson.passes)
+            ws = first_guess(g, encode, case, lesson.agree, looks=lesson.looks)
             activations = g.activations(ws, size, dtype=self.dtype)
         features = restorer(case, activations, self.dtype)
         picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
