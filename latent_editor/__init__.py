@@ -25,6 +25,7 @@ from latent_editor.version import __version__
 if TYPE_CHECKING:
     from latent_editor.alignment import Face, align, crop_by_hand, find_faces
     from latent_editor.compositing import paste
+    from latent_editor.dabs import Dab
     from latent_editor.directions import (
         channel_direction,
         clean_direction,
@@ -82,6 +83,7 @@ __all__ = [
     "BadRecipe",
     "BadValue",
     "Crop",
+    "Dab",
     "Direction",
     "Directions",
     "Dragged",
@@ -153,6 +155,7 @@ __all__ = [
 _NAMES_OF = {
     "alignment": "Face align crop_by_hand find_faces",
     "compositing": "paste",
+    "dabs": "Dab",
     "directions": "channel_direction clean_direction fit_direction fit_direction_from_examples named_directions "
     "stylespace_channels",
     "editing": "apply edited layer_range strength_kept",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.degradations import Chain, Damage, Grey, Masked, damage_of, hidden_from, links_of, luminance
-from latent_editor.errors import BadImage, BadValue
+from latent_editor.dabs import Dab, with_dabs
+from latent_editor.degradations import Chain, Damage, Masked, damage_of, has_grey, hidden_from, links_of, luminance
+from latent_editor.errors import BadImage, BadValue, MissingPart
+from latent_editor.features.colourist import COLOURIST_FILE, load_colourist
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
 from latent_editor.features.restorer import LOOKS, Restorer, case_of, first_guess, load_restorer
 from latent_editor.generators import Generator, random_ws
-from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
+from latent_editor.generators.pictures import as_rgb, fastest_dtype, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
 from latent_editor.inversion.climbing import Best, Climb, Pace
 from latent_editor.inversion.objective import Objective
@@ -26,6 +29,9 @@ from latent_editor.inversion.optimization import OptimizationConfig, optimize
 from latent_editor.inversion.starting import best_start, in_units_of
 from latent_editor.refinements import Refinement
 from latent_editor.types import Crop, Latent, OnStep
+
+#: Gives likely colours to grey pictures [N, C, H, W].
+Colouring = Callable[[Tensor], Tensor]
 
 __all__ = ["Repaired", "hidden_part", "repair"]
 
@@ -68,12 +74,14 @@ def repair(
     blur_px: float | None = None,
     noise: float | None = None,
     jpeg: float | None = None,
+    colours: Sequence[Dab] = (),
     seconds: float = 10.0,
     on_step: OnStep | None = None,
 ) -> Repaired:
     """Finds the picture that a fault made the given one of (PULSE, Menon et al. 2020, with an encoder to start from).
 
-    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges.
+    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges. Where the model has a colourist,
+       grey gets the colours that it most likely had (:mod:`latent_editor.features.colourist`).
     2. Encode that. Where the model has a restorer, that network sees the plain repair, and gives the features that make
        the encoder's render the whole picture (:mod:`latent_editor.features.restorer`): that is the repair.
     3. Without one: give grey the usual colours; render, bring the render into agreement with what is known, encode
@@ -91,11 +99,14 @@ def repair(
         blur_px: Standard deviation of its blur in pixels of the model, above 0 to 32.
         noise: Standard deviation of its grain in −1..1, above 0 to 1.
         jpeg: Quality of its JPEG, 1 to 95.
+        colours: Of a grey picture, colours that are known: they are taken as hints.
         seconds: Time for it, from 0; a model without a restorer ends after the encoder with 0.
         on_step: Told of the best so far; a true answer stops and keeps it.
 
     Raises:
-        BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit.
+        BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit, colours of a
+            picture that is not said to be grey.
+        MissingPart: colours are told, and the model has no colourist.
     """
     if not 0 <= seconds < float("inf"):
         raise BadValue(f"Got {seconds} seconds; expected a number from 0, usually 5 to 20.")
@@ -111,6 +122,9 @@ def repair(
             jpeg=jpeg,
             on_grid=image.size == (g.size_px, g.size_px) and not isinstance(picture, Crop),
         )
+    if colours and not has_grey(damage):
+        raise BadValue("Colours are told of a picture that has its own; expected a grey one. Say that it is grey.")
+    colour = _colouring(g, colours)
     given = _given(g, image)
     if damage(given).shape != given.shape:
         raise BadValue("The damage changes the picture's shape; expected the same shape. Bring it back to its size.")
@@ -120,10 +134,10 @@ def repair(
     with torch.inference_mode(False):
         restorer = load_restorer(g)
         if restorer is not None and has_encoder(g):
-            _restore(g, restorer, objective, damage, climb)
+            _restore(g, restorer, objective, damage, colour, climb)
         else:
-            _encode_in_agreement(g, objective, damage, climb)
-            if seconds > 0 and not climb.over and not _has_grey(damage):
+            _encode_in_agreement(g, objective, damage, colour, climb)
+            if seconds > 0 and not climb.over and not has_grey(damage):
                 _optimize(g, objective, climb)
         assert climb.best is not None
         climb.report(climb.best.method, last=True)
@@ -165,10 +179,6 @@ def _given(g: Generator, image: Image.Image) -> Tensor:
     return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
 
 
-def _has_grey(damage: Damage) -> bool:
-    return any(isinstance(link, Grey) for link in links_of(damage))
-
-
 def _flattens(damage: Damage) -> bool:
     """Whether to do once more to the given picture what was done to it leaves what is known of it, and nothing else.
 
@@ -178,14 +188,16 @@ def _flattens(damage: Damage) -> bool:
 
 
 @torch.no_grad()
-def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Damage, climb: Climb) -> None:
+def _restore(
+    g: Generator, restorer: Restorer, objective: Objective, damage: Damage, colour: Colouring | None, climb: Climb
+) -> None:
     """Step 2 of :func:`repair`."""
     masks = [link for link in links_of(damage) if isinstance(link, Masked)]
     rest = tuple(link for link in links_of(damage) if not isinstance(link, Masked))
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
-    case = case_of(Chain(rest) if rest else None, objective.target, hidden)
+    case = case_of(Chain(rest) if rest else None, objective.target, hidden, colour)
     size, dtype = restorer.config["features_px"], objective.dtype
-    looks = 1 if _has_grey(damage) else LOOKS
+    looks = 1 if has_grey(damage) else LOOKS
     ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target), looks=looks)
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
@@ -194,20 +206,36 @@ def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Dam
     climb.report("restorer")
 
 
+def _colouring(g: Generator, dabs: Sequence[Dab]) -> Colouring | None:
+    """What gives colours to grey pictures, those of dabs where there are some; None for a model that knows none."""
+    colourist = load_colourist(g) if g.channels == 3 else None
+    if colourist is not None:
+        return lambda grey: colourist(*with_dabs(grey, dabs), dtype=fastest_dtype(grey.device))
+    if dabs:
+        raise MissingPart(
+            f"The model {g.name!r} has no colourist ({COLOURIST_FILE}) to take hints. Leave the colours out, or "
+            "train one: python -m latent_editor.train colourist."
+        )
+    return None
+
+
 @torch.no_grad()
-def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, climb: Climb) -> None:
+def _encode_in_agreement(
+    g: Generator, objective: Objective, damage: Damage, colour: Colouring | None, climb: Climb
+) -> None:
     """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
     picture = damage.guess(damaged)
-    if _has_grey(damage):
-        picture = damage.agree(picture + _usual_colours(g), damaged).clamp(-1, 1)
+    if has_grey(damage):
+        coloured = colour(picture) if colour else picture + _usual_colours(g)
+        picture = damage.agree(coloured, damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.critic, seconds=climb.seconds)
         found = g.synthesize(ws)
         climb.offer(Best(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
         climb.report("nearest")
         return
-    encode, grey = load_encoder(g), _has_grey(damage)
+    encode, grey = load_encoder(g), has_grey(damage)
     for i in range(1 if grey else PASSES):
         ws = encode(as_rgb(picture))
         ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if grey else ws

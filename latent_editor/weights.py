@@ -26,7 +26,8 @@ CACHE_VARIABLE = "LATENT_EDITOR_CACHE"
 MODEL_FILE = "model.json"
 #: The model that lends, and which of its files: to every model, and to those that show faces.
 LENDER = "portraits"
-LENT_TO_ALL, LENT_TO_FACES = ("critic.safetensors",), ("landmarks.safetensors", "clip.safetensors", "clip.json")
+LENT_TO_ALL = ("critic.safetensors",)
+LENT_TO_FACES = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colourist.safetensors")
 #: In ``model.json``: what was found out about the generator, with its fingerprint.
 FOUND_OUT = "prepared"
 

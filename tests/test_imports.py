@@ -18,7 +18,7 @@ PACKAGE = "latent_editor"
 #: as it closes no circle; the parts of level 4 never import each other: what they share moves down.
 LEVELS = {
     1: ("errors", "files", "grafts", "memory", "refinements", "regions", "types", "unpickling", "version", "waiting"),
-    2: ("colours", "degradations", "downloads", "media", "ops", "photos", "weights", "zoo"),
+    2: ("colours", "dabs", "degradations", "downloads", "media", "ops", "photos", "weights", "zoo"),
     3: ("features", "generators"),
     4: ("alignment", "compositing", "directions", "editing", "handles", "inversion", "likeness", "text"),
     5: ("batching", "face_parts", "mixing", "preparation", "rendering", "replaying", "restoration", "taking"),

@@ -1,4 +1,4 @@
-"""The restorer: it begins with the encoder's guess, learns what was there, and its files and states come back."""
+"""The restorer: it begins with the encoder's guess, learns what was there, and its files come back."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import torch
 
 from latent_editor.degradations import Downsampled, Grey, Masked
 from latent_editor.errors import BadModel
+from latent_editor.features.colourist import Colourist
 from latent_editor.features.encoder import save_encoder
 from latent_editor.features.restorer import Restorer, case_of, read_restorer, save_restorer
-from latent_editor.train.networks import Networks, load_state, save_state
-from latent_editor.train.restorer import RestorerTrainer, figures, lesson_of, random_hole, random_lesson
+from latent_editor.train.networks import Networks
+from latent_editor.train.restorer import Teacher, figures, lesson_of, random_hole, random_lesson
 
 SIZE = 32
 
 
-def trainer(seed: int = 0) -> RestorerTrainer:
+def teacher(seed: int = 0) -> Teacher:
     torch.manual_seed(seed)
-    return RestorerTrainer(Networks.new(SIZE))
+    return Teacher(Networks.new(SIZE))
 
 
-def pictures(trainer: RestorerTrainer, count: int = 8) -> torch.Tensor:
+def pictures(teacher: Teacher, count: int = 8) -> torch.Tensor:
     """What the generator can draw, so that there is something to be found."""
-    g = trainer.nets.generator
+    g = teacher.nets.generator
     with torch.no_grad():
         return g.synthesize(g.map(torch.randn(count, g.z_dim))).clamp(-1, 1)
 
@@ -45,57 +46,59 @@ def test_a_case_keeps_what_is_known_and_fills_the_rest_for_the_encoder() -> None
 
 
 def test_an_untrained_restorer_changes_nothing() -> None:
-    t = trainer()
+    t = teacher()
     x = pictures(t, 2)
     lesson = lesson_of(Grey(), Grey()(x), None)
-    picture, features = t.restored(t.restorer, lesson)
+    picture, features = t.restored(t.new_restorer(), lesson)
     assert float(features.detach().abs().max()) == 0
     ws = t.nets.encoder(lesson.case.guess, t.dtype)
     torch.testing.assert_close(picture, t.nets.generator.synthesize(ws, dtype=t.dtype), atol=0.03, rtol=0)
 
 
 def test_it_learns_what_was_there() -> None:
-    t = trainer()
-    x = pictures(t)
+    t = teacher()
+    x, trainer = pictures(t), t.trainer(t.new_restorer(), 3e-3)
     few = Downsampled(8)
     lesson = lesson_of(few, few(x), None)
 
     def error() -> float:
         with torch.no_grad():
-            return float((lesson.agree(t.restored(t.restorer, lesson)[0]) - x).square().mean())
+            return float((lesson.agree(t.restored(trainer.net, lesson)[0]) - x).square().mean())
 
     before = error()
     for _ in range(60):
-        t.step(x, lesson, 3e-3)
+        trainer.learn((x, lesson), 0.0)
     assert error() < 0.5 * before
 
 
-def test_a_state_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    t = trainer()
-    x = pictures(t)
-    lesson = lesson_of(Grey(), Grey()(x), None)
-    t.step(x, lesson, 1e-3)
-    save_state(tmp_path / "a.pt", t.state())
-    t.step(x, lesson, 1e-3)
-    other = trainer(1)
-    other.nets = t.nets
-    other.load(load_state(tmp_path / "a.pt"))  # type: ignore[arg-type]
-    other.step(x, lesson, 1e-3)
-    assert other.steps == t.steps == 2
-    for a, b in zip(other.averaged.parameters(), t.averaged.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+def test_grey_pictures_are_given_colours_first() -> None:
+    t = teacher()
+    x = pictures(t, 2)
+    t.colourist = Colourist(SIZE, width=16, max_width=32)
+    torch.nn.init.normal_(t.colourist.last.weight)
+    grey = Grey()
+    with torch.no_grad():
+        case = lesson_of(grey, grey(x), None, t.colouring(x)).case
+        wanted = t.colourist(grey(x), dtype=t.dtype).clamp(-1, 1)
+        few = lesson_of(Downsampled(4), Downsampled(4)(x), None, t.colouring(x)).case
+        hinted = [lesson_of(grey, grey(x), None, t.colouring(x, random.Random(i))).case.guess for i in range(8)]
+    torch.testing.assert_close(case.guess, wanted)
+    assert float((case.guess - grey(x)).abs().max()) > 0.01
+    torch.testing.assert_close(few.guess, Downsampled(4).guess(Downsampled(4)(x)).clamp(-1, 1))  # it has its own
+    assert any(float((h - wanted).abs().max()) > 0.01 for h in hinted)
 
 
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
-    t = trainer()
+    t = teacher()
     x = pictures(t)
     lesson = lesson_of(Grey(), Grey()(x), None)
-    t.step(x, lesson, 1e-2)
-    save_restorer(t.restorer, tmp_path / "a.safetensors")
+    trainer = t.trainer(t.new_restorer(), 1e-2)
+    trainer.learn((x, lesson), 0.0)
+    save_restorer(trainer.net, tmp_path / "a.safetensors")
     back = read_restorer(tmp_path / "a.safetensors")
     assert isinstance(back, Restorer)
     with torch.no_grad():
-        a, b = (t.restored(net, lesson)[0] for net in (t.restorer, back))
+        a, b = (t.restored(net, lesson)[0] for net in (trainer.net, back))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0)
     save_encoder(t.nets.encoder, tmp_path / "b.safetensors")
     with pytest.raises(BadModel, match="restorer"):
@@ -120,7 +123,7 @@ def test_damages_are_many_and_holes_never_hide_all() -> None:
 
 
 def test_figures_compare_with_a_plain_repair() -> None:
-    t = trainer()
-    found, rows = figures(t, pictures(t, 2))
+    t = teacher()
+    found, rows = figures(t, t.new_restorer(), pictures(t, 2))
     assert set(found) == {f"{kind}_{what}" for kind in ("8x", "grey", "hole") for what in ("perceptual", "colours")}
     assert len(rows) == 7

@@ -14,6 +14,7 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from latent_editor import restoration
 from latent_editor.errors import BadValue
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.serving import create_app
@@ -103,6 +104,8 @@ def test_strokes_become_a_mask() -> None:
     "wrong",
     [
         None, [], "grey", {"scale": 1000}, {"scale": float("nan")}, {"scale": "much"}, {"magic": 1}, {}, {"jpeg": 0},
+        {"grey": True, "dabs": [{"x": 2, "y": 0, "colour": "red"}]}, {"grey": True, "dabs": [{"x": 0, "y": 0}]},
+        {"grey": True, "dabs": [{"x": 0, "y": 0, "colour": "url(x)"}]}, {"dabs": [{"x": 0, "y": 0, "colour": "red"}]},
         {"strokes": [{"radius": 9, "points": [[0, 0]]}]}, {"strokes": [{"radius": 0.1, "points": []}]},
         {"strokes": [{"radius": 0.1, "points": [[float("inf"), 0]]}]},
         {"strokes": [{"radius": 0.5, "points": [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [1, 1]]}]},
@@ -115,6 +118,21 @@ def test_nonsense_is_refused_and_nothing_lost(studio: Studio, wrong: Any) -> Non
     draft = studio.store.get(session_id).draft
     assert draft is not None
     assert draft.crop is not None
+
+
+def test_dabs_reach_the_repair(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = with_crop(studio)
+    (*_, answer) = answers(studio, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "#102030"}]})
+    assert answer["error"]["kind"] == "MissingPart"  # this model knows no colours
+    monkeypatch.setattr(restoration, "load_colourist", lambda g: told)
+    seen = []
+
+    def told(picture: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        seen.append(known)
+        return picture
+
+    assert "crop" in answers(studio, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "blue"}]})[-1]
+    assert [bool(known[..., 3, 16]) for known in seen] == [True]
 
 
 def test_without_a_photo_there_is_nothing_to_repair(studio: Studio) -> None:

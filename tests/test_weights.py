@@ -109,7 +109,7 @@ def test_a_copy_does_not_share_parts() -> None:
 
 
 TO_ALL = {"critic.safetensors"}
-TO_FACES = {*TO_ALL, "landmarks.safetensors", "clip.safetensors", "clip.json"}
+TO_FACES = {*TO_ALL, "landmarks.safetensors", "clip.safetensors", "clip.json", "colourist.safetensors"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ would have made ``damaged`` of, so that what is known stays as it is. ``guess(da
 any knowledge of faces. :class:`Chain` puts several one after another.
 """
 
-from latent_editor.degradations.chain import Chain, damage_of, links_of
+from latent_editor.degradations.chain import Chain, damage_of, has_grey, links_of
 from latent_editor.degradations.compression import Compressed, quantization
 from latent_editor.degradations.damage import Damage, gaussian, luminance
 from latent_editor.degradations.fading import Blurred, Downsampled, Grey, Noisy
@@ -14,5 +14,5 @@ from latent_editor.degradations.missing import Masked, filled_smoothly, hidden_f
 
 __all__ = [
     "Blurred", "Chain", "Compressed", "Damage", "Downsampled", "Grey", "Masked", "Noisy", "damage_of",
-    "filled_smoothly", "gaussian", "hidden_from", "links_of", "luminance", "quantization",
+    "filled_smoothly", "gaussian", "has_grey", "hidden_from", "links_of", "luminance", "quantization",
 ]  # fmt: skip

@@ -55,6 +55,11 @@ def links_of(damage: Damage) -> tuple[Damage, ...]:
     return damage.links if isinstance(damage, Chain) else (damage,)
 
 
+def has_grey(damage: Damage) -> bool:
+    """Whether colours are among what was lost."""
+    return any(isinstance(link, Grey) for link in links_of(damage))
+
+
 def damage_of(
     *,
     hidden: Tensor | None = None,

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor.degradations import Damage, filled_smoothly
+from latent_editor.degradations import Damage, filled_smoothly, has_grey
 from latent_editor.features.network_files import read_network, save_network
-from latent_editor.features.trunk import EqualConv
+from latent_editor.features.trunk import EqualConv, Residual
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 
@@ -33,7 +33,7 @@ class Case:
     """What the restorer is given.
 
     Attributes:
-        picture: float32 [N, 3, S, S], −1..1, repaired without any knowledge of what is shown; 0 where it is missing.
+        picture: float32 [N, 3, S, S], −1..1, repaired in a plain way, with likely colours; 0 where it is missing.
         guess: The same with holes filled, for the encoder.
         known: float32 [1, 1, S, S], 0 where it is missing.
     """
@@ -43,17 +43,25 @@ class Case:
     known: Tensor
 
 
-def case_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None = None) -> Case:
+def case_of(
+    damage: Damage | None,
+    damaged: Tensor,
+    hidden: Tensor | None = None,
+    colour: Callable[[Tensor], Tensor] | None = None,
+) -> Case:
     """A case from damaged pictures.
 
     Args:
         damage: What is wrong but for what is missing; None for nothing.
         damaged: float32 [N, 3, S, S], −1..1.
         hidden: float32 [1, 1, S, S], 1 where it is missing; None for nowhere.
+        colour: Gives likely colours to pictures, for those that have lost theirs; None leaves them grey.
     """
     known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
+    if colour is not None and damage is not None and has_grey(damage):
+        plain = colour(plain).clamp(-1, 1)
     return Case(plain * known, plain, known)
 
 
@@ -79,18 +87,6 @@ def first_guess(
         render = g.synthesize(ws, dtype=fastest_dtype(case.guess.device)).float()
         ws = encode(agree(render.clamp(-1, 1)).clamp(-1, 1))
     return ws
-
-
-class Residual(nn.Module):
-    """Two convolutions beside an identity; the second starts at nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv0, self.conv1 = EqualConv(width, width), EqualConv(width, width)
-        nn.init.zeros_(self.conv1.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv1(F.leaky_relu(self.conv0(F.leaky_relu(x, 0.2)), 0.2))
 
 
 class Restorer(nn.Module):

@@ -1,4 +1,4 @@
-"""The convolutional trunk that the encoder and the critic share: a small residual network."""
+"""What the small networks are built of, and the trunk that encoder, critic and colourist share."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ class Level(nn.Module):
         y = F.leaky_relu(self.conv1(y), 0.2) * 1.4
         y = F.avg_pool2d(y, 2)
         return (y + self.skip(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
+
+
+class Residual(nn.Module):
+    """Two convolutions beside an identity; the second starts at nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv0, self.conv1 = EqualConv(width, width), EqualConv(width, width)
+        nn.init.zeros_(self.conv1.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv1(F.leaky_relu(self.conv0(F.leaky_relu(x, 0.2)), 0.2))
 
 
 class Trunk(nn.Module):

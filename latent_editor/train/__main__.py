@@ -15,6 +15,7 @@ PARTS = {
     "clip_heads": "the last layers of that CLIP again, in minutes",
     "boundaries": "what tells labelled portraits apart, for sliders",
     "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
+    "colourist": "what gives grey pictures their colours",
     "restorer": "what repairs damaged pictures, as features of the generator",
     "text": "statistics that turn a prompt into a direction without waiting",
 }

@@ -16,9 +16,9 @@ from torch import Tensor
 from latent_editor.features.eyes import VIEW_PX, VIEW_SIDE, EyeNet, FoundEyes, eye_frames, to_pupils
 from latent_editor.features.landmarks import LANDMARKS_FILE, read_landmark_net, save_landmark_net
 from latent_editor.ops import affine
-from latent_editor.train.landmark_loop import Trainer, log, train
 from latent_editor.train.landmark_views import distance_to, photographed, transform_points, uniform
 from latent_editor.train.landmarks import read_faces
+from latent_editor.train.learning import Trainer, log, train
 
 #: Eyes are kept in memory as views of this side: a little sharper and larger than what the network sees of them.
 PATCH_PX, PATCH_SIDE = 96, 1.5

@@ -22,8 +22,8 @@ from latent_editor.features.landmarks import (
     save_landmark_net,
 )
 from latent_editor.ops import affine
-from latent_editor.train.landmark_loop import Trainer, log, train
 from latent_editor.train.landmark_views import ViewConfig, Views, make_views
+from latent_editor.train.learning import Trainer, log, train
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
 #: Side of the portraits in memory: a view of 96 pixels never magnifies them by much.

@@ -23,6 +23,13 @@ def grid(pictures: Tensor, columns: int) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(sheet.numpy()))
 
 
+def save_rows(rows: list[Tensor], run: Path, step: int, *, columns: int = 8) -> None:
+    """Writes rows of pictures, the first ``columns`` of each [N, 3, S, S], into the sheets of a run."""
+    path = run / "sheets" / f"{step:06d}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid(torch.cat([row[:columns] for row in rows]), columns).save(path, quality=90)
+
+
 @torch.no_grad()
 def contact_sheet(nets: Networks, pictures: Tensor, path: Path, *, psi: float = 0.7) -> None:
     """Writes rows of pictures, their reconstructions, and random faces.

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import BaseModel, Field, FiniteFloat
 
 from latent_editor.compositing import paste
+from latent_editor.dabs import MOST_DABS, Dab
 from latent_editor.exports import jpeg_bytes
 from latent_editor.ops import affine
 from latent_editor.photos import WORKING_PIXELS
@@ -30,10 +31,19 @@ router = APIRouter(prefix="/editor")
 SECONDS = 8.0
 
 
+class Known(BaseModel, extra="forbid"):
+    """A dab of colour, in fractions of the side."""
+
+    x: FiniteFloat
+    y: FiniteFloat
+    colour: str = Field(max_length=40)
+
+
 class Faults(BaseModel, extra="forbid"):
-    """What is wrong with the photo: what :func:`repair` takes, and strokes where something is missing."""
+    """What is wrong with the photo, as :func:`repair` takes it: strokes where something is missing, known colours."""
 
     strokes: list[Stroke] = Field(default_factory=list, max_length=MOST_STROKES)
+    dabs: list[Known] = Field(default_factory=list, max_length=MOST_DABS)
     scale: FiniteFloat | None = None
     grey: bool = False
     blur_px: FiniteFloat | None = None
@@ -91,7 +101,8 @@ def _finish(studio: Studio, session_id: str, run: int, damaged: Draft, new: Draf
 
 def repairs(studio: Studio, crop: Crop, faults: Faults) -> Iterator[Step | Repaired]:
     """A repair's newest steps, then what came of it. Closing the iterator ends the work."""
-    options = faults.model_dump(exclude={"strokes"})
+    options = faults.model_dump(exclude={"strokes", "dabs"})
+    options["colours"] = [Dab(dab.x, dab.y, dab.colour) for dab in faults.dabs]
     mask = faults.mask(crop.image.size)
 
     def work() -> Iterator[Step | Repaired]:

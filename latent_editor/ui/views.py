@@ -7,6 +7,7 @@ from typing import Any
 
 from latent_editor.editing import strength_kept
 from latent_editor.errors import BadInput, LatentEditorError, MissingPart, SessionExpired
+from latent_editor.features.colourist import COLOURIST_FILE
 from latent_editor.mixing import SOURCE as MIXED
 from latent_editor.positions import AXES
 from latent_editor.sessions import Moment, Session, Slider
@@ -32,6 +33,7 @@ def about_view(studio: Studio) -> dict[str, Any]:
             "size_px": g.size_px,
             "fingerprint": g.fingerprint,
             "faces": studio.shows_faces,
+            "colourist": g.bundle.has(COLOURIST_FILE),
             "points": list(about["canonical_points"].values()) if studio.shows_faces else [],
             "classes": _class_names(g.c_dim, about.get("classes")),
             "axes": [{"key": k, "name": a.name, "limit": a.limit} for k, a in AXES.items()] if g.has_transform else [],

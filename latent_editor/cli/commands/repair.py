@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import latent_editor as le
 from latent_editor.cli.output import LATENT_SUFFIX, PICTURE_SUFFIX, check_output
-from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.parser import Result, add_command, add_face, number, positive_number, shorten
 from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
@@ -29,6 +30,15 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--scale", type=positive_number, metavar="N", help="it has N times too few pixels (2 to 16)")
     parser.add_argument("--grey", action="store_true", help="it has lost its colours")
+    parser.add_argument(
+        "--colour",
+        type=_dab,
+        action="append",
+        default=[],
+        metavar="X,Y=COLOUR",
+        help='with --grey: a colour that is known, and where, in widths and heights of the photo: "0.5,0.2=sienna"; '
+        "can be repeated",
+    )
     parser.add_argument("--blur", type=positive_number, metavar="PX", help="it is blurred: standard deviation, pixels")
     parser.add_argument(
         "--noise", type=positive_number, metavar="S", help="it is grainy: standard deviation (0.05 to 0.4)"
@@ -73,6 +83,7 @@ def run(arguments: argparse.Namespace) -> Result:
             blur_px=arguments.blur,
             noise=arguments.noise,
             jpeg=arguments.jpeg,
+            colours=_placed(arguments.colour, photo, picture),
             seconds=arguments.seconds,
             on_step=on_step,
         )
@@ -90,6 +101,31 @@ def run(arguments: argparse.Namespace) -> Result:
         "output": str(output),
     }
     return Result(data, f"{output}: agrees with the photo to {found.agreement_db:.1f} dB, {seconds:.1f} s")
+
+
+def _dab(text: str) -> le.Dab:
+    place, equals, colour = text.partition("=")
+    x, comma, y = place.partition(",")
+    if not (equals and comma):
+        raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected place and colour, as in "0.5,0.2=sienna"')
+    try:
+        return le.Dab(number(x), number(y), colour.strip())
+    except le.BadValue as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def _placed(dabs: list[le.Dab], photo: Photo, picture: Crop | Image.Image) -> list[le.Dab]:
+    """Dabs of a photo where they lie in the crop; those beside the crop are left out."""
+    import numpy as np
+
+    from latent_editor.ops import affine
+
+    if not dabs or not isinstance(picture, le.Crop):
+        return dabs
+    points = np.array([(dab.x * photo.image.width, dab.y * photo.image.height) for dab in dabs])
+    places = affine.transformed(affine.inverted(picture.crop_to_photo), points) / picture.image.width
+    moved = zip(dabs, places.tolist(), strict=True)
+    return [replace(dab, x=x, y=y) for dab, (x, y) in moved if 0 <= x <= 1 and 0 <= y <= 1]
 
 
 def _aligned(

@@ -2,6 +2,7 @@
 
 import { call, post } from './api.js';
 import { CANVAS_PX, createBrush } from './brush.js';
+import { createDabs } from './dabs.js';
 import { el } from './dom.js';
 
 const FAULTS = [
@@ -21,15 +22,16 @@ export function startRepair(app) {
   const back = el('button', { type: 'button', class: 'quiet' }, 'Back');
   const bar = el('progress', { max: 1, 'aria-label': 'Repair', hidden: true });
   const figures = el('span', { class: 'figures', role: 'status' });
+  const dabs = createDabs(() => show());
   const rows = FAULTS.map(createRow);
   const section = el(
     'section', { class: 'repair', 'aria-label': 'Repair the photo' },
-    el('div', { class: 'paper' }, image, canvas),
+    el('div', { class: 'paper' }, image, canvas, dabs.layer),
     el(
       'div', { class: 'faults' },
       el('h2', {}, 'What is wrong with it?'),
       el('div', { 'data-slot': 'repair' }),
-      ...rows.map((row) => row.element),
+      ...rows.flatMap((row) => (row.name === 'grey' ? [row.element, dabs.element] : [row.element])),
       el('div', { class: 'fault on' }, el('span', {}, 'Something is missing: paint over it'), el('label', { class: 'strength' }, size, el('output', {}, 'brush')), undo),
       el('p', { class: 'small' }, 'What is known of the photo stays. The rest is drawn by the model: a face that could have been there.'),
       bar, figures,
@@ -46,7 +48,7 @@ export function startRepair(app) {
   const again = entry(() => app.emit('repair'));
   app.root.querySelector('.panel').append(again);
   app.on('state', () => { again.hidden = !app.state.photo; });
-  app.on('photo', () => { strokes.clear(); rows.forEach((row) => row.clear()); show(); });
+  app.on('photo', () => { strokes.clear(); dabs.clear(); rows.forEach((row) => row.clear()); show(); });
 
   app.on('repair', () => {
     image.src = `${app.path('/damaged.jpg')}?t=${Date.now()}`;
@@ -67,7 +69,10 @@ export function startRepair(app) {
     go.disabled = active > 0 || !(strokes.list.length || rows.some((row) => row.on()));
     bar.hidden = !active;
     back.textContent = active ? 'Cancel' : 'Back';
-    canvas.hidden = active > 0;
+    canvas.hidden = dabs.layer.hidden = active > 0;
+    const grey = rows.find((row) => row.name === 'grey').on();
+    dabs.element.hidden = !grey || !app.about?.model.colourist;
+    if (dabs.element.hidden) { dabs.arm(false); dabs.layer.hidden = true; }
   }
 
   function cancel() {
@@ -80,7 +85,7 @@ export function startRepair(app) {
 
   go.addEventListener('click', async () => {
     const mine = active = (runs += 1);
-    const faults = Object.assign({ strokes: strokes.list }, ...rows.map((row) => row.fault()));
+    const faults = Object.assign({ strokes: strokes.list, dabs: dabs.layer.hidden ? [] : dabs.list }, ...rows.map((row) => row.fault()));
     app.clear('repair');
     bar.removeAttribute('value');
     figures.textContent = 'a first look …';
@@ -120,6 +125,7 @@ export function startRepair(app) {
     };
     set();
     return {
+      name,
       element,
       on: () => box.checked,
       focus: () => box.focus({ preventScroll: true }),

@@ -1,7 +1,11 @@
-"""The loop that the landmark and the eye network are trained by: one thread learns, one draws, all can be resumed."""
+"""The loop of networks that learn from examples alone: landmarks, eyes, colourist, restorer.
+
+One thread learns, one draws; all can be resumed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import copy
 import io
 import json
@@ -20,6 +24,10 @@ from latent_editor import files
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+#: Seconds between checkpoints, and between figures of what was learned.
+SAVE_S, SHOW_S = 60.0, 300.0
+#: Of the log's figures, how much stays of the mean at each step.
+SMOOTH = 0.95
 
 N = TypeVar("N", bound=nn.Module)
 B = TypeVar("B")
@@ -37,7 +45,7 @@ class Trainer(Generic[N]):
     """
 
     def __init__(self, net: N, losses: Losses, rate: float, dtype: torch.dtype) -> None:
-        self.net: N = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: N = net.to(memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
         self.average: N = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
         self.losses = losses
@@ -73,8 +81,29 @@ class Trainer(Generic[N]):
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def add_run_arguments(parser: argparse.ArgumentParser, *, rate: float, start: str) -> None:
+    """The arguments of what learns from pictures alone; ``start`` says what the folder to start from has to hold."""
+    parser.add_argument("--data", type=Path, required=True, help="a folder or a tar of pictures")
+    parser.add_argument("--validation", type=Path, required=True, help="pictures that are never trained on")
+    parser.add_argument("--start", type=Path, required=True, help=start)
+    parser.add_argument("--run", type=Path, required=True, help="folder of this run's checkpoint, log and sheets")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint where there is one")
+    parser.add_argument("--minutes", type=float, default=60, help="how long to train; the rate falls towards the end")
+    parser.add_argument("--rate", type=float, default=rate, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the pictures")
+    parser.add_argument("--export", type=Path, help="folder to write the averaged network to at the end")
+
+
 def train(
-    trainer: Trainer, draw: Callable[[torch.Generator], Any], run: Path, *, minutes: float, seed: int, resume: bool
+    trainer: Trainer,
+    draw: Callable[[torch.Generator], Any],
+    run: Path,
+    *,
+    minutes: float,
+    seed: int,
+    resume: bool,
+    show: Callable[[], dict[str, float]] | None = None,
 ) -> None:
     """Trains for so many minutes; keeps a checkpoint and a log in ``run``.
 
@@ -85,24 +114,34 @@ def train(
         minutes: How long; the rate falls towards the end.
         seed: Of the batches.
         resume: Whether to go on from the folder's checkpoint.
+        show: Gives figures of what was learned, for the log; called every few minutes and at the end.
     """
     checkpoint = run / CHECKPOINT
     if resume and checkpoint.is_file():
         trainer.load_state_dict(torch.load(checkpoint, weights_only=True))
     run.mkdir(parents=True, exist_ok=True)
-    start = saved = time.monotonic()
+    start = saved = shown = time.monotonic()
+    means: dict[str, float] = {}
     batches = _prefetched(draw, seed + trainer.step)
     for batch in batches:
         done = (time.monotonic() - start) / 60 / max(minutes, 1e-9)
         report = trainer.learn(batch, min(done, 1.0))
+        means = {name: value + SMOOTH * (means.get(name, value) - value) for name, value in report.items()}
         if trainer.step % 100 == 0:
-            log(run, {"step": trainer.step, "minutes": round(done * minutes, 2), **report})
-        if done >= 1 or time.monotonic() - saved > 60:
+            log(run, {"step": trainer.step, "minutes": round(done * minutes, 2), **_rounded(means)})
+        if done >= 1 or time.monotonic() - saved > SAVE_S:
             saved = time.monotonic()
             _save(trainer, checkpoint)
+        if show is not None and (done >= 1 or time.monotonic() - shown > SHOW_S):
+            log(run, {"step": trainer.step, **_rounded(show())})
+            shown = time.monotonic()
         if done >= 1:
             break
     batches.close()
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in figures.items()}
 
 
 def _prefetched(draw: Callable[[torch.Generator], B], seed: int) -> Generator[B, None, None]:

@@ -1,0 +1,130 @@
+"""The colourist: luminance stays, dabs are hues and not lights, it learns, and its files come back."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latent_editor.dabs import MOST_DABS, Dab, with_dabs
+from latent_editor.degradations import luminance
+from latent_editor.errors import BadModel, BadValue
+from latent_editor.features.colourist import Colourist, read_colourist, save_colourist
+from latent_editor.features.encoder import Encoder, save_encoder
+from latent_editor.train.colourist import dabbed, figures, new_trainer, random_dabs, started_from
+
+SIZE = 32
+
+
+def pictures(count: int = 8) -> torch.Tensor:
+    """Red below the middle where light, blue above it where dark: [N, 3, S, S]."""
+    rows = torch.arange(SIZE).view(1, 1, SIZE, 1) / SIZE
+    light = torch.rand(count, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 0.2 + rows - 0.6
+    colour = torch.where(
+        rows > 0.5, torch.tensor([0.3, -0.1, -0.2]).view(1, 3, 1, 1), torch.tensor([-0.2, 0, 0.3]).view(1, 3, 1, 1)
+    )
+    return light + colour - luminance(colour)
+
+
+def colourist(seed: int = 0) -> Colourist:
+    torch.manual_seed(seed)
+    return Colourist(SIZE, width=16, max_width=32)
+
+
+def test_luminance_stays_and_an_untrained_one_adds_nothing() -> None:
+    net, x = colourist(), pictures(2)
+    grey = luminance(x).expand_as(x)
+    with torch.no_grad():
+        torch.testing.assert_close(net(grey), grey)
+        torch.nn.init.normal_(net.last.weight)
+        for size in (SIZE, 2 * SIZE, 50):  # pictures of any size
+            larger = torch.nn.functional.interpolate(grey, size=size)
+            coloured = net(larger)
+            assert float((coloured - larger).abs().mean()) > 0.01
+            torch.testing.assert_close(luminance(coloured), luminance(larger), atol=1e-5, rtol=0)
+
+
+def test_it_sees_what_the_encoder_sees() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(SIZE, 4, 8, width=16, max_width=32)
+    net, x = started_from(encoder), pictures(2)
+    for known in (torch.zeros_like(x[:, :1]), torch.ones_like(x[:, :1])):
+        maps = net.trunk.maps(torch.cat([x, known], dim=1))
+        for ours, theirs in zip(maps, encoder.trunk.maps(x), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_it_learns_colours_and_takes_dabs() -> None:
+    torch.manual_seed(0)
+    trainer, x = new_trainer(colourist(), 2e-2), pictures()
+    grey = luminance(x).expand_as(x)
+    strange = grey - (x - grey)  # the opposite colours, which only dabs can tell
+    known = torch.zeros_like(x[:, :1])
+    known[..., 4::8, 4::8] = known[..., 5::8, 4::8] = 1
+    for _ in range(90):
+        trainer.learn((x, torch.zeros_like(known)), 0.0)
+        trainer.learn((strange, known), 0.0)
+    found, rows = figures(trainer.net, x, torch.float32)
+    assert found["colours"] < 0.6
+    assert len(rows) == 4
+    with torch.no_grad():
+        plain, hinted = trainer.net(grey), trainer.net(dabbed(strange, known), known)
+    assert float((hinted - strange).abs().mean()) < 0.6 * float((plain - strange).abs().mean())
+
+
+def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
+    grey = torch.linspace(-0.8, 0.8, SIZE).view(1, 1, 1, SIZE).expand(1, 3, SIZE, SIZE)
+    picture, known = with_dabs(grey, [Dab(0.25, 0.5, "#c04020", radius=0.1), Dab(0.75, 0.5, "royalblue", radius=0.1)])
+    torch.testing.assert_close(luminance(picture), luminance(grey), atol=1e-5, rtol=0)
+    assert torch.equal(picture[..., known[0, 0] == 0], grey[..., known[0, 0] == 0])
+    assert float(known.mean()) == pytest.approx(2 * math.pi * 0.1**2, rel=0.2)
+    red, blue = picture[0, :, SIZE // 2, SIZE // 4], picture[0, :, SIZE // 2, 3 * SIZE // 4]
+    assert red[0] > red[1] > red[2]
+    assert blue[2] > blue[1] > blue[0]
+    over, _ = with_dabs(grey, [Dab(0.5, 0.5, "red", radius=0.2), Dab(0.5, 0.5, "#808080", radius=0.2)])
+    torch.testing.assert_close(over, grey, atol=1e-5, rtol=0)  # a grey dab says that it is grey
+    assert float(with_dabs(grey, [Dab(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"x": 1.5}, "0 to 1"), ({"y": math.nan}, "0 to 1"), ({"colour": "no such"}, "no colour"),
+        ({"colour": ""}, "no colour"), ({"colour": 7}, "no colour"),
+        ({"radius": 0.0}, "radius"), ({"radius": math.inf}, "radius"),
+    ],
+)  # fmt: skip
+def test_wrong_dabs_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        Dab(**{"x": 0.5, "y": 0.5, "colour": "red", **wrong})
+
+
+def test_too_many_dabs_are_refused() -> None:
+    with pytest.raises(BadValue, match="at most"):
+        with_dabs(torch.zeros(1, 3, 8, 8), [Dab(0.5, 0.5, "red")] * (MOST_DABS + 1))
+
+
+def test_pictures_lose_their_colours_but_where_they_are_known() -> None:
+    x = pictures(4)
+    known = random_dabs(x, random.Random(3))
+    assert 0 < float(known.mean()) < 0.3
+    seen = dabbed(x, known)
+    grey = luminance(x).expand_as(x)
+    assert torch.equal(torch.where(known == 0, seen, 0), torch.where(known == 0, grey, 0))
+    assert float((seen - grey).abs().sum()) > 0
+    torch.testing.assert_close(luminance(seen), luminance(x), atol=1e-5, rtol=0)
+
+
+def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
+    net, x = colourist(), pictures(2)
+    torch.nn.init.normal_(net.last.weight)
+    save_colourist(net, tmp_path / "a.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(read_colourist(tmp_path / "a.safetensors")(x), net(x), atol=0.01, rtol=0)
+    save_encoder(Encoder(SIZE, 4, 8, width=16, max_width=32), tmp_path / "b.safetensors")
+    with pytest.raises(BadModel, match="colourist"):
+        read_colourist(tmp_path / "b.safetensors")
