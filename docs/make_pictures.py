@@ -7,6 +7,7 @@ DeBruine (CC0), and faces of nobody.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from latent_editor.motion import draw, take_motion
 HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
+#: What somebody could know of the astronaut's colours: her hair, the wall, her suit's collar.
+DABS = (le.Dab(0.5, 0.12, "#b09060"), le.Dab(0.08, 0.12, "#cdc5c0"), le.Dab(0.08, 0.83, "#76688c"))
 IMAGINED = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
 
 
@@ -73,8 +76,18 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     return row
 
 
+def dotted(image: Image.Image, dabs: Sequence[le.Dab]) -> Image.Image:
+    """A picture without its colours, and with dabs on it."""
+    out, size = image.convert("L").convert("RGB"), image.width
+    draw = ImageDraw.Draw(out)
+    for dab in dabs:
+        x, y, r = dab.x * size, dab.y * size, 0.035 * size
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=dab.colour, outline="white", width=2)
+    return out
+
+
 def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str, Image.Image]]]:
-    """A photo's face damaged in three ways, what is made of it, and how it was."""
+    """A photo's face damaged in several ways, what is made of it, and how it was."""
     crop = le.align(le.open_photo(path), g).image
     size = g.size_px
     mask = Image.new("L", crop.size)
@@ -88,6 +101,7 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
         ("a hole", holed, le.repair(g, holed, mask=mask, seconds=seconds)),
         ("8 times too few pixels", large, le.repair(g, small, scale=8, seconds=seconds)),
         ("no colours", crop.convert("L").convert("RGB"), le.repair(g, crop, grey=True, seconds=seconds)),
+        ("no colours, three told", dotted(crop, DABS), le.repair(g, crop, grey=True, colours=DABS, seconds=seconds)),
     ):
         rows.append([(label, damaged), ("repaired", found.image), ("as it was", crop)])
     return rows

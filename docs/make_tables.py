@@ -86,7 +86,7 @@ def _random(found: dict[str, Any]) -> str:
 
 
 def _repair(found: dict[str, Any]) -> str:
-    plain = {"8×": "bicubic", "hole": "Telea", "grey": "left grey"}
+    plain = {"8×": "bicubic", "hole": "Telea", "grey": "left grey", "grey, 3 dabs": "left grey"}
     rows = []
     for name, told in found["repairs"].items():
         a, b = told["plain"], told["repaired"]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import latent_editor as le
 from latent_editor.dabs import MOST_DABS, Dab, with_dabs
 from latent_editor.degradations import luminance
 from latent_editor.errors import BadModel, BadValue
-from latent_editor.features.colourist import Colourist, read_colourist, save_colourist
+from latent_editor.features.colourist import Colourist, load_colourist, read_colourist, save_colourist, spread
 from latent_editor.features.encoder import Encoder, save_encoder
-from latent_editor.train.colourist import dabbed, figures, new_trainer, random_dabs, started_from
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import to_tensor
+from latent_editor.train.colourist import figures, new_trainer, started_from
 
 SIZE = 32
 
@@ -51,29 +53,46 @@ def test_luminance_stays_and_an_untrained_one_adds_nothing() -> None:
 def test_it_sees_what_the_encoder_sees() -> None:
     torch.manual_seed(0)
     encoder = Encoder(SIZE, 4, 8, width=16, max_width=32)
-    net, x = started_from(encoder), pictures(2)
-    for known in (torch.zeros_like(x[:, :1]), torch.ones_like(x[:, :1])):
-        maps = net.trunk.maps(torch.cat([x, known], dim=1))
-        for ours, theirs in zip(maps, encoder.trunk.maps(x), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    net, grey = started_from(encoder), luminance(pictures(2)).expand(-1, 3, -1, -1)
+    for ours, theirs in zip(net.trunk.maps(grey), encoder.trunk.maps(grey), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
-def test_it_learns_colours_and_takes_dabs() -> None:
+def test_it_learns_colours() -> None:
     torch.manual_seed(0)
     trainer, x = new_trainer(colourist(), 2e-2), pictures()
-    grey = luminance(x).expand_as(x)
-    strange = grey - (x - grey)  # the opposite colours, which only dabs can tell
-    known = torch.zeros_like(x[:, :1])
-    known[..., 4::8, 4::8] = known[..., 5::8, 4::8] = 1
     for _ in range(90):
-        trainer.learn((x, torch.zeros_like(known)), 0.0)
-        trainer.learn((strange, known), 0.0)
+        trainer.learn(x, 0.0)
     found, rows = figures(trainer.net, x, torch.float32)
-    assert found["colours"] < 0.6
+    assert found["colours"] < 0.5
+    assert found["dabbed"] < found["colours"]
     assert len(rows) == 4
-    with torch.no_grad():
-        plain, hinted = trainer.net(grey), trainer.net(dabbed(strange, known), known)
-    assert float((hinted - strange).abs().mean()) < 0.6 * float((plain - strange).abs().mean())
+
+
+def test_known_colours_spread_over_what_looks_alike() -> None:
+    features = torch.zeros(1, 4, 8, 8)
+    features[..., :4] = 1  # two halves that look different
+    features += 0.01 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    values, known = torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    assert float(spread(values + 1, known, features).abs().max()) == 0  # nothing is known
+    known[..., 2, 1] = known[..., 5, 2] = True
+    values[0, :, 2, 1], values[0, :, 5, 2] = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    found = spread(values, known, features)
+    torch.testing.assert_close(found[..., :4], torch.full_like(found[..., :4], 0.5), atol=0.05, rtol=0)
+    assert float(found[..., 4:].abs().max()) < 0.2
+
+
+def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
+    net = load_colourist(portraits)
+    assert net is not None
+    x = to_tensor(le.render(portraits, le.random_latent(portraits, 14)), portraits.size_px)
+    grey = luminance(x).expand_as(x)
+    for colour in ("#3050c0", "#b04020"):
+        picture, known = with_dabs(grey, [Dab(0.5, 0.6, colour, radius=0.05)])
+        found = net(picture, known)
+        torch.testing.assert_close(luminance(found), luminance(grey), atol=1e-4, rtol=0)
+        at = known.expand_as(x) > 0
+        assert float((found - picture)[at].abs().mean()) < 0.4 * float((net(grey) - picture)[at].abs().mean())
 
 
 def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
@@ -106,17 +125,6 @@ def test_wrong_dabs_are_refused(wrong: dict[str, Any], words: str) -> None:
 def test_too_many_dabs_are_refused() -> None:
     with pytest.raises(BadValue, match="at most"):
         with_dabs(torch.zeros(1, 3, 8, 8), [Dab(0.5, 0.5, "red")] * (MOST_DABS + 1))
-
-
-def test_pictures_lose_their_colours_but_where_they_are_known() -> None:
-    x = pictures(4)
-    known = random_dabs(x, random.Random(3))
-    assert 0 < float(known.mean()) < 0.3
-    seen = dabbed(x, known)
-    grey = luminance(x).expand_as(x)
-    assert torch.equal(torch.where(known == 0, seen, 0), torch.where(known == 0, grey, 0))
-    assert float((seen - grey).abs().sum()) > 0
-    torch.testing.assert_close(luminance(seen), luminance(x), atol=1e-5, rtol=0)
 
 
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:

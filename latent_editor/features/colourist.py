@@ -1,8 +1,10 @@
 """The colourist: which colours a picture without them most likely had.
 
-A network that has learned portraits guesses what lamp and film left out: skin and hair are mostly told by their place
-and lightness, a background is not. Where somebody knows better, a few dabs of colour are taken into account
-(Zhang et al. 2017, "Real-time user-guided image colorization with learned deep priors", §3).
+A network that has learned portraits guesses what was left out: skin and hair are mostly told by their place and
+lightness, a background is not. Where somebody knows better, dabs of colour are spread over what looks alike to the
+network: colours follow from its features as in colourisation by example (Welsh et al. 2002) and by scribbles (Levin et
+al. 2004), where lightness and nearness did the same. Teaching it dabs (Zhang et al. 2017) takes a million pictures:
+after ten thousand it passed over them.
 """
 
 from __future__ import annotations
@@ -25,14 +27,19 @@ from latent_editor.generators.pictures import resized
 COLOURIST_FILE = "colourist.safetensors"
 #: What one unit of the last layer is in colours: about what pictures have beside their luminance.
 UNIT = 0.3
+#: How unlike two places may look and still have one colour, in standard deviations of features. Three dabs at random
+#: places left 52 % of grey's error, of 77 % without; at 0.5 and 1.2 it was 54 and 56, with nearness or lightness in
+#: place of features 58 and more.
+ALIKE = 0.7
 
 
 class Colourist(nn.Module):
     """A grey picture to one in colours, with the same luminance.
 
-    1. The trunk that encoder and critic have too looks at the picture and at where its colours are known.
+    1. The trunk that encoder and critic have too looks at the picture.
     2. From its last map, up again level by level (U-Net, Ronneberger et al. 2015).
     3. Red and blue less luminance at half the size; green follows, since luminance is what it was.
+    4. What known colours differ from that is added wherever the last map is like it is there.
 
     Args:
         size_px: Height and width of the pictures that it looks at; others are resized.
@@ -42,7 +49,7 @@ class Colourist(nn.Module):
     def __init__(self, size_px: int, *, width: int = 64, max_width: int = 128) -> None:
         super().__init__()
         self.config = {"size_px": size_px, "width": width, "max_width": max_width}
-        self.trunk = Trunk(size_px, width=width, max_width=max_width, channels=4, features=max_width)
+        self.trunk = Trunk(size_px, width=width, max_width=max_width, features=max_width)
         widths = [min(width * 2**i, max_width) for i in range(len(self.trunk.levels) + 1)]
         self.whole = EqualConv(max_width, widths[-1], kernel=1)
         self.widen = nn.ModuleList(EqualConv(b, a, kernel=1) for a, b in itertools.pairwise(widths))
@@ -50,31 +57,68 @@ class Colourist(nn.Module):
         self.last = EqualConv(width, 2)
         nn.init.zeros_(self.last.weight)
 
-    def colours(self, picture: Tensor, known: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """What is beside luminance, at half of ``size_px``.
+    def colours(self, picture: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Steps 1 to 3.
 
         Args:
-            picture: [N, 3, S, S], −1..1, grey but where its colours are known.
-            known: [N, 1, S, S], 1 there and 0 elsewhere.
+            picture: [N, 3, S, S], −1..1; its colours are not looked at.
             dtype: To compute in.
 
         Returns:
-            float32 [N, 3, size_px / 2, size_px / 2].
+            What is beside luminance, float32 [N, 3, size_px / 2, size_px / 2], and the last map, [N, width, …].
         """
-        seen = torch.cat([picture, known.expand(len(picture), -1, -1, -1)], dim=1)
-        maps = self.trunk.maps(resized(seen, self.config["size_px"]), dtype)
+        grey = resized(luminance(picture), self.config["size_px"]).expand(-1, 3, -1, -1)
+        maps = self.trunk.maps(grey, dtype)
         x = maps[-1] + self.whole(self.trunk.vector(maps[-1])[:, :, None, None].to(dtype))
         for level, widen, across in zip(reversed(self.up), reversed(self.widen), maps[-2::-1], strict=True):
             x = level((across + F.interpolate(widen(x), scale_factor=2, mode="nearest")) * math.sqrt(0.5))
-        red, blue = (UNIT * self.last(F.leaky_relu(x, 0.2)).float()).chunk(2, dim=1)
-        return torch.cat([red, -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1], blue], dim=1)
+        x = F.leaky_relu(x, 0.2)
+        red, blue = (UNIT * self.last(x).float()).chunk(2, dim=1)
+        return torch.cat([red, -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1], blue], dim=1), x
 
     def forward(self, picture: Tensor, known: Tensor | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The picture in colours; arguments as of :meth:`colours`, nothing known by default: [N, 3, S, S] float32."""
-        known = torch.zeros_like(picture[:, :1]) if known is None else known
-        colours = self.colours(picture, known, dtype)
+        """A picture in colours.
+
+        Args:
+            picture: [N, 3, S, S], −1..1.
+            known: [N, 1, S, S], 1 where the picture's own colours are right and 0 elsewhere; None for nowhere.
+            dtype: To compute in.
+
+        Returns:
+            float32 [N, 3, S, S], with the picture's luminance.
+        """
+        colours, features = self.colours(picture, dtype)
+        if known is not None:
+            side = colours.shape[-1]
+            share = F.adaptive_avg_pool2d(known, side)
+            told = F.adaptive_avg_pool2d((picture - luminance(picture)) * known, side) / share.clamp_min(1e-6)
+            colours = colours + spread(told - colours, share > 0, features.float())
         size = picture.shape[-2:]
         return luminance(picture) + F.interpolate(colours, size=size, mode="bilinear", align_corners=False)
+
+
+def spread(values: Tensor, known: Tensor, features: Tensor) -> Tensor:
+    """Known values, wherever it looks like it does there: the mean of all, each by how alike it is.
+
+    Args:
+        values: [N, C, H, W].
+        known: bool [N, 1, H, W].
+        features: [N, F, H, W], what the likeness is told by.
+
+    Returns:
+        [N, C, H, W]; 0 where nothing that is known is alike.
+    """
+    features = features - features.mean(dim=(2, 3), keepdim=True)
+    features = features / features.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)
+    found = torch.zeros_like(values)
+    for out, value, here, feature in zip(found, values, known, features, strict=True):
+        if bool(here.any()):
+            places, anchors = feature.flatten(1).t(), feature[:, here[0]].t()  # [H·W, F], [K, F]
+            apart = torch.cdist(places, anchors).square() / (len(feature) * 2 * ALIKE**2)
+            weights = (-apart).exp()  # [H·W, K]
+            mean = weights @ value[:, here[0]].t() / weights.sum(dim=1, keepdim=True).clamp_min(1e-12)
+            out.copy_((mean * weights.amax(dim=1, keepdim=True)).t().view_as(out))
+    return found
 
 
 def save_colourist(colourist: Colourist, path: str | Path) -> None:

@@ -42,7 +42,6 @@ from latent_editor.features.restorer import (
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
-from latent_editor.train.colourist import DABBED, dab_colours, random_dabs
 from latent_editor.train.learning import Trainer, add_run_arguments, train
 from latent_editor.train.networks import Networks
 from latent_editor.train.pictures import read_pictures
@@ -58,7 +57,7 @@ PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 24.0, 2.0, 0.002
 #: How many times as much pixels count that are missing: those that are known are laid over the answer anyway.
 MISSING = 3.0
 BATCH = 8
-#: Of so many batches one is of pictures in other light and places, as photographs are.
+#: This share of batches is of pictures in other light and places, as photographs are.
 PHOTOGRAPHIC = 0.2
 #: How often each kind of damage is shown, and how often another one with it.
 SHARES = {"few": 0.5, "grey": 0.25, "hole": 0.15, "blur": 0.1}
@@ -139,14 +138,12 @@ class Teacher:
         size = min(max(g.size_px // 4, 4), 64)
         return Restorer(g.size_px, g.config.channels_at(size), size)
 
-    def colouring(self, x: Tensor, rng: random.Random | None = None) -> Colour | None:
-        """What gives pictures their colours that were made of ``x``; with ``rng``, now and then a few are known."""
-        colourist = self.colourist
-        if colourist is None:
-            return None
-        known = random_dabs(x, rng) if rng and rng.random() < DABBED else torch.zeros_like(x[:, :1])
-        dabs = dab_colours(x, known)
-        return lambda grey: colourist(grey + dabs, known, self.dtype)
+    def colour(self, picture: Tensor) -> Tensor:
+        """What grey pictures are given before a restorer sees them."""
+        if self.colourist is None:
+            return picture
+        coloured: Tensor = self.colourist(picture, dtype=self.dtype)
+        return coloured
 
     def restored(self, restorer: Restorer, lesson: Lesson) -> tuple[Tensor, Tensor]:
         """The pictures that a restorer makes of a lesson, and the features, in standard deviations of activations."""
@@ -186,16 +183,21 @@ class Teacher:
         return Trainer(restorer, self.losses, rate, self.dtype)
 
 
+def middle_hole(size_px: int) -> Tensor:
+    """A square of a quarter of the picture, in the face: [1, 1, S, S]."""
+    hidden = torch.zeros(1, 1, size_px, size_px)
+    half, top, left = size_px // 2, round(0.35 * size_px), size_px // 4
+    hidden[..., top : top + half, left : left + half] = 1
+    return hidden
+
+
 def validation_lessons(x: Tensor, colour: Colour | None = None) -> dict[str, Lesson]:
     """The three damages that are measured, on pictures [N, 3, S, S]."""
-    size = x.shape[-1]
-    hidden = torch.zeros(1, 1, size, size)
-    hidden[..., round(0.35 * size) : round(0.85 * size), size // 4 : size // 4 + size // 2] = 1
     few, grey = Downsampled(8.0), Grey()
     return {
         "8x": lesson_of(few, few(x), None),
         "grey": lesson_of(grey, grey(x), None, colour),
-        "hole": lesson_of(None, x, hidden),
+        "hole": lesson_of(None, x, middle_hole(x.shape[-1])),
     }
 
 
@@ -203,7 +205,7 @@ def validation_lessons(x: Tensor, colour: Colour | None = None) -> dict[str, Les
 def figures(teacher: Teacher, restorer: Restorer, x: Tensor) -> tuple[dict[str, float], list[Tensor]]:
     """Distances of restored pictures as shares of those of the plain repair; and rows of pictures to look at."""
     found, rows = {}, [x]
-    for name, lesson in validation_lessons(x, teacher.colouring(x)).items():
+    for name, lesson in validation_lessons(x, teacher.colour).items():
         case = lesson.case
         picture = lesson.agree(teacher.restored(restorer, lesson)[0].clamp(-1, 1)).clamp(-1, 1)
         plain = luminance(case.guess).expand_as(x) if name == "grey" else case.guess
@@ -233,7 +235,7 @@ def main(args: argparse.Namespace) -> None:
     def draw(generator: torch.Generator) -> tuple[Tensor, Lesson]:
         x = mirror(images[torch.randint(len(images), (BATCH,), generator=generator)].float() / 127.5 - 1)
         x = photographic(x) if rng.random() < PHOTOGRAPHIC else shift_turn_scale(x, shift=0.02, angle_deg=3, scale=0.05)
-        return x, random_lesson(x, rng, teacher.colouring(x, rng))
+        return x, random_lesson(x, rng, teacher.colour)
 
     def show() -> dict[str, float]:
         found, rows = figures(teacher, trainer.average, held_out)
