@@ -5,8 +5,8 @@ One command::
     python benchmarks/repair.py --validation V.tar [--count 64] [--seconds 4]
 
 8× super-resolution against bicubic, a square hole of a quarter of the picture against OpenCV's Telea, colours against
-grey, also where three are told. Writes ``benchmarks/results/repair.json``; ``docs/make_tables.py`` writes its table into
-``docs/repair.md``.
+grey, also where three are told. Writes ``benchmarks/results/repair.json``; ``docs/make_tables.py`` writes its table
+into ``docs/repair.md``.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ def _size_px() -> int:
 
 def _many(found: dict[str, Any]) -> str:
     lines = [
-        f"| {found['count']} validation portraits | mean | nine of ten above | least | seconds |",
-        "|---|---|---|---|---|",
+        f"| {found['count']} validation portraits | mean | nine of ten above | least | seconds | sliders |",
+        "|---|---|---|---|---|---|",
     ]
     for name, told in found["rungs"].items():
         cells = " | ".join(f"{told[key]:.1f} dB" for key in ("mean_db", "tenth_db", "least_db"))
-        lines.append(f"| {name} | {cells} | {told['median_seconds']:.2f} |")
+        lines.append(f"| {name} | {cells} | {told['median_seconds']:.2f} | {told['sliders']:.2f} |")
     return "\n".join([*lines, "", f"`benchmarks/quality.py`. {_where(found)}"])
 
 
