@@ -7,11 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import latent_editor as le
+from latent_editor.cli.commands.repair import _placed
 from latent_editor.cli.shell import main
 from latent_editor.degradations import Damage, Downsampled, Grey, Masked, damage_of
 from latent_editor.features.perceptual import load_critic, perceptual_distance, psnr_db
@@ -56,6 +58,28 @@ def test_colours_are_given_and_luminance_kept(portraits: Generator) -> None:
         before += float((grey - true).square().mean())
         after += float((repaired - true).square().mean())
     assert after < 0.9 * before
+
+
+def test_colours_that_are_told_are_taken(portraits: Generator) -> None:
+    """Of the background, whose colour cannot be seen."""
+    g, change = portraits, {}
+    grey = to_image(Grey()(face(g))[0])
+    for colour in ("#2050c0", "#b04020"):
+        dabs = [le.Dab(x, 0.08, colour, radius=0.03) for x in (0.08, 0.92)]
+        corner = to_tensor(le.repair(g, grey, grey=True, colours=dabs).image, g.size_px)[..., :24, :24]
+        change[colour] = corner.mean(dim=[0, 2, 3])
+    red_less_blue = {colour: float(rgb[0] - rgb[2]) for colour, rgb in change.items()}
+    assert red_less_blue["#b04020"] > red_less_blue["#2050c0"] + 0.1
+
+
+def test_colours_are_told_of_grey_pictures_to_models_that_listen(
+    portraits: Generator, tiny_generator: StyleGAN2
+) -> None:
+    dabs = [le.Dab(0.5, 0.5, "red")]
+    with pytest.raises(le.BadValue, match="has its own"):
+        le.repair(portraits, to_image(face(portraits)[0]), scale=2, colours=dabs)
+    with pytest.raises(le.MissingPart, match="no colourist"):
+        le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grey=True, colours=dabs, seconds=0)
 
 
 def test_sliders_work_on_a_repaired_face(portraits: Generator) -> None:
@@ -136,7 +160,8 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
     image.save(tmp_path / "damaged.png")
     mask.save(tmp_path / "mask.png")
     words = ["repair", str(tmp_path / "damaged.png"), "-o", str(tmp_path / "out" / "fixed.png"), "--aligned", "--json"]
-    more = ["--grey", "--mask", str(tmp_path / "mask.png"), "--seconds", "0.5", "--latent", str(tmp_path / "a.latent")]
+    more = ["--grey", "--colour", "0.9,0.1=navy", "--mask", str(tmp_path / "mask.png")]
+    more += ["--seconds", "0.5", "--latent", str(tmp_path / "a.latent")]
     assert main([*words, *more]) == 0
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert data["agreement_db"] > 30
@@ -145,6 +170,18 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
     g.check(le.Latent.load(data["latent"]))
     assert main(words) == 2
     assert "at least one fault" in capsys.readouterr().err
+    for wrong, told in (("0.9=navy", "place and colour"), ("0.9,2=navy", "from 0 to 1"), ("0.9,0.1=n", "no colour")):
+        assert main([*words, "--grey", "--colour", wrong]) == 2
+        assert told in capsys.readouterr().err
     mask.resize((30, 20)).save(tmp_path / "mask.png")
     assert main([*words, *more]) == 2
     assert "expected the same" in capsys.readouterr().err
+
+
+def test_places_in_a_photo_become_places_in_its_crop() -> None:
+    photo = le.Photo(Image.new("RGB", (400, 200)))
+    crop = le.Crop(Image.new("RGB", (64, 64)), np.array([[2.0, 0, 100], [0, 2.0, 50]]))  # 128 pixels of the photo
+    inside, beside = le.Dab(0.41, 0.57, "red"), le.Dab(0.1, 0.5, "blue")
+    (found,) = _placed([inside, beside], photo, crop)
+    assert (found.x, found.y, found.colour) == (pytest.approx(0.5), pytest.approx(0.5), "red")
+    assert _placed([beside], photo, photo.image) == [beside]

@@ -26,6 +26,14 @@ def _small(g: Generator, ws: Tensor) -> Tensor:
         return F.avg_pool2d(g.synthesize(ws, dtype=fastest_dtype(g.device)).clamp(-1, 1), 4)
 
 
+def within(vector: Tensor, layers: tuple[int, int] | None) -> Tensor:
+    """A copy of a vector [num_ws, w_dim], 0 outside of a half-open range of layers; None is all of them."""
+    limited = torch.zeros_like(vector)
+    at = slice(*layers) if layers is not None else slice(None)
+    limited[at] = vector[at]
+    return limited
+
+
 def unit_vector(g: Generator, ws: Tensor, offset: Tensor, *, longest: float = LONGEST_STEP) -> Tensor:
     """Scales a direction to one unit.
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from latent_editor.directions.calibration import unit_vector
+from latent_editor.directions.calibration import unit_vector, within
 from latent_editor.directions.effort import COMPONENTS
 from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.pca import View, colour_view, find_components, structure_view
@@ -51,11 +51,7 @@ class Candidate:
     @property
     def acting(self) -> Tensor:
         """The vector, zero in the layers that it does not act on."""
-        if self.layers is None:
-            return self.vector
-        limited = torch.zeros_like(self.vector)
-        limited[slice(*self.layers)] = self.vector[slice(*self.layers)]
-        return limited
+        return within(self.vector, self.layers)
 
     def calibrated(self, g: Generator, trials: Tensor) -> Candidate:
         """The same, as long as one unit of a slider (see :func:`unit_vector`)."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
-from latent_editor.directions.calibration import LONGEST_STEP, unit_vector
+from latent_editor.directions.calibration import LONGEST_STEP, unit_vector, within
 from latent_editor.directions.leakage import Identity, leakage_row
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import MEASURED_NAMES, Namer, agreed
@@ -91,11 +90,7 @@ def measured(
 
 def acting(direction: Direction) -> Tensor:
     """The vector of a direction, [num_ws, w_dim], 0 in the layers that it does not act on."""
-    if direction.layers is None:
-        return direction.vector.clone()
-    limited = torch.zeros_like(direction.vector)
-    limited[slice(*direction.layers)] = direction.vector[slice(*direction.layers)]
-    return limited
+    return within(direction.vector, direction.layers)
 
 
 def own_clip(g: Generator) -> Clip | None:
