@@ -19,7 +19,7 @@ from latent_editor.errors import BadImage, BadValue, MissingPart
 from latent_editor.features.colourist import COLOURIST_FILE, load_colourist
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
-from latent_editor.features.restorer import LOOKS, Restorer, case_of, first_guess, load_restorer
+from latent_editor.features.restorer import Restorer, case_of, first_guess, load_restorer
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
@@ -197,8 +197,7 @@ def _restore(
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
     case = case_of(Chain(rest) if rest else None, objective.target, hidden, colour)
     size, dtype = restorer.config["features_px"], objective.dtype
-    looks = 1 if has_grey(damage) else LOOKS
-    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target), looks=looks)
+    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target))
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)

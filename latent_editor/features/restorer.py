@@ -24,8 +24,9 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 
 RESTORER_FILE = "restorer.safetensors"
-#: How often the encoder looks before; but once where colours are missing, because it would see its own ones again.
-LOOKS = 3
+#: How often the encoder looks before; where something is missing, so that it sees a whole face; and once where colours
+#: are, because it would see its own ones again. One look more gains nothing, or half a hundredth in a hole.
+LOOKS, LOOKS_AT_HOLES, LOOKS_AT_GREY = 2, 3, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +37,13 @@ class Case:
         picture: float32 [N, 3, S, S], −1..1, repaired in a plain way, with likely colours; 0 where it is missing.
         guess: The same with holes filled, for the encoder.
         known: float32 [1, 1, S, S], 0 where it is missing.
+        looks: How often the encoder looks, at least once.
     """
 
     picture: Tensor
     guess: Tensor
     known: Tensor
+    looks: int = LOOKS
 
 
 def case_of(
@@ -60,13 +63,15 @@ def case_of(
     known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
-    if colour is not None and damage is not None and has_grey(damage):
-        plain = colour(plain).clamp(-1, 1)
-    return Case(plain * known, plain, known)
+    looks = LOOKS if hidden is None else LOOKS_AT_HOLES
+    if damage is not None and has_grey(damage):
+        plain = plain if colour is None else colour(plain).clamp(-1, 1)
+        looks = LOOKS_AT_GREY
+    return Case(plain * known, plain, known, looks)
 
 
 def first_guess(
-    g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor], *, looks: int
+    g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """The ws that a restorer starts from: the encoder's of the plain repair, then of what came of it.
 
@@ -77,13 +82,12 @@ def first_guess(
         encode: Its encoder.
         case: What there is.
         agree: Brings pictures into agreement with what is known.
-        looks: How often the encoder looks, at least once.
 
     Returns:
         float32 [N, num_ws, w_dim].
     """
     ws = encode(case.guess)
-    for _ in range(looks - 1):
+    for _ in range(case.looks - 1):
         render = g.synthesize(ws, dtype=fastest_dtype(case.guess.device)).float()
         ws = encode(agree(render.clamp(-1, 1)).clamp(-1, 1))
     return ws

@@ -23,14 +23,12 @@ from latent_editor.degradations import (
     Grey,
     Masked,
     Noisy,
-    has_grey,
     links_of,
     luminance,
 )
 from latent_editor.features.colourist import COLOURIST_FILE, Colourist, read_colourist
 from latent_editor.features.perceptual import perceptual_distance, pyramid_l1
 from latent_editor.features.restorer import (
-    LOOKS,
     RESTORER_FILE,
     Case,
     Restorer,
@@ -66,11 +64,10 @@ TWO_AT_ONCE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A case, what brings a picture into agreement with what is known in it, and how often the encoder looks."""
+    """A case, and what brings a picture into agreement with what is known in it."""
 
     case: Case
     agree: Agree
-    looks: int
 
 
 def random_lesson(x: Tensor, rng: random.Random, colour: Colour | None = None) -> Lesson:
@@ -103,13 +100,12 @@ def lesson_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None, col
     whole = Chain((*links, Masked(hidden))) if hidden is not None else damage
     seen = damaged if hidden is None else damaged * (1 - hidden)
     blurred = any(isinstance(link, Blurred | Noisy) for link in links)
-    grey = damage is not None and has_grey(damage)
 
     def agree(picture: Tensor) -> Tensor:
         # Sharp pictures of a blur are rough after it: they are learned as they are.
         return picture if whole is None or blurred else whole.agree(picture, seen)
 
-    return Lesson(case_of(damage, damaged, hidden, colour), agree, 1 if grey else LOOKS)
+    return Lesson(case_of(damage, damaged, hidden, colour), agree)
 
 
 def random_hole(size_px: int, rng: random.Random) -> Tensor:
@@ -154,7 +150,7 @@ class Teacher:
             return ws
 
         with torch.no_grad():
-            ws = first_guess(g, encode, case, lesson.agree, looks=lesson.looks)
+            ws = first_guess(g, encode, case, lesson.agree)
             activations = g.activations(ws, size, dtype=self.dtype)
         features = restorer(case, activations, self.dtype)
         picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
