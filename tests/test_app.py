@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -425,6 +426,42 @@ def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: 
     page.locator("[data-hook=back]").click()
     view(page, "edit")
     assert_same(page, before)
+
+
+def test_a_grey_photo_gets_colours_that_are_put_on_it(page: Page, shared_folder: Path, tmp_path: Path) -> None:
+    with Image.open(shared_folder / "photos" / "lisa1.jpg") as photo:
+        photo.convert("L").convert("RGB").save(tmp_path / "grey.png")
+    reconstruct(page, tmp_path / "grey.png", seconds=0)
+    page.get_by_role("button", name="Damaged photo? Repair it").click()
+    view(page, "repair")
+    dabs, go = page.locator(".dab"), page.get_by_role("button", name="Repair", exact=True)
+    expect(go).to_be_disabled()
+    expect(page.get_by_label("Colour of the dab")).to_be_hidden()
+    page.get_by_label("No colours").check()
+    expect(page.get_by_label("Colour of the dab")).to_be_visible()
+
+    # One by the keyboard, which is moved and removed; one where the photo is clicked, for the blue wall.
+    tool = page.get_by_role("button", name="Put it on the photo")
+    tool.focus()
+    page.keyboard.press("Enter")
+    expect(dabs).to_have_attribute("aria-label", re.compile("50 % across, 50 % down"))
+    page.keyboard.press("Shift+ArrowDown")
+    expect(dabs).to_have_attribute("aria-label", re.compile("50 % across, 52 % down"))
+    page.keyboard.press("Delete")
+    expect(dabs).to_have_count(0)
+    page.get_by_label("Colour of the dab").fill("#2040c0")
+    expect(tool).to_have_attribute("aria-pressed", "true")
+    paper = page.locator(".paper .dabs").bounding_box()
+    assert paper
+    page.mouse.click(paper["x"] + 0.06 * paper["width"], paper["y"] + 0.06 * paper["height"])
+    expect(dabs).to_have_attribute("aria-label", re.compile("#2040c0, 6 % across, 6 % down"))
+
+    go.click()
+    view(page, "reconstruct")
+    source = page.locator("[data-hook=your-crop]").get_attribute("src") or ""
+    with Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1]))) as repaired:
+        red, _, blue = np.asarray(repaired.convert("RGB"), dtype=float)[:20, :20].mean(axis=(0, 1))
+    assert blue > red + 8
 
 
 def bring(page: Page, model: Path) -> None:
