@@ -14,12 +14,22 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.dabs import Dab, with_dabs
-from latent_editor.degradations import Chain, Damage, Masked, damage_of, has_grey, hidden_from, links_of, luminance
+from latent_editor.degradations import (
+    Chain,
+    Damage,
+    Masked,
+    damage_of,
+    filled_smoothly,
+    has_grey,
+    hidden_from,
+    links_of,
+    luminance,
+)
 from latent_editor.errors import BadImage, BadValue, MissingPart
 from latent_editor.features.colourist import COLOURIST_FILE, load_colourist
 from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.features.perceptual import load_critic, psnr_db
-from latent_editor.features.restorer import Restorer, case_of, first_guess, load_restorer
+from latent_editor.features.restorer import Case, Restorer, case_of, first_guess, load_restorer
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
@@ -87,7 +97,8 @@ def repair(
     3. Without one: give grey the usual colours; render, bring the render into agreement with what is known, encode
        again; then W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began.
        Colours are left out of it: nothing holds them, and they drift.
-    4. Known pixels, low frequencies, luminance are those of the given picture; the render gives the rest.
+    4. Known pixels, low frequencies, luminance are those of the given picture, and colours the colourist's, which are
+       cleaner than the render's; the render gives the rest.
 
     Args:
         g: The generator.
@@ -125,25 +136,28 @@ def repair(
     if colours and not has_grey(damage):
         raise BadValue("Colours are told of a picture that has its own; expected a grey one. Say that it is grey.")
     colour = _colouring(g, colours)
+    coloured = colour is not None and has_grey(damage)
     given = _given(g, image)
     if damage(given).shape != given.shape:
         raise BadValue("The damage changes the picture's shape; expected the same shape. Bring it back to its size.")
     damaged = damage(given) if _flattens(damage) else given
     climb = Climb(time.monotonic(), seconds, on_step)
     objective = Objective(damaged, load_critic(g), degrade=damage)
+    case = _case(damage, damaged, colour)
     with torch.inference_mode(False):
         restorer = load_restorer(g)
         if restorer is not None and has_encoder(g):
-            _restore(g, restorer, objective, damage, colour, climb)
+            _restore(g, restorer, objective, damage, case, climb)
         else:
-            _encode_in_agreement(g, objective, damage, colour, climb)
+            _encode_in_agreement(g, objective, damage, case if coloured else None, climb)
             if seconds > 0 and not climb.over and not has_grey(damage):
                 _optimize(g, objective, climb)
         assert climb.best is not None
         climb.report(climb.best.method, last=True)
     best = climb.best
     with torch.no_grad():
-        whole = damage.agree(best.image[None].float().clamp(-1, 1), damaged).clamp(-1, 1)
+        found = best.image[None].float().clamp(-1, 1)
+        whole = damage.agree(_recoloured(found, case) if coloured else found, damaged).clamp(-1, 1)
         agreement = float(psnr_db(damage(whole), damaged))
     latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
     return Repaired(to_image(whole[0]), latent, damage, agreement)
@@ -188,14 +202,23 @@ def _flattens(damage: Damage) -> bool:
 
 
 @torch.no_grad()
-def _restore(
-    g: Generator, restorer: Restorer, objective: Objective, damage: Damage, colour: Colouring | None, climb: Climb
-) -> None:
-    """Step 2 of :func:`repair`."""
+def _case(damage: Damage, damaged: Tensor, colour: Colouring | None) -> Case:
+    """Step 1 of :func:`repair`."""
     masks = [link for link in links_of(damage) if isinstance(link, Masked)]
     rest = tuple(link for link in links_of(damage) if not isinstance(link, Masked))
-    hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(g.device) if masks else None
-    case = case_of(Chain(rest) if rest else None, objective.target, hidden, colour)
+    hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(damaged) if masks else None
+    return case_of(Chain(rest) if rest else None, damaged, hidden, colour)
+
+
+def _recoloured(picture: Tensor, case: Case) -> Tensor:
+    """A picture in the colours of a case where it is known; what they differ by fades into what is missing."""
+    differs = (case.guess - luminance(case.guess)) - (picture - luminance(picture))
+    return picture + filled_smoothly(differs, case.known)
+
+
+@torch.no_grad()
+def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Damage, case: Case, climb: Climb) -> None:
+    """Step 2 of :func:`repair`."""
     size, dtype = restorer.config["features_px"], objective.dtype
     ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target))
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
@@ -220,14 +243,13 @@ def _colouring(g: Generator, dabs: Sequence[Dab]) -> Colouring | None:
 
 @torch.no_grad()
 def _encode_in_agreement(
-    g: Generator, objective: Objective, damage: Damage, colour: Colouring | None, climb: Climb
+    g: Generator, objective: Objective, damage: Damage, coloured: Case | None, climb: Climb
 ) -> None:
     """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
-    picture = damage.guess(damaged)
-    if has_grey(damage):
-        coloured = colour(picture) if colour else picture + _usual_colours(g)
-        picture = damage.agree(coloured, damaged).clamp(-1, 1)
+    picture = damage.guess(damaged) if coloured is None else coloured.guess
+    if has_grey(damage) and coloured is None:
+        picture = damage.agree(picture + _usual_colours(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.critic, seconds=climb.seconds)
         found = g.synthesize(ws)

@@ -58,7 +58,7 @@ BATCH = 8
 #: This share of batches is of pictures in other light and places, as photographs are.
 PHOTOGRAPHIC = 0.2
 #: How often each kind of damage is shown, and how often another one with it.
-SHARES = {"few": 0.5, "grey": 0.25, "hole": 0.15, "blur": 0.1}
+SHARES = {"few": 0.6, "grey": 0.12, "hole": 0.18, "blur": 0.1}
 TWO_AT_ONCE = 0.1
 
 
