@@ -46,6 +46,8 @@ MODEL_FILES = {
     "clip.safetensors": "sliders from text",
     "text_statistics.safetensors": "sliders from text within seconds",
     "likeness.safetensors": "the likeness meter within a second",
+    "colourist.safetensors": "colours of grey photos",
+    "restorer.safetensors": "repairs within a second",
 }
 ENOUGH_BYTES = 1 << 30
 

@@ -135,29 +135,16 @@ def repair(
         )
     if colours and not has_grey(damage):
         raise BadValue("Colours are told of a picture that has its own; expected a grey one. Say that it is grey.")
-    colour = _colouring(g, colours)
-    coloured = colour is not None and has_grey(damage)
     given = _given(g, image)
     if damage(given).shape != given.shape:
         raise BadValue("The damage changes the picture's shape; expected the same shape. Bring it back to its size.")
     damaged = damage(given) if _flattens(damage) else given
-    climb = Climb(time.monotonic(), seconds, on_step)
-    objective = Objective(damaged, load_critic(g), degrade=damage)
-    case = _case(damage, damaged, colour)
     with torch.inference_mode(False):
-        restorer = load_restorer(g)
-        if restorer is not None and has_encoder(g):
-            _restore(g, restorer, objective, damage, case, climb)
-        else:
-            _encode_in_agreement(g, objective, damage, case if coloured else None, climb)
-            if seconds > 0 and not climb.over and not has_grey(damage):
-                _optimize(g, objective, climb)
-        assert climb.best is not None
-        climb.report(climb.best.method, last=True)
-    best = climb.best
+        case = _case(damage, damaged, _colouring(g, colours))
+        best = _drawn(g, damage, damaged, case, Climb(time.monotonic(), seconds, on_step))
     with torch.no_grad():
-        found = best.image[None].float().clamp(-1, 1)
-        whole = damage.agree(_recoloured(found, case) if coloured else found, damaged).clamp(-1, 1)
+        found = _recoloured(best.image[None].float().clamp(-1, 1), case)
+        whole = damage.agree(found, damaged).clamp(-1, 1)
         agreement = float(psnr_db(damage(whole), damaged))
     latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
     return Repaired(to_image(whole[0]), latent, damage, agreement)
@@ -211,9 +198,26 @@ def _case(damage: Damage, damaged: Tensor, colour: Colouring | None) -> Case:
 
 
 def _recoloured(picture: Tensor, case: Case) -> Tensor:
-    """A picture in the colours of a case where it is known; what they differ by fades into what is missing."""
+    """A picture in a case's guessed colours where it is known; what they differ by fades into what is missing."""
+    if not case.coloured:
+        return picture
     differs = (case.guess - luminance(case.guess)) - (picture - luminance(picture))
     return picture + filled_smoothly(differs, case.known)
+
+
+def _drawn(g: Generator, damage: Damage, damaged: Tensor, case: Case, climb: Climb) -> Best:
+    """Steps 2 and 3 of :func:`repair`."""
+    objective = Objective(damaged, load_critic(g), degrade=damage)
+    restorer = load_restorer(g)
+    if restorer is not None and has_encoder(g):
+        _restore(g, restorer, objective, damage, case, climb)
+    else:
+        _encode_in_agreement(g, objective, damage, case, climb)
+        if climb.seconds > 0 and not climb.over and not has_grey(damage):
+            _optimize(g, objective, climb)
+    assert climb.best is not None
+    climb.report(climb.best.method, last=True)
+    return climb.best
 
 
 @torch.no_grad()
@@ -242,13 +246,11 @@ def _colouring(g: Generator, dabs: Sequence[Dab]) -> Colouring | None:
 
 
 @torch.no_grad()
-def _encode_in_agreement(
-    g: Generator, objective: Objective, damage: Damage, coloured: Case | None, climb: Climb
-) -> None:
+def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, case: Case, climb: Climb) -> None:
     """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
-    picture = damage.guess(damaged) if coloured is None else coloured.guess
-    if has_grey(damage) and coloured is None:
+    picture = case.guess if case.coloured else damage.guess(damaged)
+    if has_grey(damage) and not case.coloured:
         picture = damage.agree(picture + _usual_colours(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.critic, seconds=climb.seconds)

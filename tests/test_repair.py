@@ -16,9 +16,10 @@ import latent_editor as le
 from latent_editor.cli.commands.repair import _placed
 from latent_editor.cli.shell import main
 from latent_editor.degradations import Damage, Downsampled, Grey, Masked, damage_of
+from latent_editor.features.colourist import load_colourist
 from latent_editor.features.perceptual import load_critic, perceptual_distance, psnr_db
 from latent_editor.generators import Generator
-from latent_editor.generators.pictures import to_image, to_tensor
+from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.restoration import hidden_part
 
@@ -80,6 +81,33 @@ def test_colours_are_told_of_grey_pictures_to_models_that_listen(
         le.repair(portraits, to_image(face(portraits)[0]), scale=2, colours=dabs)
     with pytest.raises(le.MissingPart, match="no colourist"):
         le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grey=True, colours=dabs, seconds=0)
+
+
+def test_a_grey_picture_has_the_colourists_colours_where_it_is_known(portraits: Generator) -> None:
+    g, net = portraits, load_colourist(portraits)
+    assert net is not None
+    grey, hidden = Grey()(face(g)), middle(g)
+    with torch.no_grad():
+        wanted = net(grey, dtype=fastest_dtype(grey.device)).clamp(-1, 1)
+    found = to_tensor(le.repair(g, to_image(grey[0]), grey=True).image, g.size_px)
+    assert float((found - wanted).abs().mean()) < 1 / 127.5  # but for pixels that would be brighter than white
+    torn = damage_of(hidden=hidden, grey=True)
+    found = to_tensor(le.repair(g, to_image(torn(face(g))[0]), torn).image, g.size_px)
+    hole = found[hidden.expand_as(found) > 0].view(3, -1)
+    assert float((hole - hole.mean(dim=0)).abs().mean()) > 0.02  # colours also where nothing was known
+
+
+def test_other_models_of_faces_are_lent_the_colourist(
+    tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    g = tiny_generator
+    grey = Grey()(face(g, 3))
+    plain = le.repair(g, to_image(grey[0]), grey=True, seconds=0)
+    monkeypatch.setitem(g.bundle.about, "faces", True)
+    assert load_colourist(g) is not None
+    lent = le.repair(g, to_image(grey[0]), grey=True, seconds=0)
+    assert lent.agreement_db > 40
+    assert np.asarray(lent.image).tobytes() != np.asarray(plain.image).tobytes()
 
 
 def test_sliders_work_on_a_repaired_face(portraits: Generator) -> None:

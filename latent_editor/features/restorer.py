@@ -38,12 +38,14 @@ class Case:
         guess: The same with holes filled, for the encoder.
         known: float32 [1, 1, S, S], 0 where it is missing.
         looks: How often the encoder looks, at least once.
+        coloured: Whether its colours are guessed.
     """
 
     picture: Tensor
     guess: Tensor
     known: Tensor
     looks: int = LOOKS
+    coloured: bool = False
 
 
 def case_of(
@@ -63,11 +65,10 @@ def case_of(
     known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
-    looks = LOOKS if hidden is None else LOOKS_AT_HOLES
-    if damage is not None and has_grey(damage):
-        plain = plain if colour is None else colour(plain).clamp(-1, 1)
-        looks = LOOKS_AT_GREY
-    return Case(plain * known, plain, known, looks)
+    if damage is None or not has_grey(damage):
+        return Case(plain * known, plain, known, LOOKS if hidden is None else LOOKS_AT_HOLES)
+    plain = plain if colour is None else colour(plain).clamp(-1, 1)
+    return Case(plain * known, plain, known, LOOKS_AT_GREY, coloured=colour is not None)
 
 
 def first_guess(
