@@ -10,9 +10,12 @@ import torch
 
 from latent_editor.degradations import Downsampled, Grey, Masked
 from latent_editor.errors import BadModel
-from latent_editor.features.colourist import Colourist
+from latent_editor.features.colourist import COLOURIST_FILE, Colourist, read_colourist
 from latent_editor.features.encoder import save_encoder
-from latent_editor.features.restorer import Restorer, case_of, read_restorer, save_restorer
+from latent_editor.features.restorer import RESTORER_FILE, Restorer, case_of, read_restorer, save_restorer
+from latent_editor.generators.pictures import to_image
+from latent_editor.train.__main__ import main
+from latent_editor.train.learning import CHECKPOINT
 from latent_editor.train.networks import Networks
 from latent_editor.train.restorer import Teacher, figures, lesson_of, random_hole, random_lesson
 
@@ -125,3 +128,26 @@ def test_figures_compare_with_a_plain_repair() -> None:
     found, rows = figures(t, t.new_restorer(), pictures(t, 2))
     assert set(found) == {f"{kind}_{what}" for kind in ("8x", "grey", "hole") for what in ("perceptual", "colours")}
     assert len(rows) == 7
+
+
+def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
+    """First the colourist, then the restorer that is shown its colours, each begun anew and gone on with."""
+    model, data = tmp_path / "model", tmp_path / "data"
+    t = teacher()
+    model.mkdir()
+    t.nets.write(model)
+    data.mkdir()
+    for i, picture in enumerate(pictures(t, 12)):
+        to_image(picture).save(data / f"{i}.png")
+    for part, path in (("colourist", model / COLOURIST_FILE), ("restorer", model / RESTORER_FILE)):
+        words = [part, "--data", str(data), "--validation", str(data), "--start", str(model), "--export", str(model)]
+        words += ["--run", str(tmp_path / part), "--minutes", "0.01", "--threads", str(torch.get_num_threads())]
+        main(words)
+        first = path.read_bytes()
+        state = torch.load(tmp_path / part / CHECKPOINT, weights_only=True)
+        main([*words, "--resume"])
+        assert torch.load(tmp_path / part / CHECKPOINT, weights_only=True)["step"] > state["step"]
+        assert path.read_bytes() != first
+        assert list((tmp_path / part / "sheets").glob("*.jpg"))
+    read_colourist(model / COLOURIST_FILE)
+    read_restorer(model / RESTORER_FILE)
