@@ -18,7 +18,6 @@ import as_the_app  # noqa: F401
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from setting import setting
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from tables import put
 from torch import Tensor
 
 import latent_editor as le
@@ -304,15 +304,6 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
         "right_prompts": sum(p["right_way"] >= 0.8 for p in found["prompts"].values()),
         "reversed_to": max(d["reversed_to"] for d in found["sliders"].values()),
     }
-
-
-def put(page: Path, place: str, content: str) -> None:
-    """Writes what was measured into its place in a page."""
-    begin, end = f"<!-- {place} -->", f"<!-- /{place} -->"
-    text = re.sub(
-        f"{begin}.*?{end}", lambda _: f"{begin}\n{content}\n{end}", page.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
-    page.write_text(text, encoding="utf-8")
 
 
 def arguments(description: str, *, random: int, inverted: int) -> argparse.ArgumentParser:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edits import PROMPTS, arguments, judged, measure_prompt, put, render
+from edits import PROMPTS, arguments, judged, measure_prompt, render
+from tables import put
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "text_directions.json", ROOT / "docs" / "text.md"

@@ -7,11 +7,15 @@ the benchmarks left in ``benchmarks/results``.
 from __future__ import annotations
 
 import json
-import re
+import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from tables import put  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
@@ -25,33 +29,24 @@ TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair
 
 def main() -> None:
     inversion, text = _read("inversion.json"), _read("text_directions.json")
-    _replace(README, "likeness", _summary(inversion, text))
-    _replace(CARD, "figures", _figures(inversion))
-    _replace(CARD, "many", _many(_read("quality.json")))
+    put(README, "likeness", _summary(inversion, text))
+    put(CARD, "figures", _figures(inversion))
+    put(CARD, "many", _many(_read("quality.json")))
     if all((RESULTS / name).exists() for name in PAGE_RESULTS):  # these need a browser
-        _replace(PAGE, "page", _page(*(_read(name) for name in PAGE_RESULTS)))
-    _replace(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
-    _replace(BENCHMARKS, "rendering", _rendering(_read("rendering.json")))
+        put(PAGE, "page", _page(*(_read(name) for name in PAGE_RESULTS)))
+    put(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
+    put(BENCHMARKS, "rendering", _rendering(_read("rendering.json")))
     if all((RESULTS / name).exists() for name in (*PAGE_RESULTS, "inversion.json")):
-        _replace(README, "speed", _speed())
-    _replace(BENCHMARKS, "ops", _operations(_read("ops.json")))
-    _replace(CARD, "random", _random(_read("random_faces.json")))
+        put(README, "speed", _speed())
+    put(BENCHMARKS, "ops", _operations(_read("ops.json")))
+    put(CARD, "random", _random(_read("random_faces.json")))
     if (RESULTS / "repair.json").exists():
-        _replace(REPAIR, "repair", _repair(_read("repair.json")))
+        put(REPAIR, "repair", _repair(_read("repair.json")))
 
 
 def _read(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((RESULTS / name).read_text())
     return found
-
-
-def _replace(path: Path, name: str, content: str) -> None:
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    text = path.read_text(encoding="utf-8")
-    if not pattern.search(text):
-        raise SystemExit(f"{path.name} has no place {begin} … {end}.")
-    path.write_text(pattern.sub(lambda _: f"{begin}\n{content}\n{end}", text), encoding="utf-8")
 
 
 def _size_px() -> int:
