@@ -28,10 +28,10 @@ TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair
 
 
 def main() -> None:
-    inversion, text = _read("inversion.json"), _read("text_directions.json")
-    put(README, "likeness", _summary(inversion, text))
+    inversion, text, many = _read("inversion.json"), _read("text_directions.json"), _read("quality.json")
+    put(README, "likeness", _summary(inversion, text, many))
     put(CARD, "figures", _figures(inversion))
-    put(CARD, "many", _many(_read("quality.json")))
+    put(CARD, "many", _many(many))
     if all((RESULTS / name).exists() for name in PAGE_RESULTS):  # these need a browser
         put(PAGE, "page", _page(*(_read(name) for name in PAGE_RESULTS)))
     put(CARD, "clip", _aucs(json.loads((CARD.parent / "clip_auc.json").read_text())["zero_shot_auc"]))
@@ -100,12 +100,15 @@ def _repair(found: dict[str, Any]) -> str:
 {found["machine"]["threads"]} threads under a load of {found["machine"]["load"]}; `benchmarks/repair.py`."""
 
 
-def _summary(inversion: dict[str, Any], text: dict[str, Any]) -> str:
+def _summary(inversion: dict[str, Any], text: dict[str, Any], many: dict[str, Any]) -> str:
     fast = text["methods"]["fast"]
     moved = ", ".join(f"“{k}” {fast[k]['right_way']:.0%}" for k in TOLD_PROMPTS)
     faces = sum(text["faces"].values())
+    means = ", ".join(f"{name} {told['mean_db']:.1f} dB" for name, told in many["rungs"].items())
     return f"""\
 {_ladder(inversion)}
+
+On {many["count"]} validation portraits: {means}, in the mean.
 
 Measured by `benchmarks/inversion.py`; sliders do as much as on random faces at 1. The
 [card](weights/portraits/README.md) has the rest, also of the CLIP. Text directions, by `benchmarks/text_directions.py`,

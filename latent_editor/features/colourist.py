@@ -27,9 +27,9 @@ from latent_editor.generators.pictures import resized
 COLOURIST_FILE = "colourist.safetensors"
 #: What one unit of the last layer is in colours: about what pictures have beside their luminance.
 UNIT = 0.3
-#: How unlike two places may look and still have one colour, in standard deviations of features. Three dabs at random
-#: places left 52 % of grey's error, of 77 % without; at 0.5 and 1.2 it was 54 and 56, with nearness or lightness in
-#: place of features 58 and more.
+#: How unlike two places may look and still have one colour, in standard deviations of features. On 64 portraits three
+#: dabs left 43 % of grey's error at 0.6 and 0.7, 44 at 0.85, 46 at 0.35; of a network that had learned less 52 %, and
+#: 58 with nearness or lightness in place of features.
 ALIKE = 0.7
 
 
