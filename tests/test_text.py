@@ -30,6 +30,7 @@ from latent_editor.features.text_statistics import (
     load_text_statistics,
 )
 from latent_editor.generators import Generator, random_ws
+from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylespace import style_layers, style_offset, styles_of
 from latent_editor.rendering import render
@@ -264,11 +265,11 @@ def test_fast_direction(speaking: StyleGAN2) -> None:
 def test_a_unit_is_measured_and_stays_within_bounds(speaking: StyleGAN2) -> None:
     clip, statistics = load_clip(speaking), load_text_statistics(speaking)
     found = estimate(statistics, find_target(clip, read_prompt("red hair")))
-    # What the way does to the pictures: of a random CLIP, a prompt's own axis may as well fall along it.
-    seen = [
-        clip.encode_image(speaking.synthesize(statistics.probes + share * found.radius * found.way)).mean(dim=0)
-        for share in (0.0, LONGEST)
-    ]
+    # What the way does to the pictures, drawn as precisely as where it is measured: of a random CLIP, a prompt's own
+    # axis may as well fall along it, and what bf16 rounds is as much as what the way does.
+    dtype = fastest_dtype(speaking.device)
+    moved = [statistics.probes + share * found.radius * found.way for share in (0.0, LONGEST)]
+    seen = [clip.encode_image(speaking.synthesize(ws, dtype=dtype), dtype=dtype).mean(dim=0) for ws in moved]
     axis = torch.nn.functional.normalize(seen[1] - seen[0], dim=0)
     shortest, longest = SHORTEST * found.radius, LONGEST * found.radius
     units = [calibrate(speaking, clip, statistics.probes, replace(found, goal=goal), axis) for goal in (-9.0, 9.0)]
