@@ -18,7 +18,7 @@ from latent_editor.features.colourist import COLOURIST_FILE, Colourist, read_col
 from latent_editor.features.encoder import ENCODER_FILE, Encoder, read_encoder
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
-from latent_editor.train.learning import Trainer, add_run_arguments, train
+from latent_editor.train.learning import Trainer, add_run_arguments, chance, train
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.sheets import save_rows
 
@@ -84,12 +84,11 @@ def main(args: argparse.Namespace) -> None:
     trainer, size = new_trainer(colourist, args.rate), colourist.config["size_px"]
     images = read_pictures(args.data, size).images
     held_out = read_pictures(args.validation, size, limit=128).images.float() / 127.5 - 1
-    rng = random.Random(args.seed)
 
     def draw(generator: torch.Generator) -> Tensor:
         x = images[torch.randint(len(images), (BATCH,), generator=generator)]
         x = mirror(x.float() / 127.5 - 1)
-        if rng.random() < PHOTOGRAPHIC:
+        if chance(generator).random() < PHOTOGRAPHIC:
             return photographic(x)
         return shift_turn_scale(x, shift=0.03, angle_deg=4, scale=0.08)
 

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -140,6 +141,11 @@ def train(
     batches.close()
 
 
+def chance(generator: torch.Generator) -> random.Random:
+    """Plain random numbers that follow from a batch's own: a run that goes on does not repeat those it began with."""
+    return random.Random(int(torch.randint(1 << 31, (1,), generator=generator)))
+
+
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 5) for name, value in figures.items()}
 
@@ -163,7 +169,8 @@ def _prefetched(draw: Callable[[torch.Generator], B], seed: int) -> Generator[B,
         except BaseException as e:
             ready.put(e)
 
-    threading.Thread(target=keep_drawing, daemon=True).start()
+    drawing = threading.Thread(target=keep_drawing, daemon=True)
+    drawing.start()
     try:
         while True:
             batch = ready.get()
@@ -172,6 +179,7 @@ def _prefetched(draw: Callable[[torch.Generator], B], seed: int) -> Generator[B,
             yield batch
     finally:
         stop.set()
+        drawing.join()  # a thread that still draws when the program ends takes it down
 
 
 def log(run: Path, row: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ from latent_editor.features.restorer import (
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
-from latent_editor.train.learning import Trainer, add_run_arguments, train
+from latent_editor.train.learning import Trainer, add_run_arguments, chance, train
 from latent_editor.train.networks import Networks
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.sheets import save_rows
@@ -226,10 +226,10 @@ def main(args: argparse.Namespace) -> None:
     size = teacher.nets.generator.size_px
     images = read_pictures(args.data, size).images
     held_out = read_pictures(args.validation, size, limit=32).images.float() / 127.5 - 1
-    rng = random.Random(args.seed)
 
     def draw(generator: torch.Generator) -> tuple[Tensor, Lesson]:
         x = mirror(images[torch.randint(len(images), (BATCH,), generator=generator)].float() / 127.5 - 1)
+        rng = chance(generator)
         x = photographic(x) if rng.random() < PHOTOGRAPHIC else shift_turn_scale(x, shift=0.02, angle_deg=3, scale=0.05)
         return x, random_lesson(x, rng, teacher.colour)
 
