@@ -1,7 +1,7 @@
 // The picture's frames: the newest values go to the server at once, and no old frame is ever shown over a newer one.
 
 import { postFor } from './api.js';
-import { openLine } from './line.js';
+import { openLine } from './frame-socket.js';
 
 export function startFrames(app) {
   const dragged = new Map(); // key → strength not yet told to the server

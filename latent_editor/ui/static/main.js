@@ -1,22 +1,22 @@
 // Connects the parts of the page. Each part gets `app`: the elements, the session, what the server last said of it.
 
 import { get, post } from './api.js';
-import { startBar } from './bar.js';
+import { startBar } from './history-bar.js';
 import { startCrop } from './crop.js';
 import { el, fillIcons, hooks, icon } from './dom.js';
-import { startFilm } from './film.js';
-import { startHandles } from './handles.js';
-import { startImagine } from './imagine.js';
-import { startLikeness } from './likeness.js';
-import { startMaking } from './making.js';
-import { startModels } from './models.js';
+import { startFilm } from './video.js';
+import { startHandles } from './point-drag.js';
+import { startImagine } from './text-face.js';
+import { startLikeness } from './similarity.js';
+import { startMaking } from './new-slider.js';
+import { startModels } from './model-picker.js';
 import { startPanel } from './panel.js';
 import { startPosition } from './position.js';
 import { startReconstruction } from './reconstruction.js';
 import { startRegion } from './region.js';
 import { startRepair } from './repair.js';
 import { startStage } from './stage.js';
-import { startStart } from './start.js';
+import { startStart } from './landing.js';
 
 const SESSION_KEY = 'latent-editor-session';
 const THEME_KEY = 'latent-editor-theme';

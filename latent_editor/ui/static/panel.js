@@ -1,7 +1,7 @@
 // The panel: a text becomes a slider, cards of sliders in use, and directions to add as pairs of pictures.
 
 import { call } from './api.js';
-import { createCard } from './card.js';
+import { createCard } from './slider-card.js';
 import { el } from './dom.js';
 
 export function startPanel(app) {

@@ -1,6 +1,6 @@
 // For models that can move their pictures: three sliders, across, down and around.
 
-import { startMoving } from './card.js';
+import { startMoving } from './slider-card.js';
 import { el } from './dom.js';
 
 const WAYS = {

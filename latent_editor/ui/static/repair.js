@@ -2,7 +2,7 @@
 
 import { call, post } from './api.js';
 import { CANVAS_PX, createBrush } from './brush.js';
-import { createDabs } from './dabs.js';
+import { createDabs } from './color-hints.js';
 import { el } from './dom.js';
 
 const FAULTS = [

@@ -1,7 +1,7 @@
 // The form that asks for another face: a photo, a saved latent or an example.
 
 import { upload } from './api.js';
-import { PHOTOS, fileButton } from './choosing.js';
+import { PHOTOS, fileButton } from './choices.js';
 import { el } from './dom.js';
 
 /**

@@ -2,10 +2,10 @@
 
 import { fetchFile } from './api.js';
 import { el, icon } from './dom.js';
-import { createMotion, createSound } from './footage.js';
+import { createMotion, createSound } from './media-file.js';
 import { createKeys } from './keyframes.js';
-import { choices } from './choosing.js';
-import { work } from './work.js';
+import { choices } from './choices.js';
+import { work } from './job.js';
 
 const KINDS = [['mp4', 'MP4'], ['webm', 'WebM'], ['gif', 'GIF']];
 const LENGTHS = [2, 4, 6, 10, 15, 20, 30, 60];

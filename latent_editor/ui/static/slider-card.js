@@ -1,7 +1,7 @@
 // One slider in use: a picture of this face at each end, the track with its safe range, and a menu.
 
 import { el, icon, signed } from './dom.js';
-import { createMenu } from './slidermenu.js';
+import { createMenu } from './slider-menu.js';
 
 const COMMIT_MS = 350; // moves closer together than this (keys, a double click) are one entry of the history
 

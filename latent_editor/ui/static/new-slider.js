@@ -1,10 +1,10 @@
 // More ways to a slider: another face mixed in or a part of it, and sliders from descriptions or two piles of photos.
 
 import { Problem, post, upload } from './api.js';
-import { PHOTOS, choices, fileButton } from './choosing.js';
+import { PHOTOS, choices, fileButton } from './choices.js';
 import { el, icon } from './dom.js';
-import { createOtherFace } from './otherface.js';
-import { work } from './work.js';
+import { createOtherFace } from './face-picker.js';
+import { work } from './job.js';
 
 const LEAST = 3; // examples on a side
 const PARTS = [['mouth', 'Mouth'], ['eyes', 'Eyes'], ['nose', 'Nose'], ['hair', 'Hair'], ['face', 'Face']];

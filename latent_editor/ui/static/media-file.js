@@ -2,7 +2,7 @@
 
 import { upload } from './api.js';
 import { el } from './dom.js';
-import { fileButton } from './choosing.js';
+import { fileButton } from './choices.js';
 
 const BANDS = [['all', 'all of it'], ['low', 'drums and basses'], ['mid', 'voices'], ['high', 'cymbals']];
 

@@ -1,10 +1,10 @@
 // What the "…" of a slider opens: what it changes, how to clean it, its layers and name, what can be done with it.
 
 import { el } from './dom.js';
-import { createWays } from './imagine.js';
+import { createWays } from './text-face.js';
 import { createRegion } from './region.js';
 import { saveFile } from './saving.js';
-import { work } from './work.js';
+import { work } from './job.js';
 
 const LAYERS = [['own', 'Usual'], ['all', 'All'], ['coarse', 'Coarse'], ['middle', 'Middle'], ['fine', 'Fine']];
 const LAYER_HINTS = { own: 'the layers this direction was made for', all: 'everything', coarse: 'pose and shape', middle: 'features', fine: 'colour and texture' };
