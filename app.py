@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latent_editor.waiting import BRIEFLY
+from latent_editor.runtime.openmp import BRIEFLY
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.update({**BRIEFLY, **os.environ})  # before torch is imported
@@ -33,14 +33,14 @@ import torch
 import uvicorn
 from fastapi import FastAPI
 
-from latent_editor.errors import LatentEditorError
+from latent_editor.core.errors import LatentEditorError
 from latent_editor.generators import load_generator
-from latent_editor.memory import keep_freed_memory
-from latent_editor.serving import create_app
-from latent_editor.ui.catalogue import MAX_UPLOAD_MB, Catalogue
-from latent_editor.ui.dragging import MOST_BYTES
-from latent_editor.ui.listing import installed_entries
-from latent_editor.ui.studio import Studio
+from latent_editor.runtime.malloc import keep_freed_memory
+from latent_editor.ui.api.frame_socket import MOST_BYTES
+from latent_editor.ui.app import create_app
+from latent_editor.ui.service.model_listing import installed_entries
+from latent_editor.ui.service.model_registry import MAX_UPLOAD_MB, Catalogue
+from latent_editor.ui.service.model_service import Studio
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 

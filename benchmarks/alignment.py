@@ -28,9 +28,9 @@ from PIL import Image
 from setting import setting
 
 import latent_editor as le
-from latent_editor.features.eyes import to_pupils
-from latent_editor.features.landmarks import POINTS
 from latent_editor.generators import Generator
+from latent_editor.networks.eyes import to_pupils
+from latent_editor.networks.landmarks import POINTS
 from latent_editor.ops import affine
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 

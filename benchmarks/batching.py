@@ -24,9 +24,9 @@ from rendering import wait_for_kernels
 from serving import write
 from setting import setting
 
-from latent_editor.generators import Generator, load_generator, nvlabs, random_ws
+from latent_editor.generators import Generator, construction, load_generator, random_ws
 from latent_editor.rendering import render_tensor
-from latent_editor.ui.easel import most_together
+from latent_editor.ui.service.frame_renderer import most_together
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,7 +40,7 @@ def generators() -> dict[str, Generator]:
     found = {f"embedded {embedded.size_px}²": embedded}
     for size, base, most in SHAPES:
         shape = {"z_dim": 128, "w_dim": 128, "img_resolution": size, "channel_base": base, "channel_max": most}
-        g = nvlabs.random("stylegan2", {**shape, "conv_clamp": 256}).eval().requires_grad_(False)
+        g = construction.random("stylegan2", {**shape, "conv_clamp": 256}).eval().requires_grad_(False)
         found[f"{size}², base {base}"] = g
     return found
 

@@ -34,13 +34,13 @@ from tables import put
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.directions.leakage import Identity
+from latent_editor.directions.entanglement import Identity
+from latent_editor.directions.measurement import acting
 from latent_editor.directions.measures import measures, watched
-from latent_editor.directions.metering import acting
-from latent_editor.features.encoder import load_encoder
-from latent_editor.features.perceptual import load_critic
 from latent_editor.generators import random_ws
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.encoder import load_encoder
+from latent_editor.networks.perceptual import load_critic
 from latent_editor.train.boundaries import RULES, Rule, alike
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 

@@ -34,14 +34,14 @@ from setting import setting
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.features.perceptual import load_critic, perceptual_distance, psnr_db
 from latent_editor.generators import modulation
 from latent_editor.generators.pictures import to_image
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import LABELS, editability, picture_tensor
-from latent_editor.inversion.climbing import Climb, Pace
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
+from latent_editor.inversion.run import Climb, Pace
+from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
 from latent_editor.ops import upfirdn2d
 from latent_editor.train.pictures import read_pictures
 

@@ -66,11 +66,11 @@ def opened(path: Path, runs: int = 3) -> dict[str, object]:
 def main() -> None:
     from hostile.nvidia import nvidia_pickle
 
-    from latent_editor.generators import nvlabs, save_generator
+    from latent_editor.generators import construction, save_generator
 
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        g = nvlabs.random("stylegan2", FFHQ)
+        g = construction.random("stylegan2", FFHQ)
         state = {name: tensor.detach() for name, tensor in g.state_dict().items()}
         files = {
             "nvidia, G_ema alone": ("G_ema",),

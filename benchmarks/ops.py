@@ -26,9 +26,9 @@ from latent_editor import ops
 from latent_editor.generators.modulation import ModulatedConv, ToRGB
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.generators.stylegan3_filters import low_pass
-from latent_editor.memory import keep_freed_memory
 from latent_editor.ops import building, kernels
 from latent_editor.ops.decisions import DTYPES, USED
+from latent_editor.runtime.malloc import keep_freed_memory
 
 os.environ.pop("LATENT_EDITOR_OPS", None)
 ROOT = Path(__file__).resolve().parent.parent

@@ -28,10 +28,10 @@ from setting import setting
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.features.clip import load_clip
-from latent_editor.features.encoder import load_encoder
 from latent_editor.generators import random_ws
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.clip import load_clip
+from latent_editor.networks.encoder import load_encoder
 from latent_editor.train.pictures import read_pictures
 
 RESULT = Path(__file__).parent / "results" / "random_faces.json"

@@ -36,14 +36,14 @@ import torch.nn.functional as F
 from setting import setting
 from torch import Tensor
 
-from latent_editor.generators import load_generator, nvlabs, random_ws
+from latent_editor.generators import construction, load_generator, random_ws
 from latent_editor.generators.modulation import ModulatedConv, ToRGB
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.memory import keep_freed_memory
 from latent_editor.ops import kernels
 from latent_editor.ops.upfirdn2d import upfirdn2d_reference
 from latent_editor.rendering import Renderer
+from latent_editor.runtime.malloc import keep_freed_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "rendering.json"
@@ -61,7 +61,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def generators() -> dict[str, StyleGAN2]:
     embedded = load_generator("portraits")
     assert isinstance(embedded, StyleGAN2)
-    ffhq = nvlabs.random("stylegan2", FFHQ)
+    ffhq = construction.random("stylegan2", FFHQ)
     assert isinstance(ffhq, StyleGAN2)
     found = {f"embedded {embedded.size_px}²": embedded, "FFHQ 1024²": ffhq}
     for g in found.values():

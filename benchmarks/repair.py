@@ -28,8 +28,8 @@ from torch import Tensor
 
 import latent_editor as le
 from latent_editor.degradations import Damage, Downsampled, Grey, Masked, luminance
-from latent_editor.features.perceptual import load_critic, perceptual_distance, psnr_db
 from latent_editor.generators.pictures import to_image, to_tensor
+from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.restorer import middle_hole
 

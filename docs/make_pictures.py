@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 import latent_editor as le
 from latent_editor.compositing import edited_landmarks
-from latent_editor.media import Clip
+from latent_editor.media.decode import Clip
 from latent_editor.motion import draw, take_motion
 
 HERE = Path(__file__).parent / "pictures"

@@ -25,17 +25,7 @@ from latent_editor.version import __version__
 if TYPE_CHECKING:
     from latent_editor.alignment import Face, align, crop_by_hand, find_faces
     from latent_editor.compositing import paste
-    from latent_editor.dabs import Dab
-    from latent_editor.directions import (
-        channel_direction,
-        clean_direction,
-        fit_direction,
-        fit_direction_from_examples,
-        named_directions,
-        stylespace_channels,
-    )
-    from latent_editor.editing import apply, edited, layer_range, strength_kept
-    from latent_editor.errors import (
+    from latent_editor.core.errors import (
         BadImage,
         BadInput,
         BadLatent,
@@ -50,26 +40,36 @@ if TYPE_CHECKING:
         UnknownDirection,
         UnknownModel,
     )
-    from latent_editor.face_parts import PARTS, face_part
-    from latent_editor.features.perceptual import psnr_db
+    from latent_editor.core.refinement import Refinement
+    from latent_editor.core.region import Region
+    from latent_editor.core.values import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
+    from latent_editor.directions import (
+        channel_direction,
+        clean_direction,
+        fit_direction,
+        fit_direction_from_examples,
+        named_directions,
+        stylespace_channels,
+    )
+    from latent_editor.editing.edits import apply, edited, layer_range, strength_kept
+    from latent_editor.editing.face_parts import PARTS, face_part
+    from latent_editor.editing.part_transfer import take
+    from latent_editor.editing.point_drag import Dragged, drag, drag_direction
+    from latent_editor.editing.retarget import found_again
+    from latent_editor.editing.style_mixing import interpolate, mix
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
-    from latent_editor.handles import Dragged, drag, drag_direction
     from latent_editor.inversion import invert
-    from latent_editor.likeness import Likeness, Moved, compare, identity_moved
-    from latent_editor.mixing import interpolate, mix
+    from latent_editor.media.photos import open_photo
+    from latent_editor.models.bundle import model_names
     from latent_editor.motion import Animation, Key, animate, sweep
-    from latent_editor.photos import open_photo
+    from latent_editor.networks.perceptual import psnr_db
     from latent_editor.preparation import prepare, prepared
     from latent_editor.recipes import Recipe
-    from latent_editor.refinements import Refinement
-    from latent_editor.regions import Region
     from latent_editor.rendering import render, render_batch
-    from latent_editor.replaying import found_again
-    from latent_editor.restoration import Repaired, repair
-    from latent_editor.taking import take
+    from latent_editor.restoration.color_hints import Dab
+    from latent_editor.restoration.repair import Repaired, repair
+    from latent_editor.similarity import Likeness, Moved, compare, identity_moved
     from latent_editor.text import TextMapper, imagine, text_direction, train_mapper
-    from latent_editor.types import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
-    from latent_editor.weights import model_names
 
 __all__ = [
     "PARTS",
@@ -155,32 +155,32 @@ __all__ = [
 _NAMES_OF = {
     "alignment": "Face align crop_by_hand find_faces",
     "compositing": "paste",
-    "dabs": "Dab",
+    "restoration.color_hints": "Dab",
     "directions": "channel_direction clean_direction fit_direction fit_direction_from_examples named_directions "
     "stylespace_channels",
-    "editing": "apply edited layer_range strength_kept",
-    "errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
+    "editing.edits": "apply edited layer_range strength_kept",
+    "core.errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
-    "face_parts": "PARTS face_part",
-    "features.perceptual": "psnr_db",
+    "editing.face_parts": "PARTS face_part",
+    "networks.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
-    "handles": "Dragged drag drag_direction",
+    "editing.point_drag": "Dragged drag drag_direction",
     "inversion": "invert",
-    "likeness": "Likeness Moved compare identity_moved",
-    "mixing": "interpolate mix",
+    "similarity": "Likeness Moved compare identity_moved",
+    "editing.style_mixing": "interpolate mix",
     "motion": "Animation Key animate sweep",
-    "photos": "open_photo",
+    "media.photos": "open_photo",
     "preparation": "prepare prepared",
     "recipes": "Recipe",
-    "regions": "Region",
+    "core.region": "Region",
     "rendering": "render render_batch",
-    "refinements": "Refinement",
-    "replaying": "found_again",
-    "restoration": "Repaired repair",
-    "taking": "take",
+    "core.refinement": "Refinement",
+    "editing.retarget": "found_again",
+    "restoration.repair": "Repaired repair",
+    "editing.part_transfer": "take",
     "text": "TextMapper imagine text_direction train_mapper",
-    "types": "Crop Direction Directions Edit Latent OnStep Photo Step",
-    "weights": "model_names",
+    "core.values": "Crop Direction Directions Edit Latent OnStep Photo Step",
+    "models.bundle": "model_names",
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from latent_editor.errors import LatentEditorError, UnknownModel
+from latent_editor.core.errors import LatentEditorError, UnknownModel
 from latent_editor.version import __version__
 
 REINSTALL = "Run `scripts/app` once, or `pip install -r requirements.txt`."
@@ -168,7 +168,7 @@ def free_bytes() -> int | None:
 
 
 def _model_files(model: str) -> list[Finding]:
-    from latent_editor.weights import LENDER, open_bundle
+    from latent_editor.models.bundle import LENDER, open_bundle
 
     try:
         bundle = open_bundle(model)
@@ -216,8 +216,8 @@ def _rendering(model: str) -> list[Finding]:
 
 def _clip(model: str) -> list[Finding]:
     import latent_editor as le
-    from latent_editor.features.clip import load_clip
-    from latent_editor.features.faces import faces_known
+    from latent_editor.networks.clip import load_clip
+    from latent_editor.networks.faces import faces_known
 
     g = le.load_generator(model)
     if not faces_known(g):

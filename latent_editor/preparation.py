@@ -2,8 +2,8 @@
 
 A model that comes as one file brings a generator and nothing else. At first use the rest is found from the generator:
 
-1. whether it shows faces, and where their points are (:mod:`latent_editor.features.faces`);
-2. for faces, how words and latents vary together (:mod:`latent_editor.features.text_statistics`);
+1. whether it shows faces, and where their points are (:mod:`latent_editor.networks.faces`);
+2. for faces, how words and latents vary together (:mod:`latent_editor.networks.text_statistics`);
 3. its sliders: principal components and the weights' own directions (:mod:`latent_editor.directions`).
 
 Everything is kept in the model's folder, in the user's cache for a file, under the fingerprint of its weights.
@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from latent_editor.core.errors import BadModel, MissingPart, Stopped
+from latent_editor.core.values import OnStep, Step
 from latent_editor.directions import named_directions
 from latent_editor.directions.library import kept_directions
-from latent_editor.errors import BadModel, MissingPart, Stopped
-from latent_editor.features.faces import faces_known, shows_faces
-from latent_editor.features.text_statistics import load_text_statistics, text_statistics_kept
 from latent_editor.generators import Generator
-from latent_editor.types import OnStep, Step
+from latent_editor.networks.faces import faces_known, shows_faces
+from latent_editor.networks.text_statistics import load_text_statistics, text_statistics_kept
 
 __all__ = ["Phase", "phases", "prepare", "prepared"]
 

@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Latent
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
 from latent_editor.generators.preview import small
 from latent_editor.generators.refined import generator_for
 from latent_editor.generators.stylegan2 import Midway, StyleGAN2
-from latent_editor.types import Latent
 
 __all__ = [
     "PRECISIONS",

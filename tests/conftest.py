@@ -12,18 +12,11 @@ import torch
 # Tests run on the references; those of the kernels build them once and say so themselves.
 os.environ.setdefault("LATENT_EDITOR_OPS", "reference")
 
+from support.environment import SHARED, skip_outside_ci
+
 from latent_editor.generators import Generator, load_generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from latent_editor.weights import Bundle
-
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
-
-
-def skip_outside_ci(reason: str) -> None:
-    """Skips a test for want of something that a user need not have; in CI the want is a failure."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{reason}; in CI that is an error", pytrace=False)
-    pytest.skip(reason)
+from latent_editor.models.bundle import Bundle
 
 
 @pytest.fixture(scope="session")

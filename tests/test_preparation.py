@@ -11,15 +11,15 @@ import torch
 
 import latent_editor as le
 from latent_editor import preparation
-from latent_editor.directions import DIRECTIONS_FILE, effort
-from latent_editor.errors import MissingPart, NoFaceFound
-from latent_editor.features import faces, text_statistics
-from latent_editor.features.text_statistics import STATISTICS_FILE
-from latent_editor.generators import Generator, load_generator, nvlabs, save_generator
+from latent_editor.core.errors import MissingPart, NoFaceFound
+from latent_editor.core.values import Step
+from latent_editor.directions import DIRECTIONS_FILE, budget
+from latent_editor.generators import Generator, construction, load_generator, save_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.models.bundle import CACHE_VARIABLE, FOUND_OUT, MODEL_FILE
+from latent_editor.networks import faces, text_statistics
+from latent_editor.networks.text_statistics import STATISTICS_FILE
 from latent_editor.preparation import phases, prepare, prepared
-from latent_editor.types import Step
-from latent_editor.weights import CACHE_VARIABLE, FOUND_OUT, MODEL_FILE
 
 SMALL = {"z_dim": 32, "c_dim": 0, "w_dim": 32, "img_resolution": 32, "img_channels": 3}
 KINDS = {
@@ -32,8 +32,8 @@ KINDS = {
 def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, and as little to render as shows that it is rendered."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    least = effort.Effort(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
-    monkeypatch.setattr(effort, "CHOICES", ((least, 64),))
+    least = budget.Effort(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
+    monkeypatch.setattr(budget, "CHOICES", ((least, 64),))
     monkeypatch.setattr(faces, "MOST", 16)
     monkeypatch.setattr(faces, "LEAST", 8)
     monkeypatch.setattr(text_statistics, "QUICK_SAMPLES", 16)
@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def cats(tmp_path: Path) -> Path:
     """The file of a tiny model that shows no faces."""
-    return saved(nvlabs.random("stylegan2", KINDS["stylegan2"]), tmp_path / "cats.safetensors")
+    return saved(construction.random("stylegan2", KINDS["stylegan2"]), tmp_path / "cats.safetensors")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_embedded_model_needs_nothing(portraits: Generator, rendered: list[i
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_without_faces_gets_sliders(kind: str, tmp_path: Path) -> None:
-    path = saved(nvlabs.random(kind, KINDS[kind]), tmp_path / "cats.safetensors")
+    path = saved(construction.random(kind, KINDS[kind]), tmp_path / "cats.safetensors")
     g = load_generator(path)
     assert [phase.name for phase in phases(g)] == ["faces", "text", "sliders"]
     steps: list[Step] = []
@@ -138,7 +138,7 @@ def test_the_second_load_finds_nothing_out(cats: Path, rendered: list[int], monk
 
 def test_other_weights_under_the_same_name_are_another_model(cats: Path) -> None:
     prepare(load_generator(cats))
-    saved(nvlabs.random("stylegan2", KINDS["stylegan2"], seed=5), cats)
+    saved(construction.random("stylegan2", KINDS["stylegan2"], seed=5), cats)
     assert not prepared(load_generator(cats))
 
 
@@ -256,5 +256,5 @@ def test_words_stopped_halfway_are_not_kept(people: Path) -> None:
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_grey_and_transparent_models_are_looked_at(channels: int) -> None:
-    g = nvlabs.random("stylegan2", {**KINDS["stylegan2"], "img_channels": channels})
+    g = construction.random("stylegan2", {**KINDS["stylegan2"], "img_channels": channels})
     assert faces.look(g) == {"faces": False}

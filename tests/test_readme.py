@@ -5,16 +5,15 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
+from support.environment import ROOT
 
 import latent_editor as le
 from latent_editor.cli.shell import build_parser
 from latent_editor.version import __version__
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from latent_editor.errors import BadLatent, BadValue
-from latent_editor.features.perceptual import psnr_db
-from latent_editor.generators import Generator, nvlabs, random_latent, random_ws
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.generators import Generator, construction, random_latent, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import invert
+from latent_editor.networks.perceptual import psnr_db
 from latent_editor.rendering import Kept, Renderer, render, render_batch, render_tensor
 
 
@@ -107,7 +107,7 @@ def test_a_generator_that_cannot_move_its_pictures_says_so(tiny_generator: Style
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_an_edit_of_the_last_layers_renders_the_same(architecture: str, precision: str) -> None:
     kwargs = {"z_dim": 16, "w_dim": 16, "img_resolution": 32, "channel_base": 512, "architecture": architecture}
-    g = nvlabs.random("stylegan2", kwargs).eval().requires_grad_(False)
+    g = construction.random("stylegan2", kwargs).eval().requires_grad_(False)
     renderer = Renderer(g)
     ws = random_ws(g, [1, 2])
     first = render_tensor(g, ws, precision=precision)

@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image
 
 from latent_editor.alignment.faces import Face, find_faces
-from latent_editor.colours import to_srgb
-from latent_editor.errors import BadModel, BadValue, NoFaceFound
-from latent_editor.features.eyes import to_middles
-from latent_editor.features.faces import canonical_points
-from latent_editor.features.landmarks import POINTS
+from latent_editor.core.errors import BadModel, BadValue, NoFaceFound
+from latent_editor.core.values import Crop, Photo
 from latent_editor.generators import Generator
+from latent_editor.media.icc import to_srgb
+from latent_editor.networks.eyes import to_middles
+from latent_editor.networks.faces import canonical_points
+from latent_editor.networks.landmarks import POINTS
 from latent_editor.ops import affine
-from latent_editor.types import Crop, Photo
 
 #: How much each point counts: of the weights tried, those that leave portraits, aligned already, nearest to where they
 #: are (4.8 of 256 px at the corners; eyes alone 6.5, the mouth at half an eye 5.4).

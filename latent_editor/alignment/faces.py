@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from latent_editor.alignment.mesh import load_mesh
-from latent_editor.errors import MissingPart
-from latent_editor.features.faces import misfit, shows_faces
-from latent_editor.features.landmarks import (
+from latent_editor.core.errors import MissingPart
+from latent_editor.core.values import Photo
+from latent_editor.generators import Generator
+from latent_editor.networks.faces import misfit, shows_faces
+from latent_editor.networks.landmarks import (
     LANDMARKS_FILE,
     POINTS,
     LandmarkNet,
@@ -22,9 +24,7 @@ from latent_editor.features.landmarks import (
     load_landmark_net,
     locate,
 )
-from latent_editor.generators import Generator
 from latent_editor.ops import affine
-from latent_editor.types import Photo
 
 #: Longer side of the copies that are searched: upright at first, then turned.
 UPRIGHT_PX, TURNED_PX = 640, 420

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 PICTURE_SUFFIX, LATENT_SUFFIX = ".png", ".latent"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["Parser"]

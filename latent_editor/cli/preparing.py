@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
+    from latent_editor.core.values import Step
     from latent_editor.generators import Generator
-    from latent_editor.types import Step
 
 
 def show_preparation(g: Generator, *parts: str) -> bool:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
 
 
 class ProgressBar:

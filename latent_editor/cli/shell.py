@@ -28,10 +28,10 @@ from latent_editor.cli.commands import (
     repair,
 )
 from latent_editor.cli.parser import Parser
-from latent_editor.errors import BadInput, BadValue, LatentEditorError, Stopped
-from latent_editor.memory import keep_freed_memory
+from latent_editor.core.errors import BadInput, BadValue, LatentEditorError, Stopped
+from latent_editor.runtime.malloc import keep_freed_memory
+from latent_editor.runtime.openmp import BRIEFLY
 from latent_editor.version import __version__
-from latent_editor.waiting import BRIEFLY
 
 #: In the order of the help.
 _COMMANDS = (

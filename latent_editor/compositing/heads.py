@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from latent_editor.features.landmarks import LANDMARKS_FILE, POINTS, frame_from_points, load_landmark_net, locate
+from latent_editor.core.values import Crop
 from latent_editor.generators import Generator
-from latent_editor.types import Crop
+from latent_editor.networks.landmarks import LANDMARKS_FILE, POINTS, frame_from_points, load_landmark_net, locate
 
 #: Points by name, in pixels of a crop, as in :attr:`Crop.landmarks`.
 Points = Mapping[str, tuple[float, float]]

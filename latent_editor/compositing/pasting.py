@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from latent_editor.colours import from_srgb
 from latent_editor.compositing import masks
 from latent_editor.compositing.details import carried_over, motion, shifted
 from latent_editor.compositing.heads import Points
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Crop, Photo
+from latent_editor.media.icc import from_srgb
+from latent_editor.media.photos import BACKDROP
 from latent_editor.ops import affine
-from latent_editor.photos import BACKDROP
-from latent_editor.types import Crop, Photo
 
 #: Width of the soft border inside the crop, as a share of its side.
 FEATHER = 0.18

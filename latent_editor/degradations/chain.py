@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from latent_editor.core.errors import BadValue
 from latent_editor.degradations.compression import Compressed
 from latent_editor.degradations.damage import Damage
 from latent_editor.degradations.fading import Blurred, Downsampled, Grey, Noisy
 from latent_editor.degradations.missing import Masked
-from latent_editor.errors import BadValue
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.core.errors import BadValue
 from latent_editor.degradations.damage import LUMA, gaussian, luminance
-from latent_editor.errors import BadValue
 
 #: Cosine coefficients [N, h, w, 8, 8], the steps [8, 8] and the plane's number, to other coefficients.
 _Change = Callable[[Tensor, Tensor, int], Tensor]

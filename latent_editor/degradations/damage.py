@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 #: Shares of red, green and blue in luminance (ITU-R BT.601, as in JPEG and in Pillow's "L").
 LUMA = (0.299, 0.587, 0.114)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,8 @@
 """Directions that a model has by itself, found, calibrated and named; and those that others found, imported."""
 
 from latent_editor.directions.imports import import_directions
-from latent_editor.directions.library import (
-    DIRECTIONS_FILE,
-    build_directions,
-    named_directions,
-)
-from latent_editor.directions.records import read_directions, write_directions
+from latent_editor.directions.io import read_directions, write_directions
+from latent_editor.directions.library import DIRECTIONS_FILE, build_directions, named_directions
 from latent_editor.directions.stylespace import StyleChannel, channel_direction, stylespace_channels
 from latent_editor.directions.supervised import clean_direction, fit_direction, fit_direction_from_examples
 

@@ -9,12 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from latent_editor.directions.budget import COMPONENTS
 from latent_editor.directions.calibration import unit_vector, within
-from latent_editor.directions.effort import COMPONENTS
 from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.pca import View, colour_view, find_components, structure_view
-from latent_editor.features.boundaries import Boundary, latent_spread
 from latent_editor.generators import Generator
+from latent_editor.networks.boundaries import Boundary, latent_spread
 
 Progress = Callable[[float], None]
 

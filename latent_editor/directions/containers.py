@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor import files, unpickling
-from latent_editor.errors import BadDirection
+from latent_editor.checkpoints import unpickling
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadDirection
 
 MAX_BYTES = 256 << 20
 #: More arrays than this in one file are something else than directions: a network, a set of latents.
@@ -47,7 +48,7 @@ def read_container(path: Path) -> tuple[Any, dict[str, str]]:
     if unpickling.is_legacy_torch(head):
         return unpickling.read_torch(path, error=BadDirection), {}
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
-        return files.read_tensors(path, error=BadDirection, max_bytes=MAX_BYTES)
+        return tensor_files.read_tensors(path, error=BadDirection, max_bytes=MAX_BYTES)
     if head[:1] == b"\x80":
         return unpickling.read_arrays(path, error=BadDirection), {}
     if head.lstrip()[:1] in (b"[", b"{"):

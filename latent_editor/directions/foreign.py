@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_editor.core.errors import BadDirection
 from latent_editor.directions.containers import MAX_BYTES, MOST, WANTED, read_container
-from latent_editor.errors import BadDirection
 
 #: Numbers of ws of the StyleGANs from 8 to 2048 pixels: an array with so many rows is one direction in W+.
 W_PLUS_ROWS = frozenset(range(4, 21, 2))

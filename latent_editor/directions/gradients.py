@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latent_editor.directions.candidates import Candidate, Progress
 from latent_editor.directions.naming import Namer
-from latent_editor.features.boundaries import latent_spread
+from latent_editor.networks.boundaries import latent_spread
 
 SOURCE = "gradient"
 #: How much shortness counts beside leaving all else alone, as a share of what the leaks weigh: λ. With a tenth of it

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from latent_editor.core.errors import BadDirection, BadValue
+from latent_editor.core.values import Direction, Directions, OnStep, Step
 from latent_editor.directions.calibration import unit_vector
 from latent_editor.directions.foreign import Found, clean, read_foreign
-from latent_editor.directions.pack import unique
-from latent_editor.errors import BadDirection, BadValue
+from latent_editor.directions.slider_pack import unique
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.preview import Preview, small
-from latent_editor.types import Direction, Directions, OnStep, Step
 
 #: How many directions of a file with more are taken, first ones first: those of principal components say the most.
 FIRST = 12

@@ -8,23 +8,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from latent_editor.core.errors import BadModel, MissingPart, Stopped
+from latent_editor.core.values import Direction, Directions, OnStep, Step
+from latent_editor.directions.budget import FULL, Effort, choose_effort
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, boundary_candidates, choose, find_candidates
-from latent_editor.directions.effort import FULL, Effort, choose_effort
+from latent_editor.directions.entanglement import Identity, leakage_row
 from latent_editor.directions.gradients import gradient_candidates
-from latent_editor.directions.leakage import Identity, leakage_row
+from latent_editor.directions.io import read_directions, write_directions
 from latent_editor.directions.limits import Limits
-from latent_editor.directions.metering import acting, learned_axes, own_clip
+from latent_editor.directions.measurement import acting, learned_axes, own_clip
 from latent_editor.directions.naming import Name, Namer
-from latent_editor.directions.pack import with_imported
-from latent_editor.directions.records import read_directions, write_directions
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.errors import BadModel, MissingPart, Stopped
-from latent_editor.features.boundaries import kept_boundaries
-from latent_editor.features.text_statistics import STATISTICS_FILE, TextStatistics
+from latent_editor.directions.slider_pack import with_imported
 from latent_editor.generators import Generator, random_ws
-from latent_editor.types import Direction, Directions, OnStep, Step
+from latent_editor.networks.boundaries import kept_boundaries
+from latent_editor.networks.text_statistics import STATISTICS_FILE, TextStatistics
 
 DIRECTIONS_FILE = "directions.safetensors"
 #: How far from the mean (truncation) the faces are that candidates are tried on: as far as photographs are.

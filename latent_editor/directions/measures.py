@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.core.errors import MissingPart
 from latent_editor.directions.regions import FACE_REGIONS, region_masks, region_names
-from latent_editor.errors import MissingPart
-from latent_editor.features.faces import canonical_points
-from latent_editor.features.landmarks import POINTS, Found, frame_from_points, load_landmark_net
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, resized
+from latent_editor.networks.faces import canonical_points
+from latent_editor.networks.landmarks import POINTS, Found, frame_from_points, load_landmark_net
 
 _SIDE = 32
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

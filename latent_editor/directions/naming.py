@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.directions.encoder_probe import opinions
 from latent_editor.directions.measures import Measure, measures, watched
-from latent_editor.directions.opinions import opinions
-from latent_editor.features.clip import Clip
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.clip import Clip
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor.features.faces import canonical_points
-from latent_editor.features.landmarks import POINTS
 from latent_editor.generators import Generator
+from latent_editor.networks.faces import canonical_points
+from latent_editor.networks.landmarks import POINTS
 
 FACE_REGIONS = ("eyes", "nose", "mouth", "skin", "hair", "background")
 PLAIN_REGIONS = ("centre", "top", "bottom", "left", "right")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadPrompt, Stopped
-from latent_editor.features.boundaries import Boundary, fit_boundary, latent_spread
-from latent_editor.features.clip import Clip, load_clip
+from latent_editor.core.errors import BadPrompt, Stopped
+from latent_editor.core.values import OnStep, Step
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.types import OnStep, Step
+from latent_editor.networks.boundaries import Boundary, fit_boundary, latent_spread
+from latent_editor.networks.clip import Clip, load_clip
 
 #: How many are rendered at most, at least, and for how long; and their truncation: what is rare has to turn up.
 SAMPLES, LEAST, SECONDS, PSI = 1500, 200, 25.0, 1.0
@@ -29,7 +29,7 @@ class Samples:
     """Random pictures.
 
     Attributes:
-        even: float32 [N, w_dim], their latents in even coordinates (:class:`latent_editor.features.boundaries.Spread`).
+        even: float32 [N, w_dim], their latents in even coordinates (:class:`latent_editor.networks.boundaries.Spread`).
         vectors: float32 [N, D], what the CLIP makes of them.
     """
 

@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor import files
-from latent_editor.directions.metering import measured
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadModel, BadValue, MissingPart, Stopped
+from latent_editor.core.values import Direction, OnStep, Step
+from latent_editor.directions.measurement import measured
 from latent_editor.directions.regions import region_masks, region_names
-from latent_editor.errors import BadModel, BadValue, MissingPart, Stopped
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.generators.stylespace import StyleLayer, row_inverse, style_layers, style_offset
-from latent_editor.types import Direction, OnStep, Step
-from latent_editor.weights import cache_folder
+from latent_editor.models.bundle import cache_folder
 
 SOURCE = "stylespace"
 #: Pictures, sets of random signs for each of them, and the size that pictures are looked at in.
@@ -131,7 +131,7 @@ def _kept(g: Generator) -> tuple[Tensor] | None:
     if not path.is_file():
         return None
     try:
-        tensors, metadata = files.read_tensors(path)
+        tensors, metadata = tensor_files.read_tensors(path)
         effects = tensors["effects"].float()
         wanted = (sum(layer.channels for layer in style_layers(g)), len(region_names(g)))
         return (effects,) if tuple(effects.shape) == wanted and metadata["kind"] == "style effects" else None
@@ -143,7 +143,7 @@ def _measure_and_keep(g: Generator, on_step: OnStep | None) -> tuple[Tensor]:
     effects = measure_effects(g, on_step=on_step)
     path = effects_file(g)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(path, {"effects": effects}, {"kind": "style effects"})
+    tensor_files.write_tensors(path, {"effects": effects}, {"kind": "style effects"})
     return (effects,)
 
 

@@ -14,16 +14,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from latent_editor.directions.metering import Meter, acting, load_meter, measured, own_clip
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.values import Direction, OnStep
+from latent_editor.directions.measurement import Meter, acting, load_meter, measured, own_clip
 from latent_editor.directions.naming import VOCABULARY, agreed
 from latent_editor.directions.samples import Samples, load_samples, text_axis
-from latent_editor.errors import BadLatent, BadValue
-from latent_editor.features.boundaries import Boundary, apart_from, fit_boundary, kept_boundaries, latent_spread
-from latent_editor.features.clip import Clip, load_clip
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.types import Direction, OnStep
+from latent_editor.networks.boundaries import Boundary, apart_from, fit_boundary, kept_boundaries, latent_spread
+from latent_editor.networks.clip import Clip, load_clip
 
 SOURCE = "boundary"
 #: Between the two ends of what shall be left alone, where both are named: "old / young".

@@ -6,18 +6,15 @@ import abc
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from latent_editor.errors import BadLatent, BadValue
-from latent_editor.refinements import Refinement
-from latent_editor.types import Latent
-from latent_editor.weights import Bundle
-
-if TYPE_CHECKING:
-    from latent_editor.generators.blending import Shares
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.refinement import Refinement
+from latent_editor.core.values import Latent
+from latent_editor.generators.blend_masks import BlendMasks
+from latent_editor.models.bundle import Bundle
 
 NOISE_MODES = ("const", "none", "random")
 
@@ -126,7 +123,7 @@ class Generator(nn.Module, abc.ABC):
     def blended(
         self,
         ws: Tensor,
-        shares: Shares,
+        shares: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,

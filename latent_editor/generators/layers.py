@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from latent_editor.errors import BadModel
+from latent_editor.core.errors import BadModel
 from latent_editor.ops import bias_act, modulation_styles, setup_filter
 
 T = TypeVar("T")

@@ -10,14 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from latent_editor import files, zoo
-from latent_editor.errors import BadModel, UnknownModel
-from latent_editor.generators import nvlabs
+from latent_editor.checkpoints import zoo
+from latent_editor.checkpoints.checkpoint import Checkpoint
+from latent_editor.checkpoints.formats import EXTRAS_PREFIX, read_checkpoint
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadModel, UnknownModel
+from latent_editor.generators import construction
 from latent_editor.generators.base import Generator
-from latent_editor.generators.checkpoints import EXTRAS_PREFIX, Checkpoint, read_checkpoint
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylegan3 import StyleGAN3
-from latent_editor.weights import Bundle, cache_folder, open_bundle
+from latent_editor.models.bundle import Bundle, cache_folder, open_bundle
 
 GENERATOR_FILE = "generator.safetensors"
 #: In the cache folder: one folder for each model of one's own, by its file's name and its weights' fingerprint.
@@ -31,7 +33,7 @@ def load_generator(model: str | Path = "portraits", *, device: str | torch.devic
     """Loads a generator, ready to render.
 
     Args:
-        model: The path of a checkpoint of any format (:mod:`latent_editor.generators.checkpoints`), the path of a
+        model: The path of a checkpoint of any format (:mod:`latent_editor.checkpoints.formats`), the path of a
             model's folder, a name in ``weights/``, or the name of a fetched model.
         device: Where to put it.
 
@@ -101,7 +103,7 @@ def build_checkpoint(checkpoint: Checkpoint, name: str) -> Generator:
         BadModel: its tensors do not fit its description.
     """
     try:
-        return nvlabs.build(checkpoint.kind, checkpoint.init_kwargs, checkpoint.state)
+        return construction.build(checkpoint.kind, checkpoint.init_kwargs, checkpoint.state)
     except BadModel as e:
         raise BadModel(f"{name} does not fit its own description: {e}") from e
 
@@ -127,7 +129,7 @@ def save_generator(g: Generator, path: str | Path, *, dtype: torch.dtype = torch
         "init_kwargs": json.dumps(g.config.to_init_kwargs()),
         "notes": json.dumps(g.bundle.about.get("notes", [])),
     }
-    files.write_tensors(path, {name: _rounded(tensor, dtype) for name, tensor in tensors.items()}, metadata)
+    tensor_files.write_tensors(path, {name: _rounded(tensor, dtype) for name, tensor in tensors.items()}, metadata)
 
 
 def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from latent_editor.generators.base import Generator, random_ws
-from latent_editor.generators.blending import Blended, Shares
+from latent_editor.generators.blend_masks import BlendMasks
+from latent_editor.generators.blending import Blended
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.refined import original
 from latent_editor.generators.wrapped import Wrapped
@@ -54,7 +55,7 @@ class Preview(Wrapped):
     def blended(
         self,
         ws: Tensor,
-        shares: Shares,
+        shares: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,

@@ -14,14 +14,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from latent_editor.errors import BadLatent
+from latent_editor.core.errors import BadLatent
+from latent_editor.core.refinement import Refinement
+from latent_editor.core.values import Latent
 from latent_editor.generators.base import Generator
 from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
-from latent_editor.refinements import Refinement
-from latent_editor.types import Latent
-from latent_editor.weights import Bundle
+from latent_editor.models.bundle import Bundle
 
 T = TypeVar("T")
 

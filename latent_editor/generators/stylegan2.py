@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
-from latent_editor.generators.blending import Shares
+from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.generators.graphs import Recordings
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
@@ -160,7 +160,7 @@ class Synthesis(Stretched):
         *,
         start: Midway | None = None,
         passed: list[Midway] | None = None,
-        shares: Shares | None = None,
+        shares: BlendMasks | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last.
 
@@ -274,7 +274,7 @@ class StyleGAN2(Generator):
     def blended(
         self,
         ws: Tensor,
-        shares: Shares,
+        shares: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor.errors import BadModel
-from latent_editor.generators.arguments import choice, mapping, real, refuse_unknown, truth, whole
+from latent_editor.checkpoints.arguments import choice, mapping, real, refuse_unknown, truth, whole
+from latent_editor.core.errors import BadModel
 from latent_editor.ops.bias_act import ACTIVATIONS
 
 ARCHITECTURES = ("skip", "resnet", "orig")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
-from latent_editor.generators.blending import Shares
+from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched
 from latent_editor.generators.stylegan3_config import LayerShape, StyleGAN3Config
 from latent_editor.generators.stylegan3_filters import low_pass
@@ -252,7 +252,7 @@ class StyleGAN3(Generator):
     def blended(
         self,
         ws: Tensor,
-        shares: Shares,
+        shares: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,

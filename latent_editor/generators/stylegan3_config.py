@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor.errors import BadModel
-from latent_editor.generators.arguments import mapping, real, refuse_unknown, truth, whole
+from latent_editor.checkpoints.arguments import mapping, real, refuse_unknown, truth, whole
+from latent_editor.core.errors import BadModel
 
 #: Least and greatest value of every number. They are far beyond any public checkpoint, and keep a damaged or hostile
 #: description from asking for absurd amounts of memory.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 from latent_editor.generators.base import Generator, random_ws
 
 #: Random latents that the spread of the channels is taken from.

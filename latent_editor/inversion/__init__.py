@@ -11,21 +11,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.errors import BadValue
-from latent_editor.features.encoder import ENCODER_FILE, has_encoder, load_encoder
-from latent_editor.features.perceptual import load_critic
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Crop, Latent, OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_tensor
-from latent_editor.inversion.climbing import LABELS, Best, Climb, Pace
 from latent_editor.inversion.editability import Editability, editability
-from latent_editor.inversion.feedback import encode_again
+from latent_editor.inversion.gain import stretched
+from latent_editor.inversion.initialization import best_start, in_units_of
+from latent_editor.inversion.iterative_encoder import encode_again
+from latent_editor.inversion.loss_weights import pixel_weights
 from latent_editor.inversion.objective import Degradation, Objective
 from latent_editor.inversion.optimization import EDITABLE, OptimizationConfig, optimize
 from latent_editor.inversion.refining import Refining, RefiningConfig
-from latent_editor.inversion.starting import best_start, in_units_of
-from latent_editor.inversion.stretching import stretched
-from latent_editor.inversion.weighting import pixel_weights
-from latent_editor.types import Crop, Latent, OnStep
+from latent_editor.inversion.run import LABELS, Best, Climb, Pace
+from latent_editor.networks.encoder import ENCODER_FILE, has_encoder, load_encoder
+from latent_editor.networks.perceptual import load_critic
 
 __all__ = ["LABELS", "METHODS", "Degradation", "Editability", "Plan", "editability", "invert"]
 

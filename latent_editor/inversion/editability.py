@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadLatent, BadValue
-from latent_editor.features.perceptual import Critic, load_critic
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.values import Direction, Latent
 from latent_editor.generators import Generator, generator_for, random_ws
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.types import Direction, Latent
+from latent_editor.networks.perceptual import Critic, load_critic
 
 #: Units that each slider is moved by, to both sides.
 STRENGTH = 2.0

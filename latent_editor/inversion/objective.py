@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadValue
-from latent_editor.features.perceptual import Critic, psnr_db, pyramid_l1
+from latent_editor.core.errors import BadValue
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.perceptual import Critic, psnr_db, pyramid_l1
 
 #: What is wrong with the picture that is given: a rendered picture [N, C, S, S] in −1..1 to what a broken camera would
 #: have made of it, of the same shape; differentiable. A mask, grey, a blur, few pixels, noise, JPEG.

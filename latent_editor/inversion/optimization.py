@@ -9,8 +9,8 @@ from torch import Tensor
 
 from latent_editor.generators import Generator
 from latent_editor.generators.stylespace import style_axes
-from latent_editor.inversion.climbing import Best, Climb, Pace, descend, schedule
 from latent_editor.inversion.objective import Objective
+from latent_editor.inversion.run import Best, Climb, Pace, descend, schedule
 
 __all__ = ["EDITABLE", "OptimizationConfig", "optimize", "schedule"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.features.perceptual import pyramid_l1
+from latent_editor.core.refinement import Refinement
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.refined import changed, feature_shape
-from latent_editor.inversion.climbing import Best, Climb, Pace, descend
 from latent_editor.inversion.objective import Objective
-from latent_editor.refinements import Refinement
+from latent_editor.inversion.run import Best, Climb, Pace, descend
+from latent_editor.networks.perceptual import pyramid_l1
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from latent_editor.editing import edited
-from latent_editor.errors import BadLatent, BadValue
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.region import Region
+from latent_editor.core.values import Direction, Edit, Latent
+from latent_editor.editing.edits import edited
+from latent_editor.editing.style_mixing import interpolate
 from latent_editor.generators import Generator
-from latent_editor.mixing import interpolate
+from latent_editor.media.encode import frame_count
 from latent_editor.motion.curves import Curve, check_times, key_weights
-from latent_editor.regions import Region
-from latent_editor.types import Direction, Edit, Latent
-from latent_editor.videos import frame_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Walk:
         times_s: When each is reached.
         latents: The faces.
         ease: One of :data:`latent_editor.motion.curves.EASING_NAMES`.
-        path: "linear" or "spherical", as :func:`latent_editor.mixing.interpolate` knows them.
+        path: "linear" or "spherical", as :func:`latent_editor.editing.style_mixing.interpolate` knows them.
     """
 
     times_s: tuple[float, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 #: How much of the way from one key frame to the next is done after a share u of the time.
 EASINGS: Mapping[str, Callable[[float], float]] = {

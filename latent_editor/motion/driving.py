@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from latent_editor.errors import BadValue
-from latent_editor.media import Track
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Direction
+from latent_editor.media.decode import Track
 from latent_editor.motion.animation import Slide
 from latent_editor.motion.curves import Curve
-from latent_editor.types import Direction
 
 #: Parts of a sound, in Hz: drums and basses, voices, hiss and cymbals.
 BANDS: Mapping[str, tuple[float, float]] = {

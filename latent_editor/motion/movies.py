@@ -9,14 +9,14 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from latent_editor.exports import description
+from latent_editor.core.values import Latent, OnStep
+from latent_editor.editing.style_mixing import render_with_noise
 from latent_editor.generators import Generator
 from latent_editor.generators.refined import generator_for
-from latent_editor.mixing import render_with_noise
+from latent_editor.media.encode import Video, VideoConfig, check_video, write_video
+from latent_editor.media.exports import description
 from latent_editor.motion.animation import Animation
 from latent_editor.rendering import render
-from latent_editor.types import Latent, OnStep
-from latent_editor.videos import Video, VideoConfig, check_video, write_video
 
 
 def draw(
@@ -37,7 +37,8 @@ def draw(
         animation: How.
         fps: Pictures a second.
         size_px: Side of the pictures; None keeps the generator's.
-        noise: As in :func:`latent_editor.mixing.render_with_noise`; a seed gives all pictures the same noise.
+        noise: As in :func:`latent_editor.editing.style_mixing.render_with_noise`; a seed gives all pictures the same
+            noise.
         transform: Where to draw, as in :func:`latent_editor.rendering.render`; with the fixed noise only.
 
     Raises:

@@ -17,16 +17,16 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.alignment import Face, align, find_faces
-from latent_editor.errors import BadValue, NoFaceFound, Stopped
-from latent_editor.features.encoder import load_encoder
-from latent_editor.features.faces import misfit, shows_faces
-from latent_editor.features.landmarks import POINTS, frame_from_points, load_landmark_net, locate
+from latent_editor.core.errors import BadValue, NoFaceFound, Stopped
+from latent_editor.core.values import OnStep, Step
+from latent_editor.editing.style_mixing import chosen_layers
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
-from latent_editor.media import Clip
-from latent_editor.mixing import chosen_layers
+from latent_editor.media.decode import Clip
 from latent_editor.motion.animation import Motion
-from latent_editor.types import OnStep, Step
+from latent_editor.networks.encoder import load_encoder
+from latent_editor.networks.faces import misfit, shows_faces
+from latent_editor.networks.landmarks import POINTS, frame_from_points, load_landmark_net, locate
 
 #: A face that is followed is lost where the network is less sure, or its points lie unlike a face's.
 LEAST_SCORE, MAX_MISFIT = 0.6, 0.4
@@ -136,7 +136,7 @@ def take_motion(
     3. These are smoothed in time, and the neutral picture's is taken off, so that this one adds nothing.
 
     Args:
-        clip: Where the motion is, as :func:`latent_editor.media.read_clip` gives it.
+        clip: Where the motion is, as :func:`latent_editor.media.decode.read_clip` gives it.
         g: A generator that comes with an encoder.
         layers: Which layers move: coarse ones bring pose and shape, middle ones the face's play.
         amount: 1 does as much as the clip, 2 twice as much.

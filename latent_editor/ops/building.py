@@ -26,9 +26,9 @@ from pathlib import Path
 
 import torch
 
-from latent_editor.files import write_bytes
+from latent_editor.core.tensor_files import write_bytes
+from latent_editor.models.bundle import cache_folder
 from latent_editor.ops.toolchain import BuildFailed, Toolchain, cpu_flags, cuda_architectures, toolchain_for
-from latent_editor.weights import cache_folder
 
 SOURCES = Path(__file__).parent / "csrc"
 #: Longest time that the compilers may take, and the check of what they made.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.files import write_bytes
+from latent_editor.core.tensor_files import write_bytes
 from latent_editor.ops import building
 from latent_editor.ops.decisions import DTYPES, USED
 

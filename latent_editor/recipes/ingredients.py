@@ -6,8 +6,8 @@ import ast
 import re
 from dataclasses import dataclass
 
-from latent_editor.regions import Region
-from latent_editor.types import Direction
+from latent_editor.core.region import Region
+from latent_editor.core.values import Direction
 
 #: Version 2 holds what is taken from the picture of another face.
 FORMAT, VERSION = "latent-editor recipe", 2

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from latent_editor.errors import BadValue
-from latent_editor.regions import MOST_PX, Region
+from latent_editor.core.errors import BadValue
+from latent_editor.core.region import MOST_PX, Region
 
 #: What is read at most: a mask of the largest size that no two neighbours of are alike.
 MOST_MASK_TEXT = 2 * MOST_PX * MOST_PX

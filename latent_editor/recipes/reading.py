@@ -12,14 +12,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadRecipe, BadValue
-from latent_editor.grafts import Graft
-from latent_editor.positions import AT_REST, AXES, Position
-from latent_editor.recipes.grafts import graft_from
+from latent_editor.core.errors import BadRecipe, BadValue
+from latent_editor.core.feature_patch import Graft
+from latent_editor.core.region import Region
+from latent_editor.core.values import Direction
+from latent_editor.recipes.feature_patch import graft_from
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
 from latent_editor.recipes.masks import MOST_MASK_TEXT, region_from_text
-from latent_editor.regions import Region
-from latent_editor.types import Direction
+from latent_editor.sessions.placement import AT_REST, AXES, Position
 
 MOST_EDITS, MOST_STRENGTH, MOST_TEXT = 100, 10.0, 300
 _FIELDS = {

@@ -14,17 +14,17 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from latent_editor import files
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadInput, BadRecipe, MissingPart
+from latent_editor.core.values import Direction, Edit, OnStep
 from latent_editor.directions import named_directions
-from latent_editor.errors import BadInput, BadRecipe, MissingPart
 from latent_editor.generators import Generator
-from latent_editor.positions import AT_REST, AXES, Position
-from latent_editor.recipes.grafts import graft_told
+from latent_editor.recipes.feature_patch import graft_told
 from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
 from latent_editor.recipes.masks import mask_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
+from latent_editor.sessions.placement import AT_REST, AXES, Position
 from latent_editor.text import text_direction
-from latent_editor.types import Direction, Edit, OnStep
 
 MAX_BYTES = 32 << 20
 
@@ -130,7 +130,7 @@ class Recipe:
 
     def save(self, path: str | Path) -> None:
         """Writes the recipe, atomically."""
-        files.write_bytes(path, self.to_bytes())
+        tensor_files.write_bytes(path, self.to_bytes())
 
     @staticmethod
     def load(path: str | Path) -> Recipe:

@@ -1,7 +1,7 @@
 """Text prompts as directions."""
 
 from latent_editor.text.directions import METHODS, method_of, text_direction
-from latent_editor.text.imagining import imagine
+from latent_editor.text.generation import imagine
 from latent_editor.text.mapper import TextMapper, train_mapper
 from latent_editor.text.prompts import read_prompt
 

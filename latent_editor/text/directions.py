@@ -8,13 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadPrompt, BadValue
-from latent_editor.features.clip import Clip, load_clip
-from latent_editor.features.style_statistics import load_style_statistics
-from latent_editor.features.text_statistics import load_text_statistics
+from latent_editor.core.errors import BadPrompt, BadValue
+from latent_editor.core.values import Direction, Latent, OnStep
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
+from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.style_statistics import load_style_statistics
+from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.fast import (
     SHORTEST_CHOSEN,
     FastEstimate,
@@ -24,12 +25,11 @@ from latent_editor.text.fast import (
     find_denied,
     find_target,
 )
-from latent_editor.text.guards import guard_axes, guard_qualities
-from latent_editor.text.neutrals import lies_between
+from latent_editor.text.neutral_prompts import lies_between
+from latent_editor.text.preserved_attributes import guard_axes, guard_qualities
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
 from latent_editor.text.styles import THRESHOLD, style_way
-from latent_editor.types import Direction, Latent, OnStep
 
 METHODS = ("fast", "global", "optimize")
 #: From this cosine on, two texts say the same.

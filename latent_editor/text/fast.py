@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.errors import BadPrompt
-from latent_editor.features.clip import Clip, words_of
-from latent_editor.features.text_statistics import TextStatistics
+from latent_editor.core.errors import BadPrompt
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.text.neutrals import encode_neutral, encode_others
+from latent_editor.networks.clip import Clip, words_of
+from latent_editor.networks.text_statistics import TextStatistics
+from latent_editor.text.neutral_prompts import encode_neutral, encode_others
 from latent_editor.text.prompts import Prompt, read_prompt
 
 #: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
@@ -61,8 +61,8 @@ _SMALL_WORDS = frozenset(words_of("a an and as at by for from has having her his
 def find_target(clip: Clip, prompt: Prompt, seen: Tensor | None = None) -> TextTarget:
     """The difference between what a prompt asks for and what it leaves (StyleCLIP, Patashnik et al. 2021, §6).
 
-    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutrals`), of the picture
-    ``seen``, [D] in the CLIP's space, where one is given.
+    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutral_prompts`), of the
+    picture ``seen``, [D] in the CLIP's space, where one is given.
 
     Raises:
         BadPrompt: the CLIP has never seen a word of it, or sees no difference between the two sides.

@@ -10,20 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.errors import BadDirection, BadModel, BadValue
-from latent_editor.features.boundaries import Spread, latent_spread
-from latent_editor.features.clip import Clip, load_clip
-from latent_editor.features.perceptual import load_critic
-from latent_editor.features.text_statistics import load_text_statistics
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadDirection, BadModel, BadValue
+from latent_editor.core.values import Direction, Latent, OnStep, Step
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
+from latent_editor.networks.boundaries import Spread, latent_spread
+from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.perceptual import load_critic
+from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.directions import find_guards, text_direction
 from latent_editor.text.fast import estimate, find_target
 from latent_editor.text.prompts import read_prompt
 from latent_editor.text.refine import view
-from latent_editor.types import Direction, Latent, OnStep, Step
 
 LABEL = "Training for this prompt"
 KIND = "text mapper"
@@ -132,7 +132,7 @@ class TextMapper:
             "fingerprint": self.fingerprint,
             "steps": str(self.steps),
         }
-        files.write_tensors(path, tensors, metadata)
+        tensor_files.write_tensors(path, tensors, metadata)
 
     @staticmethod
     def load(path: str | Path) -> TextMapper:
@@ -141,7 +141,7 @@ class TextMapper:
         Raises:
             BadModel: the file is missing, damaged, newer than this version, or no mapper.
         """
-        tensors, metadata = files.read_tensors(path, max_bytes=256 << 20)
+        tensors, metadata = tensor_files.read_tensors(path, max_bytes=256 << 20)
         if metadata.get("kind") != KIND or metadata.get("version") != "1":
             raise BadModel(f"{Path(path).name} holds no mapper of version 1. Train it with `latent-editor mapper`.")
         try:

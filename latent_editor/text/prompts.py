@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latent_editor.errors import BadPrompt
+from latent_editor.core.errors import BadPrompt
 
 MAX_LENGTH = 300
 _EXAMPLE = "Type a few words such as “red hair”, “an old woman” or “young → old”."

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.features.clip import Clip
-from latent_editor.features.perceptual import load_critic
+from latent_editor.core.values import OnStep, Step
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.types import OnStep, Step
+from latent_editor.networks.clip import Clip
+from latent_editor.networks.perceptual import load_critic
 
 
 @dataclass(frozen=True)

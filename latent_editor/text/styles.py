@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latent_editor.features.style_statistics import StyleStatistics
 from latent_editor.generators import Generator
 from latent_editor.generators.stylespace import style_layers, style_offset
+from latent_editor.networks.style_statistics import StyleStatistics
 
 #: A channel takes part where the cosine between what it does and what is asked for is at least so much (β).
 THRESHOLD = 0.2

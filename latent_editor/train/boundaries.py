@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from latent_editor.errors import MissingPart
-from latent_editor.features.boundaries import (
+from latent_editor.core.errors import MissingPart
+from latent_editor.generators import Generator, load_generator
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.boundaries import (
     BOUNDARIES_FILE,
     Boundary,
     boundaries_fingerprint,
@@ -27,10 +29,8 @@ from latent_editor.features.boundaries import (
     latent_spread,
     write_boundaries,
 )
-from latent_editor.features.clip import load_clip
-from latent_editor.features.encoder import load_encoder
-from latent_editor.generators import Generator, load_generator
-from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.clip import load_clip
+from latent_editor.networks.encoder import load_encoder
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
 Rule = Callable[[dict[str, Any]], bool]

@@ -15,7 +15,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from latent_editor.features.clip import words_of
+from latent_editor.networks.clip import words_of
 from latent_editor.train.vocabulary import Attributes, Concept
 
 #: Whole sentences around a person. The empty one keeps short prompts short.

@@ -31,10 +31,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.features.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model
-from latent_editor.features.clip_trunk import NAME as CLIP_TRUNK
-from latent_editor.features.encoder import ENCODER_FILE, read_encoder
+from latent_editor.core import tensor_files
+from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model
+from latent_editor.networks.clip_trunk import NAME as CLIP_TRUNK
+from latent_editor.networks.encoder import ENCODER_FILE, read_encoder
 from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
 from latent_editor.train.captions import NEUTRAL, Statement, compose, known_words, statement, truth_table
 from latent_editor.train.clip_evaluation import evaluate
@@ -97,7 +97,7 @@ class Trainer:
         self.run, self.data, self.lr, self.batch = run, data, lr, batch
         run.mkdir(parents=True, exist_ok=True)
         config = run / f"{CLIP_NAME}.json"
-        files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
+        tensor_files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
         self.model, self.tokenizer = make_model(CLIP_NAME, config=config)
         self.model.train().visual.to(memory_format=torch.channels_last)
         self.live = Clip(self.model, self.tokenizer)
@@ -124,7 +124,7 @@ class Trainer:
         trunk = read_encoder(folder / ENCODER_FILE).trunk.state_dict()
         state = {f"visual.trunk.trunk.{k}": v for k, v in trunk.items()}
         if (folder / CLIP_FILE).is_file():
-            tensors, _ = files.read_tensors(folder / CLIP_FILE)
+            tensors, _ = tensor_files.read_tensors(folder / CLIP_FILE)
             state |= {k: v.float() for k, v in tensors.items() if not k.startswith("visual.")}
         for model in (self.model, self.average):
             _, unexpected = model.load_state_dict(state, strict=False)
@@ -150,8 +150,10 @@ class Trainer:
     def export(self, folder: Path) -> None:
         """Writes the averaged model in half precision, with its config and the words it has seen."""
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
-        files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: " ".join(sorted(self.words))})
-        files.write_bytes(folder / f"{CLIP_NAME}.json", (self.run / f"{CLIP_NAME}.json").read_bytes())
+        tensor_files.write_tensors(
+            folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: " ".join(sorted(self.words))}
+        )
+        tensor_files.write_bytes(folder / f"{CLIP_NAME}.json", (self.run / f"{CLIP_NAME}.json").read_bytes())
 
     def texts(self, at: list[int]) -> tuple[list[str], list[Statement]]:
         """A caption for each of some pictures, and a short statement for each concept: all are learned all the time."""

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor import files
-from latent_editor.features.clip import CLIP_FILE, Clip, read_clip
+from latent_editor.core import tensor_files
+from latent_editor.networks.clip import CLIP_FILE, Clip, read_clip
 from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import checks
 
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     found = evaluate(clip, pictures, match_labels(pictures, read_labels(args.labels)))
     text = json.dumps({"pictures": len(pictures), "zero_shot_auc": found}, indent=1)
     if args.out:
-        files.write_bytes(args.out, text.encode() + b"\n")
+        tensor_files.write_bytes(args.out, text.encode() + b"\n")
     print(text)
 
 

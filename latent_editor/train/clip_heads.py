@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor import files
-from latent_editor.features.clip import CLIP_FILE, WORDS_KEY, Clip, read_clip
+from latent_editor.core import tensor_files
+from latent_editor.networks.clip import CLIP_FILE, WORDS_KEY, Clip, read_clip
 from latent_editor.train.captions import NEUTRAL, Statement, compose, statement
 from latent_editor.train.clip import Data, augment, soft_losses
 from latent_editor.train.clip_evaluation import evaluate
@@ -168,7 +168,7 @@ def export(clip: Clip, model: Path, folder: Path) -> None:
     """Writes the CLIP in half precision into ``folder``, with the description that it had in ``model``."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in clip.model.state_dict().items()}
     words = " ".join(sorted(clip.words or ()))
-    files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: words})
+    tensor_files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: words})
     description = (model / CLIP_FILE).with_suffix(".json")
     if folder != model:
-        files.write_bytes(folder / description.name, description.read_bytes())
+        tensor_files.write_bytes(folder / description.name, description.read_bytes())

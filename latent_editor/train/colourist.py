@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.degradations import luminance
-from latent_editor.features.colourist import COLOURIST_FILE, Colourist, read_colourist, save_colourist
-from latent_editor.features.encoder import ENCODER_FILE, Encoder, read_encoder
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.colourist import COLOURIST_FILE, Colourist, read_colourist, save_colourist
+from latent_editor.networks.encoder import ENCODER_FILE, Encoder, read_encoder
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
 from latent_editor.train.learning import Trainer, add_run_arguments, chance, train
 from latent_editor.train.pictures import read_pictures

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor.features.perceptual import psnr_db
-from latent_editor.features.pixel_weights import NEEDED, face_weights
+from latent_editor.models.bundle import MODEL_FILE
+from latent_editor.networks.perceptual import psnr_db
+from latent_editor.networks.pixel_weights import NEEDED, face_weights
 from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks, average, load_state, save_state
 from latent_editor.train.objective import Objective, critic_loss, forward, generator_loss, r1_penalty
 from latent_editor.train.pictures import Pictures, read_labels, read_pictures
 from latent_editor.train.sheets import contact_sheet
-from latent_editor.weights import MODEL_FILE
 
 STATE_FILE = "gan.pt"
 #: The critic should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).

@@ -10,10 +10,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from latent_editor.errors import BadValue
-from latent_editor.features.encoder import Encoder
-from latent_editor.features.perceptual import Critic
+from latent_editor.core.errors import BadValue
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.networks.encoder import Encoder
+from latent_editor.networks.perceptual import Critic
 from latent_editor.train.networks import Networks
 
 #: Channels of the critic's new level; its other levels have twice as many.
@@ -25,7 +25,7 @@ def grown(nets: Networks, size_px: int) -> Networks:
 
     1. The generator gets one more block, with as many channels as the one before; its layer to RGB is black at first.
     2. The encoder goes on looking at pictures of its own size; it gives two more ws, of which nothing depends yet.
-    3. The critic gets one more level before its first (:class:`~latent_editor.features.trunk.Trunk`).
+    3. The critic gets one more level before its first (:class:`~latent_editor.networks.trunk.Trunk`).
 
     Raises:
         BadValue: ``size_px`` is not twice the present size, or the critic was grown before.

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.errors import BadInput
-from latent_editor.features.landmarks import (
+from latent_editor.core.errors import BadInput
+from latent_editor.networks.landmarks import (
     LANDMARKS_FILE,
     POINTS,
     Found,

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from latent_editor import files
+from latent_editor.core import tensor_files
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -192,4 +192,4 @@ def log(run: Path, row: dict[str, Any]) -> None:
 def _save(trainer: Trainer, path: Path) -> None:
     data = io.BytesIO()
     torch.save(trainer.state_dict(), data)
-    files.write_bytes(path, data.getvalue())
+    tensor_files.write_bytes(path, data.getvalue())

@@ -10,11 +10,11 @@ import argparse
 
 import torch
 
-from latent_editor.errors import MissingPart
-from latent_editor.features.likeness_statistics import STATISTICS_FILE, build_likeness_statistics
+from latent_editor.core.errors import MissingPart
+from latent_editor.core.values import Step
 from latent_editor.generators import load_generator
+from latent_editor.networks.likeness_statistics import STATISTICS_FILE, build_likeness_statistics
 from latent_editor.train.pictures import read_pictures
-from latent_editor.types import Step
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from latent_editor.errors import BadModel
-from latent_editor.features.encoder import ENCODER_FILE, Encoder, read_encoder, save_encoder
-from latent_editor.features.perceptual import CRITIC_FILE, Critic, read_critic, save_critic
+from latent_editor.core.errors import BadModel
 from latent_editor.generators import save_generator
 from latent_editor.generators.loading import GENERATOR_FILE, read_generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from latent_editor.networks.encoder import ENCODER_FILE, Encoder, read_encoder, save_encoder
+from latent_editor.networks.perceptual import CRITIC_FILE, Critic, read_critic, save_critic
 
 
 @dataclass

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.features.perceptual import pyramid_l1
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.networks.perceptual import pyramid_l1
 from latent_editor.train.augmentation import degrade, for_critic, mirror, photographic
 from latent_editor.train.networks import Networks
 

@@ -26,9 +26,11 @@ from latent_editor.degradations import (
     links_of,
     luminance,
 )
-from latent_editor.features.colourist import COLOURIST_FILE, Colourist, read_colourist
-from latent_editor.features.perceptual import perceptual_distance, pyramid_l1
-from latent_editor.features.restorer import (
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.refined import changed
+from latent_editor.networks.colourist import COLOURIST_FILE, Colourist, read_colourist
+from latent_editor.networks.perceptual import perceptual_distance, pyramid_l1
+from latent_editor.networks.restorer import (
     RESTORER_FILE,
     Case,
     Restorer,
@@ -37,8 +39,6 @@ from latent_editor.features.restorer import (
     read_restorer,
     save_restorer,
 )
-from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.generators.refined import changed
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
 from latent_editor.train.learning import Trainer, add_run_arguments, chance, train
 from latent_editor.train.networks import Networks

@@ -7,14 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from latent_editor.ui.events import describe_event, reconstruct_event
-from latent_editor.ui.filming import film_event
-from latent_editor.ui.fitting import clean_event, fit_event
-from latent_editor.ui.handles import drag_event
-from latent_editor.ui.local import take_event
-from latent_editor.ui.repair import repair_event
-from latent_editor.ui.texts import imagine_event, reread_event
-from latent_editor.ui.working import Models
+from latent_editor.ui.jobs.fit_direction import clean_event, fit_event
+from latent_editor.ui.jobs.job import Models
+from latent_editor.ui.jobs.part_transfer import take_event
+from latent_editor.ui.jobs.point_drag import drag_event
+from latent_editor.ui.jobs.reconstruct import describe_event, reconstruct_event
+from latent_editor.ui.jobs.repair import repair_event
+from latent_editor.ui.jobs.text import imagine_event, reread_event
+from latent_editor.ui.jobs.video import film_event
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"

@@ -12,12 +12,13 @@ import torch
 from hostile.fuzz import whole_generators
 from hostile.nvidia import nvidia_pickle
 
-from latent_editor import files, zoo
-from latent_editor.errors import BadModel, UnknownModel
-from latent_editor.generators import Generator, load_generator, nvlabs, save_generator
-from latent_editor.generators.checkpoints import read_checkpoint
+from latent_editor.checkpoints import zoo
+from latent_editor.checkpoints.formats import read_checkpoint
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadModel, UnknownModel
+from latent_editor.generators import Generator, construction, load_generator, save_generator
 from latent_editor.generators.loading import read_generator
-from latent_editor.weights import CACHE_VARIABLE, FOLDERS_VARIABLE, MODEL_FILE, Bundle
+from latent_editor.models.bundle import CACHE_VARIABLE, FOLDERS_VARIABLE, MODEL_FILE, Bundle
 
 SMALL = {
     "z_dim": 16, "c_dim": 0, "w_dim": 16, "img_resolution": 16, "img_channels": 3, "channel_base": 512,
@@ -45,7 +46,7 @@ def render(g: Generator) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_of_its_own_gives_identical_pictures(name: str, tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS[name])
+    g = construction.random(*KINDS[name])
     path = tmp_path / "model.safetensors"
     save_generator(g, path, dtype=torch.float32)
     loaded = load_generator(path)
@@ -58,26 +59,26 @@ def test_a_file_of_its_own_gives_identical_pictures(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", KINDS)
 def test_half_precision_keeps_what_needs_every_digit(name: str, tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS[name])
+    g = construction.random(*KINDS[name])
     path = tmp_path / "model.safetensors"
     save_generator(g, path)
-    tensors, _ = files.read_tensors(path)
+    tensors, _ = tensor_files.read_tensors(path)
     assert any(t.dtype == torch.float16 for t in tensors.values())
     assert tensors["mapping.w_avg"].dtype == torch.float32
     assert (render(load_generator(path)) - render(g)).abs().max() < 0.02 * render(g).abs().max()
 
 
 def test_what_half_precision_cannot_hold_stays(tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS["skip"])
+    g = construction.random(*KINDS["skip"])
     g.synthesis.b8.conv0.weight[0, 0, 0, 0] = 1e6
     path = tmp_path / "model.safetensors"
     save_generator(g, path)
-    assert files.read_tensors(path)[0]["synthesis.b8.conv0.weight"].dtype == torch.float32
+    assert tensor_files.read_tensors(path)[0]["synthesis.b8.conv0.weight"].dtype == torch.float32
     load_generator(path)
 
 
 def test_the_bundle_of_a_file(cache: Path, tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS["skip"])
+    g = construction.random(*KINDS["skip"])
     path = tmp_path / "my cats.pkl"
     path.write_bytes(nvidia_pickle(g.state_dict(), SMALL, tmp_path / "canary"))
     loaded = load_generator(str(path))
@@ -89,7 +90,7 @@ def test_the_bundle_of_a_file(cache: Path, tmp_path: Path) -> None:
 
 def test_what_was_found_out_about_a_file_is_there_again(tmp_path: Path) -> None:
     path = tmp_path / "cats.safetensors"
-    save_generator(nvlabs.random(*KINDS["skip"]), path)
+    save_generator(construction.random(*KINDS["skip"]), path)
     g = load_generator(path)
     assert g.bundle.remember(g.fingerprint, {"faces": False})
     again = load_generator(path)
@@ -97,7 +98,7 @@ def test_what_was_found_out_about_a_file_is_there_again(tmp_path: Path) -> None:
 
 
 def test_parts_beside_the_generator_survive(tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS["skip"])
+    g = construction.random(*KINDS["skip"])
     encoder = {"body.weight": torch.randn(80, 80), "steps": torch.tensor([1, 2])}
     g.bundle = Bundle("e4e", None, {"notes": ["left out: d"]}, {"encoder": encoder})
     path = tmp_path / "e4e.safetensors"
@@ -110,7 +111,7 @@ def test_parts_beside_the_generator_survive(tmp_path: Path) -> None:
 
 
 def test_folders_and_names_still_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    g = nvlabs.random(*KINDS["stylegan3"])
+    g = construction.random(*KINDS["stylegan3"])
     folder = tmp_path / "weights" / "third"
     save_generator(g, folder / "generator.safetensors", dtype=torch.float32)
     (folder / MODEL_FILE).write_text(json.dumps({"name": "third"}), encoding="utf-8")
@@ -122,7 +123,7 @@ def test_folders_and_names_still_work(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_fetched_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    g = nvlabs.random(*KINDS["skip"])
+    g = construction.random(*KINDS["skip"])
     entry = dataclasses.replace(zoo.entries()[0], name="cats-16", canonical_points={"nose": [0.5, 0.5]})
     monkeypatch.setattr(zoo, "entries", lambda: [entry])
     with pytest.raises(UnknownModel, match="latent-editor fetch cats-16"):
@@ -144,7 +145,7 @@ def test_what_is_not_there_is_named(model: str) -> None:
 
 
 def test_a_file_that_contradicts_itself_is_named(tmp_path: Path) -> None:
-    g = nvlabs.random(*KINDS["skip"])
+    g = construction.random(*KINDS["skip"])
     path = tmp_path / "bad.pkl"
     path.write_bytes(nvidia_pickle(g.state_dict(), {**SMALL, "img_resolution": 32}, tmp_path / "canary"))
     with pytest.raises(BadModel, match=r"bad\.pkl does not fit its own description: .*b32"):

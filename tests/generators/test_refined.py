@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from latent_editor.errors import BadLatent
-from latent_editor.generators import Generator, generator_for, nvlabs, random_latent, random_ws, refined
+from latent_editor.core.errors import BadLatent
+from latent_editor.core.refinement import Refinement
+from latent_editor.core.values import Latent
+from latent_editor.generators import Generator, construction, generator_for, random_latent, random_ws, refined
 from latent_editor.generators.preview import Preview, small
 from latent_editor.generators.refined import original
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.refinements import Refinement
 from latent_editor.rendering import Renderer, render, render_tensor
-from latent_editor.types import Latent
 
 WEIGHT = "synthesis.b16.conv1.weight"
 
@@ -38,7 +38,7 @@ def changed_by_hand(g: StyleGAN2, r: Refinement) -> StyleGAN2:
 
 @pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
 def test_it_draws_what_a_changed_copy_draws(architecture: str) -> None:
-    g = nvlabs.random(
+    g = construction.random(
         "stylegan2",
         {"z_dim": 16, "w_dim": 24, "img_resolution": 32, "img_channels": 3, "channel_base": 256, "channel_max": 16,
          "architecture": architecture, "c_dim": 0},
@@ -107,7 +107,7 @@ def test_a_preview_of_a_refined_generator_shows_the_refinement(portraits: Genera
 
 
 def test_stylegan3_takes_weights_and_no_features() -> None:
-    g = nvlabs.random("stylegan3", {"z_dim": 16, "w_dim": 16, "img_resolution": 16, "img_channels": 3, "c_dim": 0,
+    g = construction.random("stylegan3", {"z_dim": 16, "w_dim": 16, "img_resolution": 16, "img_channels": 3, "c_dim": 0,
                                     "channel_base": 128, "channel_max": 8})  # fmt: skip
     name, parameter = next((n, p) for n, p in g.named_parameters() if n.startswith("synthesis.L") and p.ndim == 4)
     ws = random_ws(g, [1])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hostile.nvidia import nvidia_pickle
-from latent_editor.generators import nvlabs
+from latent_editor.generators import construction
 
 INIT_KWARGS = {
     "z_dim": 8, "c_dim": 0, "w_dim": 8, "img_resolution": 16, "img_channels": 3, "channel_base": 64, "channel_max": 8,
@@ -148,7 +148,7 @@ def tensor(storage: bytes, shape: tuple[int, ...], stride: tuple[int, ...]) -> b
 
 
 def state() -> dict[str, Tensor]:
-    return nvlabs.random("stylegan2", INIT_KWARGS).state_dict()
+    return construction.random("stylegan2", INIT_KWARGS).state_dict()
 
 
 def nvidia_file(canary: Path, change: Callable[[dict[str, Tensor]], Any] = lambda s: None, **kwargs: Any) -> bytes:

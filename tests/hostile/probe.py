@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from latent_editor.cli import main
-from latent_editor.errors import BadModel
+from latent_editor.core.errors import BadModel
 from latent_editor.generators import load_generator
 
 

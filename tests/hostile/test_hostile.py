@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.environment import ROOT
 
 from hostile.corpus import call, cases, raw_pickle, text, whole_files
 from hostile.fuzz import SEEDS, read
-from latent_editor.errors import BadModel
-from latent_editor.generators.checkpoints import read_checkpoint
+from latent_editor.checkpoints.formats import read_checkpoint
+from latent_editor.core.errors import BadModel
 from latent_editor.generators.loading import build_checkpoint
 
 MOST_MB, MOST_SECONDS = 2000, 20
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from media_files import psnr, read_pictures
-from random_generators import random_generator
+from support.media_files import psnr, read_pictures
+from support.random_generators import random_generator
 
-from latent_editor.editing import apply
-from latent_editor.errors import BadLatent, BadValue, Stopped
-from latent_editor.generators import nvlabs, random_latent
+from latent_editor.core.errors import BadLatent, BadValue, Stopped
+from latent_editor.core.refinement import Refinement
+from latent_editor.core.values import Direction, Edit, Latent
+from latent_editor.editing.edits import apply
+from latent_editor.generators import construction, random_latent
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.media.encode import VIDEO_SUFFIXES, VideoConfig
 from latent_editor.motion import Animation, Curve, Key, Motion, Slide, Walk, animate, draw, sweep
-from latent_editor.refinements import Refinement
 from latent_editor.rendering import render
-from latent_editor.types import Direction, Edit, Latent
-from latent_editor.videos import VIDEO_SUFFIXES, VideoConfig
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_noise_of_a_seed_is_the_same_in_all_pictures() -> None:
 
 
 def test_a_stylegan3_moves_too(tmp_path: Path) -> None:
-    g = nvlabs.random("stylegan3", {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "channel_base": 128}, seed=1)
+    g = construction.random("stylegan3", {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "channel_base": 128}, seed=1)
     latent = random_latent(g, 1)
     loop = Animation(0.4, True, (sweep(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True),))
     assert animate(g, latent, loop, tmp_path / "a.gif", config=VideoConfig(fps=10)).frames == 4

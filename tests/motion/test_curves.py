@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 from latent_editor.motion.curves import EASING_NAMES, Curve, key_weights
 
 TIMES = (0.0, 1.0, 2.5, 4.0)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from media_files import tone
+from support.media_files import tone
 
-from latent_editor.errors import BadValue
-from latent_editor.media import Track
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Direction
+from latent_editor.media.decode import Track
 from latent_editor.motion.driving import BANDS, RANGE_DB, follow, levels
-from latent_editor.types import Direction
 
 FPS = 25
 

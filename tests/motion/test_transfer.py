@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from random_generators import random_generator
+from support.random_generators import random_generator
 
+from latent_editor.core.errors import BadValue, MissingPart, NoFaceFound, Stopped
+from latent_editor.core.values import Direction, Edit, Step
 from latent_editor.directions import named_directions
-from latent_editor.editing import apply
-from latent_editor.errors import BadValue, MissingPart, NoFaceFound, Stopped
-from latent_editor.features.encoder import Encoder
+from latent_editor.editing.edits import apply
 from latent_editor.generators import Generator, random_latent
-from latent_editor.media import Clip
+from latent_editor.media.decode import Clip
 from latent_editor.motion import Animation, take_motion
 from latent_editor.motion.transfer import follow_face, smoothed
+from latent_editor.networks.encoder import Encoder
 from latent_editor.rendering import render
-from latent_editor.types import Direction, Edit, Step
 
 COUNT, FPS = 8, 5
 STRENGTHS = -2 * np.cos(2 * np.pi * np.arange(COUNT) / COUNT)

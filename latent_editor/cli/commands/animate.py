@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Direction, Latent, Step
     from latent_editor.generators import Generator
     from latent_editor.motion import Animation, Motion, Slide
-    from latent_editor.types import Direction, Latent, Step
 
     Told = tuple[str, float, float]
 
@@ -93,8 +93,8 @@ def _add_video(video: argparse._ArgumentGroup) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
+    from latent_editor.media.encode import VIDEO_SUFFIXES, VideoConfig, check_video, frame_count
     from latent_editor.motion import animate
-    from latent_editor.videos import VIDEO_SUFFIXES, VideoConfig, check_video, frame_count
 
     output = check_output(arguments.output, *VIDEO_SUFFIXES)
     latent = le.Latent.load(arguments.latent)
@@ -170,7 +170,7 @@ def _animation(
 
 
 def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step], bool]) -> Motion:
-    from latent_editor.media import read_clip
+    from latent_editor.media.decode import read_clip
     from latent_editor.motion import take_motion
 
     clip = read_clip(arguments.clip, fps=arguments.fps, seconds=arguments.seconds)
@@ -182,9 +182,9 @@ def _following(
     directions: le.Directions, arguments: argparse.Namespace, clip_s: float | None
 ) -> tuple[list[Slide], float]:
     """The sliders that follow the track, and how long the video is."""
-    from latent_editor.media import read_track
+    from latent_editor.media.decode import read_track
+    from latent_editor.media.encode import frame_count
     from latent_editor.motion import follow, levels
-    from latent_editor.videos import frame_count
 
     if arguments.follow and not arguments.sound:
         raise le.BadValue("A slider is to follow a sound, and there is none. Name the track with --sound.")

@@ -13,9 +13,9 @@ from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
-    from latent_editor.albums import Outcome
     from latent_editor.cli.parser import Commands
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
+    from latent_editor.recipes.batch import Outcome
 
 
 def add(commands: Commands) -> None:
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.albums import DONE, FAILED, KEPT, NO_FACE, Album, AlbumConfig, photos_in
+    from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, Album, AlbumConfig, photos_in
 
     output = check_output_folder(arguments.output)
     photos = photos_in(arguments.folder)

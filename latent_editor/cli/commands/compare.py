@@ -14,7 +14,7 @@ from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
-    from latent_editor.likeness import Likeness, Moved
+    from latent_editor.similarity import Likeness, Moved
 
 
 def add(commands: Commands) -> None:
@@ -31,9 +31,9 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import files
-    from latent_editor.features.identity import OnnxIdentity
-    from latent_editor.features.likeness_statistics import likeness_statistics
+    from latent_editor.core import tensor_files
+    from latent_editor.networks.identity import OnnxIdentity
+    from latent_editor.networks.likeness_statistics import likeness_statistics
 
     output = check_output(arguments.output, PICTURE_SUFFIX) if arguments.output else None
     net = OnnxIdentity(arguments.identity) if arguments.identity else None
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> Result:
     if output is not None:
         drawn = io.BytesIO()
         likeness.heat_map().save(drawn, "PNG")
-        files.write_bytes(output, drawn.getvalue())
+        tensor_files.write_bytes(output, drawn.getvalue())
     data = {**figures(likeness), "identity_moved": None if moved is None else moved.moved, "model": g.name}
     data["output"] = None if output is None else str(output)
     return Result(data, table(likeness, moved) + (f"\n{output}: where they differ" if output else ""))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from latent_editor.cli.output import check_output
 from latent_editor.cli.parser import Result
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
@@ -34,9 +34,9 @@ def run(arguments: argparse.Namespace) -> Result:
 
     import torch
 
-    from latent_editor.generators.checkpoints import read_checkpoint
+    from latent_editor.checkpoints.formats import read_checkpoint
     from latent_editor.generators.loading import build_checkpoint, save_generator
-    from latent_editor.weights import Bundle
+    from latent_editor.models.bundle import Bundle
 
     checkpoint = read_checkpoint(path, own=False)
     g = build_checkpoint(checkpoint, path.name)

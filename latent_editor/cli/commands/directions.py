@@ -13,8 +13,8 @@ from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Directions
     from latent_editor.generators import Generator
-    from latent_editor.types import Directions
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 
 def _rebuild(g: Generator) -> Directions:
     from latent_editor.directions import DIRECTIONS_FILE, build_directions, write_directions
-    from latent_editor.directions.metering import TRIAL_PX
+    from latent_editor.directions.measurement import TRIAL_PX
     from latent_editor.generators.preview import small
 
     if g.bundle.folder is None:

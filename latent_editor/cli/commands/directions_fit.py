@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Direction
     from latent_editor.generators import Generator
-    from latent_editor.types import Direction
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
@@ -78,7 +78,7 @@ def _encoded(g: Generator, folder: Path, bar: ProgressBar) -> Tensor:
     """The faces of a folder's photographs as ws [N, num_ws, w_dim]; photographs without one are passed over."""
     import torch
 
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
 
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     found = []
@@ -96,7 +96,7 @@ def _encoded(g: Generator, folder: Path, bar: ProgressBar) -> Tensor:
 
 def keep(g: Generator, directions: list[Direction]) -> Result:
     """Adds directions to the model's list, and tells what they are."""
-    from latent_editor.directions.pack import add_to_pack, pack_file
+    from latent_editor.directions.slider_pack import add_to_pack, pack_file
 
     add_to_pack(g, le.Directions(directions))
     lines, rows = [], []

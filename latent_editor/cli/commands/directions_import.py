@@ -12,8 +12,8 @@ from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Direction, Step
     from latent_editor.generators import Generator
-    from latent_editor.types import Direction, Step
 
 
 def add(commands: Commands) -> None:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def _list(g: Generator) -> Result:
-    from latent_editor.directions.pack import pack_file, read_pack
+    from latent_editor.directions.slider_pack import pack_file, read_pack
 
     imported = read_pack(g)
     lines = [f"{d.name}: {d.detail}" for d in imported] or [f"No direction was imported for {g.name!r}."]
@@ -56,7 +56,7 @@ def _list(g: Generator) -> Result:
 
 
 def _remove(g: Generator, name: str) -> Result:
-    from latent_editor.directions.pack import remove_from_pack
+    from latent_editor.directions.slider_pack import remove_from_pack
 
     gone = remove_from_pack(g, name)
     return Result({"model": g.name, "removed": gone.name}, f"{gone.name}: removed from the sliders of {g.name!r}.")
@@ -64,8 +64,8 @@ def _remove(g: Generator, name: str) -> Result:
 
 def _import(g: Generator, arguments: argparse.Namespace) -> Result:
     from latent_editor.directions.imports import import_file
-    from latent_editor.directions.pack import add_to_pack, pack_file
-    from latent_editor.directions.records import write_directions
+    from latent_editor.directions.io import write_directions
+    from latent_editor.directions.slider_pack import add_to_pack, pack_file
 
     with ProgressBar("Importing") as bar, stop_on_interrupt() as stopped:
 

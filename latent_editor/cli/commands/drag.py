@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from latent_editor.cli.parser import Commands
-    from latent_editor.handles import Dragged
+    from latent_editor.editing.point_drag import Dragged
 
 
 def add(commands: Commands) -> None:
@@ -41,7 +41,8 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import exports, files
+    from latent_editor.core import tensor_files
+    from latent_editor.media import exports
 
     output = check_output(arguments.output, PICTURE_SUFFIX)
     latent_output = check_output(arguments.latent_output) if arguments.latent_output else None
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> Result:
         le.Recipe.of([edit], g).save(recipe_output)
     if latent_output is not None:
         moved.save(latent_output)
-    files.write_bytes(
+    tensor_files.write_bytes(
         output, exports.png_bytes(le.render(le.generator_for(g, moved), moved.ws), model=g.name, edits=[edit])
     )
     asked = sum(math.dist(start, end) for start, end in handles) / len(handles)

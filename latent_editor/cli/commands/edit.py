@@ -15,8 +15,8 @@ from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Direction, Directions, Edit, Latent
     from latent_editor.generators import Generator
-    from latent_editor.types import Direction, Directions, Edit, Latent
 
 
 def add(commands: Commands) -> None:
@@ -78,8 +78,9 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import exports, files
     from latent_editor.compositing import edited_landmarks
+    from latent_editor.core import tensor_files
+    from latent_editor.media import exports
 
     output = check_output(arguments.output, PICTURE_SUFFIX)
     latent = le.Latent.load(arguments.latent)
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> Result:
         crop = le.align(photo, g, face=arguments.face)
         points = edited_landmarks(image, g, crop)
         image = le.paste(photo, crop, image, original=le.render(g, latent), landmarks=points)
-    files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
+    tensor_files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
     rows = [
         {
             "name": e.direction.name,

@@ -9,9 +9,9 @@ from latent_editor.cli.parser import Result
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
+    from latent_editor.checkpoints.zoo import Entry
     from latent_editor.cli.parser import Commands
-    from latent_editor.types import Step
-    from latent_editor.zoo import Entry
+    from latent_editor.core.values import Step
 
 
 def add(commands: Commands) -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def _list() -> Result:
-    from latent_editor import zoo
+    from latent_editor.checkpoints import zoo
 
     known = zoo.entries()
     rows = [_row(entry) for entry in known]
@@ -44,7 +44,7 @@ def _list() -> Result:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    from latent_editor import zoo
+    from latent_editor.checkpoints import zoo
 
     path = zoo.path_of(entry.name)
     return {
@@ -63,7 +63,7 @@ def _row(entry: Entry) -> dict[str, Any]:
 
 
 def _fetch(arguments: argparse.Namespace) -> Result:
-    from latent_editor import zoo
+    from latent_editor.checkpoints import zoo
 
     entry = zoo.find_entry(arguments.name)
     with ProgressBar(f"Fetching {entry.name}") as bar, stop_on_interrupt() as stopped:

@@ -11,11 +11,11 @@ from latent_editor.cli.output import LATENT_SUFFIX, PICTURE_SUFFIX, check_output
 from latent_editor.cli.parser import Result, add_command, number, shorten, whole_number
 from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
-from latent_editor.errors import BadValue
+from latent_editor.core.errors import BadValue
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
 
 
 def add(commands: Commands) -> None:
@@ -28,7 +28,8 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import exports, files
+    from latent_editor.core import tensor_files
+    from latent_editor.media import exports
 
     output = check_output(arguments.output, PICTURE_SUFFIX, LATENT_SUFFIX)
     if arguments.seconds < 0:
@@ -47,6 +48,6 @@ def run(arguments: argparse.Namespace) -> Result:
     if output.suffix.lower() == LATENT_SUFFIX:
         latent.save(output)
     else:
-        files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
+        tensor_files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
     data = {"text": arguments.text, "seed": arguments.seed, "seconds": seconds, "model": g.name, "output": str(output)}
     return Result(data, f"{output}: {shorten(arguments.text)!r}, seed {arguments.seed}, {seconds:.1f} s")

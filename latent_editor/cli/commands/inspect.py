@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from latent_editor.cli.parser import Result
 
 if TYPE_CHECKING:
+    from latent_editor.checkpoints.checkpoint import Checkpoint
     from latent_editor.cli.parser import Commands
     from latent_editor.generators import Generator
-    from latent_editor.generators.checkpoints import Checkpoint
 
 _FORMATS = {
     "latent-editor": "latent-editor (safetensors)",
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.generators.checkpoints import read_checkpoint
+    from latent_editor.checkpoints.formats import read_checkpoint
     from latent_editor.generators.loading import build_checkpoint
 
     path = Path(arguments.file)

@@ -14,8 +14,8 @@ from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Latent, Step
     from latent_editor.generators import Generator
-    from latent_editor.types import Latent, Step
 
 
 def add(commands: Commands) -> None:

@@ -13,7 +13,7 @@ from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
 
 SUFFIX = ".mapper"
 

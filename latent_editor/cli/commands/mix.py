@@ -32,8 +32,9 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import exports, files
-    from latent_editor.mixing import render_with_noise
+    from latent_editor.core import tensor_files
+    from latent_editor.editing.style_mixing import render_with_noise
+    from latent_editor.media import exports
 
     output = check_output(arguments.output, PICTURE_SUFFIX, LATENT_SUFFIX)
     latents = [le.Latent.load(path) for path in arguments.latents]
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> Result:
         latent.save(output)
     else:
         image = render_with_noise(g, latent, arguments.noise)
-        files.write_bytes(output, exports.png_bytes(image, model=g.name))
+        tensor_files.write_bytes(output, exports.png_bytes(image, model=g.name))
     return Result({"model": g.name, "mixed": told, "output": str(output)}, f"{output}: {told}")
 
 

@@ -65,7 +65,7 @@ def run_build(arguments: argparse.Namespace) -> Result:
 
 
 def _show(bar: ProgressBar, started: float, done: int, steps: int, what: str) -> None:
-    from latent_editor.types import Step
+    from latent_editor.core.values import Step
 
     # The check of what was compiled is the last step, which ninja does not count.
     bar.show(Step(done, steps + 1, time.perf_counter() - started, done / (steps + 1)))

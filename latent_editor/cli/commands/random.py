@@ -26,7 +26,8 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor import exports, files
+    from latent_editor.core import tensor_files
+    from latent_editor.media import exports
 
     output = check_output(arguments.output, PICTURE_SUFFIX, LATENT_SUFFIX)
     g = le.load_generator(arguments.model)
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> Result:
     if output.suffix.lower() == LATENT_SUFFIX:
         latent.save(output)
     else:
-        files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
+        tensor_files.write_bytes(output, exports.png_bytes(le.render(g, latent), model=g.name))
     data = {"seed": arguments.seed, "truncation_psi": arguments.psi, "model": g.name, "output": str(output)}
     if g.c_dim:
         data["class"] = arguments.seed % g.c_dim if arguments.class_index is None else arguments.class_index

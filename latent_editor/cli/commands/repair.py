@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from latent_editor.cli.parser import Commands
+    from latent_editor.core.values import Crop, Photo, Step
     from latent_editor.generators import Generator
-    from latent_editor.types import Crop, Photo, Step
 
 
 def add(commands: Commands) -> None:

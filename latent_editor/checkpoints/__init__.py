@@ -1,0 +1,1 @@
+"""Every file format of StyleGAN checkpoints, read without running anything in it."""

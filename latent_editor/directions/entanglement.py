@@ -1,0 +1,110 @@
+"""What a direction changes besides what its name says: the leakage row of a slider, and who is still in the picture."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latent_editor.directions.naming import Namer
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.networks.perceptual import Critic, load_critic
+
+#: What the families of names (:mod:`latent_editor.directions.naming`) are summed up to.
+GROUPS = {
+    "hair length": "hair",
+    "hair colour": "hair",
+    "bald": "hair",
+    "skin": "skin",
+    "warmth": "skin",
+    "age": "age",
+    "sex": "sex",
+    "expression": "expression",
+    "turn": "pose",
+    "roll": "pose",
+    "length": "face shape",
+    "ears": "face shape",
+    "background": "background",
+    "side light": "light",
+    "contrast": "light",
+    "vividness": "light",
+    "detail": "detail",
+}
+OWN, IDENTITY = "own", "identity"
+
+
+def leakage_row(namer: Namer, effects: Tensor, own: int | None, identity: float | None) -> dict[str, float]:
+    """Sums up what a direction does.
+
+    Args:
+        namer: Who measured ``effects``.
+        effects: [T], standard deviations of faces from −2 to +2.
+        own: Which name is the direction's; None where it has none of these.
+        identity: As :class:`Identity` tells it; None where nobody can.
+
+    Returns:
+        By group, the largest change of any name in it, rounded; "own" first. The family that the own name is of counts
+        as own: black hair is no leak of blond hair.
+    """
+    row = {} if own is None else {OWN: round(abs(effects[own].item()), 2)}
+    family = None if own is None else namer.families[own]
+    for name, effect in zip(namer.families, effects.abs().tolist(), strict=True):
+        if name != family and name in GROUPS:
+            group = GROUPS[name]
+            row[group] = max(row.get(group, 0.0), round(effect, 2))
+    return row if identity is None else {**row, IDENTITY: round(identity, 2)}
+
+
+def largest_leak(row: dict[str, float]) -> tuple[str, float]:
+    """The group that changes most besides what is meant, and how much; identity is no leak of its own."""
+    others = {name: value for name, value in row.items() if name not in (OWN, IDENTITY)}
+    return max(others.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+class Identity:
+    """How far a face is from itself before: 0 is the same, 1 as far as another random face.
+
+    Measured in the critic's last maps of the middle of the picture, where aligned faces are. The critic was never
+    taught to tell people apart; its figures say which of two edits keeps more.
+
+    Args:
+        g: The generator.
+        ws: Faces that edits start from, [N, num_ws, w_dim].
+    """
+
+    def __init__(self, g: Generator, ws: Tensor) -> None:
+        self.g, self.ws = g, ws
+        self._critic: Critic | None = load_critic(g)
+        with torch.inference_mode():
+            self._before = self._vectors(ws) if self._critic is not None else None
+            self._usual = 1.0
+            if self._before is not None:
+                self._usual = float((1 - self._before @ self._before.roll(1, 0).t()).diagonal().mean())
+
+    def distance(self, offset: Tensor) -> float | None:
+        """How far ``offset`` [num_ws, w_dim], added and taken away, moves faces on average; None without a critic."""
+        if self._before is None:
+            return None
+        with torch.inference_mode():
+            moved = [self._vectors(self.ws + sign * offset) for sign in (1, -1)]
+        away = torch.stack([1 - (m * self._before).sum(dim=1) for m in moved]).mean()
+        return float(away) / max(self._usual, 1e-6)
+
+    def _vectors(self, ws: Tensor) -> Tensor:
+        assert self._critic is not None
+        dtype = fastest_dtype(self.g.device)
+        rows = []
+        for some in ws.split(16):
+            pictures = self.g.synthesize(some, dtype=dtype).float().clamp(-1, 1)
+            maps = self._critic.maps(pictures, dtype)[-2:]
+            rows.append(torch.cat([_middle(m) for m in maps], dim=1))
+        vectors = torch.cat(rows)
+        return F.normalize(vectors, dim=1)
+
+
+def _middle(maps: Tensor) -> Tensor:
+    """The middle half of maps [N, C, H, W], where the face is, each channel centred: [N, D]."""
+    side = maps.shape[-1]
+    cut = maps.float()[..., side // 4 : side - side // 8, side // 4 : side - side // 4]
+    return F.normalize((cut - cut.mean(dim=(2, 3), keepdim=True)).flatten(1), dim=1)

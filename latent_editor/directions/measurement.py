@@ -1,0 +1,106 @@
+"""What a direction does, measured on random faces: its unit, its safe range, its name's score, its leakage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from latent_editor.core.errors import MissingPart
+from latent_editor.core.values import Direction
+from latent_editor.directions.calibration import LONGEST_STEP, unit_vector, within
+from latent_editor.directions.entanglement import Identity, leakage_row
+from latent_editor.directions.limits import Limits
+from latent_editor.directions.naming import MEASURED_NAMES, Namer, agreed
+from latent_editor.generators import Generator, random_ws
+from latent_editor.generators.preview import small
+from latent_editor.networks.boundaries import kept_boundaries
+from latent_editor.networks.clip import Clip, load_clip
+
+#: Faces that a direction is measured on, their truncation, and the size of their pictures.
+TRIALS, TRIAL_PSI, TRIAL_PX = 16, 0.7, 128
+
+
+@dataclass(frozen=True, eq=False)
+class Meter:
+    """What directions of a generator are measured with.
+
+    Attributes:
+        g: The generator, or a small preview of it.
+        ws: Faces, [N, num_ws, w_dim].
+        namer, limits, identity: See their modules.
+    """
+
+    g: Generator
+    ws: Tensor
+    namer: Namer
+    limits: Limits
+    identity: Identity
+
+
+def make_meter(g: Generator, ws: Tensor, *, namer: Namer) -> Meter:
+    """A meter for a generator, or for a preview, on the faces of ``ws`` [N, num_ws, w_dim]."""
+    return Meter(g, ws, namer, Limits(g, ws[:8]), Identity(g, ws[:8]))
+
+
+def load_meter(g: Generator) -> Meter:
+    """The meter of a generator, made once."""
+
+    def make() -> Meter:
+        preview = small(g, TRIAL_PX)
+        ws = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
+        return make_meter(preview, ws, namer=Namer(preview, own_clip(g), ws, axes=learned_axes(g)))
+
+    return g.bundle.part("slider meter", make)
+
+
+def measured(
+    g: Generator,
+    direction: Direction,
+    axis: Tensor | None = None,
+    *,
+    meter: Meter | None = None,
+    longest: float = LONGEST_STEP,
+) -> Direction:
+    """A direction with its unit, its safe range and its leakage as they are found on random faces.
+
+    Args:
+        g: The generator.
+        direction: Its vector may have any length.
+        axis: What its name says in the CLIP's space, [D], where that is no name of the vocabulary.
+        meter: What to measure with; None takes :func:`load_meter`'s.
+        longest: As for :func:`~latent_editor.directions.calibration.unit_vector`.
+    """
+    meter = meter or load_meter(g)
+    before = acting(direction)
+    unit = unit_vector(meter.g, meter.ws[:8], before, longest=longest)
+    gain = float(unit.norm() / before.norm().clamp_min(1e-9))
+    namer = meter.namer
+    if axis is not None:
+        namer = Namer(meter.g, namer.clip, meter.ws, axes={direction.name: axis})
+    effects = agreed(namer.changes(unit))
+    own = namer.names.index(direction.name) if direction.name in namer.names else None
+    low, high = meter.limits.safe_range(unit)
+    row = leakage_row(namer, effects, own, meter.identity.distance(2 * unit))
+    score = direction.score
+    if own is not None and score is not None:
+        score = round(float(namer.scores(effects[None])[0, own]) * float(effects[own] > 0), 3)
+    return replace(direction, vector=direction.vector * gain, low=low, high=high, leakage=row, score=score)
+
+
+def acting(direction: Direction) -> Tensor:
+    """The vector of a direction, [num_ws, w_dim], 0 in the layers that it does not act on."""
+    return within(direction.vector, direction.layers)
+
+
+def own_clip(g: Generator) -> Clip | None:
+    """The CLIP of a generator, or None where it comes without one."""
+    try:
+        return load_clip(g)
+    except MissingPart:
+        return None
+
+
+def learned_axes(g: Generator) -> dict[str, Tensor]:
+    """By name, what reads it off the CLIP's vectors, [D], learned from labelled pictures; nothing for most models."""
+    return {b.name: b.reading for b in kept_boundaries(g) if b.reading is not None and b.name not in MEASURED_NAMES}

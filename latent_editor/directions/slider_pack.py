@@ -1,0 +1,93 @@
+"""Imported directions: kept for each model in the user's cache folder, and listed after the model's own."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from latent_editor.core.errors import BadModel, UnknownDirection
+from latent_editor.core.values import Direction, Directions
+from latent_editor.directions.io import read_directions, write_directions
+from latent_editor.generators import Generator
+from latent_editor.models.bundle import cache_folder
+
+PACK_FILE = "imported.safetensors"
+
+
+def pack_file(g: Generator) -> Path:
+    """Where the imported directions of a model are kept, by the model's fingerprint. It need not exist."""
+    return cache_folder() / "imported" / g.fingerprint / PACK_FILE
+
+
+def read_pack(g: Generator) -> Directions:
+    """The imported directions of a model.
+
+    Raises:
+        BadModel: their file is damaged.
+    """
+    path = pack_file(g)
+    if not path.is_file():
+        return Directions()
+    directions, fingerprint = read_directions(path)
+    want = (g.num_ws, g.w_dim)
+    if fingerprint != g.fingerprint or any(tuple(d.vector.shape) != want for d in directions):
+        raise BadModel(f"{path} belongs to another model. Delete it, and import the directions again.")
+    return directions
+
+
+def with_imported(g: Generator, own: Directions) -> Directions:
+    """A model's own directions and the imported ones after them, each under a name of its own.
+
+    A damaged file of imported ones warns and is left out, lest it take the model's own along.
+    """
+    try:
+        imported = read_pack(g)
+    except BadModel as e:
+        warnings.warn(f"Imported directions are left out: {e}", RuntimeWarning, stacklevel=2)
+        return own
+    return Directions([*own, *unique(imported, own)]) if imported else own
+
+
+def add_to_pack(g: Generator, directions: Directions) -> Directions:
+    """Keeps directions for a model; one of the same name is replaced.
+
+    Returns:
+        All imported directions of the model.
+    """
+    names = {d.name.casefold() for d in directions}
+    kept = Directions([*(d for d in read_pack(g) if d.name.casefold() not in names), *directions])
+    write_directions(kept, pack_file(g), fingerprint=g.fingerprint)
+    return kept
+
+
+def remove_from_pack(g: Generator, name: str) -> Direction:
+    """Forgets an imported direction, and returns it.
+
+    Raises:
+        UnknownDirection: none of this name was imported.
+    """
+    imported = read_pack(g)
+    if not imported:
+        raise UnknownDirection(f"No direction was imported for the model {g.name!r}, so that none can be removed.")
+    gone = imported[name]
+    kept = Directions(d for d in imported if d is not gone)
+    if kept:
+        write_directions(kept, pack_file(g), fingerprint=g.fingerprint)
+    else:
+        pack_file(g).unlink()
+    return gone
+
+
+def unique(directions: Directions, others: Directions) -> Directions:
+    """Directions under names that neither ``others`` nor those before them have."""
+    taken = {d.name.casefold() for d in others}
+    named = []
+    for d in directions:
+        name, count = d.name, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{d.name} ({count})"
+        taken.add(name.casefold())
+        named.append(d if name == d.name else replace(d, name=name))
+    return Directions(named)

@@ -1,7 +1,0 @@
-"""Downloading one large file over an unreliable line: continued, checked, and put in place only when it is whole."""
-
-from latent_editor.downloads.lines import Manners, check_address
-from latent_editor.downloads.parts import file_sha256
-from latent_editor.downloads.transfer import download
-
-__all__ = ["Manners", "check_address", "download", "file_sha256"]

@@ -1,0 +1,236 @@
+"""Edits on a latent: pure arithmetic, so that a list of edits can be replayed, reordered and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.region import LEAST_SHARE, MOST_STREAMS, REGION_PX, Blend, resized_share
+from latent_editor.core.values import Direction, Edit, Latent
+from latent_editor.generators import Generator
+
+LAYER_GROUPS = ("all", "coarse", "middle", "fine")
+#: How far all edits together may go: so many times what is the safe limit of one.
+MOST_EFFORT = 2.0
+
+
+def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
+    """The half-open range of ws that a named group of layers stands for.
+
+    Coarse is up to 8² (pose, shape), middle up to 32² (features), fine the rest (colour, texture), as in style mixing
+    (Karras et al. 2019, fig. 3).
+
+    Args:
+        model: A generator, or its ``num_ws``.
+        group: "all", "coarse", "middle" or "fine".
+
+    Raises:
+        BadValue: another group.
+    """
+    num_ws = model if isinstance(model, int) else model.num_ws
+    coarse, middle = min(4, num_ws), min(8, num_ws)
+    ranges = {"all": (0, num_ws), "coarse": (0, coarse), "middle": (coarse, middle), "fine": (middle, num_ws)}
+    if group not in ranges:
+        raise BadValue(f"Got the layers {group!r}; expected one of {', '.join(LAYER_GROUPS)}.")
+    return ranges[group]
+
+
+def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
+    """Adds edits of the whole picture to a latent. The order does not matter but for what is taken from other faces.
+
+    Edits that go together beyond what the model can show are all held back by the same share, which
+    :func:`strength_kept` tells, so that no strength makes a picture white or black.
+
+    Args:
+        latent: Where to start.
+        edits: What to add; muted ones are passed over.
+
+    Returns:
+        float32 ws [num_ws, w_dim].
+
+    Raises:
+        BadLatent: a direction of another shape than the latent's.
+        BadValue: an edit that acts in a region: a picture with one is drawn of more than one point (:func:`edited`).
+    """
+    ws = latent.ws.clone()
+    acting = _acting(edits)
+    for edit in acting:
+        if edit.region is not None:
+            raise BadValue(
+                f"The edit {edit.direction.name!r} acts in the region {edit.region.name!r}, which no single ws can "
+                "show. Use edited(latent, edits), and render what it gives."
+            )
+    vectors = [_vector(edit, ws) for edit in acting]
+    kept = _kept(acting, vectors)
+    for edit in acting:  # first, so that sliders act on what is taken too
+        if edit.direction.taken:
+            start, stop = edit.layers or edit.direction.layers or (0, len(ws))
+            ws[start:stop] = ws[start:stop].lerp(_aimed(edit.direction, latent)[start:stop], edit.strength)
+    for edit, vector in zip(acting, vectors, strict=True):
+        if not edit.direction.taken:
+            ws += kept * edit.strength * vector
+    return ws
+
+
+def _aimed(direction: Direction, latent: Latent) -> Tensor:
+    """Where the ws of another face have to be, so that a generator that draws this one stretched draws them there."""
+    refinement = latent.refinement
+    if refinement is None or refinement.pivot is None:
+        return direction.vector
+    return refinement.pivot.float().lerp(direction.vector, 1 / refinement.gain)
+
+
+def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
+    """A latent with edits, those with a region in their regions only.
+
+    1. Edits without a region move the latent's ws, and with them everything that is drawn.
+    2. The others are grouped by their regions mᵢ. Where regions overlap their edits act together: every set of them
+       is drawn with the share Π mᵢ · Π (1 − mⱼ), i in the set and j not. Sets that show nowhere are left out.
+    3. What a latent that was edited before has in its regions stays there, and is edited too.
+    4. Parts that are taken from another face as features are added to all of it, each as much as its amount says.
+
+    Args:
+        latent: Where to start.
+        edits: What to do; muted ones are passed over.
+
+    Returns:
+        A latent to be rendered. It is ``latent`` with other ws, and with a blend where there are regions.
+
+    Raises:
+        BadLatent: a direction of another shape than the latent's.
+        BadValue: regions that overlap in too many ways.
+    """
+    acting = [edit for edit in _acting(edits) if edit.direction.graft is None]
+    everywhere = [edit for edit in acting if edit.region is None]
+    ws = apply(latent, everywhere)  # 1.
+    groups = list(_by_region(acting).values())
+    before = latent.blend or Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    blend = _in_regions(before, latent, ws, everywhere, groups) if groups else before
+    blend = replace(blend, features=_grafted(before, edits))  # 4.
+    return replace(latent, ws=ws, blend=blend if len(blend.weights) or blend.features else None)
+
+
+def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit], groups: list[list[Edit]]) -> Blend:
+    """Steps 2 and 3 of :func:`edited`: what is drawn where, the carrier's ``ws`` being edited everywhere already."""
+    # 2.
+    regions = [group[0].region for group in groups]
+    shares = torch.stack([resized_share(region.share, REGION_PX) for region in regions if region is not None])
+    inside = [[replace(edit, region=None) for edit in group] for group in groups]
+    drawn = [
+        (share, apply(latent, [*everywhere, *(edit for i in chosen for edit in inside[i])]) - ws)
+        for chosen, share in _sets(shares)
+    ]
+    # 3.
+    old = [*zip(resized_share(before.weights, REGION_PX), before.offsets, strict=True)]
+    old = [(1 - resized_share(before.weights, REGION_PX).sum(dim=0), torch.zeros_like(ws)), *old]
+    new = [(1 - torch.stack([share for share, _ in drawn]).sum(dim=0), torch.zeros_like(ws)), *drawn]
+    both = [(a * b, x + y) for a, x in old for b, y in new][1:]
+    seen = [(share, offset) for share, offset in both if float(share.max()) >= LEAST_SHARE]
+    _check_count(len(seen))
+    if not seen:
+        return Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    weights = torch.stack([share for share, _ in seen]).clamp(0, 1)
+    return Blend(torch.stack([offset for _, offset in seen]), weights)
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_STREAMS:
+        raise BadValue(
+            f"The regions overlap in {count} ways or more; at most {MOST_STREAMS} can be drawn at once. Give some "
+            "edits the same region, or none."
+        )
+
+
+def _grafted(before: Blend, edits: Sequence[Edit]) -> dict[int, Tensor]:
+    """By resolution: what parts of other faces add to the activations, [C, R, R], beside what was there before."""
+    found = dict(before.features)
+    for edit in _acting(edits):
+        graft = edit.direction.graft
+        if graft is not None:
+            added, size = edit.strength * graft.laid(), graft.size_px
+            found[size] = found[size] + added if size in found else added
+    return found
+
+
+def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
+    """Every set of regions [R, M, M] that shows somewhere, but the empty one, with its share [M, M]."""
+    found: list[tuple[tuple[int, ...], Tensor]] = [((), torch.ones_like(shares[0]))]
+    for i, share in enumerate(shares):
+        inside = [((*chosen, i), known * share) for chosen, known in found]
+        outside = [(chosen, known * (1 - share)) for chosen, known in found]
+        found = [item for item in (*outside, *inside) if not item[0] or float(item[1].max()) >= LEAST_SHARE]
+        _check_count(len(found) - 1)
+    return found[1:]
+
+
+def strength_kept(edits: Sequence[Edit]) -> float:
+    """The share of every strength that :func:`apply` uses: 1, or less where edits go too far together.
+
+    1. An edit at its direction's safe limit, ``low`` or ``high``, has the effort 1, and one twice as strong 2.
+    2. The effort of several is the length of their sum, each a vector of its effort along its direction: √(uᵀ·C·u),
+       with C the cosines between the directions. Like ones add up, unlike ones hardly do, opposite ones cancel.
+    3. Above :data:`MOST_EFFORT` it is brought back to that.
+
+    A limit by the distance of ws from their mean was refused: along some directions a picture is white before that
+    distance has grown by a tenth. The safe limits are measured along each.
+
+    Edits in regions are held back with those that act everywhere; told is the region where that is most.
+
+    Args:
+        edits: As for :func:`edited`, all for one latent.
+    """
+    acting = _acting(edits)
+    everywhere = [edit for edit in acting if edit.region is None]
+    together = [[*everywhere, *inside] for inside in _by_region(acting).values()] or [everywhere]
+    return min(_kept(some, [_limited(e.direction.vector, e) for e in some]) for some in together)
+
+
+def _by_region(edits: Sequence[Edit]) -> dict[str, list[Edit]]:
+    """The edits that act in a region, those of the same one together."""
+    groups: dict[str, list[Edit]] = {}
+    for edit in edits:
+        if edit.region is not None:
+            groups.setdefault(edit.region.digest, []).append(edit)
+    return groups
+
+
+def _acting(edits: Sequence[Edit]) -> list[Edit]:
+    return [edit for edit in edits if not edit.muted and edit.strength != 0]
+
+
+def _kept(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
+    if not edits:
+        return 1.0
+    units = torch.nn.functional.normalize(torch.stack([v.flatten() for v in vectors]).double(), dim=1)
+    efforts = torch.tensor([_effort(edit) for edit in edits], dtype=torch.float64)
+    effort = float((efforts @ (units @ units.t()) @ efforts).clamp_min(0).sqrt())
+    return min(1.0, MOST_EFFORT / max(effort, 1e-9))
+
+
+def _effort(edit: Edit) -> float:
+    d = edit.direction
+    if d.taken:  # on the way from one face to another there is no limit
+        return 0.0
+    return edit.strength / max(abs(d.high if edit.strength > 0 else d.low), 0.1)
+
+
+def _limited(vector: Tensor, edit: Edit) -> Tensor:
+    """The rows of a vector that an edit uses, the others 0."""
+    start, stop = edit.layers or edit.direction.layers or (0, len(vector))
+    acting = torch.zeros_like(vector)
+    acting[start:stop] = vector[start:stop]
+    return acting
+
+
+def _vector(edit: Edit, ws: Tensor) -> Tensor:
+    direction = edit.direction
+    if direction.vector.shape != ws.shape:
+        raise BadLatent(
+            f"The direction {direction.name!r} has the shape {list(direction.vector.shape)}, the latent "
+            f"{list(ws.shape)}: they belong to different models. Use a direction of the model that made the latent."
+        )
+    return _limited(direction.vector, edit)

@@ -1,7 +1,0 @@
-"""Point handles: take hold of points of a picture, say where they shall go, and the latent follows (``drag``)."""
-
-from latent_editor.handles.moving import drag
-from latent_editor.handles.points import Dragged, Handle, check_handles, check_mask
-from latent_editor.handles.slider import drag_direction
-
-__all__ = ["Dragged", "Handle", "check_handles", "check_mask", "drag", "drag_direction"]

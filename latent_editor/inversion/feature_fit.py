@@ -1,0 +1,83 @@
+"""Features that make a part of a face's picture another one: the F space of the ladder, in a region alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latent_editor.core.region import resized_share
+from latent_editor.core.values import Latent, OnStep
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.refined import changed, generator_for
+from latent_editor.inversion.objective import Objective
+from latent_editor.inversion.refining import RefiningConfig, feature_size
+from latent_editor.inversion.run import Best, Climb, Pace, descend
+from latent_editor.networks.perceptual import load_critic
+
+#: Steps at most: later ones change nothing that is seen.
+MOST_STEPS = 60
+#: Learning rate, and the weight of the squared features, in standard deviations of the activations.
+RATE, SIZE = 0.1, 0.02
+#: How far around the region pixels count in full, in shares of the picture, and what those farther away count.
+_REACH, _ELSEWHERE = 1 / 64, 0.02
+
+
+def fit_part(
+    g: Generator, latent: Latent, target: Tensor, share: Tensor, *, seconds: float = 4.0, on_step: OnStep | None = None
+) -> Tensor:
+    """Finds the features that, added to a latent's activations in a region, draw another picture there.
+
+    Args:
+        g: The latent's generator, one that takes features (:func:`feature_size`).
+        latent: The face; a refinement of it stays as it is.
+        target: float32 [1, channels, size_px, size_px], −1..1: what to draw.
+        share: float32 [M, M], 0..1: the region.
+        seconds: Time for it.
+        on_step: Told of the best so far; a true answer stops and keeps it.
+
+    Returns:
+        float32 [C, R, R], 0 outside of the region.
+    """
+    size = feature_size(g, RefiningConfig())
+    assert size is not None
+    drawing = generator_for(g, replace(latent, blend=None))
+    refinement, ws = latent.refinement, latent.ws[None].to(g.device)
+    climb = Climb(time.monotonic(), seconds, on_step)
+    with torch.inference_mode(False):
+        with torch.no_grad():
+            activations = drawing.activations(ws, size, dtype=fastest_dtype(g.device))
+            first = drawing.synthesize(ws, dtype=fastest_dtype(g.device))
+        own = torch.zeros_like(activations)
+        if refinement is not None and size in refinement.features:
+            own = refinement.features[size].to(own)[None]
+        acting = resized_share(share.to(g.device), size) * activations.std().clamp_min(1e-6)
+        features = torch.zeros_like(activations).requires_grad_(True)
+        objective = Objective(target, load_critic(g), weights=_weights(share.to(g.device), g.size_px))
+        climb.best = Best(latent.ws, first[0], float(objective.psnr_db(first)), method="features")
+        kept = [features.detach().clone()]
+
+        def draw(step: int) -> tuple[Tensor, Tensor]:
+            changed_here = changed(drawing, {size: own + features * acting}, {})
+            picture = changed_here.synthesize(ws, dtype=objective.dtype)
+            return picture, objective.distance(picture) + SIZE * (features * acting).square().mean()
+
+        def keep(image: Tensor, psnr_db: float) -> Best:
+            kept[0] = features.detach().clone()
+            return Best(latent.ws, image, psnr_db, method="features")
+
+        pace = Pace(seconds, patience=15, max_steps=MOST_STEPS)
+        descend(climb, [([features], RATE)], draw, keep, objective.psnr_db, pace=pace, method="features")
+        climb.report("features", last=True)
+    return (kept[0] * acting)[0].float().cpu()
+
+
+def _weights(share: Tensor, size_px: int) -> Tensor:
+    """How much each pixel counts: the region and what is next to it, [1, 1, size_px, size_px] with mean 1."""
+    reach = 2 * max(1, round(_REACH * size_px)) + 1
+    wide = F.max_pool2d(resized_share(share, size_px)[None, None], reach, 1, reach // 2)
+    return (wide + _ELSEWHERE) / (wide + _ELSEWHERE).mean()

@@ -1,0 +1,84 @@
+"""Where an optimization starts in a model that has no encoder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from latent_editor.generators import Generator, random_ws
+from latent_editor.generators.pictures import fastest_dtype, resized
+from latent_editor.generators.preview import small
+from latent_editor.inversion.objective import Objective
+from latent_editor.inversion.optimization import OptimizationConfig
+from latent_editor.networks.perceptual import Critic, pyramid_l1
+
+#: Random latents that are tried: at most, and for how large a share of the time, or how many seconds at most.
+MOST, SHARE, MOST_SECONDS = 96, 0.1, 3.0
+#: The size in which pictures are compared, and how many are rendered together.
+SIZE_PX, _BATCH = 128, 8
+PSI = 0.7
+
+
+@torch.no_grad()
+def best_start(
+    g: Generator, target: Tensor, critic: Critic | None, *, seconds: float, class_index: int | None = None
+) -> Tensor:
+    """The mean latent or the random one whose picture is nearest to the target, in pixels and to the critic.
+
+    Adam moves far more surely from a picture with the same pose and colours than from the mean, and a random latent
+    lies where edits work. In a conditional model, the best one also tells the class.
+
+    Args:
+        g: The generator.
+        target: [1, channels, size_px, size_px], −1..1.
+        critic: For the perceptual part; None leaves it out.
+        seconds: Time of the whole inversion, of which a share is taken; 0 gives the mean.
+        class_index: Look only among pictures of this class.
+
+    Returns:
+        float32 ws [1, num_ws, w_dim].
+
+    Raises:
+        BadValue: a class that the generator does not have.
+    """
+    began, limit = time.monotonic(), min(MOST_SECONDS, SHARE * seconds)
+    mean = g.w_avg.expand(1, g.num_ws, -1)
+    if class_index is not None:
+        mean = random_ws(g, list(range(16)), truncation_psi=1.0, class_index=class_index).mean(dim=0, keepdim=True)
+    if seconds == 0:
+        return mean.clone()
+    preview = small(g, SIZE_PX)
+    wanted = resized(target, preview.size_px)
+    maps = None if critic is None else critic.maps(wanted)
+    best, least = mean, float("inf")
+    for first in range(0, MOST, _BATCH):
+        ws = random_ws(g, list(range(first, first + _BATCH)), truncation_psi=PSI, class_index=class_index)
+        ws = torch.cat([mean, ws[1:]]) if first == 0 else ws
+        distances = _distances(preview, ws, wanted, critic, maps)
+        if float(distances.min()) < least:
+            best, least = ws[distances.argmin()][None], float(distances.min())
+        if time.monotonic() - began >= limit:
+            break
+    return best.clone()
+
+
+def _distances(g: Generator, ws: Tensor, wanted: Tensor, critic: Critic | None, maps: list[Tensor] | None) -> Tensor:
+    """Of each picture to the wanted one: [N]. Weighed as in the optimization."""
+    pictures = g.synthesize(ws, dtype=fastest_dtype(g.device))
+    wanted = wanted.expand_as(pictures)
+    distance = pyramid_l1(pictures, wanted) + Objective.pixels * (pictures - wanted).square().mean(dim=[1, 2, 3])
+    if critic is not None and maps is not None:
+        alike = critic.distance(critic.maps(pictures), [m.expand(len(ws), -1, -1, -1) for m in maps])
+        distance = distance + Objective.perceptual * alike
+    return distance
+
+
+def in_units_of(g: Generator, config: OptimizationConfig) -> OptimizationConfig:
+    """The configuration for a generator whose w does not spread by 1, as it does in this project's own training."""
+    ws = random_ws(g, list(range(64)), truncation_psi=1.0)
+    spread = min(max(float(ws[:, 0].std(dim=0).square().mean().sqrt()), 1e-3), 1e3)
+    pulls = {name: getattr(config, name) / spread**2 for name in ("pull", "centre", "spread")}
+    return replace(config, rate=config.rate * spread, **pulls)

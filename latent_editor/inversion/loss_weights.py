@@ -1,0 +1,31 @@
+"""Where the face is in the picture that is being reconstructed."""
+
+from __future__ import annotations
+
+from PIL import Image
+from torch import Tensor
+
+from latent_editor.core.values import Crop
+from latent_editor.generators import Generator
+from latent_editor.networks.faces import canonical_points
+from latent_editor.networks.pixel_weights import NEEDED, Points, face_weights
+
+
+def pixel_weights(g: Generator, crop: Crop | Image.Image) -> Tensor | None:
+    """How much each pixel counts, where it is known where the face is.
+
+    Args:
+        g: The generator.
+        crop: What :func:`align` gave, with its landmarks, or a picture that is aligned as the model expects.
+
+    Returns:
+        float32 [1, 1, size_px, size_px], mean 1; None for a crop without a face, or a model that shows none.
+    """
+    if isinstance(crop, Crop):
+        width, height = crop.image.size
+        points: Points | None = {name: (x / width, y / height) for name, (x, y) in crop.landmarks.items()}
+    else:
+        points = canonical_points(g)
+    if not points or not set(points) >= NEEDED:
+        return None
+    return face_weights(points, g.size_px).to(g.device)

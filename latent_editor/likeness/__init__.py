@@ -1,7 +1,0 @@
-"""How like the photo is what was made of it, in numbers, in words and as a picture, and what stands in the way."""
-
-from latent_editor.likeness.advice import advise
-from latent_editor.likeness.heat_map import heat_map
-from latent_editor.likeness.meter import Likeness, Moved, compare, identity_moved
-
-__all__ = ["Likeness", "Moved", "advise", "compare", "heat_map", "identity_moved"]

@@ -1,0 +1,1 @@
+"""Photos, clips and sound: read safely, color-managed, written."""

@@ -1,0 +1,187 @@
+"""Does a generator show faces, and where in its pictures are they? Found out from its own samples, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latent_editor.core.errors import Stopped
+from latent_editor.core.values import OnStep, Step
+from latent_editor.generators import Generator
+from latent_editor.generators.base import random_ws
+from latent_editor.generators.pictures import as_rgb, fastest_dtype
+from latent_editor.generators.preview import small
+from latent_editor.models.bundle import lent_file
+from latent_editor.networks.eyes import to_middles
+from latent_editor.networks.landmarks import (
+    FRAME_POINTS,
+    LANDMARKS_FILE,
+    POINTS,
+    LandmarkNet,
+    locate,
+    read_landmark_net,
+)
+from latent_editor.ops import affine
+
+#: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.
+MOST, LEAST, SECONDS = 64, 16, 8.0
+#: Clear is an answer that all but this share of the pictures give.
+CLEAR = 0.1
+SIZE_PX = 128
+#: A picture shows a face where the network is so sure, and the points lie so near to the mean face's.
+SURE, MAX_MISFIT = 0.95, 0.3
+#: A glance has to be so promising that a closer look is worth it.
+PROMISING = 0.3
+#: A model shows faces where so many of its pictures do.
+MOSTLY = 0.6
+#: Where the network looks: the frame's side and the height of its centre, as fractions of the picture's side. Aligned
+#: faces are found from any of them; the first is that of a head with shoulders, the last that of a face cut tightly.
+LOOKS = ((1.0, 0.68), (1.0, 0.5), (0.8, 0.6), (1.3, 0.6))
+_BATCH = 8
+
+
+def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
+    """Whether a generator's pictures are faces, as its model says or as its samples show.
+
+    The answer is found once and kept in the model's folder; the bundle's ``about`` then holds ``faces`` and, where
+    there are some, ``canonical_points``.
+
+    Args:
+        g: The generator.
+        on_step: Told about each batch of samples; a true answer stops, and nothing is kept.
+    """
+    return g.bundle.part("faces", lambda: _know(g, on_step))
+
+
+def canonical_points(g: Generator) -> Any:
+    """Where a model's faces have their points, as ``model.json`` says it or as its samples show; None for no faces."""
+    if "canonical_points" not in g.bundle.about:
+        shows_faces(g)
+    return g.bundle.about.get("canonical_points")
+
+
+def faces_known(g: Generator) -> bool:
+    """Whether :func:`shows_faces` would answer without looking."""
+    about = g.bundle.about
+    return "faces" in about or bool(about.get("canonical_points")) or _kept(g) is not None
+
+
+def _know(g: Generator, on_step: OnStep | None) -> bool:
+    about = g.bundle.about
+    if "faces" not in about and not about.get("canonical_points"):
+        facts = _kept(g)
+        if facts is None:
+            facts = look(g, on_step=on_step)
+            g.bundle.remember(g.fingerprint, facts)
+        about.update({name: facts[name] for name in ("faces", "canonical_points") if name in facts})
+    return bool(about.get("faces", about.get("canonical_points")))
+
+
+def _kept(g: Generator) -> dict[str, Any] | None:
+    """What was found out about this generator, or None where that is nothing or cannot be read."""
+    facts = g.bundle.found_out(g.fingerprint)
+    points = facts.get("canonical_points")
+    if not isinstance(facts.get("faces"), bool) or (facts["faces"] and not _are_points(points)):
+        return None
+    return {"faces": facts["faces"], **({"canonical_points": points} if facts["faces"] else {})}
+
+
+def _are_points(points: Any) -> bool:
+    try:
+        return all(np.isfinite(np.array(points[name], dtype=float)).all() and len(points[name]) == 2 for name in POINTS)
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
+    """Looks for faces in random samples.
+
+    1. Render 16 to 64 samples with truncation 0.7, small, until the answer is clear.
+    2. The landmark network looks at each from a few standard frames; it has to be sure.
+    3. Mostly faces: the canonical points are the medians of theirs, as fractions of the side; by an eye they mean the
+       middle of its corners.
+
+    Returns:
+        ``faces``, and where true ``canonical_points`` {name: [x, y]}.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer.
+    """
+    path = lent_file(LANDMARKS_FILE) if not g.bundle.has(LANDMARKS_FILE) else g.bundle.file(LANDMARKS_FILE, "faces")
+    if path is None:  # an installation without the embedded model
+        return {"faces": False}
+    net = read_landmark_net(path)
+    found, seen = [], 0
+    start = time.monotonic()
+    for pictures in _samples(g):
+        found += [to_middles(points) / pictures.shape[1] for points in find_each(net, pictures) if points is not None]
+        seen += len(pictures)
+        spent = time.monotonic() - start
+        share = len(found) / seen
+        if on_step and on_step(Step(seen, MOST, spent, min(1.0, seen / LEAST), label="Looking for faces")):
+            raise Stopped
+        if seen >= LEAST and (spent > SECONDS or not CLEAR < share < 1 - CLEAR):
+            break
+    if len(found) < MOSTLY * seen:
+        return {"faces": False}
+    middle = np.median(np.stack(found), axis=0)
+    points = {name: [round(float(v), 5) for v in point] for name, point in zip(POINTS, middle, strict=True)}
+    return {"faces": True, "canonical_points": points}
+
+
+def _samples(g: Generator) -> Iterator[np.ndarray]:
+    """Batches of pictures, uint8 [N, H, W, 3]."""
+    preview, dtype = small(g, SIZE_PX), fastest_dtype(g.device)
+    for first in range(0, MOST, _BATCH):
+        ws = random_ws(g, list(range(first, first + _BATCH)), truncation_psi=0.7)
+        with torch.inference_mode():
+            pictures: Tensor = as_rgb(preview.synthesize(ws, dtype=dtype)).clamp(-1, 1)
+        yield ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]:
+    """The points of the face that each picture is of.
+
+    1. One glance at all pictures from all of :data:`LOOKS`; where it holds no promise, there is no face.
+    2. The network looks closer from the most promising frame, and has to be sure.
+
+    Args:
+        net: The landmark network.
+        pictures: uint8 [N, S, S, 3].
+
+    Returns:
+        float64 [5, 2] in pixels for each, the eyes being the pupils, or None.
+    """
+    side, size = pictures.shape[1], net.size_px
+    frames = []
+    for share, centre_y in LOOKS:
+        scale = share * side / size
+        frames.append(np.array([[scale, 0, (0.5 - share / 2) * side], [0, scale, (centre_y - share / 2) * side]]))
+    views = np.stack([affine.warp(p, frame, (size, size)) for p in pictures for frame in frames])
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).logit
+    promise = logits.sigmoid().reshape(len(pictures), len(frames)).cpu().numpy()
+    return [
+        _closer(net, picture, frames[row.argmax()]) if row.max() >= PROMISING else None
+        for picture, row in zip(pictures, promise, strict=True)
+    ]
+
+
+def _closer(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
+    found, side = locate(net, picture, frame), picture.shape[0]
+    inside = ((found.points > -0.05 * side) & (found.points < 1.05 * side)).all(1)
+    sure = found.score >= SURE and inside[[0, 1, 3]].all() and misfit(found.points) <= MAX_MISFIT
+    return found.points if sure else None
+
+
+def misfit(points: np.ndarray) -> float:
+    """Root mean square distance of points [5, 2] from the mean face, laid over them, in distances between the eyes."""
+    mean_face = np.array(FRAME_POINTS)
+    fitted = affine.transformed(affine.similarity(points, mean_face), points)
+    between_eyes = np.linalg.norm(mean_face[1] - mean_face[0])
+    return float(np.sqrt(((fitted - mean_face) ** 2).sum(1).mean()) / between_eyes)

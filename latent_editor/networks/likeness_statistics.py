@@ -1,0 +1,317 @@
+"""What is usual for a model: its latents, its pictures, and how alike its faces are.
+
+``python -m latent_editor.train likeness --model portraits --data T.tar`` learns it from data. Any other model learns it
+from its own random pictures at first use, and keeps it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadModel, MissingPart, Stopped
+from latent_editor.core.values import OnStep, Step
+from latent_editor.generators import Generator
+from latent_editor.generators.base import random_ws
+from latent_editor.generators.pictures import as_rgb, fastest_dtype, resized
+from latent_editor.generators.refined import original
+from latent_editor.networks.clip import load_clip
+from latent_editor.networks.encoder import has_encoder, load_encoder
+from latent_editor.networks.face_views import NEEDED
+from latent_editor.networks.faces import canonical_points, faces_known, shows_faces
+from latent_editor.networks.identity import (
+    ClipIdentity,
+    IdentityNet,
+    IdentityScale,
+    OnnxIdentity,
+    learn_scale,
+    named_in_environment,
+)
+from latent_editor.networks.landmarks import LandmarkNet, load_landmark_net
+from latent_editor.networks.picture_facts import Range, picture_facts, usual
+
+STATISTICS_FILE = "likeness.safetensors"
+#: Random pictures for a model without data: at most, at least, and how long they may take.
+SAMPLES, LEAST, SECONDS = 160, 48, 20.0
+#: Of so many pictures the facts are measured: finding the points takes longer than all else.
+MEASURED = 240
+#: Pictures in this size are kept for the scale of identity, which needs no more.
+FACE_PX = 128
+#: What lies further out than random pictures of the model do may still be usual for photographs: by so much. Measured
+#: on the embedded model, whose validation portraits reach 1.4 times as far as its re-encoded random pictures.
+MARGIN = 1.4
+LABEL = "Learning what is usual"
+_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LatentDomain:
+    """Where latents of usual pictures lie: a Gaussian in the first principal components, and what is left of it.
+
+    Attributes:
+        mean: float32 [w_dim], of the latents' means over their layers.
+        basis: float32 [K, w_dim], orthonormal.
+        variances: float32 [K], along the basis.
+        rest: Mean squared distance from the space of the basis.
+        limit: Distance that one in two hundred pictures exceeds which were not learned from.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    variances: Tensor
+    rest: float
+    limit: float
+
+    def distances(self, ws: Tensor) -> Tensor:
+        """ws [N, num_ws, w_dim] → [N]; 1 where the usual ends.
+
+        The Mahalanobis distance per dimension within the space of the basis, and the distance from that space.
+        """
+        away = ws.mean(dim=1).float().cpu() - self.mean
+        along = away @ self.basis.t()
+        inside = (along.square() / self.variances).mean(dim=1)
+        outside = (away.square().sum(dim=1) - along.square().sum(dim=1)).clamp_min(0) / self.rest
+        return ((inside + outside) / 2).sqrt() / self.limit
+
+
+def learn_domain(ws: Tensor, *, margin: float = 1.0) -> LatentDomain:
+    """Learns from three quarters of the latents [N, num_ws, w_dim], N ≥ 16, and lays the limit by the others."""
+    x = ws.mean(dim=1).float().cpu()
+    held = torch.arange(len(x)) % 4 == 3
+    seen = x[~held]
+    mean = seen.mean(dim=0)
+    _, values, vectors = torch.linalg.svd(seen - mean, full_matrices=False)
+    count = max(1, min(64, len(seen) // 4, x.shape[1] - 1))
+    variances = values.square() / max(len(seen) - 1, 1)
+    floor = 1e-6 * float(variances[0].clamp_min(1e-12))
+    rest = max(float(variances[count:].sum()), floor)
+    domain = LatentDomain(mean, vectors[:count].contiguous(), variances[:count].clamp_min(floor), rest, 1.0)
+    limit = float(torch.quantile(domain.distances(x[held, None]), 0.995)) * margin
+    return LatentDomain(domain.mean, domain.basis, domain.variances, rest, max(limit, 1e-3))
+
+
+@dataclass(frozen=True, eq=False)
+class LikenessStatistics:
+    """All of it, for one generator.
+
+    Attributes:
+        fingerprint: Of the generator and of what gives the vectors.
+        ranges: What is usual of :func:`picture_facts`, by name.
+        identity: How faces are compared; None for a model without faces, or without a network that knows them.
+        domain: Where latents lie; None for a model without an encoder.
+        count: Pictures that it was learned from.
+        from_data: Whether these were real ones, not the model's own.
+    """
+
+    fingerprint: str
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    identity: IdentityScale | None = None
+    domain: LatentDomain | None = None
+    count: int = 0
+    from_data: bool = False
+
+    def save(self, path: str | Path) -> None:
+        """Writes them as safetensors, atomically."""
+        about = {
+            "ranges": {name: asdict(r) for name, r in self.ranges.items()},
+            "count": self.count,
+            "from_data": self.from_data,
+            "identity": _numbers(self.identity, _SCALE_NUMBERS),
+            "domain": _numbers(self.domain, _DOMAIN_NUMBERS),
+        }
+        tensors: dict[str, Tensor] = {"kind": torch.zeros(1)}  # a file has at least one
+        if self.identity is not None:
+            tensors |= {"identity.mean": self.identity.mean, "identity.metric": self.identity.metric.half()}
+        if self.domain is not None:
+            tensors |= {f"domain.{name}": getattr(self.domain, name) for name in ("mean", "variances")}
+            tensors["domain.basis"] = self.domain.basis.half()
+        metadata = {"kind": "likeness statistics", "fingerprint": self.fingerprint, "about": json.dumps(about)}
+        tensor_files.write_tensors(path, tensors, metadata)
+
+    @staticmethod
+    def load(path: str | Path) -> LikenessStatistics:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            BadModel: the file is missing or damaged.
+        """
+        tensors, metadata = tensor_files.read_tensors(path, max_bytes=64 << 20)
+        try:
+            if metadata["kind"] != "likeness statistics":
+                raise ValueError(f"its kind is {metadata['kind']!r}")
+            about = json.loads(metadata["about"])
+            ranges = {str(n): Range(float(r["low"]), float(r["high"])) for n, r in about["ranges"].items()}
+            identity, domain = None, None
+            if about["identity"] is not None:
+                mean, metric = (tensors[f"identity.{name}"].float() for name in ("mean", "metric"))
+                if metric.shape != (len(mean), len(mean)):
+                    raise ValueError(f"its metric is {list(metric.shape)} for vectors of {len(mean)}")
+                identity = IdentityScale(mean, metric, **{n: float(about["identity"][n]) for n in _SCALE_NUMBERS})
+            if about["domain"] is not None:
+                mean, basis, variances = (tensors[f"domain.{n}"].float() for n in ("mean", "basis", "variances"))
+                if basis.shape != (len(variances), len(mean)):
+                    raise ValueError(f"its basis is {list(basis.shape)} for {len(variances)} of {len(mean)}")
+                numbers = {n: float(about["domain"][n]) for n in _DOMAIN_NUMBERS}
+                domain = LatentDomain(mean, basis, variances, **numbers)
+            count, from_data = int(about["count"]), bool(about["from_data"])
+            return LikenessStatistics(metadata["fingerprint"], ranges, identity, domain, count, from_data)
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise BadModel(f"{Path(path).name} is not a file of likeness statistics ({e}). Build it again.") from e
+
+
+_SCALE_NUMBERS = ("strangers", "same", "same_limit", "auc")
+_DOMAIN_NUMBERS = ("rest", "limit")
+
+
+def _numbers(part: object, names: tuple[str, ...]) -> dict[str, float] | None:
+    return None if part is None else {name: getattr(part, name) for name in names}
+
+
+def identity_net(g: Generator) -> IdentityNet | None:
+    """What turns a generator's faces into vectors, built once: the network that is named in the environment, else the
+    model's CLIP; None for a model without faces or without either.
+
+    Raises:
+        BadModel: the named file cannot be used.
+    """
+    g = original(g)
+    points = canonical_points(g)
+    if not points or not set(points) >= NEEDED:
+        return None
+    path = named_in_environment()
+    if path is not None:
+        return g.bundle.part(f"identity network {path}", lambda: OnnxIdentity(path))
+    try:
+        return ClipIdentity(load_clip(g))
+    except MissingPart:
+        return None
+
+
+def landmark_net(g: Generator) -> LandmarkNet | None:
+    """The landmark network of a model that shows faces, or None."""
+    try:
+        return load_landmark_net(original(g)) if shows_faces(original(g)) else None
+    except MissingPart:
+        return None
+
+
+def build_likeness_statistics(
+    g: Generator,
+    pictures: Tensor | None = None,
+    *,
+    net: IdentityNet | None = None,
+    seconds: float = SECONDS,
+    on_step: OnStep | None = None,
+) -> LikenessStatistics:
+    """Learns what is usual, from pictures where there are some, else from the model's random ones.
+
+    Args:
+        g: The generator.
+        pictures: uint8 [N, 3, size_px, size_px], aligned as the training data, N ≥ 64; random ones where None.
+        net: What gives the vectors; None takes :func:`identity_net`.
+        seconds: Where they are random, stop after this time with :data:`LEAST` at least.
+        on_step: Told after each batch; a true answer stops.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer.
+    """
+    g, start = original(g), time.monotonic()
+    points, net = canonical_points(g), net or identity_net(g)
+    encoder = load_encoder(g) if has_encoder(g) else None
+    dtype = fastest_dtype(g.device)
+    total = SAMPLES if pictures is None else len(pictures)
+    latents: list[Tensor] = []
+    faces: list[Tensor] = []
+    facts: list[dict[str, Tensor]] = []
+    seen = 0
+    while seen < total:
+        with torch.inference_mode():
+            if pictures is None:
+                ws = random_ws(g, list(range(seen, seen + _BATCH)), truncation_psi=1.0)
+                batch = as_rgb(g.synthesize(ws, dtype=dtype).clamp(-1, 1))
+            else:
+                batch = pictures[seen : seen + _BATCH].to(g.device).float() / 127.5 - 1
+            if encoder is not None:
+                latents.append(encoder(batch, dtype).float().cpu())
+        faces.append(resized(batch, FACE_PX).cpu().clone())
+        if seen * MEASURED >= len(facts) * _BATCH * max(total, MEASURED):  # evenly spread
+            facts.append(picture_facts(landmark_net(g), batch, points))
+        seen += len(batch)
+        spent = time.monotonic() - start
+        if on_step is not None and on_step(Step(seen, total, spent, seen / total, label=LABEL)):
+            raise Stopped
+        if pictures is None and seen >= LEAST and spent >= seconds:
+            break
+    measured = {name: torch.cat([f[name] for f in facts]) for name in facts[0]}
+    return LikenessStatistics(
+        _fingerprint(g, net),
+        usual(measured, widened=0.25 if pictures is not None else 0.6),
+        None if net is None else learn_scale(net, torch.cat(faces), points),
+        None if encoder is None else learn_domain(torch.cat(latents), margin=1.0 if pictures is not None else MARGIN),
+        seen,
+        pictures is not None,
+    )
+
+
+def _fingerprint(g: Generator, net: IdentityNet | None) -> str:
+    return f"{original(g).fingerprint}+{'none' if net is None else net.fingerprint}"
+
+
+def likeness_statistics(
+    g: Generator, *, net: IdentityNet | None = None, on_step: OnStep | None = None
+) -> LikenessStatistics:
+    """The statistics of a generator: those in its folder, or quickly learned ones, which are kept.
+
+    Args:
+        g: The generator.
+        net: A network of one's own in place of :func:`identity_net`.
+        on_step: Told while they are learned; a true answer stops.
+
+    Raises:
+        Stopped: ``on_step`` gave a true answer.
+        BadModel: the file is damaged and not one that would be made again, or the named network cannot be used.
+    """
+    g = original(g)
+    chosen = net or identity_net(g)
+    wanted = _fingerprint(g, chosen)
+    return g.bundle.part(f"likeness of {wanted}", lambda: _kept_or_built(g, chosen, wanted, on_step))
+
+
+def _kept_or_built(g: Generator, net: IdentityNet | None, wanted: str, on_step: OnStep | None) -> LikenessStatistics:
+    name, found = _kept(g, net, wanted)
+    if found is not None:
+        return found
+    made = build_likeness_statistics(g, net=net, on_step=on_step)
+    # Beside an installed model's own statistics, those of a network of one's own are not kept.
+    if g.bundle.is_cache or (name == STATISTICS_FILE and not g.bundle.has(name)):
+        g.bundle.write(name, made.save)
+    return made
+
+
+def _kept(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, LikenessStatistics | None]:
+    """The name of the file, and what is in it where that belongs to the same weights."""
+    own = net is not None and net.tells_people  # each network of one's own has its own file
+    name = f"likeness-{wanted.split('+')[1]}.safetensors" if own else STATISTICS_FILE
+    found = g.bundle.kept(name, "the likeness", LikenessStatistics.load)
+    return name, found if found is not None and found.fingerprint == wanted else None
+
+
+def statistics_known(g: Generator) -> bool:
+    """Whether :func:`likeness_statistics` would answer without learning anything.
+
+    Raises:
+        BadModel: as there.
+    """
+    g = original(g)
+    if not faces_known(g):
+        return False
+    chosen = identity_net(g)
+    wanted = _fingerprint(g, chosen)
+    return g.bundle.built(f"likeness of {wanted}") or _kept(g, chosen, wanted)[1] is not None

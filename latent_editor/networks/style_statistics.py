@@ -1,0 +1,167 @@
+"""What each channel of StyleSpace does to a CLIP's vector of the picture: what global text directions are read from.
+
+StyleCLIP (Patashnik et al. 2021, §6) renders a hundred pictures with each channel moved up and down, and shows them to
+the CLIP: hours for a model. Here the derivative of the CLIP's vector by all channels comes from gradients, a random
+projection of the vector at a time: for the rows v of a random rotation, Σ v·(vᵀJ) is J itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latent_editor.core import tensor_files
+from latent_editor.core.errors import BadModel, MissingPart, Stopped
+from latent_editor.core.values import OnStep, Step
+from latent_editor.generators import Generator, random_ws
+from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.preview import small
+from latent_editor.generators.stylespace import StyleLayer, row_inverse, style_layers
+from latent_editor.models.bundle import cache_folder
+from latent_editor.networks.clip import Clip, load_clip
+
+#: Faces that are differentiated together; how often, at most and at least; for how long; and their truncation.
+FACES, MOST, LEAST, SECONDS, PSI = 4, 8, 2, 25.0, 0.8
+#: Size of the pictures, which the CLIP enlarges: larger ones take three times as long and say the same.
+SIZE_PX = 64
+LABEL = "Learning what each channel means"
+
+
+@dataclass(frozen=True, eq=False)
+class StyleStatistics:
+    """The mean derivative of a CLIP's vectors by the channels.
+
+    Attributes:
+        effects: float32 [C, D], of the channels of all layers in their order: what moving a channel by one standard
+            deviation adds to the CLIP's vector of the picture.
+        rounds: How many sets of faces it is the mean of.
+    """
+
+    effects: Tensor
+    rounds: int
+
+
+def load_style_statistics(g: Generator, *, on_step: OnStep | None = None) -> StyleStatistics:
+    """The statistics of a generator and its CLIP, made once and kept in the user's cache; every prompt shares them.
+
+    Args:
+        g: A generator with a CLIP.
+        on_step: Told of the progress where they have to be made; a true answer stops. What was finished by then is
+            kept, and the next call goes on after it.
+
+    Raises:
+        MissingPart: a generator without styles, or without a CLIP.
+        Stopped: ``on_step`` gave a true answer.
+    """
+    return g.bundle.part("style statistics", lambda: _complete(g, on_step))
+
+
+def style_statistics_file(g: Generator) -> Path:
+    """Where they are kept, by the fingerprints of the generator and the CLIP. It need not exist."""
+    return cache_folder() / "stylespace" / f"{g.fingerprint}-{load_clip(g).fingerprint}.safetensors"
+
+
+def style_statistics_kept(g: Generator) -> bool:
+    """Whether they are there already, and whole."""
+    if g.bundle.built("style statistics"):
+        return True
+    kept = _read(g, load_clip(g)) if style_layers(g) else None
+    return kept is not None and kept[1]
+
+
+def _read(g: Generator, clip: Clip) -> tuple[StyleStatistics, bool] | None:
+    """What is in the file, and whether it is whole; None where there is nothing of use."""
+    path = style_statistics_file(g)
+    if not path.is_file():
+        return None
+    try:
+        tensors, metadata = tensor_files.read_tensors(path)
+        effects, rounds = tensors["effects"].float(), int(metadata["rounds"])
+        size = (sum(layer.channels for layer in style_layers(g)), clip.encode_neutral().shape[0])
+        if metadata["kind"] != "style statistics" or tuple(effects.shape) != size or rounds < 1:
+            return None
+        return (StyleStatistics(effects, rounds), metadata["whole"] == "yes") if effects.isfinite().all() else None
+    except (BadModel, KeyError, ValueError):
+        return None  # it is only a cache
+
+
+def _write(g: Generator, statistics: StyleStatistics, whole: bool) -> None:
+    metadata = {"kind": "style statistics", "rounds": str(statistics.rounds), "whole": "yes" if whole else "no"}
+    tensor_files.write_tensors(style_statistics_file(g), {"effects": statistics.effects}, metadata)
+
+
+def _complete(g: Generator, on_step: OnStep | None) -> StyleStatistics:
+    """Goes on from what is kept.
+
+    1. Some random faces are rendered small and shown to the CLIP.
+    2. The rows of a random rotation of the CLIP's space are given to the faces in turn; the gradient of each projection
+       by the ws is taken.
+    3. Its product with the vector that moves a channel by its spread, times the row, is added to that channel's effect.
+    4. After each round what there is by then is kept.
+    """
+    clip, layers = load_clip(g), style_layers(g)
+    if not layers:
+        raise MissingPart(f"The model {g.name!r} has no styles that a prompt could move. Use the method 'fast'.")
+    found = _read(g, clip)
+    if found is not None and found[1]:
+        return found[0]
+    kept = found[0] if found else StyleStatistics(torch.zeros(0), 0)
+    began = time.monotonic()
+    for turn in range(kept.rounds, MOST):
+
+        def report(share: float, turn: int = turn) -> bool:
+            spent = time.monotonic() - began
+            fraction = max((turn + share) / MOST, min(spent / SECONDS, (turn + share) / LEAST))
+            step = Step(turn, MOST, spent, min(fraction, 1.0), label=LABEL)
+            return on_step is not None and bool(on_step(step))
+
+        effects = _round(g, clip, turn, report)
+        before = kept.effects if kept.rounds else torch.zeros_like(effects)
+        kept = StyleStatistics(torch.lerp(before, effects, 1 / (turn + 1)), turn + 1)  # 4.
+        whole = turn + 1 == MOST or (turn + 1 >= LEAST and time.monotonic() - began > SECONDS)
+        _write(g, kept, whole)
+        if whole:
+            break
+    return kept
+
+
+def _round(g: Generator, clip: Clip, turn: int, report: Callable[[float], bool]) -> Tensor:
+    """One estimate of the effects, from :data:`FACES` faces: float32 [C, D]."""
+    preview, dtype, layers = small(g, SIZE_PX), fastest_dtype(g.device), style_layers(g)
+    seeds = list(range(5000 + FACES * turn, 5000 + FACES * (turn + 1)))
+    ws = random_ws(g, seeds, truncation_psi=PSI).clone().requires_grad_(True)
+    with torch.enable_grad():
+        vectors = clip.encode_image(preview.synthesize(ws, dtype=dtype), dtype=dtype)  # 1. [FACES, D]
+    size = vectors.shape[1]
+    rotation = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(turn)))[0]
+    effects = torch.zeros(sum(layer.channels for layer in layers), size)
+    parts = rotation.split(FACES)
+    for i, rows in enumerate(parts):
+        wanted = torch.zeros_like(vectors)
+        wanted[: len(rows)] = rows.to(wanted)
+        (gradient,) = torch.autograd.grad(vectors, ws, wanted, retain_graph=i + 1 < len(parts))  # 2.
+        effects += _by_channel(g, layers, gradient[: len(rows)]) @ rows  # 3.
+        if report((i + 1) / len(parts)):
+            raise Stopped
+    return effects
+
+
+def _by_channel(g: Generator, layers: Sequence[StyleLayer], gradient: Tensor) -> Tensor:
+    """Gradients by ws [N, num_ws, w_dim] → by the channels, each counted in its spread: [C, N]."""
+    parts: dict[int, Tensor] = {}
+    for row in {layer.row for layer in layers}:
+        moved = gradient[:, row].float().cpu() @ row_inverse(g, row)[1]  # [N, channels that read this w]
+        reading = [layer for layer in layers if layer.row == row]
+        parts.update(
+            zip(
+                (layer.index for layer in reading),
+                moved.split([layer.channels for layer in reading], dim=1),
+                strict=True,
+            )
+        )
+    return torch.cat([parts[layer.index] for layer in layers], dim=1).t()

@@ -1,0 +1,1 @@
+"""How the process runs: micro-batching, the allocator, OpenMP. Imports nothing else of the package."""

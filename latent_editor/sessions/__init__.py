@@ -1,0 +1,1 @@
+"""What one visitor works on, and the store that keeps it."""

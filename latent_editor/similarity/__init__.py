@@ -1,0 +1,7 @@
+"""How like the photo is what was made of it, in numbers, in words and as a picture, and what stands in the way."""
+
+from latent_editor.similarity.advice import advise
+from latent_editor.similarity.heat_map import heat_map
+from latent_editor.similarity.meter import Likeness, Moved, compare, identity_moved
+
+__all__ = ["Likeness", "Moved", "advise", "compare", "heat_map", "identity_moved"]

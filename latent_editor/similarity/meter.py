@@ -1,0 +1,210 @@
+"""The meter: what was made of a photo beside the photo, and the edited face beside the unedited one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Crop, Latent, Photo
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import from_rgb, resized, to_tensor
+from latent_editor.generators.refined import generator_for, original
+from latent_editor.networks.face_views import Points
+from latent_editor.networks.faces import canonical_points
+from latent_editor.networks.identity import IdentityNet, IdentityScale
+from latent_editor.networks.likeness_statistics import identity_net, likeness_statistics
+from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.networks.pixel_weights import NEEDED as WEIGHED
+from latent_editor.networks.pixel_weights import face_weights
+from latent_editor.similarity.advice import measure, sentences
+from latent_editor.similarity.heat_map import heat_map, residual
+
+#: What a picture may be given as: a crop, a picture, a latent or its ws [num_ws, w_dim], a tensor [(1,) C, H, W].
+Pictured = Crop | Image.Image | Latent | Tensor
+
+#: From so many decibels on, a person is plainly recognised; a picture without faces is the same from the second on.
+RECOGNISED_DB, SAME_DB = 24.0, 28.0
+SAME, ALIKE, OTHER = "the same person", "alike, but not quite", "somebody else"
+STILL, LITTLE, ELSE = "still the same person", "a little", "somebody else"
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """How like a photo its reconstruction is.
+
+    Attributes:
+        psnr_db: Over all pixels alike; 100 for equal pictures.
+        face_psnr_db: The same with eyes, nose, mouth and face counting more; None where no face is known.
+        perceptual: Distance in the critic's features, from 0; None without a critic.
+        identity: 0, as alike as two strangers, to 1, the same picture; None where it cannot be told.
+        words: All of it in words.
+        auc: How well that network tells the same faces from strangers, 0.5..1.
+        advice: At most two sentences about what stands in the way.
+        residual: float32 [S, S], ΔE in CIELAB: where the pictures differ.
+        photo: float32 [1, C, S, S], −1..1: the picture that was compared with.
+    """
+
+    psnr_db: float
+    face_psnr_db: float | None
+    perceptual: float | None
+    identity: float | None
+    words: str
+    auc: float | None
+    advice: tuple[str, ...]
+    residual: Tensor = field(repr=False)
+    photo: Tensor = field(repr=False)
+
+    def heat_map(self, *, size_px: int = 512, legend: bool = True) -> Image.Image:
+        """A picture of where they differ; arguments as :func:`latent_editor.similarity.heat_map.heat_map`."""
+        return heat_map(self.residual, self.photo, size_px=size_px, legend=legend)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How much of who somebody is an edit changed.
+
+    "Still the same person" are faces as alike as one face in another light usually is; "a little" moved are those that
+    are less alike, and yet more than 99 % of strangers.
+
+    Attributes:
+        identity: As :attr:`Likeness.identity`, of the edited face and the unedited one.
+        moved: 1 − identity.
+        words: "still the same person", "a little" or "somebody else".
+    """
+
+    identity: float
+    moved: float
+    words: str
+
+
+def compare(
+    g: Generator,
+    photo: Crop | Image.Image | Tensor,
+    made: Pictured,
+    *,
+    whole: Photo | None = None,
+    identity: IdentityNet | None = None,
+) -> Likeness:
+    """Compares a photo's crop with what was made of it.
+
+    Args:
+        g: The generator.
+        photo: What :func:`align` gave, or a picture that is aligned already.
+        made: The reconstruction: its latent (drawn with its refinement), or its picture.
+        whole: The photo that the crop was cut from, for advice about its edges.
+        identity: A network of one's own (:class:`latent_editor.networks.identity.OnnxIdentity`); None takes the one
+            named in ``LATENT_EDITOR_IDENTITY``, else the model's CLIP.
+
+    Returns:
+        The likeness.
+
+    Raises:
+        BadLatent: a latent of another model.
+        BadModel: an identity network that cannot be used.
+        BadValue: a tensor that is no picture.
+    """
+    target, picture = (_rgb(g, x) for x in (photo, made))
+    g = original(g)
+    points, critic = canonical_points(g), load_critic(g)
+    face_db = None
+    if points and set(points) >= WEIGHED:
+        weights = face_weights(_points_of(photo, points, WEIGHED), target.shape[-1]).to(target.device)
+        # Mean 1, so that it stands for a mean over pixels of which some count more.
+        mse = ((target - picture).square() * weights).mean() / 4
+        face_db = float(-10 * mse.clamp_min(1e-10).log10())
+    with torch.inference_mode():
+        apart = None if critic is None else float(perceptual_distance(critic, target, picture)[0])
+    statistics = likeness_statistics(g, net=identity)
+    net, scale = identity or identity_net(g), statistics.identity
+    cosine = None if net is None or scale is None else _cosine(net, scale, target, picture, points)
+    whole_db = float(psnr_db(target, picture)[0])
+    recognised = (whole_db if face_db is None else face_db) >= RECOGNISED_DB
+    if net is None or scale is None or cosine is None:
+        words = "the same" if whole_db >= SAME_DB else "alike" if recognised else "not alike"
+    else:
+        # The CLIP has grown from the encoder and forgives what that leaves out: decibels have a say beside it.
+        grade = max(scale.grade(cosine), 0 if recognised or net.tells_people else 1)
+        words = (SAME, ALIKE, OTHER)[grade]
+    alike = words in (SAME, "the same", "alike")
+    advice: tuple[str, ...] = ()
+    if isinstance(photo, Crop | Image.Image):
+        advice = sentences(measure(g, photo, statistics=statistics, photo=whole, alike=alike))
+    return Likeness(
+        whole_db,
+        face_db,
+        apart,
+        None if cosine is None or scale is None else scale.degree(cosine),
+        words,
+        None if scale is None else scale.auc,
+        advice,
+        residual(target, picture),
+        target.cpu(),
+    )
+
+
+def identity_moved(
+    g: Generator, before: Pictured, after: Pictured, *, identity: IdentityNet | None = None
+) -> Moved | None:
+    """How much of who somebody is lies between two pictures, such as a face before and after its edits.
+
+    Args:
+        g: The generator.
+        before, after: ``latent`` and ``apply(latent, edits)``, or their pictures.
+        identity: As in :func:`compare`.
+
+    Returns:
+        None where it cannot be told: a model without faces, or without a network that knows them.
+
+    Raises:
+        BadLatent, BadModel, BadValue: as in :func:`compare`.
+    """
+    drawn = generator_for(g, before) if isinstance(before, Latent) else g
+    first, second = (_rgb(drawn if isinstance(x, Tensor) else g, x) for x in (before, after))
+    whole = original(g)
+    net = identity or identity_net(whole)
+    scale = None if net is None else likeness_statistics(whole, net=identity).identity
+    if net is None or scale is None:
+        return None
+    cosine = _cosine(net, scale, first, second, canonical_points(whole))
+    identity_left = scale.degree(cosine)
+    return Moved(identity_left, 1 - identity_left, (STILL, LITTLE, ELSE)[scale.grade(cosine)])
+
+
+def _cosine(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: Points) -> float:
+    vectors = net.embed(torch.cat([a, b]), points)
+    return float(scale.cosine(vectors[:1], vectors[1:])[0])
+
+
+def _points_of(photo: object, canonical: Points, needed: frozenset[str]) -> Points:
+    """Where the face is: as it was found in a crop, else where the model has its faces."""
+    if not isinstance(photo, Crop) or not set(photo.landmarks) >= needed:
+        return canonical
+    width, height = photo.image.size
+    return {name: (x / width, y / height) for name, (x, y) in photo.landmarks.items()}
+
+
+def _rgb(g: Generator, what: Pictured) -> Tensor:
+    """What was given, as a picture of the generator: float32 [1, C, size_px, size_px], −1..1."""
+    if isinstance(what, Crop | Image.Image):
+        image = what.image if isinstance(what, Crop) else what
+        return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
+    if isinstance(what, Latent):
+        drawer, ws = generator_for(g, what), what.ws[None]
+    elif what.ndim == 2:
+        drawer, ws = g, what[None]
+    else:
+        picture = what if what.ndim == 4 else what[None]
+        if picture.ndim != 4 or len(picture) != 1 or picture.shape[1] not in (g.channels, 3):
+            raise BadValue(
+                f"Got a tensor of shape {list(what.shape)}; expected one picture [{g.channels}, H, W] in −1..1, or ws "
+                f"[{g.num_ws}, {g.w_dim}]. Pass one at a time."
+            )
+        picture = resized(picture.to(g.device).float(), g.size_px).clamp(-1, 1)
+        return picture if picture.shape[1] == g.channels else from_rgb(picture, g.channels)
+    with torch.inference_mode():
+        # Exact, so that the meter says the same as the inversion does.
+        return drawer.synthesize(ws.to(g.device)).clamp(-1, 1).clone()

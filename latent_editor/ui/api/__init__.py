@@ -1,0 +1,1 @@
+"""HTTP routes and the frame socket, one file a topic."""

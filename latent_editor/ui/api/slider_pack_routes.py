@@ -1,0 +1,59 @@
+"""The routes of direction packs: sliders in a file, to be kept, shared and opened again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from latent_editor.core.errors import BadValue
+from latent_editor.core.values import Directions
+from latent_editor.directions import import_directions, write_directions
+from latent_editor.media.exports import file_name
+from latent_editor.sessions.session import SLIDER_LIMIT, Session, Slider
+from latent_editor.ui.api.requests import SessionOf, StudioOf, download, read_upload
+from latent_editor.ui.api.views import session_view
+from latent_editor.ui.service.model_service import Studio
+
+router = APIRouter(prefix="/editor")
+
+PACK_SUFFIX = ".sliders"
+
+
+@router.get("/s/{session_id}/save/pack.sliders")
+def save_pack(session: SessionOf, studio: StudioOf, key: str | None = None) -> Response:
+    """All sliders of the panel as a file of directions, or one of them. Raises UnknownDirection."""
+    directions = [session.slider(key).edit.direction] if key else [s.edit.direction for s in session.sliders]
+    if not directions:
+        raise BadValue("There is no slider to save. Add one first.")
+    name = directions[0].name if len(directions) == 1 else f"{len(directions)} sliders"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pack"
+        write_directions(Directions(directions), path, fingerprint=studio.g.fingerprint)
+        return download(path.read_bytes(), file_name(name, PACK_SUFFIX), "application/octet-stream")
+
+
+@router.post("/s/{session_id}/pack")
+async def load_pack(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+    """Puts the sliders of a file, of this program or of another, on top of the panel, all at zero."""
+    data, name = await read_upload(request)
+    return await run_in_threadpool(_load_pack, studio, session, data, name)
+
+
+def _load_pack(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
+    studio.latent(session)  # raises where there is no face yet
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file_name(name, "")
+        path.write_bytes(data)
+        count = SLIDER_LIMIT if name.endswith(PACK_SUFFIX) else None  # of files with hundreds the first ones
+        found = studio.on_gpu(lambda: import_directions(path, studio.g, count=count))()
+
+    def opened(now: Session) -> Session:
+        sliders = tuple(Slider.of(f"p{now.next_id}x{i}", d) for i, d in enumerate(found))
+        return now.added(*sliders, label=f"open {name.removesuffix(PACK_SUFFIX)}"[:60])
+
+    return session_view(studio.store.update_same(session, opened))

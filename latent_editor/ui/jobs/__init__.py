@@ -1,0 +1,1 @@
+"""What runs long on the page, each with progress and a way to stop it."""

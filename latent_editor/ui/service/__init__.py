@@ -1,0 +1,1 @@
+"""What all visitors share: models, the frame renderer, uploads."""

@@ -1,0 +1,420 @@
+"""Downloads over a line that drops, from servers that truncate, change the file, redirect and lie."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.file_server import FileServer, Handler, say, serve
+
+from latent_editor.checkpoints.downloads import Manners, check_address, download
+from latent_editor.core.errors import FetchFailed, Stopped
+
+DATA = bytes(range(256)) * 4096  # 1 MiB
+OTHER = DATA[::-1]
+SHA = hashlib.sha256(DATA).hexdigest()
+QUICK = Manners(attempts=3, first_wait_s=0.001, timeout_s=5)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    server = FileServer(DATA)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def get(server: FileServer, tmp_path: Path) -> Callable[..., bytes]:
+    """Downloads and returns the content; checks that nothing else is left beside it."""
+
+    def get(**options: Any) -> bytes:
+        target = tmp_path / "model.pkl"
+        digest = download(server.address, target, **{"manners": QUICK, **options})
+        assert visible(tmp_path) == ["model.pkl"]
+        content = target.read_bytes()
+        assert digest == hashlib.sha256(content).hexdigest()
+        return content
+
+    return get
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+# An honest server.
+
+
+def test_a_file_comes_whole(server: FileServer, get: Callable[..., bytes]) -> None:
+    fractions: list[float] = []
+    assert get(size_bytes=len(DATA), sha256=SHA, on_step=lambda s: fractions.append(s.fraction)) == DATA
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert "Range" not in server.requests[0]
+    assert server.requests[0]["Accept-Encoding"] == "identity"
+
+
+def test_a_file_in_pieces_of_unknown_number(server: FileServer, get: Callable[..., bytes]) -> None:
+    def chunked(handler: Handler) -> None:
+        handler.begin(200, {"Transfer-Encoding": "chunked"})
+        for start in range(0, len(DATA), 100_000):
+            piece = DATA[start : start + 100_000]
+            handler.give(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        handler.give(b"0\r\n\r\n")
+
+    server.answers = [chunked]
+    assert get() == DATA
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(server: FileServer, tmp_path: Path) -> None:
+    target = tmp_path / "model.pkl"
+    target.write_bytes(b"old")
+    server.answers = [serve(only=1000)] * 3
+    seen: list[bytes] = []
+    with pytest.raises(FetchFailed):
+        download(server.address, target, manners=Manners(attempts_in_all=1))
+    download(server.address, target, manners=QUICK, on_step=lambda s: seen.append(target.read_bytes()))
+    assert set(seen) == {b"old"}
+    assert target.read_bytes() == DATA
+
+
+# A line that drops.
+
+
+def test_a_dropped_line_is_taken_up_where_it_broke(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(only=n) for n in (300_000, 1, 0, 200_001)]
+    assert get(sha256=SHA) == DATA
+    assert [r.get("Range") for r in server.requests] == [
+        None, "bytes=300000-", "bytes=300001-", "bytes=300001-", "bytes=500002-",
+    ]  # fmt: skip
+    assert {r.get("If-Range") for r in server.requests[1:]} == {'"1"'}
+    assert server.sent == len(DATA)
+
+
+def test_a_later_call_continues(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    server.answers = [serve(only=700_000), serve(only=0)]
+    with pytest.raises(FetchFailed, match=r"broke after 0.7 MB of 1.0 MB.*0.7 MB are kept; the same command"):
+        get(manners=Manners(attempts_in_all=1))
+    assert visible(tmp_path) == ["model.pkl.part", "model.pkl.part.json"]
+    assert get() == DATA
+    assert server.requests[-1]["Range"] == "bytes=700000-"
+    assert server.sent == len(DATA)
+
+
+def test_a_part_that_was_whole_already_is_put_in_place(
+    server: FileServer, get: Callable[..., bytes], tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        get(on_step=lambda s: s.fraction == 1)
+    assert (tmp_path / "model.pkl.part").stat().st_size == len(DATA)
+    assert get() == DATA
+    assert get(size_bytes=len(DATA)) == DATA
+
+
+def test_a_silent_line_is_left(server: FileServer, get: Callable[..., bytes]) -> None:
+    def hang(handler: Handler) -> None:
+        serve(only=5000, then=lambda: time.sleep(0.6))(handler)
+
+    server.answers = [hang]
+    assert get(manners=Manners(timeout_s=0.2, first_wait_s=0)) == DATA
+    assert server.requests[1]["Range"] == "bytes=5000-"
+
+
+def test_a_server_that_is_not_there(server: FileServer, tmp_path: Path) -> None:
+    server.close()
+    labels: set[str] = set()
+    patient = Manners(attempts=50, first_wait_s=0.001)  # but not with a server that never answered
+    with pytest.raises(FetchFailed, match=r"could not be fetched from http.*refused.*Try again later"):
+        download(server.address, tmp_path / "m", manners=patient, on_step=lambda s: labels.add(s.label))
+    (label,) = labels
+    assert "refused" in label
+    assert label.endswith("trying again")
+
+
+def test_a_server_that_always_truncates_is_given_up(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(only=1000, headers={"Content-Range": ""})] * 20
+    server.ranges = False
+    with pytest.raises(FetchFailed, match="the line broke after 0.0 MB of 1.0 MB"):
+        get()
+    assert len(server.requests) == 1 + QUICK.attempts
+
+
+def test_crumbs_are_not_collected_forever(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(only=1)] * 50
+    with pytest.raises(FetchFailed):
+        get(manners=Manners(attempts=3, attempts_in_all=10, first_wait_s=0))
+    assert len(server.requests) == 10
+
+
+def test_it_can_be_stopped_and_taken_up(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    with pytest.raises(Stopped, match=r"MB are kept; the same command"):
+        get(on_step=lambda s: s.fraction > 0.3)
+    kept = (tmp_path / "model.pkl.part").stat().st_size
+    assert 0.3 * len(DATA) < kept <= len(DATA)
+    server.sent = 0
+    assert get() == DATA
+    assert server.sent == len(DATA) - kept
+
+
+def test_it_can_be_stopped_while_it_waits(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [say(503, Retry_After="3600")]
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        get(on_step=lambda s: True)
+    assert time.monotonic() - began < 5
+
+
+# A file that changes, or is not the expected one.
+
+
+def test_a_server_without_ranges_begins_anew(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.ranges = False
+    server.answers = [serve(only=400_000), serve(only=500_000)]
+    assert get() == DATA
+    assert server.sent == 900_000 + len(DATA)
+
+
+@pytest.mark.parametrize("heeds_if_range", [True, False])
+def test_a_file_that_changed_begins_anew(
+    heeds_if_range: bool, server: FileServer, get: Callable[..., bytes], tmp_path: Path
+) -> None:
+    def change() -> None:
+        server.data, server.etag = OTHER, '"2"'
+
+    server.heeds_if_range = heeds_if_range
+    server.answers = [serve(only=400_000, then=change)]
+    assert get() == OTHER
+
+
+def test_a_file_that_became_shorter_begins_anew(server: FileServer, get: Callable[..., bytes]) -> None:
+    def change() -> None:
+        server.data = DATA[:1000]
+
+    server.answers = [serve(only=400_000, then=change)]
+    assert get() == DATA[:1000]
+
+
+def test_a_file_of_another_total_begins_anew(server: FileServer, get: Callable[..., bytes]) -> None:
+    def change() -> None:
+        server.data = OTHER + b"more"
+
+    server.answers = [serve(only=400_000, then=change)]  # with the ETag of the first
+    assert get() == OTHER + b"more"
+
+
+def test_an_unversioned_part_is_not_continued(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.etag = None
+    server.answers = [serve(only=400_000)]
+    assert get() == DATA
+    assert "Range" not in server.requests[1]
+
+
+def test_a_date_or_a_hash_lets_a_part_be_continued(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.etag, date = None, "Fri, 01 Jan 2021 00:00:00 GMT"
+    server.heeds_if_range = False
+    server.answers = [serve(only=400_000, headers={"Last-Modified": date, "ETag": 'W/"weak"'})]
+    assert get() == DATA
+    assert server.requests[1]["If-Range"] == date
+    server.answers = [serve(only=400_000)]
+    assert get(sha256=SHA) == DATA
+    assert server.requests[3]["Range"] == "bytes=400000-"
+
+
+def test_the_rest_of_another_place_is_not_taken(server: FileServer, get: Callable[..., bytes]) -> None:
+    wrong = {"Content-Range": f"bytes 5-{len(DATA) - 1}/{len(DATA)}"}
+    server.answers = [serve(only=400_000), serve(headers=wrong)]
+    assert get() == DATA
+    assert "Range" not in server.requests[2]
+
+
+def test_a_part_of_another_address_is_dropped(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    (tmp_path / "model.pkl.part").write_bytes(b"x" * 1000)
+    assert get() == DATA
+    (tmp_path / "model.pkl.part").write_bytes(b"x" * 1000)
+    (tmp_path / "model.pkl.part.json").write_text('{"address": "https://a.b/c", "version": "\\"1\\"", "size_bytes": 1}')
+    assert get() == DATA
+    assert all("Range" not in r for r in server.requests)
+
+
+def test_a_wrong_hash_is_thrown_away(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    wrong = "0" * 64
+    with pytest.raises(FetchFailed, match=f"SHA-256 {SHA}; expected {wrong}.*thrown away"):
+        get(sha256=wrong)
+    assert visible(tmp_path) == []
+    assert len(server.requests) == 1
+
+
+def test_a_spoilt_part_is_fetched_once_more(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        get(on_step=lambda s: s.fraction > 0.3)
+    part = tmp_path / "model.pkl.part"
+    part.write_bytes(b"\xff" * part.stat().st_size)
+    assert get(sha256=SHA) == DATA
+    with pytest.raises(Stopped):
+        get(on_step=lambda s: s.fraction > 0.3)
+    with pytest.raises(FetchFailed, match="expected 000"):
+        get(sha256="0" * 64)
+
+
+def test_a_length_that_is_too_long_ends_with_the_file(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(headers={"Content-Length": str(2 * len(DATA))})]
+    assert get() == DATA  # the second answer was 416: there is no more
+
+
+def test_a_length_that_is_too_short_is_noticed(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    server.answers = [serve(headers={"Content-Length": "1000"})] * 2
+    with pytest.raises(FetchFailed, match="a file of 1,000 bytes instead of 1,048,576"):
+        get(size_bytes=len(DATA))
+    with pytest.raises(FetchFailed, match=f"expected {SHA}"):
+        get(sha256=SHA)
+    assert visible(tmp_path) == []
+
+
+def test_an_unknown_length_needs_a_hash(server: FileServer, get: Callable[..., bytes]) -> None:
+    def open_end(handler: Handler) -> None:
+        handler.begin(200, {})
+        handler.give(DATA)
+
+    server.answers = [open_end, open_end]
+    with pytest.raises(FetchFailed, match="unknown length"):
+        get()
+    assert get(sha256=SHA) == DATA
+
+
+# What is no file.
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(404, "not there any more"), (410, "not there"), (403, "login"), (400, "400")]
+)
+def test_a_refusal_is_final(code: int, words: str, server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [say(code)] * 3
+    with pytest.raises(FetchFailed, match=words):
+        get()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+def test_a_busy_server_is_asked_again(code: int, server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(only=1000), say(code, Retry_After="0"), say(code)]
+    assert get() == DATA
+    server.answers = [say(code)] * 9
+    with pytest.raises(FetchFailed, match=f": {code} "):
+        get()
+
+
+def test_a_web_page_is_no_model(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+    page = b"\n<!DOCTYPE html><p>Quota exceeded"
+    server.answers = [say(200, page, Content_Type="text/html; charset=utf-8"), say(200, page)]
+    for _ in range(2):
+        with pytest.raises(FetchFailed, match="answered with a web page; expected model.pkl"):
+            get()
+    assert "model.pkl" not in visible(tmp_path)
+
+
+def test_packed_answers_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [serve(headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(FetchFailed, match="packed as 'gzip'"):
+        get()
+
+
+def test_endless_files_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
+    small = Manners(max_bytes=500_000)
+    with pytest.raises(FetchFailed, match="more than the 500,000"):
+        get(manners=small)
+
+    def endless(handler: Handler) -> None:
+        handler.begin(200, {"Transfer-Encoding": "chunked"})
+        try:
+            while True:
+                handler.give(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        except OSError:
+            pass
+
+    server.answers = [endless]
+    with pytest.raises(FetchFailed, match="more than the 500,000"):
+        get(manners=small)
+
+
+# Where it leads.
+
+
+def test_a_redirect_is_followed_with_the_range(server: FileServer, get: Callable[..., bytes]) -> None:
+    move = say(302, Location="/elsewhere")
+    server.answers = [move, serve(only=1000), move]
+    assert get() == DATA
+    assert [r["path"] for r in server.requests] == ["/model.pkl", "/elsewhere"] * 2
+    assert server.requests[3]["Range"] == "bytes=1000-"
+
+
+def test_a_circle_of_redirects_ends(server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [say(302, Location="/model.pkl")] * 50
+    with pytest.raises(FetchFailed, match="redirects too often"):
+        get()
+    server.requests.clear()
+    server.answers = [say(302, Location=f"/{i}") for i in range(50)]
+    with pytest.raises(FetchFailed, match="redirects too often"):
+        get()
+    assert len(server.requests) == QUICK.redirects + 1
+
+
+@pytest.mark.parametrize("to", ["http://example.com/a", "file:///etc/passwd", "ftp://example.com/a", "//example.com/a"])
+def test_a_redirect_to_an_open_line_is_refused(to: str, server: FileServer, get: Callable[..., bytes]) -> None:
+    server.answers = [say(302, Location=to)]
+    with pytest.raises(FetchFailed, match="expected https|redirects too often"):
+        get()
+    assert len(server.requests) == 1
+
+
+def test_only_https_is_trusted() -> None:
+    check_address("https://example.com/a")
+    check_address("https://b.example.com/a", came_from="https://example.com/a")
+    check_address("http://localhost:80/a")
+    for address in (
+        "http://example.com/a",
+        "ftp://localhost/a",
+        "https:///a",
+        "/etc/passwd",
+        "http://localhost.evil.com/",
+    ):
+        with pytest.raises(FetchFailed, match="expected https"):
+            check_address(address)
+    with pytest.raises(FetchFailed, match="redirects to 'http://127.0.0.1/a'"):
+        check_address("http://127.0.0.1/a", came_from="https://example.com/a")
+
+
+# This machine.
+
+
+def test_a_full_disk_is_noticed_first(
+    server: FileServer, get: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_000_000))
+    with pytest.raises(FetchFailed, match=r"needs 1.0 MB more in .*, where 1.0 MB are free"):
+        get()
+    assert server.sent == 0 or len(server.requests) == 1
+
+
+def test_two_at_once_do_not_get_in_each_others_way(server: FileServer, tmp_path: Path) -> None:
+    started, may_end = threading.Event(), threading.Event()
+
+    def slow(step: Any) -> None:
+        started.set()
+        may_end.wait(10)
+
+    target = tmp_path / "model.pkl"
+    first = threading.Thread(target=lambda: download(server.address, target, on_step=slow, manners=QUICK))
+    first.start()
+    assert started.wait(10)
+    with pytest.raises(FetchFailed, match=r"Another process is fetching model.pkl"):
+        download(server.address, target, manners=QUICK)
+    may_end.set()
+    first.join()
+    assert target.read_bytes() == DATA

@@ -1,0 +1,139 @@
+"""The colourist: luminance stays, dabs are hues and not lights, it learns, and its files come back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import latent_editor as le
+from latent_editor.core.errors import BadModel, BadValue
+from latent_editor.degradations import luminance
+from latent_editor.generators import Generator
+from latent_editor.generators.pictures import to_tensor
+from latent_editor.networks.colourist import Colourist, load_colourist, read_colourist, save_colourist, spread
+from latent_editor.networks.encoder import Encoder, save_encoder
+from latent_editor.restoration.color_hints import MOST_DABS, Dab, with_dabs
+from latent_editor.train.colourist import figures, new_trainer, started_from
+
+SIZE = 32
+
+
+def pictures(count: int = 8) -> torch.Tensor:
+    """Red below the middle where light, blue above it where dark: [N, 3, S, S]."""
+    rows = torch.arange(SIZE).view(1, 1, SIZE, 1) / SIZE
+    light = torch.rand(count, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 0.2 + rows - 0.6
+    colour = torch.where(
+        rows > 0.5, torch.tensor([0.3, -0.1, -0.2]).view(1, 3, 1, 1), torch.tensor([-0.2, 0, 0.3]).view(1, 3, 1, 1)
+    )
+    return light + colour - luminance(colour)
+
+
+def colourist(seed: int = 0) -> Colourist:
+    torch.manual_seed(seed)
+    return Colourist(SIZE, width=16, max_width=32)
+
+
+def test_luminance_stays_and_an_untrained_one_adds_nothing() -> None:
+    net, x = colourist(), pictures(2)
+    grey = luminance(x).expand_as(x)
+    with torch.no_grad():
+        torch.testing.assert_close(net(grey), grey)
+        torch.nn.init.normal_(net.last.weight)
+        for size in (SIZE, 2 * SIZE, 50):  # pictures of any size
+            larger = torch.nn.functional.interpolate(grey, size=size)
+            coloured = net(larger)
+            assert float((coloured - larger).abs().mean()) > 0.01
+            torch.testing.assert_close(luminance(coloured), luminance(larger), atol=1e-5, rtol=0)
+
+
+def test_it_sees_what_the_encoder_sees() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(SIZE, 4, 8, width=16, max_width=32)
+    net, grey = started_from(encoder), luminance(pictures(2)).expand(-1, 3, -1, -1)
+    for ours, theirs in zip(net.trunk.maps(grey), encoder.trunk.maps(grey), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_it_learns_colours() -> None:
+    torch.manual_seed(0)
+    trainer, x = new_trainer(colourist(), 2e-2), pictures()
+    before, rows = figures(trainer.net, x, torch.float32)
+    assert before["colours"] == pytest.approx(1)
+    assert before["dabbed"] < 0.9  # what is told helps also who knows nothing
+    assert len(rows) == 4
+    for _ in range(90):
+        trainer.learn(x, 0.0)
+    assert figures(trainer.net, x, torch.float32)[0]["colours"] < 0.5
+
+
+def test_known_colours_spread_over_what_looks_alike() -> None:
+    features = torch.zeros(1, 4, 8, 8)
+    features[..., :4] = 1  # two halves that look different
+    features += 0.01 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
+    values, known = torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    assert float(spread(values + 1, known, features).abs().max()) == 0  # nothing is known
+    known[..., 2, 1] = known[..., 5, 2] = True
+    values[0, :, 2, 1], values[0, :, 5, 2] = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    found = spread(values, known, features)
+    torch.testing.assert_close(found[..., :4], torch.full_like(found[..., :4], 0.5), atol=0.05, rtol=0)
+    assert float(found[..., 4:].abs().max()) < 0.2
+
+
+def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
+    net = load_colourist(portraits)
+    assert net is not None
+    x = to_tensor(le.render(portraits, le.random_latent(portraits, 14)), portraits.size_px)
+    grey = luminance(x).expand_as(x)
+    for colour in ("#3050c0", "#b04020"):
+        picture, known = with_dabs(grey, [Dab(0.5, 0.6, colour, radius=0.05)])
+        found = net(picture, known)
+        torch.testing.assert_close(luminance(found), luminance(grey), atol=1e-4, rtol=0)
+        at = known.expand_as(x) > 0
+        assert float((found - picture)[at].abs().mean()) < 0.4 * float((net(grey) - picture)[at].abs().mean())
+
+
+def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
+    grey = torch.linspace(-0.8, 0.8, SIZE).view(1, 1, 1, SIZE).expand(1, 3, SIZE, SIZE)
+    picture, known = with_dabs(grey, [Dab(0.25, 0.5, "#c04020", radius=0.1), Dab(0.75, 0.5, "royalblue", radius=0.1)])
+    torch.testing.assert_close(luminance(picture), luminance(grey), atol=1e-5, rtol=0)
+    assert torch.equal(picture[..., known[0, 0] == 0], grey[..., known[0, 0] == 0])
+    assert float(known.mean()) == pytest.approx(2 * math.pi * 0.1**2, rel=0.2)
+    red, blue = picture[0, :, SIZE // 2, SIZE // 4], picture[0, :, SIZE // 2, 3 * SIZE // 4]
+    assert red[0] > red[1] > red[2]
+    assert blue[2] > blue[1] > blue[0]
+    over, _ = with_dabs(grey, [Dab(0.5, 0.5, "red", radius=0.2), Dab(0.5, 0.5, "#808080", radius=0.2)])
+    torch.testing.assert_close(over, grey, atol=1e-5, rtol=0)  # a grey dab says that it is grey
+    assert float(with_dabs(grey, [Dab(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"x": 1.5}, "0 to 1"), ({"y": math.nan}, "0 to 1"), ({"colour": "no such"}, "no colour"),
+        ({"colour": ""}, "no colour"), ({"colour": 7}, "no colour"),
+        ({"radius": 0.0}, "radius"), ({"radius": math.inf}, "radius"),
+    ],
+)  # fmt: skip
+def test_wrong_dabs_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        Dab(**{"x": 0.5, "y": 0.5, "colour": "red", **wrong})
+
+
+def test_too_many_dabs_are_refused() -> None:
+    with pytest.raises(BadValue, match="at most"):
+        with_dabs(torch.zeros(1, 3, 8, 8), [Dab(0.5, 0.5, "red")] * (MOST_DABS + 1))
+
+
+def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
+    net, x = colourist(), pictures(2)
+    torch.nn.init.normal_(net.last.weight)
+    save_colourist(net, tmp_path / "a.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(read_colourist(tmp_path / "a.safetensors")(x), net(x), atol=0.01, rtol=0)
+    save_encoder(Encoder(SIZE, 4, 8, width=16, max_width=32), tmp_path / "b.safetensors")
+    with pytest.raises(BadModel, match="colourist"):
+        read_colourist(tmp_path / "b.safetensors")

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from PIL import Image
+
+from latent_editor.core.errors import BadValue, UnknownDirection
+from latent_editor.core.values import Crop, Direction, Latent, Photo
+from latent_editor.sessions.placement import AT_REST, Position
+from latent_editor.sessions.session import DESK_LIMIT, HISTORY_LIMIT, SLIDER_LIMIT, Session, Slider, edits_with
+
+AGE = Direction("age", torch.ones(4, 8))
+SMILE = Direction("smile", torch.zeros(4, 8), layers=(0, 2))
+FACE = Latent(torch.zeros(4, 8), "tiny", "0" * 12)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session("x").begun(FACE, (Slider.of("d0", AGE), Slider.of("d1", SMILE)))
+
+
+def strengths(session: Session) -> dict[str, float]:
+    return {s.key: s.edit.strength for s in session.sliders}
+
+
+class TestSliders:
+    def test_a_session_cannot_be_changed_in_place(self, session: Session) -> None:
+        with pytest.raises(FrozenInstanceError):
+            session.at = 3  # type: ignore[misc]
+
+    def test_move_changes_one_slider_and_leaves_the_old_session_alone(self, session: Session) -> None:
+        moved = session.moved("d0", 1.5)
+        assert strengths(moved) == {"d0": 1.5, "d1": 0.0}
+        assert strengths(session) == {"d0": 0.0, "d1": 0.0}
+
+    def test_a_move_to_the_same_place_makes_no_history(self, session: Session) -> None:
+        assert session.moved("d0", 0.0) is session
+
+    def test_added_comes_first_and_only_once(self, session: Session) -> None:
+        added = session.added(Slider.of("t1", AGE, 1.0))
+        assert [s.key for s in added.sliders] == ["t1", "d0", "d1"]
+        assert added.added(Slider.of("t1", SMILE)) is added
+
+    def test_remove_and_undo_bring_it_back_as_it_was(self, session: Session) -> None:
+        removed = session.moved("d1", -2.0).removed("d1")
+        assert strengths(removed) == {"d0": 0.0}
+        assert strengths(removed.undone()) == {"d0": 0.0, "d1": -2.0}
+
+    def test_layers_mute_and_rename(self, session: Session) -> None:
+        limited = session.limited("d0", "coarse", (0, 2))
+        assert limited.slider("d0").edit.layers == (0, 2)
+        assert limited.limited("d0", "own", None).slider("d0").edit.layers is None
+        assert session.muted("d0", True).slider("d0").edit.muted
+        assert session.renamed("d0", "  older \n").slider("d0").edit.direction.name == "older"
+
+    def test_reset_sets_all_to_zero_in_one_step(self, session: Session) -> None:
+        moved = session.moved("d0", 1.0).moved("d1", 2.0)
+        reset = moved.all_reset()
+        assert strengths(reset) == {"d0": 0.0, "d1": 0.0}
+        assert strengths(reset.undone()) == {"d0": 1.0, "d1": 2.0}
+        assert session.all_reset() is session
+
+    @pytest.mark.parametrize("strength", [float("nan"), float("inf"), 11, -11])
+    def test_senseless_strengths_are_refused(self, session: Session, strength: float) -> None:
+        with pytest.raises(BadValue, match="expected a number"):
+            session.moved("d0", strength)
+        with pytest.raises(BadValue, match="expected a number"):
+            edits_with(session, {"d0": strength})
+
+    def test_bad_names_layers_and_keys_are_refused(self, session: Session) -> None:
+        for name in ("", "   ", "x" * 61):
+            with pytest.raises(BadValue, match="1 to 60"):
+                session.renamed("d0", name)
+        with pytest.raises(BadValue, match="coarse"):
+            session.limited("d0", "deep", None)
+        with pytest.raises(UnknownDirection, match="d9"):
+            session.moved("d9", 1)
+
+    def test_the_panel_is_bounded(self, session: Session) -> None:
+        for i in range(SLIDER_LIMIT - 2):
+            session = session.added(Slider.of(f"t{i}", AGE))
+        with pytest.raises(BadValue, match="Remove some first"):
+            session.added(Slider.of("one too many", AGE))
+
+    def test_edits_while_dragging_replace_strengths_without_history(self, session: Session) -> None:
+        edits = edits_with(session.moved("d1", 1.0), {"d0": 2.5, "gone": 1.0})
+        assert [(e.direction.name, e.strength) for e in edits] == [("age", 2.5), ("smile", 1.0)]
+
+
+class TestHistory:
+    def test_undo_and_redo_walk_and_stop_at_the_ends(self, session: Session) -> None:
+        moved = session.moved("d0", 1.0).moved("d0", 2.0)
+        assert strengths(moved.undone())["d0"] == 1.0
+        assert strengths(moved.undone().undone().undone())["d0"] == 0.0
+        assert strengths(moved.undone().undone().redone().redone().redone())["d0"] == 2.0
+
+    def test_a_change_after_undo_drops_what_came_later(self, session: Session) -> None:
+        forked = session.moved("d0", 1.0).undone().moved("d0", -1.0)
+        assert [m.label for m in forked.moments] == ["start", "age -1.0"]
+        assert forked.redone() is not None
+        assert strengths(forked.redone())["d0"] == -1.0
+
+    def test_go_to_any_moment_by_its_id(self, session: Session) -> None:
+        moved = session.moved("d0", 1.0).moved("d0", 2.0)
+        assert strengths(moved.gone_to(moved.moments[1].id))["d0"] == 1.0
+        with pytest.raises(BadValue, match="no entry 999"):
+            moved.gone_to(999)
+
+    def test_ids_are_never_used_twice(self, session: Session) -> None:
+        first = session.moved("d0", 1.0).moments[-1].id
+        assert session.moved("d0", 1.0).undone().moved("d0", 2.0).moments[-1].id > first
+
+    def test_the_history_is_bounded_and_keeps_the_newest(self, session: Session) -> None:
+        for i in range(HISTORY_LIMIT + 5):
+            session = session.moved("d0", (i + 1) / 100)
+        assert len(session.moments) == HISTORY_LIMIT
+        assert strengths(session)["d0"] == (HISTORY_LIMIT + 5) / 100
+
+
+class TestPhotos:
+    def test_the_old_face_stays_until_the_new_latent_is_there(self, session: Session) -> None:
+        photo = Photo(Image.new("RGB", (8, 8)), "new.png")
+        crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
+        under_way = session.moved("d0", 1.0).opened(photo).cropped(crop).run_started()
+        assert under_way.latent is FACE
+        assert strengths(under_way)["d0"] == 1.0
+        assert under_way.cancelled().draft is None
+        new = under_way.begun(FACE, (), from_draft=True)
+        assert new.photo is photo
+        assert new.crop is crop
+        assert new.draft is None
+        assert new.revision == session.revision + 1
+        assert not new.sliders
+
+    def test_a_face_from_no_photo_forgets_the_photo(self, session: Session) -> None:
+        photo = Photo(Image.new("RGB", (8, 8)))
+        assert session.opened(photo).begun(FACE).photo is None
+
+    def test_a_new_run_is_told_apart_and_stopping_is_for_one_run(self, session: Session) -> None:
+        stopping = session.run_started().run_stopping()
+        assert stopping.stopping
+        again = stopping.run_started()
+        assert not again.stopping
+        assert again.run > stopping.run
+
+    def test_a_crop_without_a_photo_is_refused(self, session: Session) -> None:
+        with pytest.raises(BadValue, match="Choose a photo"):
+            session.cropped(Crop(Image.new("RGB", (8, 8)), torch.eye(3)[:2].double().numpy()))
+
+
+class TestModels:
+    def test_what_was_made_with_a_model_is_there_again_when_it_is_chosen_again(self, session: Session) -> None:
+        moved = session.moved("d0", 1.5)
+        away = moved.switched("cats")
+        assert away.latent is None
+        assert away.sliders == ()
+        other = away.begun(FACE, (Slider.of("d0", SMILE),))
+        back = other.switched("")
+        assert (back.latent, back.moments, back.at) == (moved.latent, moved.moments, moved.at)
+        assert strengths(back.undone()) == {"d0": 0.0, "d1": 0.0}
+        assert back.switched("cats").sliders == other.sliders
+        assert back.switched("") is back
+
+    def test_pictures_and_ids_are_never_taken_for_another_models(self, session: Session) -> None:
+        away = session.moved("d0", 1.5).switched("cats")
+        back = away.switched("")
+        assert session.revision < away.revision < back.revision
+        assert away.begun(FACE).moments[0].id not in {m.id for m in back.moments}
+        assert away.run > session.run  # a reconstruction under way sees that it is not wanted any more
+
+    def test_the_photo_of_the_model_before_is_offered_to_the_new_one(self, session: Session) -> None:
+        photo = Photo(Image.new("RGB", (8, 8)), "me.png")
+        crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
+        drawn = session.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        assert drawn.offered is None
+        away = drawn.switched("cats")
+        assert away.offered is not None
+        assert away.offered.photo is photo
+        assert away.offered.crop is crop
+        here_too = away.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        assert here_too.offered is None
+        assert here_too.switched("").offered is None
+        assert session.switched("cats").offered is None  # a face of nobody
+
+    def test_the_number_of_models_remembered_is_bounded(self, session: Session) -> None:
+        for i in range(DESK_LIMIT + 3):
+            session = session.switched(f"m{i}").begun(FACE)
+        assert list(session.desks) == [f"m{i}" for i in range(2, DESK_LIMIT + 2)]
+
+
+class TestPosition:
+    def test_it_is_undone_and_reset_like_a_slider(self, session: Session) -> None:
+        placed = session.placed("position-x", 0.25).placed("position-turn", -30)
+        assert placed.position == Position(0.25, 0, -30)
+        assert placed.moved("d0", 1.0).position == placed.position
+        assert placed.undone().position == Position(0.25)
+        assert placed.all_reset().position == AT_REST
+        assert placed.placed("position-x", 0.25) is placed
+        assert placed.begun(FACE).position == AT_REST
+
+    def test_while_dragging_it_leaves_no_history(self, session: Session) -> None:
+        dragged = session.placed("position-x", 0.5).position.moved_all({"position-y": -0.5, "d0": 2.0})
+        assert dragged == Position(0.5, -0.5)
+
+    @pytest.mark.parametrize(
+        ("axis", "value"), [("position-x", 1.1), ("position-turn", float("nan")), ("position-z", 0.0), ("", 0.0)]
+    )
+    def test_what_makes_no_sense_is_refused(self, session: Session, axis: str, value: float) -> None:
+        with pytest.raises(BadValue):
+            session.placed(axis, value)
+
+    def test_its_matrix_takes_the_picture_back_to_the_content(self) -> None:
+        assert AT_REST.matrix() is None
+        matrix = Position(x=0.25, y=0.5, angle_deg=90).matrix()
+        assert matrix is not None
+        # The middle of the content lies at (0.25, 0.5) now; its right neighbour, turned clockwise, below that.
+        for seen, content in (((0.25, 0.5), (0, 0)), ((0.25, 0.6), (0.1, 0))):
+            found = matrix @ torch.tensor([*seen, 1.0])
+            assert torch.allclose(found, torch.tensor([*content, 1.0]), atol=1e-6)

@@ -1,0 +1,53 @@
+"""What the tests of the page share: a served app with a tiny model, and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, sync_playwright
+from support import browsing
+from support.web import served, service_of, small_generator
+
+from latent_editor.core.values import Direction
+from latent_editor.ui.service.model_service import Studio
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    """The service of a tiny model with five directions."""
+    g = small_generator()
+    names = ["age", "smile", "light", "hair", "turn"]
+    return service_of(g, [Direction(n, torch.randn(g.num_ws, g.w_dim) * 3, score=0.1) for n in names])
+
+
+@pytest.fixture(scope="module")
+def client(studio: Studio) -> Iterator[TestClient]:
+    with served(studio) as client:
+        yield client
+
+
+@pytest.fixture
+def path(client: TestClient) -> str:
+    """A new session with a random face."""
+    path = f"/editor/s/{client.post('/editor/sessions').json()['id']}"
+    assert client.post(f"{path}/random?seed=1").json()["ready"]
+    return path
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app with the embedded model, started as a user starts it, on a free port."""
+    with browsing.running_app(tmp_path_factory.mktemp("app")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium), args=browsing.FLAGS)
+        yield browser
+        browser.close()

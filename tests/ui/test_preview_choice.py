@@ -1,0 +1,49 @@
+"""Thumbnails of large generators are drawn small; everything else by the whole one."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from latent_editor.generators import Generator, construction, random_latent
+from latent_editor.generators.preview import Preview
+from latent_editor.generators.stylegan2 import StyleGAN2
+from latent_editor.rendering import render
+from latent_editor.sessions.placement import Position
+from latent_editor.ui.service import preview_choice
+from latent_editor.ui.service.preview_choice import drawer
+
+
+@pytest.fixture(scope="module")
+def large() -> Generator:
+    kwargs = {"z_dim": 8, "c_dim": 0, "w_dim": 8, "img_resolution": 512, "img_channels": 3}
+    kwargs |= {"channel_base": 1024, "channel_max": 8, "mapping_kwargs": {"num_layers": 1}}
+    return construction.random("stylegan2", kwargs).eval().requires_grad_(False)
+
+
+def test_large_generators_draw_thumbnails_small(large: Generator) -> None:
+    assert drawer(large, 256) is large  # nobody waits for the small one in the middle of a drag
+    assert drawer(large, 512) is large
+    thumbnail = drawer(large, 80)
+    assert isinstance(thumbnail, Preview)
+    assert thumbnail.size_px == 256
+    assert drawer(large, 96) is thumbnail
+    image = render(thumbnail, random_latent(large, 1), size_px=80)
+    assert (image.size, image.mode) == ((80, 80), "RGB")
+    assert isinstance(image, Image.Image)
+
+
+def test_only_a_true_one_stands_for_the_whole_while_a_slider_moves(
+    large: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = drawer(large, 80)
+    assert isinstance(preview, Preview)
+    for fit, wanted in ((0.99, preview), (0.9, large)):
+        monkeypatch.setattr(preview, "fit", fit)
+        assert drawer(large, 256) is wanted
+    assert preview_choice.TRUE_FIT > 0.9
+
+
+def test_small_and_moved_pictures_are_the_whole_ones(large: Generator, tiny_generator: StyleGAN2) -> None:
+    assert drawer(tiny_generator, 80) is tiny_generator
+    assert drawer(large, 80, Position(x=0.5)) is large

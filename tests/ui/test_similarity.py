@@ -1,0 +1,115 @@
+"""The routes of the likeness meter, with a tiny model that shows no faces, and what they tell of the embedded one."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+from support.web import served, service_of, small_generator
+
+from latent_editor.core.values import Crop, Direction, Photo
+from latent_editor.generators import Generator
+from latent_editor.rendering import render
+from latent_editor.sessions.session import Slider
+from latent_editor.ui.api.similarity_routes import MOST_KEPT, desk_of
+from latent_editor.ui.service.model_service import Studio
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    g = small_generator()
+    g.bundle.about["faces"] = False
+    return with_one_slider(g)
+
+
+def with_one_slider(g: Generator) -> Studio:
+    return service_of(g, [Direction("age", torch.randn(g.num_ws, g.w_dim), score=0.1)])
+
+
+def from_photo(client: TestClient, studio: Studio, *, seed: int, drawn: int) -> str:
+    """A session whose photo is one random picture and whose latent is another's, or the same one's."""
+    session_id = client.post("/editor/sessions").json()["id"]
+    image = render(studio.g, studio.random(seed))
+    photo, crop = Photo(image), Crop(image, np.eye(2, 3))
+    latent = studio.random(drawn)
+    studio.store.update(session_id, lambda s: s.opened(photo).cropped(crop).begun(latent, from_draft=True))
+    return session_id
+
+
+def asked(client: TestClient, address: str) -> dict[str, Any]:
+    """The answer, once the model was learned from."""
+    for _ in range(600):
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        data: dict[str, Any] = answer.json()
+        if not data.get("learning"):
+            return data
+        time.sleep(0.1)
+    raise AssertionError("never learned")
+
+
+def test_the_meter_of_a_face_from_a_photo(client: TestClient, studio: Studio) -> None:
+    same = asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=1)}/likeness")
+    other = asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=2)}/likeness")
+    assert same["words"] == "the same"
+    assert same["psnr_db"] > 40 > other["psnr_db"]
+    assert same["identity"] is None
+
+
+def test_the_map_is_bright_where_pictures_differ(client: TestClient, studio: Studio) -> None:
+    def light(drawn: int) -> float:
+        session_id = from_photo(client, studio, seed=1, drawn=drawn)
+        answer = client.get(f"/editor/s/{session_id}/differs.jpg")
+        assert answer.headers["content-type"] == "image/jpeg"
+        picture = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), float)
+        assert picture.shape[:2] == (512, 512)
+        return float((picture[..., :2].mean(-1) - picture[..., 2]).mean())
+
+    assert light(2) > light(1) + 10
+
+
+def test_a_face_of_nobody_has_no_meter(client: TestClient) -> None:
+    session_id = client.post("/editor/sessions").json()["id"]
+    client.post(f"/editor/s/{session_id}/random?seed=1")
+    for name in ("likeness", "differs.jpg"):
+        answer = client.get(f"/editor/s/{session_id}/{name}")
+        assert answer.status_code == 422
+        assert "Choose a photo" in answer.json()["error"]["todo"]
+    assert client.get(f"/editor/s/{session_id}/advice").json() == {"advice": []}
+
+
+def test_what_was_measured_is_kept_for_a_few_faces(client: TestClient, studio: Studio) -> None:
+    sessions = [from_photo(client, studio, seed=1, drawn=i) for i in range(MOST_KEPT + 2)]
+    for session_id in sessions:
+        asked(client, f"/editor/s/{session_id}/likeness")
+    desk = desk_of(studio)
+    assert len(desk._kept) == MOST_KEPT
+    last = studio.store.get(sessions[-1])
+    assert desk.likeness(studio, last) is desk.likeness(studio, last)
+
+
+def test_without_faces_nobody_is_moved(client: TestClient, studio: Studio) -> None:
+    assert asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=1)}/moved") == {}
+
+
+def test_edits_of_a_face_are_told(portraits: Generator) -> None:
+    studio = with_one_slider(portraits)
+    away = studio.random(27).ws - studio.random(14).ws
+    with served(studio) as client:
+        session_id = from_photo(client, studio, seed=14, drawn=14)
+        slider = Slider.of("t1", Direction("away", away))
+        studio.store.update(session_id, lambda s: s.added(slider))
+        assert asked(client, f"/editor/s/{session_id}/moved") == {"moved": 0.0, "words": "still the same person"}
+        studio.store.update(session_id, lambda s: s.moved("t1", 1.0))
+        moved = asked(client, f"/editor/s/{session_id}/moved")
+        assert moved["words"] == "somebody else"
+        assert moved["moved"] > 0.3
+        meter = asked(client, f"/editor/s/{session_id}/likeness")
+        assert meter["words"] == "the same person"
+        assert meter["advice"] == []
