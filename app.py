@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latent_editor.runtime.openmp import BRIEFLY
+from latent_editor.runtime.openmp import OPENMP_ENV
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.update({**BRIEFLY, **os.environ})  # before torch is imported
+os.environ.update({**OPENMP_ENV, **os.environ})  # before torch is imported
 
 try:  # on a Hugging Face Space with shared GPUs; it wants to be imported before torch
     import spaces
@@ -36,11 +36,11 @@ from fastapi import FastAPI
 from latent_editor.core.errors import LatentEditorError
 from latent_editor.generators import load_generator
 from latent_editor.runtime.malloc import keep_freed_memory
-from latent_editor.ui.api.frame_socket import MOST_BYTES
+from latent_editor.ui.api.frame_socket import MAX_BYTES
 from latent_editor.ui.app import create_app
 from latent_editor.ui.service.model_listing import installed_entries
-from latent_editor.ui.service.model_registry import MAX_UPLOAD_MB, Catalogue
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_registry import MAX_UPLOAD_MB, ModelRegistry
+from latent_editor.ui.service.model_service import ModelService
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -55,9 +55,9 @@ def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
     """
     keep_freed_memory()
     load = functools.partial(load_generator, device=device)
-    studio = Studio.of(load(model), on_gpu=on_gpu)
-    catalogue = Catalogue(studio, load=load, listed=installed_entries, on_gpu=on_gpu, max_upload_mb=max_model_mb)
-    return create_app(catalogue)
+    service = ModelService.of(load(model), on_gpu=on_gpu)
+    registry = ModelRegistry(service, load=load, listed=installed_entries, on_gpu=on_gpu, max_upload_mb=max_model_mb)
+    return create_app(registry)
 
 
 def model_limit_mb(options: argparse.Namespace) -> int:
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         port=options.port,
         log_level="warning",
         timeout_graceful_shutdown=2,
-        ws_max_size=MOST_BYTES,
+        ws_max_size=MAX_BYTES,
         ws_per_message_deflate=False,  # frames are JPEGs
     )
 

@@ -5,6 +5,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from latent_editor.runtime.openmp import BRIEFLY
+from latent_editor.runtime.openmp import OPENMP_ENV
 
-os.environ.update({**BRIEFLY, **os.environ})
+os.environ.update({**OPENMP_ENV, **os.environ})

@@ -2,7 +2,7 @@
 
 Renders one picture and several at once, with the embedded model and with StyleGAN2s of random weights, in the fastest
 precision, and divides the time of several by that of as many single ones (below 1: together is quicker). All take
-turns, so that a busy machine is busy for all. Beside it stands how many ``ui/easel.py`` draws together.
+turns, so that a busy machine is busy for all. Beside it stands how many ``ui/frame_renderer.py`` draws together.
 Writes ``benchmarks/results/batching.json``.
 """
 

@@ -1,7 +1,8 @@
 """What does each slider change, and what else? Judged by readers that took no part in making it.
 
-The reader of an attribute is a logistic regression of the labels on features of the model's critic, of reconstructed
-portraits, with sex and age in equal shares on both sides; its own accuracy on held-out portraits stands beside what it
+The reader of an attribute is a logistic regression of the labels on features of the model's discriminator, of
+reconstructed portraits, with sex and age in equal shares on both sides; its own accuracy on held-out portraits stands
+beside what it
 says. What can be measured plainly is measured: the colour of hair, skin and background, side light, pose. All changes
 are counted in standard deviations of portraits::
 
@@ -40,7 +41,7 @@ from latent_editor.directions.measures import measures, watched
 from latent_editor.generators import random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.networks.encoder import load_encoder
-from latent_editor.networks.perceptual import load_critic
+from latent_editor.networks.perceptual import load_discriminator
 from latent_editor.train.boundaries import RULES, Rule, alike
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
@@ -109,9 +110,9 @@ class Readers:
     """
 
     def __init__(self, g: le.Generator) -> None:
-        critic = load_critic(g)
-        assert critic is not None, "this benchmark reads attributes in the critic's features"
-        self.g, self.critic = g, critic
+        discriminator = load_discriminator(g)
+        assert discriminator is not None, "this benchmark reads attributes in the discriminator's features"
+        self.g, self.discriminator = g, discriminator
         self.plain = {m.name: m.read for m in (*measures(g), *watched(g))}
         self.names = [*RULES, *(name for name in self.plain if name not in RULES)]
         self.accuracy_: dict[str, tuple[float, float]] = {}
@@ -170,10 +171,10 @@ class Readers:
 
     @torch.no_grad()
     def _features(self, pictures: Tensor) -> np.ndarray:
-        """The critic's maps, pooled, and colours on a grid of eight by eight: float32 [N, F]."""
+        """The discriminator's maps, pooled, and colours on a grid of eight by eight: float32 [N, F]."""
         parts = []
         for x in pictures.split(32):
-            maps = self.critic.maps(x, fastest_dtype(self.g.device))
+            maps = self.discriminator.maps(x, fastest_dtype(self.g.device))
             pooled = [F.adaptive_avg_pool2d(m.float(), 4 if m.shape[-1] <= 16 else 2).flatten(1) for m in maps]
             parts.append(torch.cat([*pooled, F.adaptive_avg_pool2d(x, 8).flatten(1)], dim=1))
         return torch.cat(parts).numpy()

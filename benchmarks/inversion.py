@@ -1,10 +1,10 @@
-"""Likeness against seconds, and sliders against likeness, rung by rung; beside Adam on the plain operations.
+"""Likeness against seconds, and sliders against likeness, stage by stage; beside Adam on the plain operations.
 
 One command::
 
     python benchmarks/inversion.py --validation V.tar [--photos FOLDER] [--count 8] [--seconds 60] [--baselines 4]
 
-Every rung of one climb gives a point: its seconds, PSNR, perceptual distance, and what the model's named sliders do, as
+Every stage of one climb gives a point: its seconds, PSNR, perceptual distance, and what the model's named sliders do, as
 a multiple of what they do on random faces. "w+ alone" is method "w+" with 20 seconds of its own. "Plain Adam" has a
 minute, against five seconds of "features": it starts from the mean latent, without an encoder, over the reference
 operations: float32, NCHW, and the grouped convolution of the public code. Writes
@@ -40,8 +40,8 @@ from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import LABELS, editability, picture_tensor
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
-from latent_editor.inversion.run import Climb, Pace
-from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.inversion.run import InversionRun, StoppingCriteria
+from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.ops import upfirdn2d
 from latent_editor.train.pictures import read_pictures
 
@@ -106,20 +106,20 @@ def curve(steps: list[le.Step]) -> dict[str, float]:
 def plain_adam(g: StyleGAN2, target: Tensor, seconds: float) -> dict[str, Any]:
     """W+ by Adam from the mean latent, over the reference path."""
     steps: list[le.Step] = []
-    climb = Climb(time.monotonic(), seconds, lambda s: bool(steps.append(s)))
+    climb = InversionRun(time.monotonic(), seconds, lambda s: bool(steps.append(s)))
     start = g.w_avg.expand(1, g.num_ws, -1)
     with reference_path():
-        objective = PlainObjective(target, load_critic(g))
+        objective = PlainObjective(target, load_discriminator(g))
         config = OptimizationConfig(pull=0.0)
-        optimize(g, objective, climb, start, config, pace=Pace(seconds, patience=10**9, max_steps=10**9))
+        optimize(g, objective, climb, start, config, pace=StoppingCriteria(seconds, patience=10**9, max_steps=10**9))
     return {"curve": curve(steps), "steps": len(steps), "psnr_db": round(steps[-1].psnr_db or 0.0, 2)}
 
 
 def ladder(g: le.Generator, crop: Any, seconds: float, sliders: le.Directions) -> dict[str, Any]:
-    """One climb to the top, with the best latent of each rung measured."""
+    """One climb to the top, with the best latent of each stage measured."""
     steps: list[le.Step] = []
     latent = le.invert(g, crop, method="pivotal", seconds=seconds, on_step=lambda s: bool(steps.append(s)))
-    target, rungs = picture_tensor(g, crop), []
+    target, stages = picture_tensor(g, crop), []
     for method, label in LABELS.items():
         last = [s for s in steps if s.label == label]
         if not last:
@@ -129,18 +129,20 @@ def ladder(g: le.Generator, crop: Any, seconds: float, sliders: le.Directions) -
         found = latent
         if method != "pivotal":
             found = g.latent(step.ws, method=method, psnr_db=step.psnr_db, refinement=step.refinement)
-        rungs.append({"rung": method, "seconds": round(step.seconds, 2), **measured(g, found, target, sliders)})
-    return {"curve": curve(steps), "steps": len(steps), "rungs": rungs, "latent": latent}
+        stages.append({"stage": method, "seconds": round(step.seconds, 2), **measured(g, found, target, sliders)})
+    return {"curve": curve(steps), "steps": len(steps), "stages": stages, "latent": latent}
 
 
 @torch.no_grad()
 def measured(g: le.Generator, latent: le.Latent, target: Tensor, sliders: le.Directions) -> dict[str, Any]:
     picture = le.generator_for(g, latent).synthesize(latent.ws[None].to(g.device))
-    critic, edits = load_critic(g), editability(g, latent, sliders)
+    discriminator, edits = load_discriminator(g), editability(g, latent, sliders)
     refinement = latent.refinement
     return {
         "psnr_db": round(float(psnr_db(picture, target)), 2),
-        "perceptual": None if critic is None else round(float(perceptual_distance(critic, picture, target)), 4),
+        "perceptual": None
+        if discriminator is None
+        else round(float(perceptual_distance(discriminator, picture, target)), 4),
         "sliders": round(edits.ratio, 3),
         "sliders_pixels": round(edits.pixels, 3),
         "gain": 1.0 if refinement is None else round(refinement.gain, 2),
@@ -149,21 +151,21 @@ def measured(g: le.Generator, latent: le.Latent, target: Tensor, sliders: le.Dir
 
 
 def means(pictures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each rung's numbers over all pictures."""
+    """Each stage's numbers over all pictures."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for picture in pictures:
-        for row in picture["rungs"]:
-            rows.setdefault(row["rung"], []).append(row)
+        for row in picture["stages"]:
+            rows.setdefault(row["stage"], []).append(row)
     numbers = ("seconds", "psnr_db", "perceptual", "sliders", "sliders_pixels", "gain", "bytes")
     return [
-        {"rung": rung, **{n: round(float(np.mean([row[n] for row in found])), 4) for n in numbers}}
-        for rung, found in rows.items()
+        {"stage": stage, **{n: round(float(np.mean([row[n] for row in found])), 4) for n in numbers}}
+        for stage, found in rows.items()
     ]
 
 
 def plot(groups: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Sliders (upwards) against likeness (to the right): a dot for each rung of the climb."""
-    groups = {name: [row for row in rows if row["rung"] != ALONE] for name, rows in groups.items()}
+    """Sliders (upwards) against likeness (to the right): a dot for each stage of the climb."""
+    groups = {name: [row for row in rows if row["stage"] != ALONE] for name, rows in groups.items()}
     width, height, left, bottom = 860, 520, 70, 60
     out = Image.new("RGB", (width, height), "#f5f5f3")
     draw = ImageDraw.Draw(out)
@@ -188,7 +190,7 @@ def plot(groups: dict[str, list[dict[str, Any]]], path: Path) -> None:
         draw.line(spots, fill=colour, width=2)
         for (x, y), row in zip(spots, rows, strict=True):
             draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill=colour)
-            draw.text((x + 8, y - 14), row["rung"], fill=colour)
+            draw.text((x + 8, y - 14), row["stage"], fill=colour)
         draw.text((spots[-1][0] + 8, spots[-1][1]), f"({name})", fill=colour)
     path.parent.mkdir(exist_ok=True)
     out.save(path)
@@ -232,15 +234,15 @@ def main() -> None:
                 latent.save(args.keep / f"{name}.latent")
             target = picture_tensor(g, crop)
             alone = le.invert(g, crop, method="w+", seconds=ALONE_S)
-            at = 1 + [rung["rung"] for rung in row["rungs"]].index("w+")
-            row["rungs"].insert(at, {"rung": ALONE, "seconds": ALONE_S, **measured(g, alone, target, sliders)})
+            at = 1 + [stage["stage"] for stage in row["stages"]].index("w+")
+            row["stages"].insert(at, {"stage": ALONE, "seconds": ALONE_S, **measured(g, alone, target, sliders)})
             if isinstance(g, StyleGAN2) and group == "portraits" and len(found) < args.baselines:
                 row["plain_adam"] = plain_adam(g, target, BASELINE_S)
                 row["five_seconds"] = {"psnr_db": le.invert(g, crop, method="features", seconds=AGAINST_S).psnr_db}
             found.append(row)
             print(json.dumps(row), flush=True)
         groups[group] = means(found)
-        results[group] = {"rungs": groups[group], "each": found}
+        results[group] = {"stages": groups[group], "each": found}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "inversion.json").write_text(json.dumps(results, indent=1) + "\n")
     plot(groups, PLOT)
@@ -248,7 +250,7 @@ def main() -> None:
         print(f"\n| {group} | seconds | PSNR, dB | perceptual | sliders |\n|---|---|---|---|---|")
         for r in rows:
             cells = f"{r['seconds']:.1f} | {r['psnr_db']:.1f} | {r['perceptual']:.3f} | {r['sliders']:.2f}"
-            print(f"| {r['rung']} | {cells} |")
+            print(f"| {r['stage']} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from serving import App, Visitor, served, write  # noqa: E402
 from setting import setting  # noqa: E402
 
-VISITORS, STEPS, MOST_GROWTH = 4, 10, 0.05
+VISITORS, STEPS, MAX_GROWTH = 4, 10, 0.05
 WARM_S = 20.0
 
 
@@ -53,9 +53,9 @@ def main() -> None:
     with served(warm_s=WARM_S) as app:
         rows = asyncio.run(dragged(app, options.renders))
     growth = rows[-1]["memory_mb"] / rows[1]["memory_mb"] - 1
-    flat = "flat" if growth <= MOST_GROWTH else "it grows"
+    flat = "flat" if growth <= MAX_GROWTH else "it grows"
     print(f"{growth:+.1%} after the first tenth, {time.perf_counter() - begun:.0f} s: {flat}")
-    write("memory.json", {**setting(), "wanted_growth": MOST_GROWTH, "growth": round(growth, 4), "rows": rows})
+    write("memory.json", {**setting(), "wanted_growth": MAX_GROWTH, "growth": round(growth, 4), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "ops.json"
 #: Channels and pixels: of FFHQ at 1024², 256² and 64², and of the embedded model at 128² and 32².
 SHAPES = ((32, 1024), (128, 256), (512, 64), (32, 128), (128, 32))
 #: Longest time for one case, in seconds, and the least number of turns.
-BUDGET_S, LEAST_TURNS = 1.0, 5
+BUDGET_S, MIN_TURNS = 1.0, 5
 #: Input channels, output channels, pixels of the input, and whether it is enlarged: layers of FFHQ and of the embedded
 #: model.
 LAYERS = (
@@ -145,7 +145,7 @@ def measured(run: Callable[[], object], library: kernels.Kernels, turns: int) ->
                 torch.cuda.synchronize()
             if turn:  # the first warms the caches
                 times[fused].append(time.perf_counter() - begun)
-        if turn >= LEAST_TURNS and time.perf_counter() - started > BUDGET_S:
+        if turn >= MIN_TURNS and time.perf_counter() - started > BUDGET_S:
             break
     library.ready = True
     return statistics.median(times[False]) * 1e3, statistics.median(times[True]) * 1e3
@@ -179,7 +179,7 @@ def summary(rows: list[dict[str, object]]) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    turns = LEAST_TURNS if "--quick" in sys.argv else 41
+    turns = MIN_TURNS if "--quick" in sys.argv else 41
     torch.set_num_threads(min(os.cpu_count() or 2, 2))
     torch.manual_seed(0)
     keep_freed_memory()

@@ -5,7 +5,7 @@ One command::
     python benchmarks/quality.py --validation V.tar [--count 64] [--seconds 20] [--refine 15]
 
 The encoder's, W+ optimized alone for ``--seconds``, and ``features`` for ``--refine``, with what sliders do on it as a
-multiple of random faces; the rungs of one climb, and the photographs, are measured by ``inversion.py``. Writes
+multiple of random faces; the stages of one climb, and the photographs, are measured by ``inversion.py``. Writes
 ``benchmarks/results/quality.json``; ``docs/make_tables.py`` writes it into the model's card.
 """
 
@@ -74,13 +74,13 @@ def main() -> None:
     sliders = le.named_directions(g)
     portraits = some_of(read_pictures(args.validation, g.size_px).images, args.count)
     le.invert(g, portraits[0], method="features", seconds=2)  # what is built at first use is nobody's time
-    rungs = {"encoder": measured(g, portraits, "encoder", 0, sliders)}
+    stages = {"encoder": measured(g, portraits, "encoder", 0, sliders)}
     for method, seconds in (("w+", args.seconds), ("features", args.refine)):
         if seconds > 0:
-            rungs[method] = measured(g, portraits, method, seconds, sliders)
+            stages[method] = measured(g, portraits, method, seconds, sliders)
     about = {**setting(), "model": g.fingerprint, "count": len(portraits)}
-    RESULT.write_text(json.dumps({**about, "rungs": rungs}, indent=1) + "\n")
-    print(json.dumps(rungs, indent=1))
+    RESULT.write_text(json.dumps({**about, "stages": stages}, indent=1) + "\n")
+    print(json.dumps(stages, indent=1))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.degradations import Damage, Downsampled, Grey, Masked, luminance
 from latent_editor.generators.pictures import to_image, to_tensor
-from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.restorer import middle_hole
 
@@ -41,14 +41,14 @@ DABBED = "grey, 3 dabs"
 PLACES = ((0.33, 0.65), (0.5, 0.1), (0.05, 0.08))
 
 
-def dabs(true: Tensor) -> list[le.Dab]:
+def dabs(true: Tensor) -> list[le.ColorHint]:
     """The colours of a picture [1, 3, S, S] at three places."""
     size, found = true.shape[-1], []
     for x, y in PLACES:
         at_x, at_y, near = round(x * size), round(y * size), size // 50
         rgb = true[0, :, at_y - near : at_y + near, at_x - near : at_x + near].mean(dim=(1, 2))
         red, green, blue = ((rgb + 1) * 127.5).round().int().tolist()
-        found.append(le.Dab(x, y, f"#{red:02x}{green:02x}{blue:02x}"))
+        found.append(le.ColorHint(x, y, f"#{red:02x}{green:02x}{blue:02x}"))
     return found
 
 
@@ -64,11 +64,11 @@ def psnr_inside(a: Tensor, b: Tensor, hidden: Tensor) -> float:
 
 
 def measured(
-    g: le.Generator, true: Tensor, damage: Damage, hidden: Tensor, told: list[le.Dab], seconds: float
+    g: le.Generator, true: Tensor, damage: Damage, hidden: Tensor, told: list[le.ColorHint], seconds: float
 ) -> dict[str, Any]:
     """One repair, and the plain way, against the undamaged picture [1, C, S, S]."""
-    critic = load_critic(g)
-    assert critic is not None
+    discriminator = load_discriminator(g)
+    assert discriminator is not None
     damaged = damage(true)
     began = time.perf_counter()
     found = le.repair(g, to_image(damaged[0]), damage, colours=told, seconds=seconds)
@@ -77,7 +77,7 @@ def measured(
         ways = {"plain": damage.guess(damaged), "repaired": to_tensor(found.image, g.size_px)}
         figures = {
             name: {
-                "perceptual": float(perceptual_distance(critic, picture, true)),
+                "perceptual": float(perceptual_distance(discriminator, picture, true)),
                 "psnr_db": float(psnr_db(picture, true)),
                 "psnr_in_hole_db": psnr_inside(picture, true, hidden),
                 "chroma": chroma_error(picture, true),

@@ -1,7 +1,7 @@
 """Do text directions change what they say, and what else? Every way of reading a prompt, on the same faces.
 
-The readers are those of ``edits.py``: regressions on the features of the model's critic that neither the CLIP nor the
-text statistics take part in. For each prompt and method, random faces and held-out portraits are edited at +2::
+The readers are those of ``edits.py``: regressions on the features of the model's discriminator that neither the CLIP
+nor the text statistics take part in. For each prompt and method, random faces and held-out portraits are edited at +2::
 
     python benchmarks/text_directions.py --train T.tar --train-labels T.jsonl --data V.tar --labels V.jsonl
 

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
 #: What somebody could know of the astronaut's colours: her hair, the wall, her suit's collar.
-DABS = (le.Dab(0.5, 0.12, "#b09060"), le.Dab(0.08, 0.12, "#cdc5c0"), le.Dab(0.08, 0.83, "#76688c"))
+DABS = (le.ColorHint(0.5, 0.12, "#b09060"), le.ColorHint(0.08, 0.12, "#cdc5c0"), le.ColorHint(0.08, 0.83, "#76688c"))
 IMAGINED = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
 
 
@@ -76,13 +76,13 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     return row
 
 
-def dotted(image: Image.Image, dabs: Sequence[le.Dab]) -> Image.Image:
+def dotted(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
     """A picture without its colours, and with dabs on it."""
     out, size = image.convert("L").convert("RGB"), image.width
     draw = ImageDraw.Draw(out)
-    for dab in dabs:
-        x, y, r = dab.x * size, dab.y * size, 0.035 * size
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=dab.colour, outline="white", width=2)
+    for hint in hints:
+        x, y, r = hint.x * size, hint.y * size, 0.035 * size
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=hint.colour, outline="white", width=2)
     return out
 
 
@@ -108,7 +108,7 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
 
 
 def compared(g: le.Generator, path: Path) -> list[list[tuple[str, Image.Image]]]:
-    """A photo as three rungs of the ladder draw it, and where each differs."""
+    """A photo as three stages of the ladder draw it, and where each differs."""
     crop = le.align(le.open_photo(path), g)
     rows = [[("photo", crop.image)], [("", crop.image)]]
     for method, seconds in (("encoder", 1.0), ("w+", 10.0), ("features", 15.0)):
@@ -169,7 +169,7 @@ def local(g: le.Generator) -> None:
     rows = [[shown("face"), *(shown(f"{e.direction.name} +2.5", e) for e in whole), shown("all three", *whole)]]
     rows.append([shown(""), *(shown(f"only {e.region.name}", e) for e in inside), shown("each in its part", *inside)])
     for other in others:
-        taken = [le.take(g, face, other, part) for part in ("mouth", "eyes", "hair", "face")]
+        taken = [le.transfer_part(g, face, other, part) for part in ("mouth", "eyes", "hair", "face")]
         rows.append([("take from", le.render(g, other)), *(shown(e.region.name, e) for e in taken)])
     sheet(rows, HERE / "local.jpg")
 
@@ -181,7 +181,7 @@ def replayed(g: le.Generator) -> None:
     smile = le.Edit(sliders["smile"], 1.5, region=le.face_part(g, faces[0], "mouth"))
     made = [le.Edit(le.text_direction(g, "red hair"), 1.5), le.Edit(sliders["blue background"], 2.0), smile]
     recipe = le.Recipe.of(made, g)
-    after = [le.edited(face, le.found_again(g, face, recipe.edits(g))) for face in faces]
+    after = [le.edited(face, le.retarget_edits(g, face, recipe.edits(g))) for face in faces]
     sheet([[("", le.render(g, x)) for x in row] for row in (faces, after)], HERE / "recipe.jpg")
 
 
@@ -189,8 +189,8 @@ def motion(g: le.Generator) -> None:
     """A loop, key frames on the way to another face, and a face that does what another one did."""
     one, other = le.random_latent(g, 46), le.random_latent(g, 24)
     turn, hair = turn_of(g), le.text_direction(g, "long hair")
-    loop = le.Animation(2.0, loop=True, slides=(le.sweep(turn, -2, 2, 2.0, loop=True),))
-    keys = [le.Key(0.0, (), one), le.Key(1.0, (le.Edit(hair, 2.0),), one), le.Key(2.0, (), other)]
+    loop = le.Animation(2.0, loop=True, slides=(le.ramp(turn, -2, 2, 2.0, loop=True),))
+    keys = [le.Keyframe(0.0, (), one), le.Keyframe(1.0, (le.Edit(hair, 2.0),), one), le.Keyframe(2.0, (), other)]
     drawn = list(draw(g, one, loop, fps=10))
     moved = le.Animation(2.0, motion=take_motion(Clip(tuple(drawn), 10), g))
     rows = [drawn, list(draw(g, one, le.Animation.of_keys(keys, 2.0), fps=10)), list(draw(g, other, moved, fps=10))]
@@ -203,7 +203,9 @@ def motion(g: le.Generator) -> None:
 
 def words(g: le.Generator) -> None:
     """Faces from nothing, and prompts read in two ways."""
-    sheet([[(text, le.render(g, le.imagine(g, text, seconds=5))) for text in IMAGINED]], HERE / "imagined.jpg")
+    sheet(
+        [[(text, le.render(g, le.generate_from_text(g, text, seconds=5))) for text in IMAGINED]], HERE / "imagined.jpg"
+    )
     ways = [(p, m) for p in ("brown hair", "stubble") for m in ("fast", "global")]
     rows = []
     for seed in (46, 16, 13):

@@ -59,7 +59,7 @@ def _many(found: dict[str, Any]) -> str:
         f"| {found['count']} validation portraits | mean | nine of ten above | least | seconds | sliders |",
         "|---|---|---|---|---|---|",
     ]
-    for name, told in found["rungs"].items():
+    for name, told in found["stages"].items():
         cells = " | ".join(f"{told[key]:.1f} dB" for key in ("mean_db", "tenth_db", "least_db"))
         lines.append(f"| {name} | {cells} | {told['median_seconds']:.2f} | {told['sliders']:.2f} |")
     return "\n".join([*lines, "", f"`benchmarks/quality.py`. {_where(found)}"])
@@ -104,7 +104,7 @@ def _summary(inversion: dict[str, Any], text: dict[str, Any], many: dict[str, An
     fast = text["methods"]["fast"]
     moved = ", ".join(f"“{k}” {fast[k]['right_way']:.0%}" for k in TOLD_PROMPTS)
     faces = sum(text["faces"].values())
-    means = ", ".join(f"{name} {told['mean_db']:.1f} dB" for name, told in many["rungs"].items())
+    means = ", ".join(f"{name} {told['mean_db']:.1f} dB" for name, told in many["stages"].items())
     return f"""\
 {_ladder(inversion)}
 
@@ -118,19 +118,19 @@ move this share of {faces} faces the right way: {moved}."""
 def _figures(inversion: dict[str, Any]) -> str:
     lines = [_ladder(inversion), "", "| photograph | encoder, dB | after 60 s, dB |", "|---|---|---|"]
     for row in inversion["photos"]["each"]:
-        lines.append(f"| {row['name']} | {row['rungs'][0]['psnr_db']:.1f} | {row['rungs'][-1]['psnr_db']:.1f} |")
+        lines.append(f"| {row['name']} | {row['stages'][0]['psnr_db']:.1f} | {row['stages'][-1]['psnr_db']:.1f} |")
     return "\n".join([*lines, "", f"None of these was trained on. `benchmarks/inversion.py`. {_where(inversion)}"])
 
 
 def _ladder(inversion: dict[str, Any]) -> str:
-    """Likeness and sliders by rung, for portraits and photographs."""
+    """Likeness and sliders by stage, for portraits and photographs."""
     groups = {"validation portraits": inversion["portraits"], "photographs": inversion["photos"]}
     counts = {name: len(group["each"]) for name, group in groups.items()}
     titles = [f"{n} {name}" if n > 1 else f"{n} {name[:-1]}" for name, n in counts.items()]
     lines = [f"| {_size_px()}², two cores | {' | sliders | '.join(titles)} | sliders |", "|---|---|---|---|---|"]
-    for rows in zip(*(group["rungs"] for group in groups.values()), strict=True):
+    for rows in zip(*(group["stages"] for group in groups.values()), strict=True):
         cells = [f"{row['psnr_db']:.1f} dB in {row['seconds']:.1f} s | {row['sliders']:.2f}" for row in rows]
-        lines.append(f"| {rows[0]['rung']} | {' | '.join(cells)} |")
+        lines.append(f"| {rows[0]['stage']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

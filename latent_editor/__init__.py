@@ -45,31 +45,31 @@ if TYPE_CHECKING:
     from latent_editor.core.values import Crop, Direction, Directions, Edit, Latent, OnStep, Photo, Step
     from latent_editor.directions import (
         channel_direction,
-        clean_direction,
+        disentangle_direction,
         fit_direction,
         fit_direction_from_examples,
         named_directions,
         stylespace_channels,
     )
-    from latent_editor.editing.edits import apply, edited, layer_range, strength_kept
+    from latent_editor.editing.edits import apply, edited, layer_range, strength_scale
     from latent_editor.editing.face_parts import PARTS, face_part
-    from latent_editor.editing.part_transfer import take
-    from latent_editor.editing.point_drag import Dragged, drag, drag_direction
-    from latent_editor.editing.retarget import found_again
+    from latent_editor.editing.part_transfer import transfer_part
+    from latent_editor.editing.point_drag import DragStep, drag, drag_direction
+    from latent_editor.editing.retarget import retarget_edits
     from latent_editor.editing.style_mixing import interpolate, mix
     from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
     from latent_editor.media.photos import open_photo
     from latent_editor.models.bundle import model_names
-    from latent_editor.motion import Animation, Key, animate, sweep
+    from latent_editor.motion import Animation, Keyframe, animate, ramp
     from latent_editor.networks.perceptual import psnr_db
     from latent_editor.preparation import prepare, prepared
     from latent_editor.recipes import Recipe
     from latent_editor.rendering import render, render_batch
-    from latent_editor.restoration.color_hints import Dab
-    from latent_editor.restoration.repair import Repaired, repair
-    from latent_editor.similarity import Likeness, Moved, compare, identity_moved
-    from latent_editor.text import TextMapper, imagine, text_direction, train_mapper
+    from latent_editor.restoration.color_hints import ColorHint
+    from latent_editor.restoration.repair import RepairResult, repair
+    from latent_editor.similarity import IdentityChange, Similarity, compare, identity_moved
+    from latent_editor.text import TextMapper, generate_from_text, text_direction, train_mapper
 
 __all__ = [
     "PARTS",
@@ -82,27 +82,27 @@ __all__ = [
     "BadPrompt",
     "BadRecipe",
     "BadValue",
+    "ColorHint",
     "Crop",
-    "Dab",
     "Direction",
     "Directions",
-    "Dragged",
+    "DragStep",
     "Edit",
     "Face",
     "Generator",
-    "Key",
+    "IdentityChange",
+    "Keyframe",
     "Latent",
     "LatentEditorError",
-    "Likeness",
     "MissingPart",
-    "Moved",
     "NoFaceFound",
     "OnStep",
     "Photo",
     "Recipe",
     "Refinement",
     "Region",
-    "Repaired",
+    "RepairResult",
+    "Similarity",
     "Step",
     "TextMapper",
     "UnknownDirection",
@@ -112,9 +112,9 @@ __all__ = [
     "animate",
     "apply",
     "channel_direction",
-    "clean_direction",
     "compare",
     "crop_by_hand",
+    "disentangle_direction",
     "drag",
     "drag_direction",
     "edited",
@@ -122,10 +122,9 @@ __all__ = [
     "find_faces",
     "fit_direction",
     "fit_direction_from_examples",
-    "found_again",
+    "generate_from_text",
     "generator_for",
     "identity_moved",
-    "imagine",
     "interpolate",
     "invert",
     "layer_range",
@@ -138,47 +137,48 @@ __all__ = [
     "prepare",
     "prepared",
     "psnr_db",
+    "ramp",
     "random_latent",
     "render",
     "render_batch",
     "repair",
+    "retarget_edits",
     "save_generator",
-    "strength_kept",
+    "strength_scale",
     "stylespace_channels",
-    "sweep",
-    "take",
     "text_direction",
     "train_mapper",
+    "transfer_part",
 ]
 
 #: Which module each public name lives in; the imports above say the same to type checkers, and a test compares them.
 _NAMES_OF = {
     "alignment": "Face align crop_by_hand find_faces",
     "compositing": "paste",
-    "restoration.color_hints": "Dab",
-    "directions": "channel_direction clean_direction fit_direction fit_direction_from_examples named_directions "
+    "restoration.color_hints": "ColorHint",
+    "directions": "channel_direction disentangle_direction fit_direction fit_direction_from_examples named_directions "
     "stylespace_channels",
-    "editing.edits": "apply edited layer_range strength_kept",
+    "editing.edits": "apply edited layer_range strength_scale",
     "core.errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
     "editing.face_parts": "PARTS face_part",
     "networks.perceptual": "psnr_db",
     "generators": "Generator generator_for load_generator random_latent save_generator",
-    "editing.point_drag": "Dragged drag drag_direction",
+    "editing.point_drag": "DragStep drag drag_direction",
     "inversion": "invert",
-    "similarity": "Likeness Moved compare identity_moved",
+    "similarity": "Similarity IdentityChange compare identity_moved",
     "editing.style_mixing": "interpolate mix",
-    "motion": "Animation Key animate sweep",
+    "motion": "Animation Keyframe animate ramp",
     "media.photos": "open_photo",
     "preparation": "prepare prepared",
     "recipes": "Recipe",
     "core.region": "Region",
     "rendering": "render render_batch",
     "core.refinement": "Refinement",
-    "editing.retarget": "found_again",
-    "restoration.repair": "Repaired repair",
-    "editing.part_transfer": "take",
-    "text": "TextMapper imagine text_direction train_mapper",
+    "editing.retarget": "retarget_edits",
+    "restoration.repair": "RepairResult repair",
+    "editing.part_transfer": "transfer_part",
+    "text": "TextMapper generate_from_text text_direction train_mapper",
     "core.values": "Crop Direction Directions Edit Latent OnStep Photo Step",
     "models.bundle": "model_names",
 }

@@ -39,14 +39,14 @@ PACKAGES = (
 MODEL_FILES = {
     "generator.safetensors": "everything",
     "encoder.safetensors": "the instant first reconstruction",
-    "critic.safetensors": "a good likeness",
+    "discriminator.safetensors": "a good likeness",
     "landmarks.safetensors": "exact alignment",
     "directions.safetensors": "the named sliders",
     "clip.json": "sliders from text",
     "clip.safetensors": "sliders from text",
     "text_statistics.safetensors": "sliders from text within seconds",
     "likeness.safetensors": "the likeness meter within a second",
-    "colourist.safetensors": "colours of grey photos",
+    "colorizer.safetensors": "colours of grey photos",
     "restorer.safetensors": "repairs within a second",
 }
 ENOUGH_BYTES = 1 << 30

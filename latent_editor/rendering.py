@@ -20,11 +20,11 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
 from latent_editor.generators.preview import small
 from latent_editor.generators.refined import generator_for
-from latent_editor.generators.stylegan2 import Midway, StyleGAN2
+from latent_editor.generators.stylegan2 import BlockState, StyleGAN2
 
 __all__ = [
     "PRECISIONS",
-    "Kept",
+    "ActivationCache",
     "Renderer",
     "render",
     "render_batch",
@@ -68,10 +68,10 @@ def _dtype(g: Generator, precision: str) -> torch.dtype:
 
 
 #: So many keys that nothing is kept for yet are remembered.
-MOST_ASKED = 4096
+MAX_ASKED = 4096
 
 
-class Kept:
+class ActivationCache:
     """What the blocks of some generators were given, as far as it fits. Threads may share one.
 
     Only what is asked for a second time is kept: most pictures of a slider's way are never drawn again, and to fill
@@ -85,7 +85,7 @@ class Kept:
         self.most_bytes = most_bytes
         self.bytes = 0
         self._asked: OrderedDict[Hashable, None] = OrderedDict()
-        self._items: OrderedDict[Hashable, tuple[Midway, int]] = OrderedDict()
+        self._items: OrderedDict[Hashable, tuple[BlockState, int]] = OrderedDict()
         # Numbers, not generators: what is kept must not keep a generator in memory that nobody uses any more.
         self._numbers: weakref.WeakKeyDictionary[Generator, int] = weakref.WeakKeyDictionary()
         self._next = itertools.count()
@@ -98,7 +98,7 @@ class Kept:
                 self._numbers[g] = next(self._next)
             return self._numbers[g]
 
-    def find(self, keys: Sequence[Hashable]) -> list[Midway] | None:
+    def find(self, keys: Sequence[Hashable]) -> list[BlockState] | None:
         """What was kept under all of the keys; None where one is missing."""
         with self._lock:
             if not all(key in self._items for key in keys):
@@ -107,7 +107,7 @@ class Kept:
                 self._items.move_to_end(key)
             return [self._items[key][0] for key in keys]
 
-    def keep(self, items: Iterable[tuple[Hashable, Callable[[], Midway]]]) -> None:
+    def keep(self, items: Iterable[tuple[Hashable, Callable[[], BlockState]]]) -> None:
         """Keeps what was asked for before and is not there yet, and drops what was used longest ago; the last item
         counts as used last."""
         with self._lock:
@@ -130,7 +130,7 @@ class Kept:
         known = key in self._asked
         self._asked[key] = None
         self._asked.move_to_end(key)
-        if len(self._asked) > MOST_ASKED:
+        if len(self._asked) > MAX_ASKED:
             self._asked.popitem(last=False)
         return known
 
@@ -146,9 +146,9 @@ class Renderer:
         kept: Where it is kept, which renderers may share; None makes a place of its own.
     """
 
-    def __init__(self, g: Generator, *, kept: Kept | None = None) -> None:
+    def __init__(self, g: Generator, *, kept: ActivationCache | None = None) -> None:
         self.g = g
-        self.kept = Kept() if kept is None else kept
+        self.kept = ActivationCache() if kept is None else kept
         self._number = self.kept.number(g)
 
     def render_tensor(self, ws: Tensor, *, precision: str = "auto", transform: Tensor | None = None) -> Tensor:
@@ -177,7 +177,7 @@ class Renderer:
     def _key(self, dtype: torch.dtype, resolution: int, digest: bytes) -> Hashable:
         return self._number, dtype, resolution, digest
 
-    def _start(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype) -> Midway | None:
+    def _start(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype) -> BlockState | None:
         """The last block before which all samples were seen already; one sample of a batch alone would save nothing."""
         assert isinstance(self.g, StyleGAN2)
         for resolution, first, _ in reversed(list(self.g.synthesis.blocks())):
@@ -188,10 +188,12 @@ class Renderer:
                 if len(found) == 1:
                     return found[0]
                 images = [m.image for m in found if m.image is not None]
-                return Midway(resolution, rows, torch.cat([m.x for m in found]), torch.cat(images) if images else None)
+                return BlockState(
+                    resolution, rows, torch.cat([m.x for m in found]), torch.cat(images) if images else None
+                )
         return None
 
-    def _keep(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype, passed: list[Midway]) -> None:
+    def _keep(self, prefixes: list[dict[int, bytes]], dtype: torch.dtype, passed: list[BlockState]) -> None:
         """Keeps what fits; the small pictures, which are of use to most edits, count as used last."""
         self.kept.keep(
             (self._key(dtype, midway.resolution, known[midway.rows]), functools.partial(_sample, midway, i))
@@ -200,12 +202,12 @@ class Renderer:
         )
 
 
-def _sample(midway: Midway, i: int) -> Midway:
+def _sample(midway: BlockState, i: int) -> BlockState:
     """One sample of a batch, which does not hold the memory of the others."""
     if len(midway.x) == 1:
         return midway
     image = None if midway.image is None else midway.image[i : i + 1].clone()
-    return Midway(midway.resolution, midway.rows, midway.x[i : i + 1].clone(), image)
+    return BlockState(midway.resolution, midway.rows, midway.x[i : i + 1].clone(), image)
 
 
 def render(

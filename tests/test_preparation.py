@@ -32,7 +32,7 @@ KINDS = {
 def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, and as little to render as shows that it is rendered."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    least = budget.Effort(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
+    least = budget.Budget(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
     monkeypatch.setattr(budget, "CHOICES", ((least, 64),))
     monkeypatch.setattr(faces, "MOST", 16)
     monkeypatch.setattr(faces, "LEAST", 8)

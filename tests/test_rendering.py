@@ -18,7 +18,7 @@ from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_ten
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import invert
 from latent_editor.networks.perceptual import psnr_db
-from latent_editor.rendering import Kept, Renderer, render, render_batch, render_tensor
+from latent_editor.rendering import ActivationCache, Renderer, render, render_batch, render_tensor
 
 
 def test_pixels_are_the_generators(tiny_generator: StyleGAN2) -> None:
@@ -142,7 +142,7 @@ def test_only_the_layers_from_the_edit_on_are_computed(tiny_generator: StyleGAN2
 
 
 def test_what_is_asked_for_once_takes_no_memory(tiny_generator: StyleGAN2) -> None:
-    kept = Kept()
+    kept = ActivationCache()
     renderer = Renderer(tiny_generator, kept=kept)
     for seed in range(8):
         renderer.render_tensor(random_ws(tiny_generator, [seed]))
@@ -152,7 +152,7 @@ def test_what_is_asked_for_once_takes_no_memory(tiny_generator: StyleGAN2) -> No
 
 
 def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
-    kept = Kept(100_000)
+    kept = ActivationCache(100_000)
     renderer = Renderer(tiny_generator, kept=kept)
     for seed in range(40):
         ws = random_ws(tiny_generator, [seed])
@@ -165,7 +165,7 @@ def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
 def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) -> None:
     other = copy.deepcopy(tiny_generator)
     other.synthesis.b4.const.add_(1.0)
-    kept, ws = Kept(), random_ws(tiny_generator, [1])
+    kept, ws = ActivationCache(), random_ws(tiny_generator, [1])
     for _ in range(2):
         for g in (tiny_generator, other):
             assert torch.equal(Renderer(g, kept=kept).render_tensor(ws), render_tensor(g, ws))
@@ -177,7 +177,7 @@ def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) 
 
 
 def test_threads_share_a_renderer(tiny_generator: StyleGAN2) -> None:
-    renderer = Renderer(tiny_generator, kept=Kept(200_000))  # little, so that things come and go
+    renderer = Renderer(tiny_generator, kept=ActivationCache(200_000))  # little, so that things come and go
     all_ws = [random_ws(tiny_generator, [seed]) for seed in range(6)]
     expected = [render_tensor(tiny_generator, ws) for ws in all_ws]
 

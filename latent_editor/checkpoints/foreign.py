@@ -20,8 +20,8 @@ ENCODER = "encoder"
 #: have the same names and shapes.
 LATENT_AVG, OFFSETS = "latent_avg", "offsets_from_first"
 #: Layers, classes and the like beyond which a file is not believed.
-MOST_LAYERS = 64
-MOST_NUMBERS = 1 << 28
+MAX_LAYERS = 64
+MAX_NUMBERS = 1 << 28
 
 
 class Tensors:
@@ -37,9 +37,9 @@ class Tensors:
         self.format = format
         self.taken: set[str] = set()
         numbers = sum(math.prod(value.shape) for value in self.state.values() if isinstance(value, Tensor | np.ndarray))
-        if numbers > MOST_NUMBERS:  # tensors may share their memory in the file; as float32 they no longer do
+        if numbers > MAX_NUMBERS:  # tensors may share their memory in the file; as float32 they no longer do
             raise BadModel(
-                f"The file holds {numbers:,} numbers; {format} has at most {MOST_NUMBERS:,}. Is it of a generator?"
+                f"The file holds {numbers:,} numbers; {format} has at most {MAX_NUMBERS:,}. Is it of a generator?"
             )
 
     def __contains__(self, name: str) -> bool:
@@ -86,10 +86,10 @@ class Tensors:
             BadModel: more than a generator can have.
         """
         numbers = [int(found[1]) for name in self.state if (found := re.fullmatch(pattern, name))]
-        if max(numbers, default=0) > MOST_LAYERS:
+        if max(numbers, default=0) > MAX_LAYERS:
             raise BadModel(
                 f"The file counts to {max(numbers)} in names like {pattern!r}; {self.format} has at most "
-                f"{MOST_LAYERS}. Is the file damaged?"
+                f"{MAX_LAYERS}. Is the file damaged?"
             )
         return 1 + max(numbers, default=-1)
 

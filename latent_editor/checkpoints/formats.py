@@ -25,11 +25,11 @@ from latent_editor.core.errors import BadModel
 
 #: In the metadata of this project's own files.
 EXTRAS_PREFIX = "extras/"
-_MOST_NOTES = 20
+_MAX_NOTES = 20
 #: Tensors of a generator and an encoder; those of e4e take 1.1 GB.
-_MOST_TENSOR_BYTES = 3 << 29
+_MAX_TENSOR_BYTES = 3 << 29
 #: The tensors of one generator in single precision; those of FFHQ at 1024 pixels take 136 MB.
-_MOST_NETWORK_BYTES = 1 << 29
+_MAX_NETWORK_BYTES = 1 << 29
 
 
 def recognise(path: str | Path) -> str:
@@ -87,9 +87,9 @@ def _check_sizes(path: Path, data: Any) -> None:
 
 
 def _check_size(path: Path, size: int) -> None:
-    if size > _MOST_NETWORK_BYTES:
+    if size > _MAX_NETWORK_BYTES:
         raise BadModel(
-            f"{path.name} has a network of {size:,} bytes; at most {_MOST_NETWORK_BYTES:,} are read, which is four "
+            f"{path.name} has a network of {size:,} bytes; at most {_MAX_NETWORK_BYTES:,} are read, which is four "
             "times the largest public generator."
         )
 
@@ -98,8 +98,8 @@ def _owned(path: Path, checkpoint: Checkpoint) -> Checkpoint:
     """With tensors in memory of their own, not in the file's."""
     parts = [checkpoint.state, *checkpoint.extras.values()]
     size = sum(tensor.nbytes for part in parts for tensor in part.values())
-    if size > _MOST_TENSOR_BYTES:
-        raise BadModel(f"{path.name} has tensors of {size:,} bytes; at most {_MOST_TENSOR_BYTES:,} are read.")
+    if size > _MAX_TENSOR_BYTES:
+        raise BadModel(f"{path.name} has tensors of {size:,} bytes; at most {_MAX_TENSOR_BYTES:,} are read.")
     state = {name: tensor.detach().clone() for name, tensor in checkpoint.state.items()}
     extras = {p: {n: t.detach().clone() for n, t in part.items()} for p, part in checkpoint.extras.items()}
     return replace(checkpoint, state=state, extras=extras)
@@ -156,7 +156,7 @@ def _format_of(name: str, data: Any) -> str:
 
 def read_own(path: Path, data: Any = None) -> Checkpoint:
     """Reads what :func:`latent_editor.generators.save_generator` and ``latent-editor convert`` wrote."""
-    tensors, metadata = tensor_files.read_tensors(path, max_bytes=_MOST_TENSOR_BYTES)
+    tensors, metadata = tensor_files.read_tensors(path, max_bytes=_MAX_TENSOR_BYTES)
     kind = metadata.get("kind")
     if kind not in KINDS:
         names = ", ".join(shorten(name, 40) for name in sorted(tensors)[:4]) or "no tensors"
@@ -168,7 +168,7 @@ def read_own(path: Path, data: Any = None) -> Checkpoint:
         init_kwargs = json.loads(metadata["init_kwargs"])
         if not isinstance(init_kwargs, dict):
             raise ValueError("the constructor's arguments are no dict")
-        notes = tuple(shorten(str(note), 200) for note in list(json.loads(metadata.get("notes", "[]")))[:_MOST_NOTES])
+        notes = tuple(shorten(str(note), 200) for note in list(json.loads(metadata.get("notes", "[]")))[:_MAX_NOTES])
     except (KeyError, ValueError, TypeError, RecursionError) as e:
         raise BadModel(f"{path.name} has a damaged description ({e!r}). Get the file again.") from e
     state: dict[str, Tensor] = {}

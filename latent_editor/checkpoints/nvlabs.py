@@ -25,7 +25,7 @@ GENERATORS = ("G_ema", "G")
 #: What the networks of TensorFlow's files are objects of.
 TENSORFLOW_NETWORK = "dnnlib.tflib.network.Network"
 _NEWEST_VERSION = 6
-_MOST_TENSORS = 4096
+_MAX_TENSORS = 4096
 _MODULES, _TENSORS = "_modules", ("_parameters", "_buffers")
 
 
@@ -151,8 +151,8 @@ def _tensors(name: str, network: Instance) -> dict[str, Tensor]:
             if not isinstance(value, Instance):
                 raise BadModel(f"{name}: {prefix}{shorten(key)} is a {type(value).__name__}, expected a network.")
             stack.append((f"{prefix}{key}.", value))
-        if len(found) > _MOST_TENSORS or len(stack) > _MOST_TENSORS:
-            raise BadModel(f"{name} has more than {_MOST_TENSORS:,} tensors; a generator has a few hundred.")
+        if len(found) > _MAX_TENSORS or len(stack) > _MAX_TENSORS:
+            raise BadModel(f"{name} has more than {_MAX_TENSORS:,} tensors; a generator has a few hundred.")
     return found
 
 

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from latent_editor.checkpoints.checkpoint import Checkpoint
-from latent_editor.checkpoints.foreign import MOST_LAYERS, Tensors, channel_kwargs, filter_taps
+from latent_editor.checkpoints.foreign import MAX_LAYERS, Tensors, channel_kwargs, filter_taps
 from latent_editor.core.errors import BadModel
 
 #: Keys of a checkpoint that may hold the generator, the best first: the running average of its weights.
 GENERATOR_KEYS = ("g_ema", "params_ema", "g", "generator", "state_dict")
 FORMAT = "a rosinality generator"
 #: Size of the largest generator that is read: 2 ** 12.
-MOST_LEVELS = 12
+MAX_LEVELS = 12
 _WRAPPED = "module."
 _MAPPING_LR = 0.01
 
@@ -106,10 +106,10 @@ def _channels(t: Tensors) -> tuple[int, dict[int, int]]:
     """log2 of the size, and the channels by resolution."""
     convs = t.count(r"convs\.(\d{1,4})\..*")
     levels = 2 + convs // 2
-    if convs < 2 or convs % 2 or levels > MOST_LEVELS:
+    if convs < 2 or convs % 2 or levels > MAX_LEVELS:
         raise BadModel(
             f"The file numbers its convs up to {convs - 1}; {FORMAT} has 2 for each doubling of the size, so an "
-            f"even number of them from 2 to {2 * (MOST_LEVELS - 2)}. Is it a whole generator?"
+            f"even number of them from 2 to {2 * (MAX_LEVELS - 2)}. Is it a whole generator?"
         )
     channels = {4: t.shape("input.input", 4)[1]}
     for i in range(levels - 2):
@@ -130,7 +130,7 @@ def _mapping(t: Tensors, w_dim: int) -> tuple[dict[str, Tensor], list[tuple[Tens
 
 def _average(average: Tensor, w_dim: int) -> Tensor:
     """The mean latent [w_dim], from the file's [w_dim], [1, w_dim] or [layers, w_dim]."""
-    if average.ndim == 0 or average.shape[-1] != w_dim or average.numel() > w_dim * MOST_LAYERS:
+    if average.ndim == 0 or average.shape[-1] != w_dim or average.numel() > w_dim * MAX_LAYERS:
         raise BadModel(f"The tensor 'latent_avg' has the shape {list(average.shape)}; expected [{w_dim}].")
     return average.detach().float().reshape(-1, w_dim).mean(dim=0)
 

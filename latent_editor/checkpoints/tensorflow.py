@@ -28,7 +28,7 @@ FORMAT = "a TensorFlow StyleGAN2"
 #: Arguments that change the pictures, by their names there: ours, flat and of the mapping.
 _FLAT = {"resample_kernel": "resample_filter", "conv_clamp": "conv_clamp", "nonlinearity": "activation"}
 _OF_MAPPING = {"mapping_lrmul": "lr_multiplier", "mapping_nonlinearity": "activation"}
-_DEEPEST, _MOST_LEVELS, _MOST_VARIABLES = 4, 12, 5000
+_DEEPEST, _MAX_LEVELS, _MAX_VARIABLES = 4, 12, 5000
 
 
 def read_tensorflow(path: str | Path, data: Any) -> Checkpoint:
@@ -120,7 +120,7 @@ def _variables(network: Instance, prefix: str = "", depth: int = 0) -> Iterator[
     if depth > _DEEPEST or not isinstance(components, Mapping) or len(components) > 16:
         raise BadModel("The TensorFlow network consists of more networks than a StyleGAN2. Is the file damaged?")
     pairs = list(listed.items()) if isinstance(listed, Mapping) else listed
-    if not isinstance(pairs, list | tuple) or len(pairs) > _MOST_VARIABLES:
+    if not isinstance(pairs, list | tuple) or len(pairs) > _MAX_VARIABLES:
         raise BadModel("The TensorFlow network's list of variables is none. Is the file damaged?")
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
@@ -167,7 +167,7 @@ def _scope(size_px: int) -> str:
 def _channels(t: Tensors) -> tuple[int, dict[int, int]]:
     """log2 of the size, and the channels by resolution."""
     levels = 2
-    while f"synthesis/{_scope(2 << levels)}/Conv1/weight" in t and levels < _MOST_LEVELS:
+    while f"synthesis/{_scope(2 << levels)}/Conv1/weight" in t and levels < _MAX_LEVELS:
         levels += 1
     channels = {4: t.shape("synthesis/4x4/Const/const", 4)[1]}
     for level in range(3, max(levels, 3) + 1):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from latent_editor.checkpoints.downloads import Manners, check_address, download
+from latent_editor.checkpoints.downloads import TransferPolicy, check_address, download
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, FetchFailed, LicenceNotAccepted, UnknownModel
 from latent_editor.core.values import OnStep
@@ -135,7 +135,7 @@ def fetch(
     accept: bool = False,
     folder: str | Path | None = None,
     on_step: OnStep | None = None,
-    manners: Manners | None = None,
+    manners: TransferPolicy | None = None,
 ) -> Path:
     """Downloads a model, or finds that it is there already.
 

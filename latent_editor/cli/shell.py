@@ -30,7 +30,7 @@ from latent_editor.cli.commands import (
 from latent_editor.cli.parser import Parser
 from latent_editor.core.errors import BadInput, BadValue, LatentEditorError, Stopped
 from latent_editor.runtime.malloc import keep_freed_memory
-from latent_editor.runtime.openmp import BRIEFLY
+from latent_editor.runtime.openmp import OPENMP_ENV
 from latent_editor.version import __version__
 
 #: In the order of the help.
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 bad input, 1 something is missing here, 130 interrupted.
     """
-    os.environ.update({**BRIEFLY, **os.environ})  # before torch is imported
+    os.environ.update({**OPENMP_ENV, **os.environ})  # before torch is imported
     keep_freed_memory()
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words

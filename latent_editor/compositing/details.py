@@ -16,7 +16,7 @@ FLOOR = 2.5
 #: Where so much of a band's energy is unlike, the photo's own detail begins to go, and is gone.
 ALIKE, UNLIKE, PHOTO_SHARE = 0.30, 0.75, 0.5
 #: Motion is looked for on copies of at most this side, and believed up to this share of it.
-MOTION_PX, MOST_MOTION = 256, 0.09
+MOTION_PX, MAX_MOTION = 256, 0.09
 #: Width of what is looked at around a pixel, in pixels of the generator's picture; what counts as an edge, in levels.
 GUIDE_PX, GUIDE_LEVELS = 5, 12.0
 
@@ -148,7 +148,7 @@ def motion(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
     search.setUseSpatialPropagation(True)
     flow = search.calc(new, old, None)
     blur = size[0] / 48
-    flow = np.clip(cv2.GaussianBlur(flow, (0, 0), blur), -MOST_MOTION * size[0], MOST_MOTION * size[0])
+    flow = np.clip(cv2.GaussianBlur(flow, (0, 0), blur), -MAX_MOTION * size[0], MAX_MOTION * size[0])
     was = cv2.GaussianBlur((new.astype(np.float32) - old) ** 2, (0, 0), blur)
     now = cv2.GaussianBlur((new.astype(np.float32) - shifted(old.astype(np.float32), flow)) ** 2, (0, 0), blur)
     trust = smooth_step(((was - now) / (was + 60) - 0.15) / 0.3)

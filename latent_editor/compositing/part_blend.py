@@ -14,7 +14,7 @@ LIGHT = 0.22
 #: Where there is little to compare, so much of the best known place's weight pulls the difference of light to 0.
 _UNKNOWN = 0.05
 #: How the contrast of a part may change with the light that falls on it, and its colours.
-_CONTRAST, _MOST_COLOUR = (0.45, 1.5), 1.2
+_CONTRAST, _MAX_COLOUR = (0.45, 1.5), 1.2
 #: Lightness that stands for darkness: shades scale with lightness above it.
 _BLACK = 8.0
 
@@ -59,7 +59,7 @@ def grafted(
     a, b = (cv2.cvtColor(p.astype(np.float32), cv2.COLOR_RGB2LAB) for p in (own, moved))
     here, there = _median(a, weights), _median(b, weights)
     contrast = float(np.clip((here[0] + _BLACK) / (there[0] + _BLACK), *_CONTRAST))
-    colour = min(contrast, _MOST_COLOUR)
+    colour = min(contrast, _MAX_COLOUR)
     lit = (b - there) * np.array([contrast, colour, colour], np.float32) + here
     difference = a - lit
     away = np.abs(difference - _median(difference, weights))

@@ -14,9 +14,9 @@ from torch import Tensor
 from latent_editor.core.errors import BadLatent
 
 #: How many times as far a refinement may stretch what sliders do.
-MOST_GAIN = 4.0
+MAX_GAIN = 4.0
 #: In a file: tensors of a refinement, and their bytes. What this project writes stays under 3 MB.
-MOST_REFINED, MOST_REFINEMENT_BYTES = 512, 32 << 20
+MAX_REFINED, MAX_REFINEMENT_BYTES = 512, 32 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +86,15 @@ class Refinement:
             else:
                 stretch[key] = tensor
         gain = float(stretch.get("gain", 1.0))
-        if len(stretch) == 1 or not 0 < gain <= MOST_GAIN:
+        if len(stretch) == 1 or not 0 < gain <= MAX_GAIN:
             raise BadLatent(
                 f"{name} stretches what sliders do {gain:g} times, by {' and '.join(stretch)}; expected 0 to "
-                f"{MOST_GAIN:g} times, by a pivot and a gain. Invert the photo again."
+                f"{MAX_GAIN:g} times, by a pivot and a gain. Invert the photo again."
             )
         found = Refinement(features, weights, stretch.get("pivot"), gain)
-        if len(tensors) > MOST_REFINED or found.nbytes > MOST_REFINEMENT_BYTES:
+        if len(tensors) > MAX_REFINED or found.nbytes > MAX_REFINEMENT_BYTES:
             raise BadLatent(
                 f"{name} changes {len(tensors)} tensors of the generator by {found.nbytes:,} bytes; at most "
-                f"{MOST_REFINED} and {MOST_REFINEMENT_BYTES:,} are read. Invert the photo again."
+                f"{MAX_REFINED} and {MAX_REFINEMENT_BYTES:,} are read. Invert the photo again."
             )
         return found

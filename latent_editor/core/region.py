@@ -19,11 +19,11 @@ from latent_editor.core.errors import BadLatent, BadValue
 #: Side of the masks that are kept: finer than the soft edges that a region has.
 REGION_PX = 128
 #: Sides of masks that are read.
-LEAST_PX, MOST_PX = 8, 512
+MIN_PX, MAX_PX = 8, 512
 #: A region in which no pixel reaches this share is empty.
-LEAST_SHARE = 0.1
+MIN_SHARE = 0.1
 #: How many latents a picture is drawn of at most, beside the one that carries them.
-MOST_STREAMS = 12
+MAX_STREAMS = 12
 _FEATURES = re.compile(r"blend/features/([1-9]\d{0,3})")
 
 
@@ -49,12 +49,12 @@ class Region:
                 f"The region {self.name!r} has a mask of shape {list(shape)} ({self.mask.dtype}); expected uint8 "
                 "[M, M]. Make it with Region.of, which takes any square picture."
             )
-        if not LEAST_PX <= shape[0] <= MOST_PX:
+        if not MIN_PX <= shape[0] <= MAX_PX:
             raise BadValue(
-                f"The region {self.name!r} has a mask of {shape[0]}²; expected {LEAST_PX}² to {MOST_PX}². "
+                f"The region {self.name!r} has a mask of {shape[0]}²; expected {MIN_PX}² to {MAX_PX}². "
                 "Make it with Region.of, which brings any size to a fitting one."
             )
-        if int(self.mask.max()) < LEAST_SHARE * 255:
+        if int(self.mask.max()) < MIN_SHARE * 255:
             raise BadValue(f"The region {self.name!r} is empty: the edit would do nothing. Paint or choose another.")
 
     @staticmethod
@@ -132,13 +132,13 @@ class Blend:
         if set(others) != {"blend/offsets", "blend/weights"}:
             raise BadLatent(f"{name} holds {sorted(tensors)[:4]}; expected the offsets and weights of regions. {again}")
         offsets, weights = tensors["blend/offsets"], tensors["blend/weights"]
-        fits = offsets.ndim == 3 and weights.ndim == 3 and len(offsets) == len(weights) <= MOST_STREAMS
-        square = fits and weights.shape[1] == weights.shape[2] and LEAST_PX <= weights.shape[1] <= MOST_PX
+        fits = offsets.ndim == 3 and weights.ndim == 3 and len(offsets) == len(weights) <= MAX_STREAMS
+        square = fits and weights.shape[1] == weights.shape[2] and MIN_PX <= weights.shape[1] <= MAX_PX
         kinds = weights.dtype == torch.uint8 and offsets.dtype == torch.float32
         if not square or not kinds or not (len(offsets) or features):
             raise BadLatent(
                 f"{name} holds regions of {list(offsets.shape)} and {list(weights.shape)}; expected float32 "
-                f"[S, num_ws, w_dim] and uint8 [S, M, M], S at most {MOST_STREAMS}. {again}"
+                f"[S, num_ws, w_dim] and uint8 [S, M, M], S at most {MAX_STREAMS}. {again}"
             )
         for size, tensor in features.items():
             if tensor.ndim != 3 or tuple(tensor.shape[1:]) != (size, size) or tensor.dtype != torch.float16:

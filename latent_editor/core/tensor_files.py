@@ -15,7 +15,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadModel, LatentEditorError
 
 #: A thousand tensors need a hundred thousand bytes; the reader's own limit lets a file ask for a gigabyte of memory.
-MOST_HEADER_BYTES = 16 << 20
+MAX_HEADER_BYTES = 16 << 20
 
 
 def read_tensors(
@@ -41,8 +41,8 @@ def read_tensors(
             raise error(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read. Is it the right file?")
         with path.open("rb") as file:
             (header,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
-        if header > MOST_HEADER_BYTES:
-            raise ValueError(f"its header claims {header:,} bytes; at most {MOST_HEADER_BYTES:,} are read")
+        if header > MAX_HEADER_BYTES:
+            raise ValueError(f"its header claims {header:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
         with safetensors.safe_open(str(path), "pt") as f:
             return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})  # noqa: SIM118 (no mapping)
     except (OSError, safetensors.SafetensorError, UnicodeDecodeError, ValueError) as e:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadLatent, BadValue, UnknownDirection
-from latent_editor.core.feature_patch import Graft
+from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.region import Blend, Region
 
@@ -151,6 +151,19 @@ class Latent:
         return self
 
 
+#: Attributes of a direction by their keys in files and JSON.
+_KEYS = {
+    "name": "name",
+    "low": "low",
+    "high": "high",
+    "layers": "layers",
+    "source": "source",
+    "detail": "detail",
+    "score": "score",
+    "leakage": "entanglement",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Direction:
     """A way to change a latent: one slider.
@@ -163,8 +176,8 @@ class Direction:
         source: "pca", "sefa", "boundary", "stylespace", "text", "imported", …
         detail: Which component, which prompt: whatever is needed to make it again.
         score: How sure the name is, 0..1, or None where the user chose it.
-        leakage: What it changes from −2 to +2, measured on random faces, in standard deviations of faces: "own" is what
-            its name says, the others ("hair", "skin", "age", "pose", "background", "identity", …) come along. None
+        entanglement: What it changes from −2 to +2, measured on random faces, in standard deviations of faces: "own" is
+            what its name says, the others ("hair", "skin", "age", "pose", "background", "identity", …) come along. None
             where nobody measured.
         taken: ``vector`` is another face's ws, and the strength, 0..1, the way that is gone there.
         graft: What is added to the activations instead, the strength times, where it is taken by its picture.
@@ -178,15 +191,31 @@ class Direction:
     source: str = "unknown"
     detail: str = ""
     score: float | None = None
-    leakage: Mapping[str, float] | None = None
-    taken: bool = False
-    graft: Graft | None = None
+    entanglement: Mapping[str, float] | None = None
+    interpolates: bool = False
+    feature_patch: FeaturePatch | None = None
 
     @property
     def space(self) -> str:
         """ "w" where it moves all the layers that it acts on alike, "w+" where each in its own way."""
         acting = self.vector if self.layers is None else self.vector[slice(*self.layers)]
         return "w" if len(acting) == 0 or bool((acting == acting[:1]).all()) else "w+"
+
+    def facts(self) -> dict[str, Any]:
+        """What files and JSON tell of it beside its vector, by their keys."""
+        return {key: getattr(self, attribute) for key, attribute in _KEYS.items()}
+
+    @staticmethod
+    def from_facts(facts: Mapping[str, Any], vector: Tensor) -> Direction:
+        """The direction of a vector and what :meth:`facts` told.
+
+        Raises:
+            KeyError: an unknown key.
+            TypeError: no name.
+        """
+        values = {_KEYS[key]: value for key, value in facts.items()}
+        layers = values.get("layers")
+        return Direction(**{**values, "layers": tuple(layers) if layers else None}, vector=vector)
 
     def renamed(self, name: str) -> Direction:
         return replace(self, name=name, score=None)
@@ -245,7 +274,7 @@ class Edit:
                 f"The strength of {self.direction.name!r} is {self.strength}; "
                 "expected a finite number, usually −3 to 3."
             )
-        if self.direction.taken and not 0 <= self.strength <= 1:
+        if self.direction.interpolates and not 0 <= self.strength <= 1:
             raise BadValue(
                 f"The amount of {self.direction.name!r} is {self.strength:g}; expected 0 (none of the other face) to "
                 "1 (all of it)."

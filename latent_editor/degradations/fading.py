@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latent_editor.degradations.damage import check_range, gaussian, luminance
 
-MOST_SCALE, MOST_BLUR_PX, MOST_NOISE = 16.0, 32.0, 1.0
+MAX_SCALE, MAX_BLUR_PX, MAX_NOISE = 16.0, 32.0, 1.0
 #: Steps of the back-projection (Irani & Peleg 1991): few for a blur, whose fine detail is noise by then.
 _STEPS, _BLUR_STEPS = 16, 6
 #: What noise may stay, in the range of −1..1: it decides over how many pixels is averaged.
@@ -32,7 +32,7 @@ class Downsampled:
     scale: float
 
     def __post_init__(self) -> None:
-        check_range("scale", self.scale, 1.0, MOST_SCALE, "2 to 16")
+        check_range("scale", self.scale, 1.0, MAX_SCALE, "2 to 16")
 
     def small(self, picture: Tensor) -> Tensor:
         """The picture in the pixels that there are."""
@@ -110,7 +110,7 @@ class Blurred:
     sigma_px: float
 
     def __post_init__(self) -> None:
-        check_range("blur", self.sigma_px, 0.0, MOST_BLUR_PX, "1 to 4 pixels")
+        check_range("blur", self.sigma_px, 0.0, MAX_BLUR_PX, "1 to 4 pixels")
 
     def __call__(self, picture: Tensor) -> Tensor:
         return gaussian(picture, self.sigma_px)
@@ -138,7 +138,7 @@ class Noisy:
     sigma: float
 
     def __post_init__(self) -> None:
-        check_range("noise", self.sigma, 0.0, MOST_NOISE, "0.05 to 0.4")
+        check_range("noise", self.sigma, 0.0, MAX_NOISE, "0.05 to 0.4")
 
     @property
     def reach_px(self) -> float:

@@ -21,7 +21,7 @@ LIMITED, EACH_LIMITED, USUAL = 12, 10, 8
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """What finding directions costs.
 
     Attributes:
@@ -54,13 +54,13 @@ class Effort:
 
 
 #: For the embedded model, whose directions are found once and for all.
-FULL = Effort(gradients=40)
+FULL = Budget(gradients=40)
 #: For models of one's own, from most to least, with the size of picture that is rendered at least.
-THOROUGH = Effort(1024, {"structure": 14, "colour": 10}, styles=14, trials=24, calibrated=8, layered=False)
-MEDIUM = Effort(512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False, limited=4)
-QUICK = Effort(256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False, limited=2)
-HASTY = Effort(128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False, limited=0)
-BLIND = Effort(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False, limited=0)
+THOROUGH = Budget(1024, {"structure": 14, "colour": 10}, styles=14, trials=24, calibrated=8, layered=False)
+MEDIUM = Budget(512, {"structure": 10, "colour": 6}, styles=8, trials=12, calibrated=4, layered=False, limited=4)
+QUICK = Budget(256, {"structure": 8, "colour": 4}, styles=6, trials=8, calibrated=3, layered=False, limited=2)
+HASTY = Budget(128, {"structure": 7, "colour": 3}, styles=5, trials=4, calibrated=2, layered=False, limited=0)
+BLIND = Budget(256, {"structure": 8}, styles=8, trials=0, calibrated=0, layered=False, limited=0)
 CHOICES = ((THOROUGH, 128), (MEDIUM, 128), (QUICK, 128), (QUICK, 64), (HASTY, 64), (HASTY, 32))
 
 
@@ -74,19 +74,19 @@ def seconds_per_picture(g: Generator) -> float:
     return (time.monotonic() - start) / 4
 
 
-def choose_effort(g: Generator, *, seconds: float = SECONDS) -> tuple[Generator, Effort]:
+def choose_effort(g: Generator, *, seconds: float = SECONDS) -> tuple[Generator, Budget]:
     """The most that fits into the time, by the measured speed of the generator and of its previews.
 
     Returns:
         The generator, or a small preview of it, to find directions with; and how much to do.
     """
     speeds: dict[int, float] = {}
-    for effort, size_px in CHOICES:
+    for budget, size_px in CHOICES:
         preview = small(g, size_px)
         if preview.size_px not in speeds:
             speeds[preview.size_px] = seconds_per_picture(preview)
-        if effort.pictures * speeds[preview.size_px] <= seconds:
-            return preview, effort
+        if budget.pictures * speeds[preview.size_px] <= seconds:
+            return preview, budget
     if HASTY.pictures * min(speeds.values()) <= EXCESS * seconds:
         return small(g, min(speeds, key=lambda size: speeds[size])), HASTY
     return g, BLIND

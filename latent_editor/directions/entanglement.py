@@ -9,7 +9,7 @@ from torch import Tensor
 from latent_editor.directions.naming import Namer
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.perceptual import Critic, load_critic
+from latent_editor.networks.perceptual import Discriminator, load_discriminator
 
 #: What the families of names (:mod:`latent_editor.directions.naming`) are summed up to.
 GROUPS = {
@@ -65,8 +65,8 @@ def largest_leak(row: dict[str, float]) -> tuple[str, float]:
 class Identity:
     """How far a face is from itself before: 0 is the same, 1 as far as another random face.
 
-    Measured in the critic's last maps of the middle of the picture, where aligned faces are. The critic was never
-    taught to tell people apart; its figures say which of two edits keeps more.
+    Measured in the discriminator's last maps of the middle of the picture, where aligned faces are. The discriminator
+    was never taught to tell people apart; its figures say which of two edits keeps more.
 
     Args:
         g: The generator.
@@ -75,15 +75,16 @@ class Identity:
 
     def __init__(self, g: Generator, ws: Tensor) -> None:
         self.g, self.ws = g, ws
-        self._critic: Critic | None = load_critic(g)
+        self._discriminator: Discriminator | None = load_discriminator(g)
         with torch.inference_mode():
-            self._before = self._vectors(ws) if self._critic is not None else None
+            self._before = self._vectors(ws) if self._discriminator is not None else None
             self._usual = 1.0
             if self._before is not None:
                 self._usual = float((1 - self._before @ self._before.roll(1, 0).t()).diagonal().mean())
 
     def distance(self, offset: Tensor) -> float | None:
-        """How far ``offset`` [num_ws, w_dim], added and taken away, moves faces on average; None without a critic."""
+        """How far ``offset`` [num_ws, w_dim], added and taken away, moves faces on average; None without a
+        discriminator."""
         if self._before is None:
             return None
         with torch.inference_mode():
@@ -92,12 +93,12 @@ class Identity:
         return float(away) / max(self._usual, 1e-6)
 
     def _vectors(self, ws: Tensor) -> Tensor:
-        assert self._critic is not None
+        assert self._discriminator is not None
         dtype = fastest_dtype(self.g.device)
         rows = []
         for some in ws.split(16):
             pictures = self.g.synthesize(some, dtype=dtype).float().clamp(-1, 1)
-            maps = self._critic.maps(pictures, dtype)[-2:]
+            maps = self._discriminator.maps(pictures, dtype)[-2:]
             rows.append(torch.cat([_middle(m) for m in maps], dim=1))
         vectors = torch.cat(rows)
         return F.normalize(vectors, dim=1)

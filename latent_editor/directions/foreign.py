@@ -33,7 +33,7 @@ from latent_editor.directions.containers import MAX_BYTES, MOST, WANTED, read_co
 W_PLUS_ROWS = frozenset(range(4, 21, 2))
 LONGEST_NAME = 60
 #: What a leakage row tells apart, at most.
-MOST_GROUPS = 40
+MAX_GROUPS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Found:
     fingerprint: str = ""
     low: float = -3.0
     high: float = 3.0
-    leakage: Mapping[str, float] | None = None
+    entanglement: Mapping[str, float] | None = None
 
 
 def read_foreign(path: str | Path, num_ws: int) -> list[Found]:
@@ -107,7 +107,7 @@ def _own(tensors: Mapping[str, Tensor], header: Mapping[str, str], name: str) ->
                 fingerprint=clean(str(header["fingerprint"])),
                 low=float(row["low"]),
                 high=float(row["high"]),
-                leakage=_leakage(row.get("leakage")),
+                entanglement=_leakage(row.get("leakage")),
             )
             for row, vector in zip(rows, vectors, strict=True)
         ]
@@ -247,7 +247,7 @@ def _leakage(value: Any) -> dict[str, float] | None:
     if value is None:
         return None
     row = {clean(str(name)): float(effect) for name, effect in dict(value).items()}
-    if len(row) > MOST_GROUPS or not all(0 <= effect < 1000 for effect in row.values()):  # NaN is not
+    if len(row) > MAX_GROUPS or not all(0 <= effect < 1000 for effect in row.values()):  # NaN is not
         raise ValueError(f"the leakage {row}")
     return row
 

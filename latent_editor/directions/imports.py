@@ -101,7 +101,7 @@ def _direction(one: Found, name: str, file: str, g: Generator) -> Direction:
     vector = one.vector.expand(g.num_ws, -1).clone()
     detail = f"from {file}: {one.kind}, {_shape(one)}; {_origin(one)}"
     if one.fingerprint == g.fingerprint:
-        return Direction(name, vector, one.low, one.high, one.layers, "imported", detail, leakage=one.leakage)
+        return Direction(name, vector, one.low, one.high, one.layers, "imported", detail, entanglement=one.entanglement)
     layers = None if one.layers is None else (one.layers[0], min(one.layers[1], g.num_ws))
     acting = vector if layers is None else torch.zeros_like(vector)
     if layers is not None:

@@ -18,8 +18,7 @@ def write_directions(directions: Directions, path: str | Path, *, fingerprint: s
     Args:
         fingerprint: Of the generator they belong to.
     """
-    kept = ("name", "low", "high", "layers", "source", "detail", "score", "leakage")
-    about = [{k: getattr(d, k) for k in kept} for d in directions]
+    about = [d.facts() for d in directions]
     # Most directions repeat one vector for all layers: one row is kept then.
     same = all((d.vector == d.vector[:1]).all() for d in directions)
     vectors = torch.stack([d.vector[:1] if same else d.vector for d in directions])
@@ -43,10 +42,7 @@ def read_directions(path: str | Path) -> tuple[Directions, str]:
         rows = json.loads(metadata["about"])
         vectors = tensors["vectors"].float()
         vectors = vectors.expand(-1, int(metadata["num_ws"]), -1)
-        directions = [
-            Direction(**{**row, "layers": tuple(row["layers"]) if row["layers"] else None}, vector=v.clone())
-            for row, v in zip(rows, vectors, strict=True)
-        ]
+        directions = [Direction.from_facts(row, v.clone()) for row, v in zip(rows, vectors, strict=True)]
         return Directions(directions), metadata["fingerprint"]
     except (KeyError, ValueError, TypeError, RuntimeError) as e:
         raise BadModel(f"{Path(path).name} is not a file of directions ({e}). Delete it to find them anew.") from e

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadModel, MissingPart, Stopped
 from latent_editor.core.values import Direction, Directions, OnStep, Step
-from latent_editor.directions.budget import FULL, Effort, choose_effort
+from latent_editor.directions.budget import FULL, Budget, choose_effort
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, boundary_candidates, choose, find_candidates
 from latent_editor.directions.entanglement import Identity, leakage_row
@@ -94,15 +94,15 @@ def load_or_build(g: Generator, *, on_step: OnStep | None = None) -> Directions:
     kept = kept_directions(g)
     if kept is not None:
         return kept
-    preview, effort = choose_effort(g)
-    found = build_directions(preview, effort=effort, on_step=on_step)
+    preview, budget = choose_effort(g)
+    found = build_directions(preview, budget=budget, on_step=on_step)
     if found and (g.bundle.is_cache or not g.bundle.has(DIRECTIONS_FILE)):
         g.bundle.write(DIRECTIONS_FILE, lambda path: write_directions(found, path, fingerprint=g.fingerprint))
     return found
 
 
 def build_directions(
-    g: Generator, w: Tensor | None = None, *, effort: Effort | None = None, on_step: OnStep | None = None
+    g: Generator, w: Tensor | None = None, *, budget: Budget | None = None, on_step: OnStep | None = None
 ) -> Directions:
     """Finds, calibrates and names the directions of a generator.
 
@@ -126,7 +126,7 @@ def build_directions(
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    effort = effort or FULL
+    budget = budget or FULL
     began = time.monotonic()
 
     def report(fraction: float) -> None:
@@ -135,32 +135,32 @@ def build_directions(
             raise Stopped
 
     if w is None:
-        count = min(effort.samples, 16 * g.w_dim)
+        count = min(budget.samples, 16 * g.w_dim)
         w = random_ws(g, list(range(count)), truncation_psi=1.0)[:, 0]
-    layered = effort.layered and g.size_px <= LAYERED_PX
-    found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.2), components=effort.components)
-    if effort.styles:
-        found += style_candidates(g, apart_from=found, count=effort.styles)
-    if not effort.trials:
+    layered = budget.layered and g.size_px <= LAYERED_PX
+    found = find_candidates(g, w, layered=layered, progress=lambda f: report(f * 0.2), components=budget.components)
+    if budget.styles:
+        found += style_candidates(g, apart_from=found, count=budget.styles)
+    if not budget.trials:
         return _unmeasured(found, w)
-    trials = random_ws(g, list(range(effort.trials)), truncation_psi=TRIAL_PSI)
+    trials = random_ws(g, list(range(budget.trials)), truncation_psi=TRIAL_PSI)
     namer = Namer(g, own_clip(g), trials, vectors=_data_vectors(g), axes=learned_axes(g))
     found += boundary_candidates(g, kept_boundaries(g))
-    if effort.gradients:
-        others = random_ws(g, list(range(effort.trials, effort.trials + effort.gradients)), truncation_psi=TRIAL_PSI)
+    if budget.gradients:
+        others = random_ws(g, list(range(budget.trials, budget.trials + budget.gradients)), truncation_psi=TRIAL_PSI)
         found += gradient_candidates(namer, others, progress=lambda f: report(0.2 + 0.2 * f))
-    units, effects = _tried(g, trials, effort, namer, found, lambda f: report(0.4 + 0.5 * f))
+    units, effects = _tried(g, trials, budget, namer, found, lambda f: report(0.4 + 0.5 * f))
     named = _named(g, trials, namer, units, effects)
-    return _measured(g, trials[: effort.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
+    return _measured(g, trials[: budget.limited], namer, named, lambda f: report(0.9 + 0.1 * f))
 
 
 def _tried(
-    g: Generator, trials: Tensor, effort: Effort, namer: Namer, found: list[Candidate], report: Progress
+    g: Generator, trials: Tensor, budget: Budget, namer: Namer, found: list[Candidate], report: Progress
 ) -> tuple[list[Candidate], Tensor]:
     """Candidates, calibrated, and what each does: [K, T]."""
     units, effects = [], []
     for i, candidate in enumerate(found):
-        units.append(candidate.calibrated(g, trials[: effort.calibrated]))
+        units.append(candidate.calibrated(g, trials[: budget.calibrated]))
         effects.append(namer.effects(units[-1].acting))
         report((i + 1) / len(found))
     return units, torch.stack(effects)
@@ -177,7 +177,7 @@ def _measured(
         own = namer.names.index(d.name) if d.name in namer.names else None
         row = leakage_row(namer, effects, own, None if identity is None else identity.distance(2 * unit))
         low, high = (d.low, d.high) if limits is None else limits.safe_range(unit)
-        found.append(replace(d, low=low, high=high, leakage=row))
+        found.append(replace(d, low=low, high=high, entanglement=row))
         report((i + 1) / len(named))
     first = {name: i for i, name in enumerate(FIRST)}
     sure = {d.name for d in found if d.score is not None and d.score >= SURE}

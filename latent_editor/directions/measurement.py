@@ -15,7 +15,7 @@ from latent_editor.directions.naming import MEASURED_NAMES, Namer, agreed
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import kept_boundaries
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 
 #: Faces that a direction is measured on, their truncation, and the size of their pictures.
 TRIALS, TRIAL_PSI, TRIAL_PX = 16, 0.7, 128
@@ -85,7 +85,7 @@ def measured(
     score = direction.score
     if own is not None and score is not None:
         score = round(float(namer.scores(effects[None])[0, own]) * float(effects[own] > 0), 3)
-    return replace(direction, vector=direction.vector * gain, low=low, high=high, leakage=row, score=score)
+    return replace(direction, vector=direction.vector * gain, low=low, high=high, entanglement=row, score=score)
 
 
 def acting(direction: Direction) -> Tensor:
@@ -93,7 +93,7 @@ def acting(direction: Direction) -> Tensor:
     return within(direction.vector, direction.layers)
 
 
-def own_clip(g: Generator) -> Clip | None:
+def own_clip(g: Generator) -> ClipModel | None:
     """The CLIP of a generator, or None where it comes without one."""
     try:
         return load_clip(g)

@@ -15,7 +15,7 @@ from latent_editor.directions.encoder_probe import opinions
 from latent_editor.directions.measures import Measure, measures, watched
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.clip import Clip
+from latent_editor.networks.clip import ClipModel
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Name(NamedTuple):
     sign: int
 
 
-def _difference(clip: Clip, term: Term) -> Tensor:
+def _difference(clip: ClipModel, term: Term) -> Tensor:
     return clip.encode_prompt(term.more) - clip.encode_prompt(term.less)
 
 
@@ -132,7 +132,7 @@ class Namer:
     def __init__(
         self,
         g: Generator,
-        clip: Clip | None,
+        clip: ClipModel | None,
         ws: Tensor,
         *,
         vectors: Tensor | None = None,

@@ -14,7 +14,7 @@ from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import Boundary, fit_boundary, latent_spread
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 
 #: How many are rendered at most, at least, and for how long; and their truncation: what is rare has to turn up.
 SAMPLES, LEAST, SECONDS, PSI = 1500, 200, 25.0, 1.0
@@ -73,7 +73,7 @@ def _render(g: Generator, on_step: OnStep | None) -> Samples:
     return Samples(torch.cat(even).clone(), torch.cat(vectors).clone())
 
 
-def checked_text(clip: Clip, text: str) -> str:
+def checked_text(clip: ClipModel, text: str) -> str:
     """A text with single spaces.
 
     Raises:
@@ -91,7 +91,7 @@ def checked_text(clip: Clip, text: str) -> str:
 
 
 @torch.no_grad()
-def text_axis(clip: Clip, more: str, less: str | None) -> Tensor:
+def text_axis(clip: ClipModel, more: str, less: str | None) -> Tensor:
     """From one text to another in the CLIP's space, [D]; None stands for a person of whom nothing is said.
 
     Raises:

@@ -23,7 +23,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import Boundary, apart_from, fit_boundary, kept_boundaries, latent_spread
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 
 SOURCE = "boundary"
 #: Between the two ends of what shall be left alone, where both are named: "old / young".
@@ -55,8 +55,8 @@ def fit_direction(
         on_step: Told of the rendering of samples; a true answer stops.
 
     Returns:
-        A direction of the source "boundary". ``detail`` tells the accuracy on samples that were kept apart, ``leakage``
-        what else it changes.
+        A direction of the source "boundary". ``detail`` tells the accuracy on samples that were kept apart,
+        ``entanglement`` what else it changes.
 
     Raises:
         BadPrompt: a text is empty, too long, says nothing, or in words that the CLIP has never seen.
@@ -110,7 +110,7 @@ def fit_direction_from_examples(
     return _finished(g, boundary, normals, detail, _axis_between(g, more, less))
 
 
-def clean_direction(
+def disentangle_direction(
     g: Generator, direction: Direction, of: Sequence[str] | None = None, *, on_step: OnStep | None = None
 ) -> Direction:
     """A direction without what it shall leave alone.
@@ -167,7 +167,7 @@ def _without(texts: Sequence[str]) -> str:
     return f", without {', '.join(repr(t) for t in texts)}" if texts else ""
 
 
-def _axis_of(clip: Clip, text: str) -> Tensor:
+def _axis_of(clip: ClipModel, text: str) -> Tensor:
     """The axis of what shall be left alone: a name of the vocabulary, "more / less", or a text alone."""
     for term in VOCABULARY:
         if term.name == " ".join(text.split()).casefold():
@@ -187,7 +187,7 @@ def _normals_of(g: Generator, texts: Sequence[str], on_step: OnStep | None) -> l
     return normals
 
 
-def _sampled(samples: Samples | None, clip: Clip, text: str) -> Tensor:
+def _sampled(samples: Samples | None, clip: ClipModel, text: str) -> Tensor:
     assert samples is not None
     return samples.boundary(_axis_of(clip, text), text).normal
 

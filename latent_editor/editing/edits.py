@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadLatent, BadValue
-from latent_editor.core.region import LEAST_SHARE, MOST_STREAMS, REGION_PX, Blend, resized_share
+from latent_editor.core.region import MAX_STREAMS, MIN_SHARE, REGION_PX, Blend, resized_share
 from latent_editor.core.values import Direction, Edit, Latent
 from latent_editor.generators import Generator
 
 LAYER_GROUPS = ("all", "coarse", "middle", "fine")
 #: How far all edits together may go: so many times what is the safe limit of one.
-MOST_EFFORT = 2.0
+MAX_EFFORT = 2.0
 
 
 def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
@@ -43,7 +43,7 @@ def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
     """Adds edits of the whole picture to a latent. The order does not matter but for what is taken from other faces.
 
     Edits that go together beyond what the model can show are all held back by the same share, which
-    :func:`strength_kept` tells, so that no strength makes a picture white or black.
+    :func:`strength_scale` tells, so that no strength makes a picture white or black.
 
     Args:
         latent: Where to start.
@@ -67,11 +67,11 @@ def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
     vectors = [_vector(edit, ws) for edit in acting]
     kept = _kept(acting, vectors)
     for edit in acting:  # first, so that sliders act on what is taken too
-        if edit.direction.taken:
+        if edit.direction.interpolates:
             start, stop = edit.layers or edit.direction.layers or (0, len(ws))
             ws[start:stop] = ws[start:stop].lerp(_aimed(edit.direction, latent)[start:stop], edit.strength)
     for edit, vector in zip(acting, vectors, strict=True):
-        if not edit.direction.taken:
+        if not edit.direction.interpolates:
             ws += kept * edit.strength * vector
     return ws
 
@@ -104,7 +104,7 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
         BadLatent: a direction of another shape than the latent's.
         BadValue: regions that overlap in too many ways.
     """
-    acting = [edit for edit in _acting(edits) if edit.direction.graft is None]
+    acting = [edit for edit in _acting(edits) if edit.direction.feature_patch is None]
     everywhere = [edit for edit in acting if edit.region is None]
     ws = apply(latent, everywhere)  # 1.
     groups = list(_by_region(acting).values())
@@ -129,7 +129,7 @@ def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit
     old = [(1 - resized_share(before.weights, REGION_PX).sum(dim=0), torch.zeros_like(ws)), *old]
     new = [(1 - torch.stack([share for share, _ in drawn]).sum(dim=0), torch.zeros_like(ws)), *drawn]
     both = [(a * b, x + y) for a, x in old for b, y in new][1:]
-    seen = [(share, offset) for share, offset in both if float(share.max()) >= LEAST_SHARE]
+    seen = [(share, offset) for share, offset in both if float(share.max()) >= MIN_SHARE]
     _check_count(len(seen))
     if not seen:
         return Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
@@ -138,9 +138,9 @@ def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit
 
 
 def _check_count(count: int) -> None:
-    if count > MOST_STREAMS:
+    if count > MAX_STREAMS:
         raise BadValue(
-            f"The regions overlap in {count} ways or more; at most {MOST_STREAMS} can be drawn at once. Give some "
+            f"The regions overlap in {count} ways or more; at most {MAX_STREAMS} can be drawn at once. Give some "
             "edits the same region, or none."
         )
 
@@ -149,9 +149,9 @@ def _grafted(before: Blend, edits: Sequence[Edit]) -> dict[int, Tensor]:
     """By resolution: what parts of other faces add to the activations, [C, R, R], beside what was there before."""
     found = dict(before.features)
     for edit in _acting(edits):
-        graft = edit.direction.graft
-        if graft is not None:
-            added, size = edit.strength * graft.laid(), graft.size_px
+        feature_patch = edit.direction.feature_patch
+        if feature_patch is not None:
+            added, size = edit.strength * feature_patch.laid(), feature_patch.size_px
             found[size] = found[size] + added if size in found else added
     return found
 
@@ -162,18 +162,18 @@ def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
     for i, share in enumerate(shares):
         inside = [((*chosen, i), known * share) for chosen, known in found]
         outside = [(chosen, known * (1 - share)) for chosen, known in found]
-        found = [item for item in (*outside, *inside) if not item[0] or float(item[1].max()) >= LEAST_SHARE]
+        found = [item for item in (*outside, *inside) if not item[0] or float(item[1].max()) >= MIN_SHARE]
         _check_count(len(found) - 1)
     return found[1:]
 
 
-def strength_kept(edits: Sequence[Edit]) -> float:
+def strength_scale(edits: Sequence[Edit]) -> float:
     """The share of every strength that :func:`apply` uses: 1, or less where edits go too far together.
 
     1. An edit at its direction's safe limit, ``low`` or ``high``, has the effort 1, and one twice as strong 2.
     2. The effort of several is the length of their sum, each a vector of its effort along its direction: √(uᵀ·C·u),
        with C the cosines between the directions. Like ones add up, unlike ones hardly do, opposite ones cancel.
-    3. Above :data:`MOST_EFFORT` it is brought back to that.
+    3. Above :data:`MAX_EFFORT` it is brought back to that.
 
     A limit by the distance of ws from their mean was refused: along some directions a picture is white before that
     distance has grown by a tenth. The safe limits are measured along each.
@@ -208,12 +208,12 @@ def _kept(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
     units = torch.nn.functional.normalize(torch.stack([v.flatten() for v in vectors]).double(), dim=1)
     efforts = torch.tensor([_effort(edit) for edit in edits], dtype=torch.float64)
     effort = float((efforts @ (units @ units.t()) @ efforts).clamp_min(0).sqrt())
-    return min(1.0, MOST_EFFORT / max(effort, 1e-9))
+    return min(1.0, MAX_EFFORT / max(effort, 1e-9))
 
 
 def _effort(edit: Edit) -> float:
     d = edit.direction
-    if d.taken:  # on the way from one face to another there is no limit
+    if d.interpolates:  # on the way from one face to another there is no limit
         return 0.0
     return edit.strength / max(abs(d.high if edit.strength > 0 else d.low), 0.1)
 

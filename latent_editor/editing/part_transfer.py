@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latent_editor.compositing.part_blend import grafted
 from latent_editor.core.errors import BadValue
-from latent_editor.core.feature_patch import Graft
+from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.region import Region, resized_share
 from latent_editor.core.values import Crop, Direction, Edit, Latent, OnStep
 from latent_editor.editing.face_parts import PARTS, face_parts, has_parts, points_in
@@ -30,7 +30,7 @@ from latent_editor.rendering import render
 
 SOURCE = "taken"
 #: What can be taken: whatever is a part of the head.
-TAKEN_PARTS = tuple(part for part in PARTS if part != "background")
+TRANSFERABLE_PARTS = tuple(part for part in PARTS if part != "background")
 #: The ws that are taken of hair, which brings its shape along, and of other parts where there are no features. The
 #: others stay the face's own: with the last ones a patch of other skin surrounds a mouth.
 USUAL_ROWS, HAIR_ROWS = (3, 10), (0, 10)
@@ -39,7 +39,7 @@ HAIR = "hair"
 ANCHORS = {"eyes": ("left_eye", "right_eye"), "nose": ("nose",), "mouth": ("mouth",)}
 
 
-def take(
+def transfer_part(
     g: Generator,
     latent: Latent,
     other: Latent,
@@ -62,7 +62,7 @@ def take(
         g: The generator of both.
         latent: The face that is edited, as it is before its edits.
         other: The face that the part is of.
-        part: One of :data:`TAKEN_PARTS`, or any region: what the other face has there is taken.
+        part: One of :data:`TRANSFERABLE_PARTS`, or any region: what the other face has there is taken.
         photo: The crop that ``other`` was made of, which shows more than its latent draws.
         amount: 0, nothing, to 1, all of it.
         name: What to call the other face.
@@ -70,7 +70,7 @@ def take(
         on_step: Told of the third step; a true answer ends it.
 
     Returns:
-        The edit, for ``edited``. On other faces, ``found_again`` fits it anew.
+        The edit, for ``edited``. On other faces, ``retarget_edits`` fits it anew.
 
     Raises:
         BadLatent: a latent of another model.
@@ -82,7 +82,7 @@ def take(
     label = f"{region.name} of {name}" if name else f"other {region.name}"
     rows = HAIR_ROWS if region.name == HAIR else USUAL_ROWS
     rows = rows if rows[1] <= g.num_ws else (0, g.num_ws)  # a network of few layers
-    direction = Direction(label, other.ws, 0.0, 1.0, rows, SOURCE, name, taken=True)
+    direction = Direction(label, other.ws, 0.0, 1.0, rows, SOURCE, name, interpolates=True)
     edit = Edit(direction, amount, region=region)
     if region.name == HAIR or not has_parts(g) or g.channels != 3 or feature_size(g, RefiningConfig()) is None:
         return edit
@@ -113,7 +113,7 @@ def grafted_on(
     target = grafted(_floats(own), _floats(other), part, skin, own_points, other_points, anchors)
     wanted = torch.from_numpy(target * 2 - 1).permute(2, 0, 1)[None].contiguous().to(g.device)
     features = fit_part(g, latent, wanted, region.share, seconds=seconds, on_step=on_step)
-    return replace(edit, direction=replace(edit.direction, graft=Graft.of(features, picture)))
+    return replace(edit, direction=replace(edit.direction, feature_patch=FeaturePatch.of(features, picture)))
 
 
 def _floats(picture: np.ndarray) -> np.ndarray:
@@ -128,8 +128,10 @@ def _points(g: Generator, picture: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 def _region(g: Generator, latent: Latent, other: Latent, part: str) -> Region:
     """Where a part is: of hair what either face has, so that the own is covered and the other's is all there."""
-    if part not in TAKEN_PARTS:
-        raise BadValue(f"Got the part {str(part)[:40]!r}; expected one of {', '.join(TAKEN_PARTS)}, or a region.")
+    if part not in TRANSFERABLE_PARTS:
+        raise BadValue(
+            f"Got the part {str(part)[:40]!r}; expected one of {', '.join(TRANSFERABLE_PARTS)}, or a region."
+        )
     (own,) = face_parts(g, latent, [part])
     if part != HAIR:
         return own

@@ -11,7 +11,7 @@ from latent_editor.editing.part_transfer import grafted_on
 from latent_editor.generators import Generator
 
 
-def found_again(g: Generator, latent: Latent, edits: Sequence[Edit]) -> list[Edit]:
+def retarget_edits(g: Generator, latent: Latent, edits: Sequence[Edit]) -> list[Edit]:
     """Edits made on one face, for another: regions that are parts of the face are found anew, painted ones stay.
 
     What is taken from the picture of a third face is fitted anew, which takes some seconds each.
@@ -31,5 +31,5 @@ def found_again(g: Generator, latent: Latent, edits: Sequence[Edit]) -> list[Edi
 
 
 def _fitted(g: Generator, latent: Latent, edit: Edit) -> Edit:
-    graft = edit.direction.graft
-    return edit if graft is None or edit.region is None else grafted_on(g, latent, edit, graft.picture)
+    feature_patch = edit.direction.feature_patch
+    return edit if feature_patch is None or edit.region is None else grafted_on(g, latent, edit, feature_patch.picture)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.core.errors import BadLatent, BadValue
-from latent_editor.core.refinement import MOST_GAIN, Refinement
+from latent_editor.core.refinement import MAX_GAIN, Refinement
 from latent_editor.core.values import Direction, Latent
 from latent_editor.editing.edits import layer_range
 from latent_editor.generators import Generator
@@ -179,7 +179,7 @@ def _blended(parts: Sequence[tuple[Refinement | None, float]], ws: Tensor) -> Re
             part = tensor.float() * share
             sums[name] = sums[name] + part if name in sums else part
     blend = Refinement.of(sums, "the mixture") if sums else None
-    return replace(blend, pivot=ws, gain=gain) if blend is not None and gain != 1 and 0 < gain <= MOST_GAIN else blend
+    return replace(blend, pivot=ws, gain=gain) if blend is not None and gain != 1 and 0 < gain <= MAX_GAIN else blend
 
 
 def render_with_noise(g: Generator, latent: Latent, noise: str | int, *, size_px: int | None = None) -> Image.Image:

@@ -17,7 +17,7 @@ from latent_editor.checkpoints.arguments import choice, mapping
 from latent_editor.core.errors import BadModel
 from latent_editor.generators.base import Generator
 from latent_editor.generators.layers import MappingNetwork, resampling_filter
-from latent_editor.generators.stylegan2 import MOST_TAPS, StyleGAN2, StyleGAN2Config
+from latent_editor.generators.stylegan2 import MAX_TAPS, StyleGAN2, StyleGAN2Config
 from latent_editor.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 KINDS = ("stylegan2", "stylegan3")
@@ -105,7 +105,7 @@ def _with_filters(arguments: dict[str, Any], given: dict[str, Any]) -> dict[str,
     found = None
     for name in names:
         taps = _plain(name, given.pop(name))
-        if taps.ndim not in (1, 2) or max(taps.shape) > MOST_TAPS or taps.numel() == 0:
+        if taps.ndim not in (1, 2) or max(taps.shape) > MAX_TAPS or taps.numel() == 0:
             raise BadModel(f"The filter {name!r} has the shape {list(taps.shape)}; expected [taps] or [taps, taps].")
         taps = _checked(name, taps)
         if taps.ndim == 1:

@@ -19,10 +19,10 @@ Draw = Callable[[Tensor], Tensor]
 #: How often a kind of picture is drawn as usual before it is recorded, which costs a few pictures' time and memory.
 USUAL_FIRST = 2
 #: Recordings that are kept at most; each holds the memory of a whole picture's activations.
-MOST_RECORDINGS = 4
+MAX_RECORDINGS = 4
 
 
-def record(draw: Draw, x: Tensor) -> Draw:
+def capture(draw: Draw, x: Tensor) -> Draw:
     """Records ``draw`` for inputs like ``x``.
 
     Args:
@@ -55,14 +55,14 @@ def record(draw: Draw, x: Tensor) -> Draw:
     return replay
 
 
-class Recordings:
+class CudaGraphCache:
     """Recordings of one network's pictures by their kind. Threads may share it; copies of a network begin with none.
 
     Args:
-        recorder: Makes a recording, as :func:`record`.
+        recorder: Makes a recording, as :func:`capture`.
     """
 
-    def __init__(self, recorder: Callable[[Draw, Tensor], Draw] = record) -> None:
+    def __init__(self, recorder: Callable[[Draw, Tensor], Draw] = capture) -> None:
         self._recorder = recorder
         self._kept: OrderedDict[Hashable, Draw] = OrderedDict()
         self._seen: dict[Hashable, int] = {}
@@ -105,12 +105,12 @@ class Recordings:
             logging.getLogger("latent_editor").warning("Pictures are not replayed on the GPU, only drawn: %s", e)
             return None
         self._kept[key] = replay
-        while len(self._kept) > MOST_RECORDINGS:
+        while len(self._kept) > MAX_RECORDINGS:
             self._kept.popitem(last=False)
         return replay
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Recordings:
-        return Recordings(self._recorder)
+    def __deepcopy__(self, memo: dict[int, Any]) -> CudaGraphCache:
+        return CudaGraphCache(self._recorder)
 
-    def __reduce__(self) -> tuple[type[Recordings], tuple[()]]:
-        return Recordings, ()
+    def __reduce__(self) -> tuple[type[CudaGraphCache], tuple[()]]:
+        return CudaGraphCache, ()

@@ -111,7 +111,7 @@ def linear_map(x: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Ten
 
 
 #: Up to so many samples are drawn to the same bits, whatever is drawn with them.
-MOST_ALIKE = 16
+MAX_ALIKE = 16
 
 
 def product(x: Tensor, matrix: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     A product of matrices adds in an order that depends on N. In bfloat16 that grows to some grey levels in a few
     pixels, and the same face would look different when another visitor's is drawn with it.
     """
-    if torch.is_grad_enabled() or len(x) > MOST_ALIKE:
+    if torch.is_grad_enabled() or len(x) > MAX_ALIKE:
         return x @ matrix
     return torch.bmm(x[:, None], matrix.expand(len(x), -1, -1))[:, 0]
 
@@ -140,7 +140,7 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [N, inputs] → [N, outputs]"""
-        if torch.is_grad_enabled() or len(x) > MOST_ALIKE:
+        if torch.is_grad_enabled() or len(x) > MAX_ALIKE:
             x = torch.addmm(self.bias, x, self.weight.t(), beta=self.bias_gain, alpha=self.weight_gain)
         else:
             x = product(x, self.weight.t()) * self.weight_gain + self.bias * self.bias_gain

@@ -26,7 +26,7 @@ GENERATOR_FILE = "generator.safetensors"
 MODELS_FOLDER = "models"
 #: Tensors with fewer numbers than this stay in float32 in a file of half precision: they take no room, and among them
 #: are frequencies, filters and means whose every digit counts.
-LEAST_HALVED = 4096
+MIN_HALVED = 4096
 
 
 def load_generator(model: str | Path = "portraits", *, device: str | torch.device = "cpu") -> Generator:
@@ -135,7 +135,7 @@ def save_generator(g: Generator, path: str | Path, *, dtype: torch.dtype = torch
 def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
-    if dtype == torch.float32 or tensor.numel() < LEAST_HALVED:
+    if dtype == torch.float32 or tensor.numel() < MIN_HALVED:
         return tensor.float()
     rounded = tensor.to(dtype)
     return rounded if bool(torch.isfinite(rounded).all()) else tensor.float()

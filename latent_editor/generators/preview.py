@@ -15,9 +15,9 @@ from latent_editor.generators.refined import original
 from latent_editor.generators.wrapped import Wrapped
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
-FITTED, LEAST_FIT = 6, 0.5
+FITTED, MIN_FIT = 6, 0.5
 #: Pixels that are rendered together, whole and early (which have more channels each).
-_MOST_PIXELS, _MOST_EARLY_PIXELS = 2 << 20, 1 << 18
+_MAX_PIXELS, _MAX_EARLY_PIXELS = 2 << 20, 1 << 18
 _LARGEST_PX = 256
 
 
@@ -44,11 +44,11 @@ class Preview(Wrapped):
     ) -> Tensor:
         """As the whole generator's, in ``size_px``; ``noise`` and ``transform`` are used where that renders."""
         if self._colours is not None:
-            few = max(1, _MOST_EARLY_PIXELS // self.size_px**2)
+            few = max(1, _MAX_EARLY_PIXELS // self.size_px**2)
             early = [self.inner.early_picture(some, self.size_px, dtype=dtype) for some in ws.split(few)]
             return torch.cat([_recoloured(picture, self._colours) for picture in early if picture is not None])
         g = self.inner
-        few = max(1, _MOST_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
+        few = max(1, _MAX_PIXELS // g.size_px**2)  # large pictures a few at a time, lest they fill the memory
         whole = (g.synthesize(some, noise=noise, dtype=dtype, transform=transform) for some in ws.split(few))
         return torch.cat([resized(pictures, self.size_px) for pictures in whole])
 
@@ -97,7 +97,7 @@ class Preview(Wrapped):
         colours = torch.linalg.solve(x.t() @ x + penalty, x.t() @ y)
         unexplained = (x @ colours - y).var(dim=0).sum() / y.var(dim=0).sum().clamp_min(1e-12)
         fit = 1 - float(unexplained)
-        if fit < LEAST_FIT:
+        if fit < MIN_FIT:
             return 0.0
         self._colours = colours.float()
         return fit

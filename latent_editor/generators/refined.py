@@ -26,7 +26,7 @@ from latent_editor.models.bundle import Bundle
 T = TypeVar("T")
 
 #: Refined generators that are kept for each generator: as many faces as are edited at about the same time.
-MOST_KEPT = 12
+MAX_KEPT = 12
 #: Parts of a model that depend on the pictures of this very generator; all others are those of the model.
 _OWN_PARTS = ("preview of ", "finished samples")
 
@@ -65,7 +65,7 @@ def refined(g: Generator, refinement: Refinement) -> Generator:
     """
     g = original(g)
     check_refinement(g, refinement)
-    kept: _Kept = g.bundle.part("refined generators", _Kept)
+    kept: _RefinedCache = g.bundle.part("refined generators", _RefinedCache)
     return kept.get(refinement.digest, lambda: _refined(g, refinement))
 
 
@@ -210,7 +210,7 @@ class RefinedBundle(Bundle):
         return super().built(name) if name.startswith(_OWN_PARTS) else self.g.bundle.built(name)
 
 
-class _Kept:
+class _RefinedCache:
     """The refined generators used last, by the digests of their refinements. Safe to use from threads."""
 
     def __init__(self) -> None:
@@ -222,6 +222,6 @@ class _Kept:
             if digest not in self._generators:
                 self._generators[digest] = build()
             self._generators.move_to_end(digest)
-            while len(self._generators) > MOST_KEPT:
+            while len(self._generators) > MAX_KEPT:
                 self._generators.popitem(last=False)
             return self._generators[digest]

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.generators.blend_masks import BlendMasks
-from latent_editor.generators.graphs import Recordings
+from latent_editor.generators.graphs import CudaGraphCache
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
-from latent_editor.generators.stylegan2_config import MOST_TAPS, StyleGAN2Config
+from latent_editor.generators.stylegan2_config import MAX_TAPS, StyleGAN2Config
 
-__all__ = ["MOST_TAPS", "Midway", "StyleGAN2", "StyleGAN2Config"]
+__all__ = ["MAX_TAPS", "BlockState", "StyleGAN2", "StyleGAN2Config"]
 
 
-class Mapping2(MappingNetwork):
+class StyleGAN2Mapping(MappingNetwork):
     """The mapping network of a configuration."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
@@ -110,7 +110,7 @@ class Block(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Midway:
+class BlockState:
     """A picture on its way, where the block of a resolution takes it over.
 
     Attributes:
@@ -158,8 +158,8 @@ class Synthesis(Stretched):
         dtype: torch.dtype,
         until: int | None = None,
         *,
-        start: Midway | None = None,
-        passed: list[Midway] | None = None,
+        start: BlockState | None = None,
+        passed: list[BlockState] | None = None,
         shares: BlendMasks | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last.
@@ -176,7 +176,7 @@ class Synthesis(Stretched):
                 continue
             if passed is not None and x is not None:
                 # The layer to RGB of the block before has read the w that this block's first convolution reads.
-                passed.append(Midway(resolution, first + (image is not None), x, image))
+                passed.append(BlockState(resolution, first + (image is not None), x, image))
             added = None if shares is None else shares.features.get(resolution)
             x, image = block(x, image, ws[:, first:], noise, dtype, added)
             if shares is not None:
@@ -196,9 +196,9 @@ class StyleGAN2(Generator):
         self.config = config
         self.size_px, self.channels = config.img_resolution, config.img_channels
         self.num_ws, self.w_dim, self.z_dim, self.c_dim = config.num_ws, config.w_dim, config.z_dim, config.c_dim
-        self.mapping = Mapping2(config)
+        self.mapping = StyleGAN2Mapping(config)
         self.synthesis = Synthesis(config)
-        self.recordings = Recordings()
+        self.recordings = CudaGraphCache()
 
     @property
     def w_avg(self) -> Tensor:
@@ -239,8 +239,8 @@ class StyleGAN2(Generator):
         return not torch.compiler.is_compiling() and not self.w_avg.is_inference()
 
     def synthesize_from(
-        self, ws: Tensor, start: Midway | None = None, *, noise: str = "const", dtype: torch.dtype | None = None
-    ) -> tuple[Tensor, list[Midway]]:
+        self, ws: Tensor, start: BlockState | None = None, *, noise: str = "const", dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, list[BlockState]]:
         """Renders latents as :meth:`synthesize`, and keeps what a later picture of similar latents can start from.
 
         Args:
@@ -253,7 +253,7 @@ class StyleGAN2(Generator):
             changes afterwards.
         """
         self._check(ws, noise)
-        passed: list[Midway] = []
+        passed: list[BlockState] = []
         _, image = self.synthesis(ws.float(), noise, dtype or torch.float32, start=start, passed=passed)
         assert image is not None
         return image.contiguous(), passed

@@ -14,7 +14,7 @@ from latent_editor.ops.bias_act import ACTIVATIONS
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 #: What no public network exceeds; a file that does is not believed.
-MOST_CLASSES, MOST_FEATURES, MOST_CHANNELS, MOST_LAYERS, LARGEST_PX, MOST_TAPS = 65536, 16384, 16384, 64, 2048, 64
+MAX_CLASSES, MAX_FEATURES, MAX_CHANNELS, MAX_LAYERS, LARGEST_PX, MAX_TAPS = 65536, 16384, 16384, 64, 2048, 64
 #: Arguments of public constructors that concern precision, memory or training, not the pictures.
 HARMLESS = (
     "channels_last", "fp16_channels_last", "fused_modconv_default", "num_fp16_res", "num_ws", "use_fp16",
@@ -79,12 +79,12 @@ class StyleGAN2Config:
             )
         checked: dict[str, Any] = {
             "img_resolution": size,
-            "c_dim": whole("c_dim", self.c_dim, 0, MOST_CLASSES),
-            "w_dim": whole("w_dim", self.w_dim, 1, MOST_FEATURES),
+            "c_dim": whole("c_dim", self.c_dim, 0, MAX_CLASSES),
+            "w_dim": whole("w_dim", self.w_dim, 1, MAX_FEATURES),
             "img_channels": whole("img_channels", self.img_channels, 1, 512),
-            "channel_base": whole("channel_base", self.channel_base, size, MOST_CHANNELS * LARGEST_PX),
+            "channel_base": whole("channel_base", self.channel_base, size, MAX_CHANNELS * LARGEST_PX),
             "channel_max": whole("channel_max", self.channel_max, 1, 1 << 31),
-            "mapping_layers": whole("mapping_kwargs.num_layers", self.mapping_layers, 0, MOST_LAYERS),
+            "mapping_layers": whole("mapping_kwargs.num_layers", self.mapping_layers, 0, MAX_LAYERS),
             "mapping_lr_multiplier": real("mapping_kwargs.lr_multiplier", self.mapping_lr_multiplier, 1e-8, 1e4),
             "resample_filter": _taps(self.resample_filter),
             "architecture": choice("architecture", self.architecture, ARCHITECTURES),
@@ -95,18 +95,18 @@ class StyleGAN2Config:
             "channels": _channel_table(self.channels, size),
             "mapping_joint_norm": truth("mapping_kwargs.joint_norm", self.mapping_joint_norm),
         }
-        checked["z_dim"] = whole("z_dim", self.z_dim, 0 if checked["c_dim"] else 1, MOST_FEATURES)
+        checked["z_dim"] = whole("z_dim", self.z_dim, 0 if checked["c_dim"] else 1, MAX_FEATURES)
         for name in ("mapping_embed_features", "mapping_layer_features"):
             value = getattr(self, name)
-            checked[name] = None if value is None else whole(name, value, 1, MOST_FEATURES)
+            checked[name] = None if value is None else whole(name, value, 1, MAX_FEATURES)
         if self.conv_clamp is not None:
             checked["conv_clamp"] = real("conv_clamp", self.conv_clamp, 0, 1e30)
         if self.mapping_last_act is not None:
             choice("mapping_kwargs.last_act", self.mapping_last_act, ACTIVATIONS)
         for name, value in checked.items():
             object.__setattr__(self, name, value)  # a float that is whole, or a number of NumPy, becomes a plain one
-        if self.channels_at(4) > MOST_CHANNELS:
-            raise BadModel(f"Got a StyleGAN2 of {self.channels_at(4)} channels; at most {MOST_CHANNELS} are read.")
+        if self.channels_at(4) > MAX_CHANNELS:
+            raise BadModel(f"Got a StyleGAN2 of {self.channels_at(4)} channels; at most {MAX_CHANNELS} are read.")
         if self.kernel_size % 2 == 0:
             raise BadModel(f"Got a StyleGAN2 with kernel_size = {self.kernel_size}; expected an odd number.")
 
@@ -168,7 +168,7 @@ def _channel_table(value: Any, size_px: int) -> tuple[int, ...] | None:
     count = size_px.bit_length() - 2
     if not isinstance(value, (list, tuple)) or len(value) != count:
         raise BadModel(f"The model's file gives channels that are none; expected {count} numbers. Is the file damaged?")
-    return tuple(whole("channels", number, 1, MOST_CHANNELS) for number in value)
+    return tuple(whole("channels", number, 1, MAX_CHANNELS) for number in value)
 
 
 def _taps(value: Any) -> Taps:
@@ -184,11 +184,11 @@ def _taps(value: Any) -> Taps:
         taps = np.zeros(1)
     if taps.ndim in (1, 2) and taps.size == 0:
         taps = np.ones(1)
-    good = taps.ndim in (1, 2) and max(taps.shape) <= MOST_TAPS and np.isfinite(taps).all()
+    good = taps.ndim in (1, 2) and max(taps.shape) <= MAX_TAPS and np.isfinite(taps).all()
     if not good or abs(taps.sum()) <= 1e-6 * abs(taps).max():
         raise BadModel(
             "The model's file gives a resample_filter that is none; expected one row or equal rows of at most "
-            f"{MOST_TAPS} numbers whose sum is not 0. Is the file damaged?"
+            f"{MAX_TAPS} numbers whose sum is not 0. Is the file damaged?"
         )
     if taps.ndim == 1:
         return tuple(taps.tolist())

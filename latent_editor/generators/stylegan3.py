@@ -142,7 +142,7 @@ class Layer(nn.Module):
         return weight, styles, (energy + 1e-8).rsqrt() * gain
 
 
-class Synthesis3(Stretched):
+class StyleGAN3Synthesis(Stretched):
     """The synthesis network: W+ → picture."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
@@ -195,7 +195,7 @@ class StyleGAN3(Generator):
             config.z_dim, config.c_dim, config.w_dim,
             layers=config.mapping_layers, lr_multiplier=config.mapping_lr_multiplier,
         )  # fmt: skip
-        self.synthesis = Synthesis3(config)
+        self.synthesis = StyleGAN3Synthesis(config)
 
     @property
     def w_avg(self) -> Tensor:

@@ -27,7 +27,7 @@ REAL_LIMITS = {
 #: Arguments of the public constructors that change nothing in a finished generator.
 HARMLESS = frozenset({"num_fp16_res", "magnitude_ema_beta", "w_avg_beta"})
 #: The longest filter that is designed; public checkpoints have up to 24 taps.
-MOST_TAPS = 512
+MAX_TAPS = 512
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,9 @@ def _check_layer(layer: LayerShape) -> None:
     where = f"Got a StyleGAN3 whose settings give the layer {layer.name}"
     if layer.outputs < 1 or layer.in_rate < 1 or layer.out_rate < 1:
         raise BadModel(f"{where} no channels or pixels; expected at least one. Is the file damaged?")
-    if max(layer.up_taps, layer.down_taps) > MOST_TAPS:
+    if max(layer.up_taps, layer.down_taps) > MAX_TAPS:
         taps = max(layer.up_taps, layer.down_taps)
-        raise BadModel(f"{where} a filter of {taps} taps; expected at most {MOST_TAPS}. Is the file damaged?")
+        raise BadModel(f"{where} a filter of {taps} taps; expected at most {MAX_TAPS}. Is the file damaged?")
     ends = ((layer.in_cutoff, layer.in_half_width), (layer.out_cutoff, layer.out_half_width))
     filters = [end for end, taps in zip(ends, (layer.up_taps, layer.down_taps), strict=True) if taps > 1]
     if any(not 0 < cutoff < layer.fine_rate / 2 or width <= 0 for cutoff, width in filters):

@@ -18,14 +18,14 @@ from latent_editor.generators.pictures import as_rgb, from_rgb, to_tensor
 from latent_editor.inversion.editability import Editability, editability
 from latent_editor.inversion.gain import stretched
 from latent_editor.inversion.initialization import best_start, in_units_of
-from latent_editor.inversion.iterative_encoder import encode_again
+from latent_editor.inversion.iterative_encoder import iterate_encoder
 from latent_editor.inversion.loss_weights import pixel_weights
 from latent_editor.inversion.objective import Degradation, Objective
 from latent_editor.inversion.optimization import EDITABLE, OptimizationConfig, optimize
 from latent_editor.inversion.refining import Refining, RefiningConfig
-from latent_editor.inversion.run import LABELS, Best, Climb, Pace
+from latent_editor.inversion.run import LABELS, Candidate, InversionRun, StoppingCriteria
 from latent_editor.networks.encoder import ENCODER_FILE, has_encoder, load_encoder
-from latent_editor.networks.perceptual import load_critic
+from latent_editor.networks.perceptual import load_discriminator
 
 __all__ = ["LABELS", "METHODS", "Degradation", "Editability", "Plan", "editability", "invert"]
 
@@ -70,7 +70,7 @@ def invert(
     degradation: Degradation | None = None,
     on_step: OnStep | None = None,
 ) -> Latent:
-    """Finds the latent of a picture, rung by rung, each from the one below.
+    """Finds the latent of a picture, stage by stage, each from the one below.
 
     1. "encoder": its answer; where the model has none, the nearest of some random latents and the mean.
     2. "encoder again": what the encoder sees of the difference between the picture and its answer is added.
@@ -92,7 +92,7 @@ def invert(
             one of ``LABELS``.
 
     Returns:
-        The latent, with its ``psnr_db``, the ``method`` of the rung that found it, and its refinement from rung 4 on.
+        The latent, with its ``psnr_db``, the ``method`` of the stage that found it, and its refinement from stage 4 on.
 
     Raises:
         BadValue: an unknown method, a time that is not a number from 0, a class that the model does not have, or a
@@ -106,51 +106,53 @@ def invert(
     plan = METHODS[method]
     if method == "auto" and degradation is not None:
         plan = replace(plan, until=(1.0, 1.0))
-    climb = Climb(time.monotonic(), seconds, on_step)
-    objective = Objective(picture_tensor(g, crop), load_critic(g), weights=pixel_weights(g, crop), degrade=degradation)
+    run = InversionRun(time.monotonic(), seconds, on_step)
+    objective = Objective(
+        picture_tensor(g, crop), load_discriminator(g), weights=pixel_weights(g, crop), degrade=degradation
+    )
     with torch.inference_mode(False):
-        _start(g, objective, climb, plan, class_index)
-        if seconds > 0 and not climb.stopped:
-            _climb(g, objective, climb, plan)
-        assert climb.best is not None
-        best = stretched(g, climb.best)
+        _start(g, objective, run, plan, class_index)
+        if seconds > 0 and not run.stopped:
+            _climb(g, objective, run, plan)
+        assert run.best is not None
+        best = stretched(g, run.best)
     return g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
 
 
-def _start(g: Generator, objective: Objective, climb: Climb, plan: Plan, class_index: int | None) -> None:
-    """The lowest rung."""
+def _start(g: Generator, objective: Objective, run: InversionRun, plan: Plan, class_index: int | None) -> None:
+    """The lowest stage."""
     target = objective.target
     encoded = plan.optimization is None or has_encoder(g)
     with torch.no_grad():
         if encoded:
             start = load_encoder(g)(as_rgb(target))
         else:
-            start = best_start(g, target, objective.critic, seconds=climb.seconds, class_index=class_index)
+            start = best_start(g, target, objective.discriminator, seconds=run.seconds, class_index=class_index)
         picture = g.synthesize(start)
         method = "encoder" if encoded else "nearest"
-        climb.offer(Best(start[0], picture[0], float(objective.psnr_db(picture)), method=method))
-    climb.report(method, last=plan.optimization is None and not plan.again)
+        run.offer(Candidate(start[0], picture[0], float(objective.psnr_db(picture)), method=method))
+    run.report(method, last=plan.optimization is None and not plan.again)
 
 
-def _climb(g: Generator, objective: Objective, climb: Climb, plan: Plan) -> None:
-    """The rungs above the lowest."""
-    seconds, config = climb.seconds, plan.optimization
+def _climb(g: Generator, objective: Objective, run: InversionRun, plan: Plan) -> None:
+    """The stages above the lowest."""
+    seconds, config = run.seconds, plan.optimization
     if plan.again and has_encoder(g):
-        encode_again(g, objective, climb, load_encoder(g), until_s=AGAIN_SHARE * seconds)
+        iterate_encoder(g, objective, run, load_encoder(g), until_s=AGAIN_SHARE * seconds)
     refined = plan.until[0] < 1
-    if config is not None and not climb.over:
+    if config is not None and not run.over:
         if not g.bundle.has(ENCODER_FILE):  # the project's own training gives w a spread of 1
             config = in_units_of(g, config)
-        assert climb.best is not None
-        optimize(g, objective, climb, climb.best.ws[None], config, pace=Pace(plan.until[0] * seconds))
-    if refined and not climb.over:
-        refining = Refining(g, objective, climb, RefiningConfig())
-        refining.add_features(pace=Pace(plan.until[1] * seconds))
-        if plan.until[1] < 1 and not climb.over:
-            refining.tune_weights(pace=Pace(seconds))
-    if (plan.again or config is not None) and not climb.stopped:
-        assert climb.best is not None
-        climb.report(climb.best.method, last=True)
+        assert run.best is not None
+        optimize(g, objective, run, run.best.ws[None], config, pace=StoppingCriteria(plan.until[0] * seconds))
+    if refined and not run.over:
+        refining = Refining(g, objective, run, RefiningConfig())
+        refining.add_features(pace=StoppingCriteria(plan.until[1] * seconds))
+        if plan.until[1] < 1 and not run.over:
+            refining.tune_weights(pace=StoppingCriteria(seconds))
+    if (plan.again or config is not None) and not run.stopped:
+        assert run.best is not None
+        run.report(run.best.method, last=True)
 
 
 def picture_tensor(g: Generator, crop: Crop | Image.Image) -> Tensor:

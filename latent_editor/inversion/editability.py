@@ -17,7 +17,7 @@ from latent_editor.core.errors import BadLatent, BadValue
 from latent_editor.core.values import Direction, Latent
 from latent_editor.generators import Generator, generator_for, random_ws
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.perceptual import Critic, load_critic
+from latent_editor.networks.perceptual import Discriminator, load_discriminator
 
 #: Units that each slider is moved by, to both sides.
 STRENGTH = 2.0
@@ -28,7 +28,7 @@ TOLERANCE = 0.2
 #: Fewer faces of generators above this size, whose pictures take long.
 _FEWER_FROM_PX, _FEWEST_FACES = 256, 4
 #: Pixels that are rendered together.
-_MOST_PIXELS = 1 << 19
+_MAX_PIXELS = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Editability:
 
     Attributes:
         pixels: In mean absolute differences of pixels; the mean over the directions.
-        features: In the critic's features; None for a model without a critic.
+        features: In the discriminator's features; None for a model without a discriminator.
         each: ``pixels`` by the direction's name.
     """
 
@@ -61,7 +61,7 @@ def editability(g: Generator, latent: Latent, directions: Sequence[Direction]) -
     """Measures what sliders do on a latent.
 
     1. Move every direction by ``STRENGTH`` units to both sides; the effect is the mean absolute difference to the
-       picture unmoved, in pixels and in the critic's features.
+       picture unmoved, in pixels and in the discriminator's features.
     2. Divide by the mean of the same on random faces of psi 0.7, direction by direction, and take the mean.
 
     Args:
@@ -83,13 +83,13 @@ def editability(g: Generator, latent: Latent, directions: Sequence[Direction]) -
                 "they belong to different models. Use directions of the model that made the latent."
             )
     offsets = torch.stack([_offset(d) for d in directions]).to(g.device)  # [D, num_ws, w_dim]
-    critic = load_critic(g)
+    discriminator = load_discriminator(g)
     digest = hashlib.blake2b(offsets.cpu().numpy().tobytes(), digest_size=8).hexdigest()
-    usual: Tensor = g.bundle.part(f"slider effects {digest}", lambda: _usual(g, critic, offsets))
-    ratios = (_effects(drawing, critic, latent.ws.to(g.device), offsets) / usual.clamp_min(1e-8)).cpu()
+    usual: Tensor = g.bundle.part(f"slider effects {digest}", lambda: _usual(g, discriminator, offsets))
+    ratios = (_effects(drawing, discriminator, latent.ws.to(g.device), offsets) / usual.clamp_min(1e-8)).cpu()
     each = {d.name: float(r) for d, r in zip(directions, ratios[:, 0], strict=True)}
     means = ratios.mean(dim=0).tolist()
-    return Editability(means[0], None if critic is None else means[1], each)
+    return Editability(means[0], None if discriminator is None else means[1], each)
 
 
 def _offset(d: Direction) -> Tensor:
@@ -100,28 +100,29 @@ def _offset(d: Direction) -> Tensor:
     return offset
 
 
-def _usual(g: Generator, critic: Critic | None, offsets: Tensor) -> Tensor:
+def _usual(g: Generator, discriminator: Discriminator | None, offsets: Tensor) -> Tensor:
     """The effects on random faces: [D, 2]."""
     count = FACES if g.size_px <= _FEWER_FROM_PX else _FEWEST_FACES
     faces = random_ws(g, list(range(1000, 1000 + count)), truncation_psi=PSI)
-    return torch.stack([_effects(g, critic, ws, offsets) for ws in faces]).mean(dim=0)
+    return torch.stack([_effects(g, discriminator, ws, offsets) for ws in faces]).mean(dim=0)
 
 
-def _effects(g: Generator, critic: Critic | None, ws: Tensor, offsets: Tensor) -> Tensor:
-    """What each of the offsets does to ws [num_ws, w_dim], to both sides: [D, 2], in pixels and to the critic."""
+def _effects(g: Generator, discriminator: Discriminator | None, ws: Tensor, offsets: Tensor) -> Tensor:
+    """What each of the offsets does to ws [num_ws, w_dim], to both sides: [D, 2], in pixels and to the
+    discriminator."""
     dtype = fastest_dtype(g.device)
 
     def seen(ws: Tensor) -> tuple[Tensor, list[Tensor]]:
         pictures = g.synthesize(ws, dtype=dtype).clamp(-1, 1)
-        return pictures, [] if critic is None else critic.maps(pictures, dtype)
+        return pictures, [] if discriminator is None else discriminator.maps(pictures, dtype)
 
     before, maps = seen(ws[None])
     effects = []
-    for some in offsets.split(max(1, _MOST_PIXELS // g.size_px**2 // 2)):
+    for some in offsets.split(max(1, _MAX_PIXELS // g.size_px**2 // 2)):
         moved, moved_maps = seen(torch.cat([ws + some, ws - some]))
         in_pixels = (moved - before).abs().mean(dim=[1, 2, 3])
         in_features = torch.zeros_like(in_pixels)
-        if critic is not None:
-            in_features = critic.distance(moved_maps, maps)
+        if discriminator is not None:
+            in_features = discriminator.distance(moved_maps, maps)
         effects.append(torch.stack([in_pixels, in_features], dim=1).unflatten(0, (2, -1)).mean(dim=0))
     return torch.cat(effects)

@@ -16,11 +16,11 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed, generator_for
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import RefiningConfig, feature_size
-from latent_editor.inversion.run import Best, Climb, Pace, descend
-from latent_editor.networks.perceptual import load_critic
+from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, descend
+from latent_editor.networks.perceptual import load_discriminator
 
 #: Steps at most: later ones change nothing that is seen.
-MOST_STEPS = 60
+MAX_STEPS = 60
 #: Learning rate, and the weight of the squared features, in standard deviations of the activations.
 RATE, SIZE = 0.1, 0.02
 #: How far around the region pixels count in full, in shares of the picture, and what those farther away count.
@@ -47,7 +47,7 @@ def fit_part(
     assert size is not None
     drawing = generator_for(g, replace(latent, blend=None))
     refinement, ws = latent.refinement, latent.ws[None].to(g.device)
-    climb = Climb(time.monotonic(), seconds, on_step)
+    run = InversionRun(time.monotonic(), seconds, on_step)
     with torch.inference_mode(False):
         with torch.no_grad():
             activations = drawing.activations(ws, size, dtype=fastest_dtype(g.device))
@@ -57,8 +57,8 @@ def fit_part(
             own = refinement.features[size].to(own)[None]
         acting = resized_share(share.to(g.device), size) * activations.std().clamp_min(1e-6)
         features = torch.zeros_like(activations).requires_grad_(True)
-        objective = Objective(target, load_critic(g), weights=_weights(share.to(g.device), g.size_px))
-        climb.best = Best(latent.ws, first[0], float(objective.psnr_db(first)), method="features")
+        objective = Objective(target, load_discriminator(g), weights=_weights(share.to(g.device), g.size_px))
+        run.best = Candidate(latent.ws, first[0], float(objective.psnr_db(first)), method="features")
         kept = [features.detach().clone()]
 
         def draw(step: int) -> tuple[Tensor, Tensor]:
@@ -66,13 +66,13 @@ def fit_part(
             picture = changed_here.synthesize(ws, dtype=objective.dtype)
             return picture, objective.distance(picture) + SIZE * (features * acting).square().mean()
 
-        def keep(image: Tensor, psnr_db: float) -> Best:
+        def keep(image: Tensor, psnr_db: float) -> Candidate:
             kept[0] = features.detach().clone()
-            return Best(latent.ws, image, psnr_db, method="features")
+            return Candidate(latent.ws, image, psnr_db, method="features")
 
-        pace = Pace(seconds, patience=15, max_steps=MOST_STEPS)
-        descend(climb, [([features], RATE)], draw, keep, objective.psnr_db, pace=pace, method="features")
-        climb.report("features", last=True)
+        pace = StoppingCriteria(seconds, patience=15, max_steps=MAX_STEPS)
+        descend(run, [([features], RATE)], draw, keep, objective.psnr_db, pace=pace, method="features")
+        run.report("features", last=True)
     return (kept[0] * acting)[0].float().cpu()
 
 

@@ -9,13 +9,13 @@ import torch
 from latent_editor.core.values import Direction
 from latent_editor.generators import Generator, random_ws
 from latent_editor.inversion.editability import STRENGTH, editability
-from latent_editor.inversion.run import Best
+from latent_editor.inversion.run import Candidate
 
 #: Ways to random latents stand for sliders, which differ between models; so many, and of this share of the whole way.
 WAYS, SHARE = 6, 0.25
 #: What changes shall do on it at least and at most, as a multiple of random faces; and the gain's limits: with twice as
 #: much the named sliders did more than on random faces, and heads that turned tore.
-AIM, LEAST_GAIN, MOST_GAIN = (0.85, 1.05), 0.6, 1.7
+AIM, MIN_GAIN, MAX_GAIN = (0.85, 1.05), 0.6, 1.7
 _ROUNDS = 2
 
 
@@ -31,7 +31,7 @@ def _ways(g: Generator) -> list[Direction]:
 
 
 @torch.no_grad()
-def stretched(g: Generator, best: Best) -> Best:
+def stretched(g: Generator, best: Candidate) -> Candidate:
     """Gives a refined latent the gain with which changes do on it as much as on random faces.
 
     A latent that resembles a photograph lies further out than random ones, and the same step does less there: styles
@@ -48,6 +48,6 @@ def stretched(g: Generator, best: Best) -> Best:
     for _ in range(_ROUNDS):  # twice as far does less than twice as much
         latent = g.latent(best.ws, method=best.method, refinement=refinement)
         ratio = max(editability(g, latent, directions).ratio, 1e-3)
-        gain = min(max(gain * min(max(ratio, AIM[0]), AIM[1]) / ratio, LEAST_GAIN), MOST_GAIN)
+        gain = min(max(gain * min(max(ratio, AIM[0]), AIM[1]) / ratio, MIN_GAIN), MAX_GAIN)
         refinement = replace(refinement, pivot=best.ws.float().cpu(), gain=gain)
     return replace(best, refinement=refinement)

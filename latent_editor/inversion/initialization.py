@@ -13,10 +13,10 @@ from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.preview import small
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig
-from latent_editor.networks.perceptual import Critic, pyramid_l1
+from latent_editor.networks.perceptual import Discriminator, pyramid_l1
 
 #: Random latents that are tried: at most, and for how large a share of the time, or how many seconds at most.
-MOST, SHARE, MOST_SECONDS = 96, 0.1, 3.0
+MOST, SHARE, MAX_SECONDS = 96, 0.1, 3.0
 #: The size in which pictures are compared, and how many are rendered together.
 SIZE_PX, _BATCH = 128, 8
 PSI = 0.7
@@ -24,9 +24,9 @@ PSI = 0.7
 
 @torch.no_grad()
 def best_start(
-    g: Generator, target: Tensor, critic: Critic | None, *, seconds: float, class_index: int | None = None
+    g: Generator, target: Tensor, discriminator: Discriminator | None, *, seconds: float, class_index: int | None = None
 ) -> Tensor:
-    """The mean latent or the random one whose picture is nearest to the target, in pixels and to the critic.
+    """The mean latent or the random one whose picture is nearest to the target, in pixels and to the discriminator.
 
     Adam moves far more surely from a picture with the same pose and colours than from the mean, and a random latent
     lies where edits work. In a conditional model, the best one also tells the class.
@@ -34,7 +34,7 @@ def best_start(
     Args:
         g: The generator.
         target: [1, channels, size_px, size_px], −1..1.
-        critic: For the perceptual part; None leaves it out.
+        discriminator: For the perceptual part; None leaves it out.
         seconds: Time of the whole inversion, of which a share is taken; 0 gives the mean.
         class_index: Look only among pictures of this class.
 
@@ -44,7 +44,7 @@ def best_start(
     Raises:
         BadValue: a class that the generator does not have.
     """
-    began, limit = time.monotonic(), min(MOST_SECONDS, SHARE * seconds)
+    began, limit = time.monotonic(), min(MAX_SECONDS, SHARE * seconds)
     mean = g.w_avg.expand(1, g.num_ws, -1)
     if class_index is not None:
         mean = random_ws(g, list(range(16)), truncation_psi=1.0, class_index=class_index).mean(dim=0, keepdim=True)
@@ -52,12 +52,12 @@ def best_start(
         return mean.clone()
     preview = small(g, SIZE_PX)
     wanted = resized(target, preview.size_px)
-    maps = None if critic is None else critic.maps(wanted)
+    maps = None if discriminator is None else discriminator.maps(wanted)
     best, least = mean, float("inf")
     for first in range(0, MOST, _BATCH):
         ws = random_ws(g, list(range(first, first + _BATCH)), truncation_psi=PSI, class_index=class_index)
         ws = torch.cat([mean, ws[1:]]) if first == 0 else ws
-        distances = _distances(preview, ws, wanted, critic, maps)
+        distances = _distances(preview, ws, wanted, discriminator, maps)
         if float(distances.min()) < least:
             best, least = ws[distances.argmin()][None], float(distances.min())
         if time.monotonic() - began >= limit:
@@ -65,13 +65,15 @@ def best_start(
     return best.clone()
 
 
-def _distances(g: Generator, ws: Tensor, wanted: Tensor, critic: Critic | None, maps: list[Tensor] | None) -> Tensor:
+def _distances(
+    g: Generator, ws: Tensor, wanted: Tensor, discriminator: Discriminator | None, maps: list[Tensor] | None
+) -> Tensor:
     """Of each picture to the wanted one: [N]. Weighed as in the optimization."""
     pictures = g.synthesize(ws, dtype=fastest_dtype(g.device))
     wanted = wanted.expand_as(pictures)
     distance = pyramid_l1(pictures, wanted) + Objective.pixels * (pictures - wanted).square().mean(dim=[1, 2, 3])
-    if critic is not None and maps is not None:
-        alike = critic.distance(critic.maps(pictures), [m.expand(len(ws), -1, -1, -1) for m in maps])
+    if discriminator is not None and maps is not None:
+        alike = discriminator.distance(discriminator.maps(pictures), [m.expand(len(ws), -1, -1, -1) for m in maps])
         distance = distance + Objective.perceptual * alike
     return distance
 

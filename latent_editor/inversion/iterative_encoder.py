@@ -10,15 +10,15 @@ from torch import Tensor
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb
 from latent_editor.inversion.objective import Objective
-from latent_editor.inversion.run import Best, Climb
+from latent_editor.inversion.run import Candidate, InversionRun
 
 #: Passes at most, and the share of the difference that is added in the first of them.
-PASSES, RATE, LEAST_RATE = 5, 0.5, 0.2
+PASSES, RATE, MIN_RATE = 5, 0.5, 0.2
 
 
 @torch.no_grad()
-def encode_again(
-    g: Generator, objective: Objective, climb: Climb, encode: Callable[[Tensor], Tensor], *, until_s: float
+def iterate_encoder(
+    g: Generator, objective: Objective, run: InversionRun, encode: Callable[[Tensor], Tensor], *, until_s: float
 ) -> None:
     """Feeds an encoder's answers back to it (after ReStyle, Alaluf et al. 2021).
 
@@ -34,15 +34,15 @@ def encode_again(
         encode: float32 [1, 3, S, S], −1..1 → ws [1, num_ws, w_dim].
         until_s: When to end, in seconds since the climb began.
     """
-    assert climb.best is not None
+    assert run.best is not None
     wanted, rate = encode(as_rgb(objective.target)), RATE
     for _ in range(PASSES):
-        found = climb.best
+        found = run.best
         seen = encode(as_rgb(objective.seen(found.image[None].clamp(-1, 1))))
         ws = found.ws[None] + rate * (wanted - seen)
         picture = g.synthesize(ws, dtype=objective.dtype)
-        if not climb.offer(Best(ws[0], picture[0], float(objective.psnr_db(picture)), method="encoder again")):
+        if not run.offer(Candidate(ws[0], picture[0], float(objective.psnr_db(picture)), method="encoder again")):
             rate /= 2
-        climb.report("encoder again")
-        if rate < LEAST_RATE or climb.over or climb.elapsed >= until_s:
+        run.report("encoder again")
+        if rate < MIN_RATE or run.over or run.elapsed >= until_s:
             break

@@ -1,4 +1,4 @@
-"""How far a picture is from the one that is wanted: what every rung of the ladder descends."""
+"""How far a picture is from the one that is wanted: what every stage of the ladder descends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadValue
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.perceptual import Critic, psnr_db, pyramid_l1
+from latent_editor.networks.perceptual import Discriminator, psnr_db, pyramid_l1
 
 #: What is wrong with the picture that is given: a rendered picture [N, C, S, S] in −1..1 to what a broken camera would
 #: have made of it, of the same shape; differentiable. A mask, grey, a blur, few pixels, noise, JPEG.
@@ -23,15 +23,15 @@ class Objective:
 
     Attributes:
         target: float32 [1, channels, S, S], −1..1.
-        critic: For the perceptual term; None leaves it out.
+        discriminator: For the perceptual term; None leaves it out.
         weights: How much each pixel counts in the pixel terms, [1, 1, S, S] with mean 1; None for all alike.
         degrade: Applied to pictures before they are compared; None compares them as they are.
         pixels: Weight of the squared error, beside the pyramid's 1.
-        perceptual: Weight of the critic's distance. Less of it gains half a decibel and smears hair and skin.
+        perceptual: Weight of the discriminator's distance. Less of it gains half a decibel and smears hair and skin.
     """
 
     target: Tensor
-    critic: Critic | None = None
+    discriminator: Discriminator | None = None
     weights: Tensor | None = None
     degrade: Degradation | None = None
     pixels: float = 6.0
@@ -39,9 +39,9 @@ class Objective:
     maps: list[Tensor] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.critic is not None:
+        if self.discriminator is not None:
             with torch.no_grad():
-                object.__setattr__(self, "maps", self.critic.maps(self.target, self.dtype))
+                object.__setattr__(self, "maps", self.discriminator.maps(self.target, self.dtype))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,13 +64,14 @@ class Objective:
         return degraded
 
     def distance(self, picture: Tensor) -> Tensor:
-        """The loss of a picture [1, channels, S, S]: pixels at four scales, squared pixels, the critic's features."""
+        """The loss of a picture [1, channels, S, S]: pixels at four scales, squared pixels, the discriminator's
+        features."""
         picture, target = self.seen(picture), self.target
         w = 1.0 if self.weights is None else self.weights
         loss = pyramid_l1(picture * w, target * w).mean() + self.pixels * (w * (picture - target).square()).mean()
-        if self.critic is not None and self.maps is not None:
-            maps = self.critic.maps(picture, self.dtype)
-            loss = loss + self.perceptual * self.critic.distance(maps, self.maps).mean()
+        if self.discriminator is not None and self.maps is not None:
+            maps = self.discriminator.maps(picture, self.dtype)
+            loss = loss + self.perceptual * self.discriminator.distance(maps, self.maps).mean()
         return loss
 
     @torch.no_grad()

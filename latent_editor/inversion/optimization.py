@@ -10,7 +10,7 @@ from torch import Tensor
 from latent_editor.generators import Generator
 from latent_editor.generators.stylespace import style_axes
 from latent_editor.inversion.objective import Objective
-from latent_editor.inversion.run import Best, Climb, Pace, descend, schedule
+from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, descend, schedule
 
 __all__ = ["EDITABLE", "OptimizationConfig", "optimize", "schedule"]
 
@@ -40,7 +40,13 @@ EDITABLE = OptimizationConfig(pull=0.0, centre=0.1, spread=0.6)
 
 
 def optimize(
-    g: Generator, objective: Objective, climb: Climb, start: Tensor, config: OptimizationConfig, *, pace: Pace
+    g: Generator,
+    objective: Objective,
+    run: InversionRun,
+    start: Tensor,
+    config: OptimizationConfig,
+    *,
+    pace: StoppingCriteria,
 ) -> None:
     """Adam on a latent, with pixel and perceptual terms (Abdal et al. 2019; "w": Karras et al. 2020, §5).
 
@@ -58,7 +64,7 @@ def optimize(
     variable = torch.zeros(len(axes), 1, g.w_dim, device=start.device, requires_grad=True)  # along the axes
 
     if single:
-        climb.best = None  # one w for all is what was asked for, also where one for each is more alike
+        run.best = None  # one w for all is what was asked for, also where one for each is more alike
 
     def latent() -> Tensor:
         return begin + torch.bmm(variable, axes).transpose(0, 1)
@@ -70,7 +76,7 @@ def optimize(
         pulls = config.pull * (ws - start).square().mean() + config.centre * (middle - g.w_avg).square().mean()
         return picture, objective.distance(picture) + pulls + config.spread * (ws - middle).square().mean()
 
-    def keep(image: Tensor, psnr_db: float) -> Best:
-        return Best(latent().detach()[0], image, psnr_db, method=config.space)
+    def keep(image: Tensor, psnr_db: float) -> Candidate:
+        return Candidate(latent().detach()[0], image, psnr_db, method=config.space)
 
-    descend(climb, [([variable], config.rate)], draw, keep, objective.psnr_db, pace=pace, method=config.space)
+    descend(run, [([variable], config.rate)], draw, keep, objective.psnr_db, pace=pace, method=config.space)

@@ -12,7 +12,7 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.refined import changed, feature_shape
 from latent_editor.inversion.objective import Objective
-from latent_editor.inversion.run import Best, Climb, Pace, descend
+from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, descend
 from latent_editor.networks.perceptual import pyramid_l1
 
 
@@ -73,7 +73,7 @@ def tuned_parameters(g: Generator, most_bytes: int) -> list[str]:
 
 
 class Refining:
-    """The two rungs above W+: they share the pivot, which stays as it is, the features and the way to render.
+    """The two stages above W+: they share the pivot, which stays as it is, the features and the way to render.
 
     Args:
         g: The generator.
@@ -82,10 +82,10 @@ class Refining:
         config: How to refine.
     """
 
-    def __init__(self, g: Generator, objective: Objective, climb: Climb, config: RefiningConfig) -> None:
-        assert climb.best is not None
-        self.g, self.objective, self.climb, self.config = g, objective, climb, config
-        self.pivot = climb.best.ws
+    def __init__(self, g: Generator, objective: Objective, run: InversionRun, config: RefiningConfig) -> None:
+        assert run.best is not None
+        self.g, self.objective, self.run, self.config = g, objective, run, config
+        self.pivot = run.best.ws
         self.size = feature_size(g, config)
         self.features: Tensor | None = None  # [1, C, R, R], in units of `unit`
         self.unit = torch.ones(())
@@ -95,7 +95,7 @@ class Refining:
             self.unit = activations.std().clamp_min(1e-6)
             self.features = torch.zeros_like(activations, memory_format=torch.channels_last)
 
-    def add_features(self, *, pace: Pace) -> None:
+    def add_features(self, *, pace: StoppingCriteria) -> None:
         """Features (F space: Kang et al. 2021; Zhu et al. 2021) added to the activations of a middle resolution."""
         if self.features is None:
             return
@@ -105,13 +105,13 @@ class Refining:
             picture = self._changed({}).synthesize(self.pivot[None], dtype=self.objective.dtype)
             return picture, self.objective.distance(picture) + self.config.feature_size * features.square().mean()
 
-        def keep(image: Tensor, psnr_db: float) -> Best:
-            return Best(self.pivot, image, psnr_db, self._refinement({}), "features")
+        def keep(image: Tensor, psnr_db: float) -> Candidate:
+            return Candidate(self.pivot, image, psnr_db, self._refinement({}), "features")
 
         groups = [([features], self.config.feature_rate)]
-        descend(self.climb, groups, draw, keep, self.objective.psnr_db, pace=pace, method="features")
+        descend(self.run, groups, draw, keep, self.objective.psnr_db, pace=pace, method="features")
 
-    def tune_weights(self, *, pace: Pace) -> None:
+    def tune_weights(self, *, pace: StoppingCriteria) -> None:
         """Pivotal tuning (Roich et al. 2022): the generator's weights, around the pivot.
 
         1. Render the pivot, and a latent near it, with the weights as they are by now.
@@ -121,12 +121,12 @@ class Refining:
         3. Adam on the weights, and on what is left of the features.
         """
         g, objective, config = self.g, self.objective, self.config
-        assert self.climb.best is not None
+        assert self.run.best is not None
         own = dict(g.named_parameters())
         taken = 0 if self.features is None else 2 * self.features.numel()
         names = tuned_parameters(g, config.most_bytes - taken)
         deltas = {name: torch.zeros_like(own[name]).requires_grad_(True) for name in names}
-        anchor = objective.target if objective.degrade is None else self.climb.best.image[None]
+        anchor = objective.target if objective.degrade is None else self.run.best.image[None]
         nearby = Nearby(g, objective, self.pivot, anchor, config.reach)
 
         def draw(step: int) -> tuple[Tensor, Tensor]:
@@ -134,20 +134,20 @@ class Refining:
             drawn = self._changed(deltas).synthesize(torch.cat([self.pivot[None], ws]), dtype=objective.dtype)
             picture, near = drawn[:1], drawn[1:]
             loss = objective.distance(picture) + config.locality * pyramid_l1(near, wanted).mean()
-            if objective.critic is not None:
-                seen = objective.critic.maps(near, objective.dtype)
-                loss = loss + config.locality * objective.critic.distance(seen, maps).mean()
+            if objective.discriminator is not None:
+                seen = objective.discriminator.maps(near, objective.dtype)
+                loss = loss + config.locality * objective.discriminator.distance(seen, maps).mean()
             if self.features is not None:
                 loss = loss + config.left_size * self.features.square().mean()
             return picture, loss
 
-        def keep(image: Tensor, psnr_db: float) -> Best:
-            return Best(self.pivot, image, psnr_db, self._refinement(deltas), "pivotal")
+        def keep(image: Tensor, psnr_db: float) -> Candidate:
+            return Candidate(self.pivot, image, psnr_db, self._refinement(deltas), "pivotal")
 
         groups = [(list(deltas.values()), config.weight_rate)]
         if self.features is not None:
             groups.append(([self.features.requires_grad_(True)], config.feature_rate / 2))
-        descend(self.climb, groups, draw, keep, objective.psnr_db, pace=pace, method="pivotal")
+        descend(self.run, groups, draw, keep, objective.psnr_db, pace=pace, method="pivotal")
 
     def _changed(self, deltas: Mapping[str, Tensor]) -> Generator:
         """The generator as it is by now, through which gradients reach the features and the deltas."""
@@ -165,7 +165,7 @@ class Nearby:
 
     Args:
         g: The untuned generator.
-        objective: Its critic sees the pictures.
+        objective: Its discriminator sees the pictures.
         pivot: ws [num_ws, w_dim].
         anchor: The pivot's own picture as it shall be, [1, channels, S, S].
         reach: How far they are, as a share of the way from the mean to a random latent.
@@ -178,12 +178,12 @@ class Nearby:
 
     @torch.no_grad()
     def draw(self, step: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """ws [1, num_ws, w_dim], the wanted picture [1, channels, S, S], and the critic's maps of it."""
+        """ws [1, num_ws, w_dim], the wanted picture [1, channels, S, S], and the discriminator's maps of it."""
         g, objective = self.g, self.objective
         far = 2 * float(torch.rand((), generator=torch.Generator().manual_seed(step))) - 1
         ws = self.pivot + self.reach * far * (random_ws(g, [step], truncation_psi=1.0) - g.w_avg)
         wanted = (g.synthesize(ws, dtype=objective.dtype) + self.gap).clamp(-1, 1)
-        maps = [] if objective.critic is None else objective.critic.maps(wanted, objective.dtype)
+        maps = [] if objective.discriminator is None else objective.discriminator.maps(wanted, objective.dtype)
         return ws, wanted, maps
 
 

@@ -1,4 +1,4 @@
-"""What the rungs of an inversion share: the clock, the best so far, whom to tell, and how to descend."""
+"""What the stages of an inversion share: the clock, the best so far, whom to tell, and how to descend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import OnStep, Step
 
-#: What each rung is called while it works.
+#: What each stage is called while it works.
 LABELS = {
     "encoder": "Encoder",
     "restorer": "Restoring",
@@ -26,7 +26,7 @@ LABELS = {
 }
 #: A plateau: this much better, in dB, is an improvement.
 IMPROVEMENT_DB = 0.02
-#: From this likeness on a higher rung's answer replaces a lower one's that is more alike still: the eye sees no more,
+#: From this likeness on a higher stage's answer replaces a lower one's that is more alike still: the eye sees no more,
 #: and sliders work better.
 ENOUGH_DB = 33.0
 #: Reading a number waits for a GPU to finish; there, only every so many steps are measured and told.
@@ -34,8 +34,8 @@ MEASURED_EVERY = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Best:
-    """The best so far: ws [num_ws, w_dim], picture [channels, H, W], likeness, refinement, and which rung found it."""
+class Candidate:
+    """The best so far: ws [num_ws, w_dim], picture [channels, H, W], likeness, refinement, and which stage found it."""
 
     ws: Tensor
     image: Tensor
@@ -44,7 +44,7 @@ class Best:
     method: str = "w+"
 
 
-class Climb:
+class InversionRun:
     """One inversion while it runs.
 
     Args:
@@ -59,7 +59,7 @@ class Climb:
 
     def __init__(self, began: float, seconds: float, on_step: OnStep | None) -> None:
         self.began, self.seconds, self.on_step = began, seconds, on_step
-        self.best: Best | None = None
+        self.best: Candidate | None = None
         self.stopped = False
         self._told = 0
 
@@ -72,21 +72,21 @@ class Climb:
         """Whether no more is to be done: the time is over, or somebody said stop."""
         return self.stopped or self.elapsed >= self.seconds
 
-    def offer(self, best: Best) -> bool:
+    def offer(self, best: Candidate) -> bool:
         """Takes what is better than the best so far; says whether it was."""
         better = self.takes(best.psnr_db, best.method)
         self.best = best if better else self.best
         return better
 
     def takes(self, psnr_db: float, method: str) -> bool:
-        """Whether a rung's answer of this likeness is better than the best so far."""
+        """Whether a stage's answer of this likeness is better than the best so far."""
         if self.best is None:
             return True
         least = self.best.psnr_db if self.best.method == method else min(self.best.psnr_db, ENOUGH_DB)
         return psnr_db > least
 
     def report(self, method: str, *, last: bool = False) -> None:
-        """Tells ``on_step`` of the best so far, and of the rung that is at work."""
+        """Tells ``on_step`` of the best so far, and of the stage that is at work."""
         assert self.best is not None
         best, elapsed, step = self.best, self.elapsed, self._told
         self._told += 1
@@ -101,7 +101,7 @@ class Climb:
 
 
 @dataclass(frozen=True)
-class Pace:
+class StoppingCriteria:
     """How long to descend.
 
     Attributes:
@@ -120,17 +120,17 @@ class Pace:
 #: A step's picture [1, channels, S, S], and what its loss is, the number of the step given.
 Draw = Callable[[int], tuple[Tensor, Tensor]]
 #: What is kept of a step whose picture [channels, S, S] has this likeness.
-Keep = Callable[[Tensor, float], Best]
+Keep = Callable[[Tensor, float], Candidate]
 
 
 def descend(
-    climb: Climb,
+    run: InversionRun,
     groups: Sequence[tuple[Sequence[Tensor], float]],
     draw: Draw,
     keep: Keep,
     measure: Callable[[Tensor], Tensor],
     *,
-    pace: Pace,
+    pace: StoppingCriteria,
     method: str,
 ) -> None:
     """Adam until the time is over, nothing improves, it is enough, or ``on_step`` says stop.
@@ -139,7 +139,7 @@ def descend(
         climb: Takes what is better, and is told of every step.
         groups: Leaf tensors, each with its highest learning rate, which rises and falls with the time.
         draw: Renders, and computes the loss.
-        keep: Makes a :class:`Best` of the variables as they are.
+        keep: Makes a :class:`Candidate` of the variables as they are.
         measure: Likeness of a picture, as a tensor.
         pace: When to end.
         method: A key of ``LABELS``.
@@ -147,24 +147,24 @@ def descend(
     adam = torch.optim.Adam([{"params": list(tensors), "lr": rate} for tensors, rate in groups], betas=(0.9, 0.99))
     rates = [rate for _, rate in groups]
     every = MEASURED_EVERY if groups[0][0][0].is_cuda else 1
-    first, mark, marked_at = climb.elapsed, -math.inf, 0
+    first, mark, marked_at = run.elapsed, -math.inf, 0
     for step in range(1, pace.max_steps + 1):
-        done = (climb.elapsed - first) / max(pace.until_s - first, 1e-6)
+        done = (run.elapsed - first) / max(pace.until_s - first, 1e-6)
         for group, rate in zip(adam.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(max(done, step / pace.max_steps))
         with torch.enable_grad():
             picture, loss = draw(step)
-        finished = climb.elapsed >= pace.until_s or step == pace.max_steps
+        finished = run.elapsed >= pace.until_s or step == pace.max_steps
         if step % every == 0 or finished:
             db = float(measure(picture.detach()))
-            if climb.takes(db, method):
-                climb.best = keep(picture.detach()[0], db)
+            if run.takes(db, method):
+                run.best = keep(picture.detach()[0], db)
             if db > mark + IMPROVEMENT_DB:
                 mark, marked_at = db, step
             finished = finished or step - marked_at >= pace.patience
             finished = finished or (pace.enough_db is not None and db >= pace.enough_db)
-            climb.report(method)
-        if finished or climb.stopped:
+            run.report(method)
+        if finished or run.stopped:
             break
         adam.zero_grad(set_to_none=True)
         loss.backward()

@@ -24,9 +24,9 @@ from latent_editor.core.errors import BadMedia
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,ogg,mp3,wav,aiff,flac,aac,caf"
 MAX_BYTES = 1 << 30
 #: The longest track or clip that is read whole; a part of a longer one can be asked for.
-MOST_SECONDS = 600.0
+MAX_SECONDS = 600.0
 #: A driving clip: as many pictures, and as many pixels each (4K has 8.9 million with its borders).
-MOST_PICTURES, MOST_PIXELS = 1500, 9_000_000
+MAX_PICTURES, MAX_PIXELS = 1500, 9_000_000
 #: Pictures of a clip are kept with a longer side of this many pixels: a face still has some hundred.
 KEPT_PX = 1280
 #: Whatever a damaged file makes PyAV raise.
@@ -53,7 +53,7 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class VideoClip:
     """Moving pictures, at even distances in time.
 
     Attributes:
@@ -78,7 +78,7 @@ def read_track(path: str | Path, *, seconds: float | None = None, rate_hz: int =
         rate_hz: What it is resampled to.
 
     Raises:
-        BadMedia: missing, damaged, without sound, or all of it was asked for and is longer than :data:`MOST_SECONDS`.
+        BadMedia: missing, damaged, without sound, or all of it was asked for and is longer than :data:`MAX_SECONDS`.
     """
     blocks = list(sound_blocks(path, rate_hz=rate_hz, channels=1, seconds=seconds))
     samples = np.concatenate(blocks, axis=1)[0] if blocks else np.zeros(0, np.float32)
@@ -102,7 +102,7 @@ def sound_blocks(
         BadMedia: as :func:`read_track`.
     """
     _check_seconds(path, seconds)
-    most = round(min(MOST_SECONDS, seconds or MOST_SECONDS) * rate_hz)
+    most = round(min(MAX_SECONDS, seconds or MAX_SECONDS) * rate_hz)
     with _opened(path, "sound") as (container, stream):
         _check_length(path, container, stream, seconds)
         resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=rate_hz)
@@ -115,7 +115,7 @@ def sound_blocks(
                 done += block.shape[1]
                 if done >= most:
                     if seconds is None:
-                        raise _too_long(path, MOST_SECONDS)
+                        raise _too_long(path, MAX_SECONDS)
                     return
         for part in resampler.resample(None):
             block = part.to_ndarray().astype(np.float32, copy=False)[:, : most - done]
@@ -123,7 +123,7 @@ def sound_blocks(
             yield block
 
 
-def read_clip(path: str | Path, *, fps: float = 25.0, seconds: float | None = None) -> Clip:
+def read_clip(path: str | Path, *, fps: float = 25.0, seconds: float | None = None) -> VideoClip:
     """Reads moving pictures at ``fps`` a second: of a faster clip some are left out, of a slower one some repeated.
 
     Args:
@@ -137,10 +137,10 @@ def read_clip(path: str | Path, *, fps: float = 25.0, seconds: float | None = No
     if not 1 <= fps <= 60:
         raise BadMedia(f"A clip was to be read at {fps:g} pictures a second; expected 1 to 60.")
     _check_seconds(path, seconds)
-    most = MOST_PICTURES if seconds is None else min(MOST_PICTURES, max(1, round(seconds * fps)))
+    most = MAX_PICTURES if seconds is None else min(MAX_PICTURES, max(1, round(seconds * fps)))
     pictures: list[Image.Image] = []
     with _opened(path, "video") as (container, stream):
-        _check_length(path, container, stream, seconds, MOST_PICTURES / fps)
+        _check_length(path, container, stream, seconds, MAX_PICTURES / fps)
         last: Image.Image | None = None
         start_s = end_s = 0.0
         step_s = 1 / float(stream.average_rate or fps)
@@ -159,8 +159,8 @@ def read_clip(path: str | Path, *, fps: float = 25.0, seconds: float | None = No
     if not pictures:
         raise BadMedia(f"{Path(path).name} holds no picture that can be decoded. Choose another clip.")
     if len(pictures) > most and seconds is None:
-        raise _too_long(path, MOST_PICTURES / fps)
-    return Clip(tuple(pictures[:most]), fps, Path(path).name, has_sound)
+        raise _too_long(path, MAX_PICTURES / fps)
+    return VideoClip(tuple(pictures[:most]), fps, Path(path).name, has_sound)
 
 
 @contextmanager
@@ -197,17 +197,17 @@ def _check_seconds(path: str | Path, seconds: float | None) -> None:
 
 
 def _check_length(
-    path: str | Path, container: InputContainer, stream: Any, seconds: float | None, most_s: float = MOST_SECONDS
+    path: str | Path, container: InputContainer, stream: Any, seconds: float | None, most_s: float = MAX_SECONDS
 ) -> None:
     """Raises BadMedia where the file says that it is longer than what is read whole, or its pictures too large."""
     if stream.type == "video":
         width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > MOST_PIXELS:
+        if width * height > MAX_PIXELS:
             raise BadMedia(
-                f"{Path(path).name} has pictures of {width} × {height} pixels; at most {MOST_PIXELS / 1e6:.0f} million "
+                f"{Path(path).name} has pictures of {width} × {height} pixels; at most {MAX_PIXELS / 1e6:.0f} million "
                 "are read. Reduce it to 1080p and try again."
             )
-        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # they may grow on the way
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # they may grow on the way
     told_s = [float(stream.duration * stream.time_base)] if stream.duration and stream.time_base else []
     told_s += [container.duration / av.time_base] if container.duration else []
     if seconds is None and told_s and min(told_s) > most_s:

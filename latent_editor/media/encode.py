@@ -35,8 +35,8 @@ FORMATS: dict[str, tuple[str, dict[str, str], str | None]] = {
 VIDEO_SUFFIXES = tuple(FORMATS)
 #: What can be asked for. A GIF holds its pictures in memory until its palette is known, so that it is shorter; faster
 #: ones are shown slowly by browsers.
-MOST_SECONDS, MOST_FPS, MOST_GIF_FPS = 600.0, 60.0, 50.0
-MOST_SIDE_PX, LEAST_SIDE_PX, MOST_GIF_PIXELS = 2048, 16, 80_000_000
+MAX_SECONDS, MAX_FPS, MAX_GIF_FPS = 600.0, 60.0, 50.0
+MAX_SIDE_PX, MIN_SIDE_PX, MAX_GIF_PIXELS = 2048, 16, 80_000_000
 SOUND_RATE_HZ = 48_000
 #: An XMP packet is a box of this name in an MP4 (XMP specification, part 3, §1.2.7).
 _XMP_BOX = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
@@ -87,10 +87,10 @@ def frame_count(seconds: float, fps: float) -> int:
     Raises:
         BadValue: a number that is not finite or out of range.
     """
-    if not 0 < fps <= MOST_FPS:  # false for NaN too
-        raise BadValue(f"Got {fps:g} pictures a second; expected a number above 0 and at most {MOST_FPS:g}.")
-    if not 0 < seconds <= MOST_SECONDS:
-        raise BadValue(f"Got a video of {seconds:g} seconds; expected a number above 0 and at most {MOST_SECONDS:g}.")
+    if not 0 < fps <= MAX_FPS:  # false for NaN too
+        raise BadValue(f"Got {fps:g} pictures a second; expected a number above 0 and at most {MAX_FPS:g}.")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise BadValue(f"Got a video of {seconds:g} seconds; expected a number above 0 and at most {MAX_SECONDS:g}.")
     return max(1, round(seconds * fps))
 
 
@@ -106,14 +106,14 @@ def check_video(path: str | Path, size: tuple[int, int], count: int, config: Vid
     if not 1 <= config.quality <= 100:
         raise BadValue(f"Got the quality {config.quality}; expected 1 to 100.")
     frame_count(count / config.fps if config.fps > 0 else math.nan, config.fps)
-    if not LEAST_SIDE_PX <= min(size) <= max(size) <= MOST_SIDE_PX:
+    if not MIN_SIDE_PX <= min(size) <= max(size) <= MAX_SIDE_PX:
         raise BadValue(
-            f"Got pictures of {size[0]} × {size[1]} pixels; a video has sides of {LEAST_SIDE_PX} to {MOST_SIDE_PX}."
+            f"Got pictures of {size[0]} × {size[1]} pixels; a video has sides of {MIN_SIDE_PX} to {MAX_SIDE_PX}."
         )
-    if suffix == ".gif" and config.fps > MOST_GIF_FPS:
-        raise BadValue(f"Got {config.fps:g} pictures a second; a GIF shows at most {MOST_GIF_FPS:g}.")
-    if suffix == ".gif" and count * size[0] * size[1] > MOST_GIF_PIXELS:
-        most = MOST_GIF_PIXELS // (size[0] * size[1])
+    if suffix == ".gif" and config.fps > MAX_GIF_FPS:
+        raise BadValue(f"Got {config.fps:g} pictures a second; a GIF shows at most {MAX_GIF_FPS:g}.")
+    if suffix == ".gif" and count * size[0] * size[1] > MAX_GIF_PIXELS:
+        most = MAX_GIF_PIXELS // (size[0] * size[1])
         raise BadValue(
             f"A GIF of {count} pictures of {size[0]} × {size[1]} pixels would be huge; at most {most} fit. "
             "Make it smaller or shorter, or choose MP4."
@@ -245,7 +245,7 @@ class _Sound:
         self.container = container
         self.stream = cast(AudioStream, container.add_stream(codec, rate=SOUND_RATE_HZ, layout="stereo"))
         self.stream.bit_rate = 160_000
-        self.blocks = sound_blocks(source, rate_hz=SOUND_RATE_HZ, channels=2, seconds=MOST_SECONDS)
+        self.blocks = sound_blocks(source, rate_hz=SOUND_RATE_HZ, channels=2, seconds=MAX_SECONDS)
         self.waiting: np.ndarray | None = next(self.blocks, None)  # what is wrong with the file shows here
         self.done = 0
 

@@ -1,7 +1,8 @@
 """Where models live: a folder each, and the parts that are built from it.
 
 A model of one's own brings a generator and little else. It borrows from the embedded model what does not depend on the
-generator: the critic always, the landmark network and the CLIP where it shows faces, since they know nothing else.
+generator: the discriminator always, the landmark network and the CLIP where it shows faces, since they know nothing
+    else.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ CACHE_VARIABLE = "LATENT_EDITOR_CACHE"
 MODEL_FILE = "model.json"
 #: The model that lends, and which of its files: to every model, and to those that show faces.
 LENDER = "portraits"
-LENT_TO_ALL = ("critic.safetensors",)
-LENT_TO_FACES = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colourist.safetensors")
+LENT_TO_ALL = ("discriminator.safetensors",)
+LENT_TO_FACES = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors")
 #: In ``model.json``: what was found out about the generator, with its fingerprint.
 FOUND_OUT = "prepared"
 

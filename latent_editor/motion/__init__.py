@@ -1,6 +1,6 @@
 """Faces that move: key frames with easing, loops, sliders that follow a sound, motion taken from a clip."""
 
-from latent_editor.motion.animation import Animation, Key, Motion, Slide, Walk, sweep
+from latent_editor.motion.animation import Animation, Keyframe, LatentPath, Motion, SliderTrack, ramp
 from latent_editor.motion.curves import EASING_NAMES, Curve
 from latent_editor.motion.driving import BANDS, follow, levels
 from latent_editor.motion.movies import animate, draw
@@ -11,14 +11,14 @@ __all__ = [
     "EASING_NAMES",
     "Animation",
     "Curve",
-    "Key",
+    "Keyframe",
+    "LatentPath",
     "Motion",
-    "Slide",
-    "Walk",
+    "SliderTrack",
     "animate",
     "draw",
     "follow",
     "levels",
-    "sweep",
+    "ramp",
     "take_motion",
 ]

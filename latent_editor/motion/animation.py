@@ -19,7 +19,7 @@ from latent_editor.motion.curves import Curve, check_times, key_weights
 
 
 @dataclass(frozen=True, eq=False)
-class Key:
+class Keyframe:
     """One key frame.
 
     Attributes:
@@ -34,7 +34,7 @@ class Key:
 
 
 @dataclass(frozen=True, eq=False)
-class Slide:
+class SliderTrack:
     """A slider that moves by itself.
 
     Attributes:
@@ -52,13 +52,13 @@ class Slide:
     def at(self, time_s: float, loop_s: float | None) -> Edit:
         """The slider as it stands at a time."""
         strength = self.curve.at(time_s, loop_s=loop_s)
-        if self.direction.taken:  # some easings swing beyond their ends
+        if self.direction.interpolates:  # some easings swing beyond their ends
             strength = min(max(strength, 0.0), 1.0)
         return Edit(self.direction, strength, self.layers, region=self.region)
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class LatentPath:
     """A way past several faces.
 
     Attributes:
@@ -119,9 +119,9 @@ class Animation:
 
     seconds: float
     loop: bool = False
-    slides: tuple[Slide, ...] = ()
+    slides: tuple[SliderTrack, ...] = ()
     edits: tuple[Edit, ...] = field(default_factory=tuple)
-    walk: Walk | None = None
+    walk: LatentPath | None = None
     motion: Motion | None = None
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class Animation:
             )
 
     @staticmethod
-    def of_keys(keys: Sequence[Key], seconds: float, *, loop: bool = False, ease: str = "smooth") -> Animation:
+    def of_keys(keys: Sequence[Keyframe], seconds: float, *, loop: bool = False, ease: str = "smooth") -> Animation:
         """From lists of edits at times.
 
         Args:
@@ -158,7 +158,7 @@ class Animation:
         strengths = [_strengths(key) for key in keys]
         first = {name: edit for row in strengths for name, edit in row.items()}
         slides = [
-            Slide(
+            SliderTrack(
                 edit.direction,
                 Curve(times, tuple(row[name].strength if name in row else 0.0 for row in strengths), ease),
                 edit.layers,
@@ -167,7 +167,7 @@ class Animation:
             for name, edit in first.items()
         ]
         faces = [(key.time_s, key.latent) for key in keys if key.latent is not None]
-        walk = Walk(tuple(t for t, _ in faces), tuple(face for _, face in faces), ease) if faces else None
+        walk = LatentPath(tuple(t for t, _ in faces), tuple(face for _, face in faces), ease) if faces else None
         return Animation(seconds, loop, tuple(slides), walk=walk)
 
     def times(self, fps: float) -> list[float]:
@@ -208,12 +208,14 @@ class Animation:
         return replace(now, psnr_db=None)
 
 
-def sweep(direction: Direction, low: float, high: float, seconds: float, *, loop: bool, ease: str = "smooth") -> Slide:
+def ramp(
+    direction: Direction, low: float, high: float, seconds: float, *, loop: bool, ease: str = "smooth"
+) -> SliderTrack:
     """A slider that goes from ``low`` to ``high``, and in a loop back again."""
-    return Slide(direction, Curve((0.0, seconds / 2 if loop else seconds), (low, high), ease))
+    return SliderTrack(direction, Curve((0.0, seconds / 2 if loop else seconds), (low, high), ease))
 
 
-def _strengths(key: Key) -> dict[tuple[str, tuple[int, int] | None, str | None], Edit]:
+def _strengths(key: Keyframe) -> dict[tuple[str, tuple[int, int] | None, str | None], Edit]:
     """The edits of a key frame by what tells them apart; muted ones stand at 0, of the same ones the sum."""
     found: dict[tuple[str, tuple[int, int] | None, str | None], Edit] = {}
     for edit in key.edits:
@@ -223,8 +225,8 @@ def _strengths(key: Key) -> dict[tuple[str, tuple[int, int] | None, str | None],
     return found
 
 
-def _alike(a: Key, b: Key) -> bool:
-    def standing(key: Key) -> dict[object, float]:
+def _alike(a: Keyframe, b: Keyframe) -> bool:
+    def standing(key: Keyframe) -> dict[object, float]:
         return {name: edit.strength for name, edit in _strengths(key).items() if edit.strength}
 
     return standing(a) == standing(b) and (b.latent is a.latent)

@@ -10,7 +10,7 @@ import numpy as np
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Direction
 from latent_editor.media.decode import Track
-from latent_editor.motion.animation import Slide
+from latent_editor.motion.animation import SliderTrack
 from latent_editor.motion.curves import Curve
 
 #: Parts of a sound, in Hz: drums and basses, voices, hiss and cymbals.
@@ -78,10 +78,10 @@ def levels(
     return smooth
 
 
-def follow(direction: Direction, low: float, high: float, heights: np.ndarray, fps: float) -> Slide:
+def follow(direction: Direction, low: float, high: float, heights: np.ndarray, fps: float) -> SliderTrack:
     """A slider at ``low`` in silence and at ``high`` where it is loudest; ``heights`` as :func:`levels` gives them."""
     times = tuple(i / fps for i in range(len(heights)))
-    return Slide(direction, Curve(times, tuple((low + (high - low) * heights).tolist()), "linear"))
+    return SliderTrack(direction, Curve(times, tuple((low + (high - low) * heights).tolist()), "linear"))
 
 
 def _root_mean_squares(track: Track, fps: float, count: int, band: tuple[float, float]) -> np.ndarray:

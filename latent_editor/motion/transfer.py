@@ -22,16 +22,16 @@ from latent_editor.core.values import OnStep, Step
 from latent_editor.editing.style_mixing import chosen_layers
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
-from latent_editor.media.decode import Clip
+from latent_editor.media.decode import VideoClip
 from latent_editor.motion.animation import Motion
 from latent_editor.networks.encoder import load_encoder
 from latent_editor.networks.faces import misfit, shows_faces
 from latent_editor.networks.landmarks import POINTS, frame_from_points, load_landmark_net, locate
 
 #: A face that is followed is lost where the network is less sure, or its points lie unlike a face's.
-LEAST_SCORE, MAX_MISFIT = 0.6, 0.4
+MIN_SCORE, MAX_MISFIT = 0.6, 0.4
 #: A clip may lack a face in so many of its pictures; it is taken from those beside.
-MOST_LOST = 0.3
+MAX_LOST = 0.3
 #: Standard deviations in time, in seconds: of the points that align, and of the offsets. More for the points lags
 #: behind a head that moves: one that is carried in a circle every two seconds then seems to play (offsets of 22 at
 #: 0.08 s, 3.3 at 0.04 s, 1.4 unsmoothed, beside 42 of a head that turns).
@@ -39,7 +39,7 @@ ALIGN_S, SMOOTH_S = 0.04, 0.06
 _BATCH = 8
 
 
-def follow_face(clip: Clip, g: Generator, *, face: int = 0, on_step: OnStep | None = None) -> list[Face]:
+def follow_face(clip: VideoClip, g: Generator, *, face: int = 0, on_step: OnStep | None = None) -> list[Face]:
     """One face through a clip, its points smoothed in time.
 
     The face is searched in the whole picture at first and where it was lost; in between the landmark network looks
@@ -65,7 +65,7 @@ def follow_face(clip: Clip, g: Generator, *, face: int = 0, on_step: OnStep | No
         now = None
         if last is not None:
             found = locate(net, pixels, frame_from_points(last, net.size_px), rounds=2)
-            if found.score >= LEAST_SCORE and misfit(found.points) <= MAX_MISFIT:
+            if found.score >= MIN_SCORE and misfit(found.points) <= MAX_MISFIT:
                 now = found.points
         if now is None and (last is not None or not points or i % 5 == 0):
             now = _searched(picture, g, face, last)
@@ -87,11 +87,11 @@ def _searched(picture: Image.Image, g: Generator, face: int, last: np.ndarray | 
     return faces[face].points
 
 
-def _filled(points: Sequence[np.ndarray | None], clip: Clip) -> np.ndarray:
+def _filled(points: Sequence[np.ndarray | None], clip: VideoClip) -> np.ndarray:
     """float64 [frames, 5, 2]; what is missing lies on the line between those before and after."""
     seen = [i for i, p in enumerate(points) if p is not None]
     lost = len(points) - len(seen)
-    if lost > MOST_LOST * len(points):
+    if lost > MAX_LOST * len(points):
         raise NoFaceFound(
             f"{lost} of the {len(points)} pictures of {clip.name} show no face that can be followed; expected one "
             "person who faces the camera. Choose another clip, or cut it."
@@ -119,7 +119,7 @@ def smoothed(rows: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def take_motion(
-    clip: Clip,
+    clip: VideoClip,
     g: Generator,
     *,
     layers: Sequence[str | tuple[int, int]] = ("coarse", "middle"),

@@ -34,7 +34,7 @@ PENALTIES, BETTER = (1e-5, 1e-4, 1e-3), 0.005
 #: The fewest latents on one side, and parts for the held-out accuracy.
 FEWEST, FOLDS = 3, 4
 #: What is left of a way after others were taken out of it has to be so much.
-LEAST_LEFT = 0.15
+MIN_LEFT = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ def apart_from(normal: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, float]
     basis = torch.linalg.qr(torch.stack([o.double() for o in others], dim=1))[0]  # [w_dim, K]
     rest = normal.double() - basis @ (basis.t() @ normal.double())
     left = float(rest.norm() / normal.double().norm().clamp_min(1e-20))
-    if left < LEAST_LEFT:
+    if left < MIN_LEFT:
         raise BadValue(
             f"Only {left:.0%} of this direction is left without what it shall leave alone: they are nearly the same. "
             "Clean it of something else."

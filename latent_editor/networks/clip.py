@@ -57,7 +57,7 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.lower())
 
 
-class Clip:
+class ClipModel:
     """Texts and pictures to vectors whose cosine says how well they fit.
 
     Args:
@@ -152,7 +152,7 @@ def make_model(name: str, *, config: Path | None = None, pretrained: Path | None
     return model.eval(), tokenizer
 
 
-def read_clip(weights: Path, *, name: str | None = None) -> Clip:
+def read_clip(weights: Path, *, name: str | None = None) -> ClipModel:
     """Reads a CLIP from its weights.
 
     Args:
@@ -168,7 +168,7 @@ def read_clip(weights: Path, *, name: str | None = None) -> Clip:
     model.requires_grad_(False)
     # Convolutions of half-precision activations are several times faster in this layout on CPUs.
     model.visual.to(memory_format=torch.channels_last)
-    return Clip(model, tokenizer, words=_read_words(weights), fingerprint=_digest(weights))
+    return ClipModel(model, tokenizer, words=_read_words(weights), fingerprint=_digest(weights))
 
 
 def _digest(weights: Path) -> str:
@@ -184,7 +184,7 @@ def _read_words(weights: Path) -> frozenset[str] | None:
     return None if words is None else frozenset(words.split())
 
 
-def load_clip(g: Generator) -> Clip:
+def load_clip(g: Generator) -> ClipModel:
     """The CLIP of a generator, built once: its own, or the one that is lent to a model that shows faces.
 
     Raises:
@@ -206,6 +206,6 @@ def _weights(g: Generator) -> Path:
     return g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
 
 
-def _load(g: Generator) -> Clip:
+def _load(g: Generator) -> ClipModel:
     about = g.bundle.about.get("clip") or {}
     return read_clip(_weights(g), name=str(about.get("model", CLIP_NAME)))

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadModel, BadValue
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
-from latent_editor.networks.clip import Clip
+from latent_editor.networks.clip import ClipModel
 from latent_editor.networks.face_views import Points, face_views, seen_otherwise
 from latent_editor.ops import affine
 
 #: A network of one's own that knows faces: the path of an ONNX file, which holds data and no program.
 IDENTITY_VARIABLE = "LATENT_EDITOR_IDENTITY"
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 #: Where ArcFace networks take the face, in pixels of 112: the template that insightface and most others align to, with
 #: the middle of the corners of the mouth.
 ARCFACE_PX = 112
@@ -61,7 +61,7 @@ class ClipIdentity:
 
     tells_people = False
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: ClipModel) -> None:
         self.clip = clip
         self.fingerprint = clip.fingerprint
 
@@ -79,7 +79,7 @@ class OnnxIdentity:
     """A network of one's own: aligned faces of 112 × 112, RGB in −1..1, to a vector. Read by OpenCV, on the CPU.
 
     Args:
-        path: An ONNX file of at most :data:`MOST_BYTES`.
+        path: An ONNX file of at most :data:`MAX_BYTES`.
 
     Raises:
         BadModel: the file is missing, too large, not ONNX that OpenCV can read, or gives no vector for such a face.
@@ -92,8 +92,8 @@ class OnnxIdentity:
         self._lock = threading.Lock()  # OpenCV's networks keep what they compute
         try:
             size = self.path.stat().st_size
-            if size > MOST_BYTES:
-                raise BadModel(f"{self.path.name} has {size:,} bytes; at most {MOST_BYTES:,} are read. {_ADVICE}")
+            if size > MAX_BYTES:
+                raise BadModel(f"{self.path.name} has {size:,} bytes; at most {MAX_BYTES:,} are read. {_ADVICE}")
             data = self.path.read_bytes()
             self.fingerprint = hashlib.sha256(data).hexdigest()[:12]
             self._net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))

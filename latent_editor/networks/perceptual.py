@@ -1,6 +1,6 @@
-"""How alike two pictures are: PSNR, and a perceptual distance in the features of the model's own critic.
+"""How alike two pictures are: PSNR, and a perceptual distance in the features of the model's own discriminator.
 
-The critic is the discriminator that the generator was trained against. Its features are as useful as those of a
+The discriminator is the discriminator that the generator was trained against. Its features are as useful as those of a
 classifier (Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric"), fit the model's own
 domain, and carry no foreign licence, which is why no VGG is used here.
 """
@@ -18,10 +18,10 @@ from latent_editor.generators.pictures import as_rgb, resized
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import Trunk
 
-CRITIC_FILE = "critic.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """The discriminator: a picture to one number, real (positive) or not. Arguments as of :class:`Trunk`."""
 
     def __init__(
@@ -49,8 +49,8 @@ class Critic(nn.Module):
         return torch.stack(each).mean(dim=0)
 
 
-def perceptual_distance(critic: Critic, a: Tensor, b: Tensor) -> Tensor:
-    """Distance of two batches of pictures in the critic's features.
+def perceptual_distance(discriminator: Discriminator, a: Tensor, b: Tensor) -> Tensor:
+    """Distance of two batches of pictures in the discriminator's features.
 
     Args:
         a, b: [N, C, H, W], −1..1, of any size and number of channels.
@@ -58,7 +58,7 @@ def perceptual_distance(critic: Critic, a: Tensor, b: Tensor) -> Tensor:
     Returns:
         [N], 0 for equal pictures.
     """
-    return critic.distance(critic.maps(a), critic.maps(b))
+    return discriminator.distance(discriminator.maps(a), discriminator.maps(b))
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:
@@ -88,20 +88,21 @@ def pyramid_l1(a: Tensor, b: Tensor, *, levels: int = 4) -> Tensor:
     return total / levels
 
 
-def save_critic(critic: Critic, path: str | Path) -> None:
-    """Writes a critic as safetensors in half precision."""
-    save_network(critic, path, kind="critic")
+def save_discriminator(discriminator: Discriminator, path: str | Path) -> None:
+    """Writes a discriminator as safetensors in half precision."""
+    save_network(discriminator, path, kind="discriminator")
 
 
-def read_critic(path: str | Path) -> Critic:
-    """Reads what :func:`save_critic` wrote. Raises BadModel."""
-    return read_network(path, Critic, kind="critic")
+def read_discriminator(path: str | Path) -> Discriminator:
+    """Reads what :func:`save_discriminator` wrote. Raises BadModel."""
+    return read_network(path, Discriminator, kind="discriminator")
 
 
-def load_critic(g: Generator) -> Critic | None:
-    """The critic of a generator, its own or the one that is lent, built once; None where there is neither."""
-    if not g.bundle.has(CRITIC_FILE):
+def load_discriminator(g: Generator) -> Discriminator | None:
+    """The discriminator of a generator, its own or the one that is lent, built once; None where there is neither."""
+    if not g.bundle.has(DISCRIMINATOR_FILE):
         return None
     return g.bundle.part(
-        "critic", lambda: read_critic(g.bundle.file(CRITIC_FILE, "the perceptual distance")).to(g.device)
+        "discriminator",
+        lambda: read_discriminator(g.bundle.file(DISCRIMINATOR_FILE, "the perceptual distance")).to(g.device),
     )

@@ -26,7 +26,7 @@ SIZE_PX = 256
 #: Residual units of the body by depth (IR-SE50); the first of each halves the picture.
 UNITS = (3, 4, 14, 3)
 _SLOPE = 0.01
-_MOST_STYLES, _MOST_NUMBERS = 64, 1 << 29
+_MAX_STYLES, _MAX_NUMBERS = 64, 1 << 29
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def build_psp_encoder(tensors: Mapping[str, Tensor], g: Generator) -> PspEncoder
         BadModel: a tensor is missing, superfluous, misshapen or not finite, or the latents are not those of ``g``.
     """
     numbers = sum(value.numel() for value in tensors.values())
-    if numbers > _MOST_NUMBERS:
+    if numbers > _MAX_NUMBERS:
         raise BadModel(f"The encoder holds {numbers:,} numbers; those of pSp and e4e have about 300,000,000.")
     config = _config(tensors)
     if (len(config.pools), config.w_dim) != (g.num_ws, g.w_dim):
@@ -242,8 +242,8 @@ def _pools(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
             style, place = int(found[1]), int(found[2] or -1)
             places[style] = max(place, places.get(style, -1))
     count = 1 + max(places, default=-1)
-    if not 1 <= count <= _MOST_STYLES:
-        raise BadModel(f"The encoder gives {count} latents; expected 1 to {_MOST_STYLES}. Is the file damaged?")
+    if not 1 <= count <= _MAX_STYLES:
+        raise BadModel(f"The encoder gives {count} latents; expected 1 to {_MAX_STYLES}. Is the file damaged?")
     pools = tuple(1 + places.get(i, -1) // 2 for i in range(count))
     for i, number in enumerate(pools):
         if number not in (4, 5, 6):

@@ -23,7 +23,7 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.generators.stylespace import StyleLayer, row_inverse, style_layers
 from latent_editor.models.bundle import cache_folder
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 
 #: Faces that are differentiated together; how often, at most and at least; for how long; and their truncation.
 FACES, MOST, LEAST, SECONDS, PSI = 4, 8, 2, 25.0, 0.8
@@ -74,7 +74,7 @@ def style_statistics_kept(g: Generator) -> bool:
     return kept is not None and kept[1]
 
 
-def _read(g: Generator, clip: Clip) -> tuple[StyleStatistics, bool] | None:
+def _read(g: Generator, clip: ClipModel) -> tuple[StyleStatistics, bool] | None:
     """What is in the file, and whether it is whole; None where there is nothing of use."""
     path = style_statistics_file(g)
     if not path.is_file():
@@ -130,7 +130,7 @@ def _complete(g: Generator, on_step: OnStep | None) -> StyleStatistics:
     return kept
 
 
-def _round(g: Generator, clip: Clip, turn: int, report: Callable[[float], bool]) -> Tensor:
+def _round(g: Generator, clip: ClipModel, turn: int, report: Callable[[float], bool]) -> Tensor:
     """One estimate of the effects, from :data:`FACES` faces: float32 [C, D]."""
     preview, dtype, layers = small(g, SIZE_PX), fastest_dtype(g.device), style_layers(g)
     seeds = list(range(5000 + FACES * turn, 5000 + FACES * (turn + 1)))

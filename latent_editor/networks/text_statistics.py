@@ -21,7 +21,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import class_weights
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.networks.clip import Clip, clip_fingerprint, load_clip
+from latent_editor.networks.clip import ClipModel, clip_fingerprint, load_clip
 from latent_editor.networks.encoder import load_encoder
 
 STATISTICS_FILE = "text_statistics.safetensors"
@@ -109,7 +109,7 @@ class _Moments:
         return cov[:n, :n].contiguous(), cov[:n, n:].contiguous(), cov[n:, n:].contiguous()
 
 
-def statistics_fingerprint(g: Generator, clip: Clip) -> str:
+def statistics_fingerprint(g: Generator, clip: ClipModel) -> str:
     """Changes when the generator's or the CLIP's weights do."""
     return f"{g.fingerprint}+{clip.fingerprint}"
 
@@ -167,7 +167,7 @@ def _spread(rows: Tensor, count: int) -> Tensor:
 
 @torch.no_grad()
 def _observations(
-    g: Generator, clip: Clip, pictures: Tensor | None, samples: int, batch_size: int
+    g: Generator, clip: ClipModel, pictures: Tensor | None, samples: int, batch_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of ws [N, num_ws, w_dim] and e [N, D]."""
     dtype = fastest_dtype(g.device)

@@ -1,4 +1,4 @@
-"""What the small networks are built of, and the trunk that encoder, critic and colourist share."""
+"""What the small networks are built of, and the trunk that encoder, discriminator and colorizer share."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadLatent, BadValue, LatentEditorError, NoFaceFound, Stopped
 from latent_editor.core.values import Crop, Edit, Latent, OnStep, Photo, Step
 from latent_editor.editing.edits import edited
-from latent_editor.editing.retarget import found_again
+from latent_editor.editing.retarget import retarget_edits
 from latent_editor.generators import Generator
 from latent_editor.inversion import invert
 from latent_editor.media import exports
@@ -53,7 +53,7 @@ class AlbumConfig:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PhotoResult:
     """What became of one photo.
 
     Attributes:
@@ -86,7 +86,7 @@ def photos_in(folder: str | Path) -> list[Path]:
     return sorted(found)
 
 
-class Album:
+class BatchEditor:
     """Edits photos into a folder, which also keeps their latents and a journal of what is done.
 
     A photo is done again where it, the recipe, the model or the configuration changed; its latent is found again only
@@ -113,9 +113,9 @@ class Album:
         self,
         photos: Sequence[Path],
         *,
-        on_photo: Callable[[Outcome], object] | None = None,
+        on_photo: Callable[[PhotoResult], object] | None = None,
         on_step: OnStep | None = None,
-    ) -> list[Outcome]:
+    ) -> list[PhotoResult]:
         """Edits photos, one after the other, and makes contact sheets of all that are done.
 
         Args:
@@ -141,20 +141,20 @@ class Album:
         self._write_sheets(outcomes)
         return outcomes
 
-    def _edit_one(self, path: Path, on_step: OnStep) -> Outcome:
+    def _edit_one(self, path: Path, on_step: OnStep) -> PhotoResult:
         name = self._names[str(path)]
         output = self.output / f"{name}.png"
         try:
             stamp = path.stat()
         except OSError as e:
-            return Outcome(path, FAILED, message=f"{path.name} cannot be read ({e.strerror}).")
+            return PhotoResult(path, FAILED, message=f"{path.name} cannot be read ({e.strerror}).")
         latent_key = self._key(stamp.st_size, stamp.st_mtime_ns, replace(self.config, paste=False))
         key = self._key(latent_key, self.recipe.digest, self.config.paste)
         before = self._journal.get(name, {})
         if before.get("key") == key and before.get("status") == NO_FACE:
-            return Outcome(path, NO_FACE, message=str(before.get("message", "")))
+            return PhotoResult(path, NO_FACE, message=str(before.get("message", "")))
         if before.get("key") == key and output.is_file():
-            return Outcome(path, KEPT, output, before.get("psnr_db"))
+            return PhotoResult(path, KEPT, output, before.get("psnr_db"))
         try:
             photo = open_photo(path)
             crop = align(photo, self.g, face=self.config.face)
@@ -170,11 +170,11 @@ class Album:
             status = NO_FACE if isinstance(e, NoFaceFound) else FAILED
             if status == NO_FACE:
                 self._note(name, {"key": key, "status": status, "message": str(e)})
-            return Outcome(path, status, message=str(e))
+            return PhotoResult(path, status, message=str(e))
         whole = photo if self.config.paste else None
         tensor_files.write_bytes(output, exports.png_bytes(image, model=self.g.name, edits=self.edits, photo=whole))
         self._note(name, {"key": key, "latent_key": latent_key, "status": DONE, "psnr_db": latent.psnr_db})
-        return Outcome(path, DONE, output, latent.psnr_db)
+        return PhotoResult(path, DONE, output, latent.psnr_db)
 
     def _key(self, *parts: object) -> str:
         told = [asdict(p) if isinstance(p, AlbumConfig) else p for p in parts]
@@ -208,8 +208,8 @@ class Album:
             return None
 
     def _drawn(self, latent: Latent, photo: Photo, crop: Crop) -> Image.Image:
-        transform = self.recipe.position.matrix() if self.g.has_transform and not self.config.paste else None
-        edits = found_again(self.g, latent, self.edits)
+        transform = self.recipe.placement.matrix() if self.g.has_transform and not self.config.paste else None
+        edits = retarget_edits(self.g, latent, self.edits)
         image = render(self.g, edited(latent, edits), transform=transform)
         if not self.config.paste:
             return image
@@ -222,7 +222,7 @@ class Album:
         text = json.dumps({"model": self.g.name, "photos": self._journal}, indent=1)
         tensor_files.write_bytes(self.output / JOURNAL_FILE, f"{text}\n".encode())
 
-    def _write_sheets(self, outcomes: Sequence[Outcome]) -> None:
+    def _write_sheets(self, outcomes: Sequence[PhotoResult]) -> None:
         """Before and after of all that are done, as PNG; what is left of longer sheets of an earlier time goes."""
         pairs = [(o.output, self._kept_file(self._names[str(o.photo)], ".jpg"), o.photo) for o in outcomes if o.output]
         pages = [pairs[i : i + PAIRS * ROWS] for i in range(0, len(pairs), PAIRS * ROWS)]
@@ -261,15 +261,15 @@ def _names(photos: Sequence[Path]) -> dict[str, str]:
     """By path: a name for what is made of each photo, which no other has, also where case does not count."""
     stems = [exports.file_name(photo.name, ".png")[: -len(".png")] for photo in photos]
     found: dict[str, str] = {}
-    taken: set[str] = set()
+    interpolates: set[str] = set()
     for photo, stem in zip(photos, stems, strict=True):
         several = sum(s.casefold() == stem.casefold() for s in stems) > 1
         name = f"{stem} {photo.suffix[1:].lower()}" if several or stem.casefold().startswith(SHEET_NAME) else stem
         count = 1
-        while name.casefold() in taken:
+        while name.casefold() in interpolates:
             count += 1
             name = f"{stem} {photo.suffix[1:].lower()} {count}"
-        taken.add(name.casefold())
+        interpolates.add(name.casefold())
         found[str(photo)] = name
     return found
 

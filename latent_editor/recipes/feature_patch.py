@@ -13,22 +13,22 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.core.errors import BadValue
-from latent_editor.core.feature_patch import MOST_PICTURE_PX, Graft
+from latent_editor.core.feature_patch import MAX_PICTURE_PX, FeaturePatch
 
 _QUALITY = 92
 #: What is read at most.
-MOST_PICTURE_TEXT = 8 << 20
+MAX_PICTURE_TEXT = 8 << 20
 
 
-def graft_told(graft: Graft) -> dict[str, Any]:
+def graft_told(feature_patch: FeaturePatch) -> dict[str, Any]:
     """A graft but for its features, as JSON; the picture is a JPEG in base64."""
     out = io.BytesIO()
-    Image.fromarray(graft.picture.numpy()).save(out, "JPEG", quality=_QUALITY)
+    Image.fromarray(feature_patch.picture.numpy()).save(out, "JPEG", quality=_QUALITY)
     picture = base64.b64encode(out.getvalue()).decode()
-    return {"size_px": graft.size_px, "top": graft.top, "left": graft.left, "picture": picture}
+    return {"size_px": feature_patch.size_px, "top": feature_patch.top, "left": feature_patch.left, "picture": picture}
 
 
-def graft_from(told: dict[str, Any], features: Tensor) -> Graft:
+def graft_from(told: dict[str, Any], features: Tensor) -> FeaturePatch:
     """A graft from what :func:`graft_told` gave, and its features.
 
     Raises:
@@ -36,18 +36,18 @@ def graft_from(told: dict[str, Any], features: Tensor) -> Graft:
     """
     size_px, top, left = (_whole(told.get(key)) for key in ("size_px", "top", "left"))
     text = told.get("picture")
-    if not isinstance(text, str) or len(text) > MOST_PICTURE_TEXT:
+    if not isinstance(text, str) or len(text) > MAX_PICTURE_TEXT:
         raise BadValue("it has no picture, or one that is too large. Take the part again.")
     try:
         image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["JPEG"])
-        if max(image.size) > MOST_PICTURE_PX or image.mode != "RGB":
+        if max(image.size) > MAX_PICTURE_PX or image.mode != "RGB":
             raise BadValue(f"its picture is {image.size[0]} × {image.size[1]} ({image.mode}); expected RGB, not large.")
         picture = torch.from_numpy(np.array(image))
     except (binascii.Error, OSError, ValueError, SyntaxError) as e:
         if isinstance(e, BadValue):
             raise
         raise BadValue(f"its picture is no JPEG that can be read ({str(e)[:60]}). Take the part again.") from e
-    return Graft(features, size_px, top, left, picture)
+    return FeaturePatch(features, size_px, top, left, picture)
 
 
 def _whole(number: Any) -> int:

@@ -11,8 +11,8 @@ from latent_editor.core.values import Direction
 
 #: Version 2 holds what is taken from the picture of another face.
 FORMAT, VERSION = "latent-editor recipe", 2
-#: What is kept of a direction beside its name and its numbers.
-DIRECTION_FIELDS = ("source", "detail", "low", "high", "layers", "score", "leakage", "taken")
+#: What a recipe may tell of a direction beside its name, its graft and its numbers.
+DIRECTION_KEYS = ("source", "detail", "low", "high", "layers", "score", "leakage", "taken")
 MAKE_AGAIN = "Save it again, or choose another"
 
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from latent_editor.core.errors import BadValue
-from latent_editor.core.region import MOST_PX, Region
+from latent_editor.core.region import MAX_PX, Region
 
 #: What is read at most: a mask of the largest size that no two neighbours of are alike.
-MOST_MASK_TEXT = 2 * MOST_PX * MOST_PX
+MAX_MASK_TEXT = 2 * MAX_PX * MAX_PX
 
 
 def mask_text(region: Region) -> str:
@@ -32,7 +32,7 @@ def region_from_text(text: str, name: str) -> Region:
     """
     try:
         image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"])
-        if max(image.size) > MOST_PX or image.mode != "L":
+        if max(image.size) > MAX_PX or image.mode != "L":
             raise BadValue(f"it is {image.size[0]} × {image.size[1]} ({image.mode}); expected a small grey PNG.")
         mask = torch.from_numpy(np.array(image))
     except BadValue:

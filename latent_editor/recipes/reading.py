@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadRecipe, BadValue
-from latent_editor.core.feature_patch import Graft
+from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.region import Region
 from latent_editor.core.values import Direction
 from latent_editor.recipes.feature_patch import graft_from
-from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
-from latent_editor.recipes.masks import MOST_MASK_TEXT, region_from_text
-from latent_editor.sessions.placement import AT_REST, AXES, Position
+from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
+from latent_editor.recipes.masks import MAX_MASK_TEXT, region_from_text
+from latent_editor.sessions.placement import AXES, IDENTITY, Placement
 
-MOST_EDITS, MOST_STRENGTH, MOST_TEXT = 100, 10.0, 300
+MAX_EDITS, MAX_STRENGTH, MAX_TEXT = 100, 10.0, 300
 _FIELDS = {
     "recipe": {"format", "version", "name", "model", "position", "edits", "vectors"},
     "model": {"name", "fingerprint", "num_ws"},
     "edit": {"slider", "prompt", "strength", "layers", "muted", "direction", "region"},
     "region": {"name", "mask"},
-    "direction": {*DIRECTION_FIELDS, "graft"},
+    "direction": {*DIRECTION_KEYS, "graft"},
     "graft": {"size_px", "top", "left", "picture"},
     "position": {axis.part for axis in AXES.values()},
 }
@@ -55,9 +55,9 @@ def read_recipe(data: Any) -> dict[str, Any]:
     if not isinstance(num_ws, int) or not 0 <= num_ws <= 1000:
         raise BadRecipe(f"the model's num_ws is {str(num_ws)[:20]!r}; expected a whole number. {MAKE_AGAIN}.")
     rows = data.get("edits")
-    if not isinstance(rows, list) or len(rows) > MOST_EDITS:
+    if not isinstance(rows, list) or len(rows) > MAX_EDITS:
         got = f"{len(rows)} edits" if isinstance(rows, list) else "no list of edits"
-        raise BadRecipe(f"it holds {got}; expected a list of at most {MOST_EDITS}. {MAKE_AGAIN}.")
+        raise BadRecipe(f"it holds {got}; expected a list of at most {MAX_EDITS}. {MAKE_AGAIN}.")
     vectors = _vectors(data.get("vectors"), num_ws)
     return {
         "ingredients": tuple(
@@ -67,7 +67,7 @@ def read_recipe(data: Any) -> dict[str, Any]:
         "fingerprint": _text(model.get("fingerprint", ""), "the model's fingerprint"),
         "num_ws": num_ws,
         "name": _text(data.get("name", ""), "the recipe's name"),
-        "position": _position(_known(data.get("position", {}), "position")),
+        "placement": _position(_known(data.get("position", {}), "position")),
     }
 
 
@@ -78,15 +78,15 @@ def _ingredient(row: Any, vector: Tensor | None, features: Tensor | None) -> Ing
         raise BadRecipe(f'an edit names neither a "slider" nor a "prompt". {MAKE_AGAIN}.')
     name, prompt = _text(name, "an edit's name", least=1), row.get("prompt")
     strength = _number(row.get("strength"), f"the strength of {name!r}")
-    if abs(strength) > MOST_STRENGTH:
-        raise BadRecipe(f"the strength of {name!r} is {strength:g}; expected −{MOST_STRENGTH:g} to {MOST_STRENGTH:g}.")
+    if abs(strength) > MAX_STRENGTH:
+        raise BadRecipe(f"the strength of {name!r} is {strength:g}; expected −{MAX_STRENGTH:g} to {MAX_STRENGTH:g}.")
     muted = row.get("muted", False)
     if not isinstance(muted, bool):
         raise BadRecipe(f'"muted" of {name!r} is {str(muted)[:20]!r}; expected true or false.')
     layers = _layers(row.get("layers"), name)
     about = _known(row.get("direction", {}), "direction")
     direction = None if vector is None else _direction(name, about, vector, features)
-    if direction is not None and direction.taken and not 0 <= strength <= 1:
+    if direction is not None and direction.interpolates and not 0 <= strength <= 1:
         raise BadRecipe(f"the amount of {name!r} is {strength:g}; expected 0 to 1.")
     if layers is not None and vector is not None and layers[1] > len(vector):
         raise BadRecipe(f"the layers of {name!r} are {layers[0]}..{layers[1]}; its model has 0..{len(vector)}.")
@@ -99,14 +99,14 @@ def _region(data: dict[str, Any], of: str) -> Region:
     """A region by its mask, as a recipe saved it."""
     name = _text(data.get("name", "painted"), f"the region's name of {of!r}", least=1, most=60)
     try:
-        return region_from_text(_text(data.get("mask"), f"the region of {of!r}", least=1, most=MOST_MASK_TEXT), name)
+        return region_from_text(_text(data.get("mask"), f"the region of {of!r}", least=1, most=MAX_MASK_TEXT), name)
     except BadValue as e:
         raise BadRecipe(f"the region of {of!r} cannot be used: {e}") from e
 
 
 def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tensor | None) -> Direction:
-    leakage = about.get("leakage")
-    if leakage is not None and not isinstance(leakage, dict):
+    entanglement = about.get("leakage")
+    if entanglement is not None and not isinstance(entanglement, dict):
         raise BadRecipe(f'"leakage" of {name!r} is no object of numbers. {MAKE_AGAIN}.')
     layers = _layers(about.get("layers"), name)
     if layers is not None and layers[1] > len(vector):
@@ -118,15 +118,17 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tenso
         _number(about.get("high", 3.0), f"the upper limit of {name!r}"),
         layers,
         _text(about.get("source", "unknown"), f"the source of {name!r}"),
-        _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MOST_TEXT),
+        _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MAX_TEXT),
         None if about.get("score") is None else _number(about["score"], f"the score of {name!r}"),
-        None if leakage is None else {str(k)[:60]: _number(v, f"the leakage of {name!r}") for k, v in leakage.items()},
+        None
+        if entanglement is None
+        else {str(k)[:60]: _number(v, f"the leakage of {name!r}") for k, v in entanglement.items()},
         about.get("taken") is True,
         _graft(name, about, features),
     )
 
 
-def _graft(name: str, about: dict[str, Any], features: Tensor | None) -> Graft | None:
+def _graft(name: str, about: dict[str, Any], features: Tensor | None) -> FeaturePatch | None:
     if "graft" not in about and features is None:
         return None
     if "graft" not in about or features is None or about.get("taken") is not True:
@@ -181,7 +183,7 @@ def _number(value: Any, what: str) -> float:
     return float(value)
 
 
-def _text(value: Any, what: str, *, least: int = 0, most: int = MOST_TEXT) -> str:
+def _text(value: Any, what: str, *, least: int = 0, most: int = MAX_TEXT) -> str:
     fits = isinstance(value, str) and least <= len(value.strip()) <= len(value) <= most
     if not fits or any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise BadRecipe(
@@ -199,8 +201,8 @@ def _layers(value: Any, name: str) -> tuple[int, int] | None:
     return value[0], value[1]
 
 
-def _position(data: dict[str, Any]) -> Position:
-    position = AT_REST
+def _position(data: dict[str, Any]) -> Placement:
+    position = IDENTITY
     for key, axis in AXES.items():
         try:
             position = position.moved(key, _number(data.get(axis.part, 0.0), f"the position's {axis.part}"))

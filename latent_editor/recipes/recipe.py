@@ -20,10 +20,10 @@ from latent_editor.core.values import Direction, Edit, OnStep
 from latent_editor.directions import named_directions
 from latent_editor.generators import Generator
 from latent_editor.recipes.feature_patch import graft_told
-from latent_editor.recipes.ingredients import DIRECTION_FIELDS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
+from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
 from latent_editor.recipes.masks import mask_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
-from latent_editor.sessions.placement import AT_REST, AXES, Position
+from latent_editor.sessions.placement import AXES, IDENTITY, Placement
 from latent_editor.text import text_direction
 
 MAX_BYTES = 32 << 20
@@ -45,16 +45,16 @@ class Recipe:
     fingerprint: str = ""
     num_ws: int = 0
     name: str = ""
-    position: Position = AT_REST
+    placement: Placement = IDENTITY
 
     @staticmethod
-    def of(edits: Sequence[Edit], g: Generator, *, name: str = "", position: Position = AT_REST) -> Recipe:
+    def of(edits: Sequence[Edit], g: Generator, *, name: str = "", placement: Placement = IDENTITY) -> Recipe:
         """The recipe of edits that were made with a model."""
         items = tuple(
             Ingredient(e.direction.name, e.strength, prompt_of(e.direction), e.layers, e.muted, e.direction, e.region)
             for e in edits
         )
-        return Recipe(items, g.name, g.fingerprint, g.num_ws, name, position)
+        return Recipe(items, g.name, g.fingerprint, g.num_ws, name, placement)
 
     def edits(self, g: Generator, *, on_step: OnStep | None = None) -> list[Edit]:
         """The edits, for any latent of a model.
@@ -89,7 +89,7 @@ class Recipe:
         """An ingredient's direction, made again for a model."""
         made_for = f"was made for the model {self.model!r}" if self.model else "names no model"
         start = f"The edit {item.name!r} {made_for} and cannot be made with {g.name!r}"
-        if item.direction is not None and item.direction.taken:
+        if item.direction is not None and item.direction.interpolates:
             raise BadRecipe(f"{start}: it is of a face of that model. Take it from a photo anew.")
         if item.prompt is not None:
             try:
@@ -114,15 +114,17 @@ class Recipe:
         """The content of a file that :meth:`save` writes."""
         directions = {str(i): d for i, d in enumerate(item.direction for item in self.ingredients) if d is not None}
         vectors = {key: _packed(d.vector) for key, d in directions.items()}
-        vectors |= {f"{key}/graft": d.graft.features for key, d in directions.items() if d.graft is not None}
-        grafted = any(d.graft is not None for d in directions.values())
+        vectors |= {
+            f"{key}/graft": d.feature_patch.features for key, d in directions.items() if d.feature_patch is not None
+        }
+        grafted = any(d.feature_patch is not None for d in directions.values())
         data: dict[str, Any] = {"format": FORMAT, "version": VERSION if grafted else 1}
         if self.name:
             data["name"] = self.name
         if self.model:
             data["model"] = {"name": self.model, "fingerprint": self.fingerprint, "num_ws": self.num_ws}
-        if self.position != AT_REST:
-            data["position"] = {axis.part: getattr(self.position, axis.part) for axis in AXES.values()}
+        if self.placement != IDENTITY:
+            data["position"] = {axis.part: getattr(self.placement, axis.part) for axis in AXES.values()}
         data["edits"] = [_told(item) for item in self.ingredients]
         if vectors:
             data["vectors"] = base64.b64encode(safetensors.torch.save(vectors)).decode()
@@ -177,10 +179,11 @@ def _told(item: Ingredient) -> dict[str, Any]:
     if item.region is not None:
         told["region"] = {"name": item.region.name, "mask": mask_text(item.region)}
     if item.direction is not None:
-        about = {field: getattr(item.direction, field) for field in DIRECTION_FIELDS}
+        facts = {**item.direction.facts(), "taken": item.direction.interpolates}
+        about = {key: facts[key] for key in DIRECTION_KEYS}
         told["direction"] = {
             k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None and v is not False
         }
-        if item.direction.graft is not None:
-            told["direction"]["graft"] = graft_told(item.direction.graft)
+        if item.direction.feature_patch is not None:
+            told["direction"]["graft"] = graft_told(item.direction.feature_patch)
     return told

@@ -13,13 +13,13 @@ from torch import Tensor
 from latent_editor.core.errors import BadValue
 from latent_editor.degradations import luminance
 
-MOST_DABS = 32
+MAX_DABS = 32
 #: How much lighter the colour of a dab may become where the picture is lighter than it.
-MOST_GAIN = 3.0
+MAX_GAIN = 3.0
 
 
 @dataclass(frozen=True)
-class Dab:
+class ColorHint:
     """One known colour.
 
     Attributes:
@@ -55,7 +55,7 @@ class Dab:
         return red / 255, green / 255, blue / 255
 
 
-def with_dabs(grey: Tensor, dabs: Sequence[Dab]) -> tuple[Tensor, Tensor]:
+def with_dabs(grey: Tensor, hints: Sequence[ColorHint]) -> tuple[Tensor, Tensor]:
     """A grey picture with dabs on it, and where they are.
 
     Args:
@@ -66,20 +66,20 @@ def with_dabs(grey: Tensor, dabs: Sequence[Dab]) -> tuple[Tensor, Tensor]:
         The picture, and float [1, 1, H, W], 1 where a dab is and 0 elsewhere.
 
     Raises:
-        BadValue: more than :data:`MOST_DABS`.
+        BadValue: more than :data:`MAX_DABS`.
     """
-    if len(dabs) > MOST_DABS:
-        raise BadValue(f"Got {len(dabs)} dabs of colour; expected {MOST_DABS} at most. Leave some out.")
+    if len(hints) > MAX_DABS:
+        raise BadValue(f"Got {len(hints)} dabs of colour; expected {MAX_DABS} at most. Leave some out.")
     height, width = grey.shape[-2:]
     rows = (torch.arange(height, device=grey.device).view(-1, 1) + 0.5) / height
     columns = (torch.arange(width, device=grey.device).view(1, -1) + 0.5) / width
     light = (luminance(grey) + 1) / 2
     picture, known = grey, torch.zeros_like(grey[:, :1])
-    for dab in dabs:
-        radius = max(dab.radius, 0.75 / min(height, width))  # between pixels, it still covers one
-        inside = (columns - dab.x).square() + (rows - dab.y).square() <= radius**2
-        colour = grey.new_tensor(dab.rgb()).view(1, 3, 1, 1)
-        lit = (colour * (light / luminance(colour).clamp_min(1e-3)).clamp(max=MOST_GAIN)).clamp(0, 1)
+    for hint in hints:
+        radius = max(hint.radius, 0.75 / min(height, width))  # between pixels, it still covers one
+        inside = (columns - hint.x).square() + (rows - hint.y).square() <= radius**2
+        colour = grey.new_tensor(hint.rgb()).view(1, 3, 1, 1)
+        lit = (colour * (light / luminance(colour).clamp_min(1e-3)).clamp(max=MAX_GAIN)).clamp(0, 1)
         picture = torch.where(inside, grey + 2 * (lit - luminance(lit)), picture)
         known = torch.where(inside, torch.ones_like(known), known)
     return picture, known

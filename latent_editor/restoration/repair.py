@@ -33,17 +33,17 @@ from latent_editor.generators.refined import refined
 from latent_editor.inversion.initialization import best_start, in_units_of
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
-from latent_editor.inversion.run import Best, Climb, Pace
-from latent_editor.networks.colourist import COLOURIST_FILE, load_colourist
+from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria
+from latent_editor.networks.colorizer import COLORIZER_FILE, load_colorizer
 from latent_editor.networks.encoder import ENCODER_FILE, has_encoder, load_encoder
-from latent_editor.networks.perceptual import load_critic, psnr_db
+from latent_editor.networks.perceptual import load_discriminator, psnr_db
 from latent_editor.networks.restorer import Case, Restorer, case_of, first_guess, load_restorer
-from latent_editor.restoration.color_hints import Dab, with_dabs
+from latent_editor.restoration.color_hints import ColorHint, with_dabs
 
 #: Gives likely colours to grey pictures [N, C, H, W].
 Colouring = Callable[[Tensor], Tensor]
 
-__all__ = ["Repaired", "hidden_part", "repair"]
+__all__ = ["RepairResult", "hidden_part", "repair"]
 
 #: Times that the encoder is shown what it made of the picture, brought into agreement with what is known.
 PASSES = 6
@@ -57,7 +57,7 @@ _COLOURED, _PSI = 32, 0.7
 
 
 @dataclass(frozen=True, eq=False)
-class Repaired:
+class RepairResult:
     """What came of a repair.
 
     Attributes:
@@ -84,20 +84,20 @@ def repair(
     blur_px: float | None = None,
     noise: float | None = None,
     jpeg: float | None = None,
-    colours: Sequence[Dab] = (),
+    colours: Sequence[ColorHint] = (),
     seconds: float = 10.0,
     on_step: OnStep | None = None,
-) -> Repaired:
+) -> RepairResult:
     """Finds the picture that a fault made the given one of (PULSE, Menon et al. 2020, with an encoder to start from).
 
-    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges. Where the model has a colourist,
-       grey gets the colours that it most likely had (:mod:`latent_editor.networks.colourist`).
+    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges. Where the model has a colorizer,
+       grey gets the colours that it most likely had (:mod:`latent_editor.networks.colorizer`).
     2. Encode that. Where the model has a restorer, that network sees the plain repair, and gives the features that make
        the encoder's render the whole picture (:mod:`latent_editor.networks.restorer`): that is the repair.
     3. Without one: give grey the usual colours; render, bring the render into agreement with what is known, encode
        again; then W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began.
        Colours are left out of it: nothing holds them, and they drift.
-    4. Known pixels, low frequencies, luminance are those of the given picture, and colours the colourist's, which are
+    4. Known pixels, low frequencies, luminance are those of the given picture, and colours the colorizer's, which are
        cleaner than the render's; the render gives the rest.
 
     Args:
@@ -117,7 +117,7 @@ def repair(
     Raises:
         BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit, colours of a
             picture that is not said to be grey.
-        MissingPart: colours are told, and the model has no colourist.
+        MissingPart: colours are told, and the model has no colorizer.
     """
     if not 0 <= seconds < float("inf"):
         raise BadValue(f"Got {seconds} seconds; expected a number from 0, usually 5 to 20.")
@@ -141,13 +141,13 @@ def repair(
     damaged = damage(given) if _flattens(damage) else given
     with torch.inference_mode(False):
         case = _case(damage, damaged, _colouring(g, colours))
-        best = _drawn(g, damage, damaged, case, Climb(time.monotonic(), seconds, on_step))
+        best = _drawn(g, damage, damaged, case, InversionRun(time.monotonic(), seconds, on_step))
     with torch.no_grad():
         found = _recoloured(best.image[None].float().clamp(-1, 1), case)
         whole = damage.agree(found, damaged).clamp(-1, 1)
         agreement = float(psnr_db(damage(whole), damaged))
     latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
-    return Repaired(to_image(whole[0]), latent, damage, agreement)
+    return RepairResult(to_image(whole[0]), latent, damage, agreement)
 
 
 def hidden_part(mask: Image.Image, picture_size: tuple[int, int], size_px: int) -> Tensor:
@@ -205,58 +205,60 @@ def _recoloured(picture: Tensor, case: Case) -> Tensor:
     return picture + filled_smoothly(differs, case.known)
 
 
-def _drawn(g: Generator, damage: Damage, damaged: Tensor, case: Case, climb: Climb) -> Best:
+def _drawn(g: Generator, damage: Damage, damaged: Tensor, case: Case, run: InversionRun) -> Candidate:
     """Steps 2 and 3 of :func:`repair`."""
-    objective = Objective(damaged, load_critic(g), degrade=damage)
+    objective = Objective(damaged, load_discriminator(g), degrade=damage)
     restorer = load_restorer(g)
     if restorer is not None and has_encoder(g):
-        _restore(g, restorer, objective, damage, case, climb)
+        _restore(g, restorer, objective, damage, case, run)
     else:
-        _encode_in_agreement(g, objective, damage, case, climb)
-        if climb.seconds > 0 and not climb.over and not has_grey(damage):
-            _optimize(g, objective, climb)
-    assert climb.best is not None
-    climb.report(climb.best.method, last=True)
-    return climb.best
+        _encode_in_agreement(g, objective, damage, case, run)
+        if run.seconds > 0 and not run.over and not has_grey(damage):
+            _optimize(g, objective, run)
+    assert run.best is not None
+    run.report(run.best.method, last=True)
+    return run.best
 
 
 @torch.no_grad()
-def _restore(g: Generator, restorer: Restorer, objective: Objective, damage: Damage, case: Case, climb: Climb) -> None:
+def _restore(
+    g: Generator, restorer: Restorer, objective: Objective, damage: Damage, case: Case, run: InversionRun
+) -> None:
     """Step 2 of :func:`repair`."""
     size, dtype = restorer.config["features_px"], objective.dtype
     ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target))
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)
-    climb.best = Best(ws[0], found[0], float(objective.psnr_db(found)), refinement, "restorer")
-    climb.report("restorer")
+    run.best = Candidate(ws[0], found[0], float(objective.psnr_db(found)), refinement, "restorer")
+    run.report("restorer")
 
 
-def _colouring(g: Generator, dabs: Sequence[Dab]) -> Colouring | None:
+def _colouring(g: Generator, hints: Sequence[ColorHint]) -> Colouring | None:
     """What gives colours to grey pictures, those of dabs where there are some; None for a model that knows none."""
-    colourist = load_colourist(g) if g.channels == 3 else None
-    if colourist is not None:
-        return lambda grey: colourist(*with_dabs(grey, dabs), dtype=fastest_dtype(grey.device))
-    if dabs:
+    colorizer = load_colorizer(g) if g.channels == 3 else None
+    if colorizer is not None:
+        return lambda grey: colorizer(*with_dabs(grey, hints), dtype=fastest_dtype(grey.device))
+    if hints:
         raise MissingPart(
-            f"The model {g.name!r} has no colourist ({COLOURIST_FILE}) to take hints. Leave the colours out, or "
-            "train one: python -m latent_editor.train colourist."
+            f"The model {g.name!r} has no colorizer ({COLORIZER_FILE}) to take hints. Leave the colours out, or "
+            "train one: python -m latent_editor.train colorizer."
         )
     return None
 
 
 @torch.no_grad()
-def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, case: Case, climb: Climb) -> None:
+def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, case: Case, run: InversionRun) -> None:
     """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
     picture = case.guess if case.coloured else damage.guess(damaged)
     if has_grey(damage) and not case.coloured:
         picture = damage.agree(picture + _usual_colours(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
-        ws = best_start(g, picture, objective.critic, seconds=climb.seconds)
+        ws = best_start(g, picture, objective.discriminator, seconds=run.seconds)
         found = g.synthesize(ws)
-        climb.offer(Best(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
-        climb.report("nearest")
+        run.offer(Candidate(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
+        run.report("nearest")
         return
     encode, grey = load_encoder(g), has_grey(damage)
     for i in range(1 if grey else PASSES):
@@ -264,18 +266,22 @@ def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, cas
         ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if grey else ws
         found = g.synthesize(ws, dtype=objective.dtype)
         # The last is the most plausible, also where an earlier one agrees better.
-        climb.best = Best(ws[0], found[0], float(objective.psnr_db(found)), method="encoder again" if i else "encoder")
-        climb.report(climb.best.method)
-        if climb.stopped or (i and climb.seconds > 0 and climb.elapsed > climb.seconds / 2):
+        run.best = Candidate(
+            ws[0], found[0], float(objective.psnr_db(found)), method="encoder again" if i else "encoder"
+        )
+        run.report(run.best.method)
+        if run.stopped or (i and run.seconds > 0 and run.elapsed > run.seconds / 2):
             return
         picture = damage.agree(found.float().clamp(-1, 1), damaged).clamp(-1, 1)
 
 
-def _optimize(g: Generator, objective: Objective, climb: Climb) -> None:
+def _optimize(g: Generator, objective: Objective, run: InversionRun) -> None:
     """W+ in step 3 of :func:`repair`."""
-    assert climb.best is not None
+    assert run.best is not None
     config = PRIOR if g.bundle.has(ENCODER_FILE) else in_units_of(g, PRIOR)
-    optimize(g, objective, climb, climb.best.ws[None], config, pace=Pace(climb.seconds, patience=30, max_steps=150))
+    optimize(
+        g, objective, run, run.best.ws[None], config, pace=StoppingCriteria(run.seconds, patience=30, max_steps=150)
+    )
 
 
 def _usual_colours(g: Generator) -> Tensor:

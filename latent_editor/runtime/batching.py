@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 @dataclass(eq=False)
-class _Wish(Generic[K, T, R]):
+class _PendingCall(Generic[K, T, R]):
     """One call that waits for its turn."""
 
     key: K
@@ -47,20 +47,20 @@ class Batcher(Generic[K, T, R]):
         self, work: Callable[[K, Sequence[T]], Sequence[R]], *, most: Callable[[K], int], idle_s: float = 10.0
     ) -> None:
         self.work, self.most, self.idle_s = work, most, idle_s
-        self._waiting: deque[_Wish[K, T, R]] = deque()  # oldest first
+        self._waiting: deque[_PendingCall[K, T, R]] = deque()  # oldest first
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def __call__(self, key: K, item: T, *, size: int = 1) -> R:
         """The result for one item, or what its work raises; ``size`` counts towards ``most``."""
-        wish: _Wish[K, T, R] = _Wish(key, item, size)
+        call: _PendingCall[K, T, R] = _PendingCall(key, item, size)
         with self._ready:
-            self._waiting.append(wish)
+            self._waiting.append(call)
             if self._thread is None or not self._thread.is_alive():  # not alive: this process is a fork
                 self._thread = threading.Thread(target=self._serve, name="batcher", daemon=True)
                 self._thread.start()
             self._ready.notify()
-        return wish.outcome.result()
+        return call.outcome.result()
 
     def _serve(self) -> None:
         while True:
@@ -72,28 +72,28 @@ class Batcher(Generic[K, T, R]):
             self._carry_out(turn)
             del turn  # lest the last results stay in memory while nothing is asked for
 
-    def _next_turn(self) -> list[_Wish[K, T, R]]:
+    def _next_turn(self) -> list[_PendingCall[K, T, R]]:
         """Takes the oldest call and those that can be done with it."""
         first = self._waiting.popleft()
         turn, size, most = [first], first.size, self.most(first.key)
-        for wish in list(self._waiting):
-            if wish.key == first.key and size + wish.size <= most:
-                self._waiting.remove(wish)
-                turn.append(wish)
-                size += wish.size
+        for call in list(self._waiting):
+            if call.key == first.key and size + call.size <= most:
+                self._waiting.remove(call)
+                turn.append(call)
+                size += call.size
         return turn
 
-    def _carry_out(self, turn: list[_Wish[K, T, R]]) -> None:
+    def _carry_out(self, turn: list[_PendingCall[K, T, R]]) -> None:
         results: Sequence[Any]
         try:
-            results = self.work(turn[0].key, [wish.item for wish in turn])
+            results = self.work(turn[0].key, [call.item for call in turn])
             assert len(results) == len(turn)
         except Exception as e:
             if len(turn) == 1:
                 turn[0].outcome.set_exception(e)
                 return
-            for wish in turn:
-                self._carry_out([wish])
+            for call in turn:
+                self._carry_out([call])
             return
-        for wish, result in zip(turn, results, strict=True):
-            wish.outcome.set_result(result)
+        for call, result in zip(turn, results, strict=True):
+            call.outcome.set_result(result)

@@ -32,7 +32,7 @@ AXES: Mapping[str, Axis] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Position:
+class Placement:
     """Where a picture is drawn.
 
     Attributes:
@@ -44,7 +44,7 @@ class Position:
     y: float = 0.0
     angle_deg: float = 0.0
 
-    def moved(self, axis: str, value: float) -> Position:
+    def moved(self, axis: str, value: float) -> Placement:
         """Raises BadValue for an axis that is not in AXES, or a value beyond its range."""
         if axis not in AXES:
             raise BadValue(f"{axis[:40]!r} is no part of a position. Expected one of: {', '.join(AXES)}.")
@@ -53,7 +53,7 @@ class Position:
             raise BadValue(f"A position of {value} was given; expected a number from −{limit:g} to {limit:g}.")
         return replace(self, **{AXES[axis].part: float(value)})
 
-    def moved_all(self, values: Mapping[str, float]) -> Position:
+    def moved_all(self, values: Mapping[str, float]) -> Placement:
         """With those of AXES replaced that are among ``values``; other keys are passed over."""
         position = self
         for axis in AXES.keys() & values.keys():
@@ -65,10 +65,10 @@ class Position:
 
     def matrix(self) -> Tensor | None:
         """float32 [3, 3] for a generator that has a transform; None where nothing is moved."""
-        if self == AT_REST:
+        if self == IDENTITY:
             return None
         return transform_matrix((self.x, self.y), -self.angle_deg)  # theirs turns counter-clockwise
 
 
 #: Where every picture is drawn at first.
-AT_REST = Position()
+IDENTITY = Placement()

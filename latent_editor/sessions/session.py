@@ -13,7 +13,7 @@ from latent_editor.core.errors import BadValue, UnknownDirection
 from latent_editor.core.region import Region
 from latent_editor.core.values import Crop, Direction, Edit, Latent, Photo
 from latent_editor.editing.edits import LAYER_GROUPS
-from latent_editor.sessions.placement import AT_REST, AXES, Position
+from latent_editor.sessions.placement import AXES, IDENTITY, Placement
 
 #: The names of layer ranges that a slider can be limited to; "own" leaves it to the direction.
 LAYER_NAMES = ("own", *LAYER_GROUPS)
@@ -47,7 +47,7 @@ class Slider:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class HistoryEntry:
     """One entry of the history: sliders and position as they were, and what had been done.
 
     Attributes:
@@ -58,11 +58,11 @@ class Moment:
     id: int
     label: str
     sliders: tuple[Slider, ...] = ()
-    position: Position = AT_REST
+    placement: Placement = IDENTITY
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class PendingPhoto:
     """A photo on its way in; it replaces the session's photo only when its latent is there."""
 
     photo: Photo
@@ -70,14 +70,14 @@ class Draft:
 
 
 @dataclass(frozen=True, eq=False)
-class Desk:
+class ModelWorkspace:
     """What was made with one model, put aside while another one is used. The attributes are the session's."""
 
     photo: Photo | None = None
     crop: Crop | None = None
     latent: Latent | None = None
-    moments: tuple[Moment, ...] = ()
-    at: int = 0
+    history: tuple[HistoryEntry, ...] = ()
+    cursor: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,31 +99,31 @@ class Session:
     """
 
     id: str
-    draft: Draft | None = None
+    pending: PendingPhoto | None = None
     photo: Photo | None = None
     crop: Crop | None = None
     latent: Latent | None = None
-    moments: tuple[Moment, ...] = (Moment(0, "start"),)
-    at: int = 0
+    history: tuple[HistoryEntry, ...] = (HistoryEntry(0, "start"),)
+    cursor: int = 0
     revision: int = 0
     next_id: int = 1
     run: int = 0
     stopping: bool = False
     model: str = ""
-    damaged: Draft | None = None
-    desks: Mapping[str, Desk] = field(default_factory=dict)
+    damaged: PendingPhoto | None = None
+    workspaces: Mapping[str, ModelWorkspace] = field(default_factory=dict)
 
     @property
     def worked_on(self) -> bool:
-        return self.latent is not None or self.draft is not None or bool(self.desks)
+        return self.latent is not None or self.pending is not None or bool(self.workspaces)
 
     @property
     def sliders(self) -> tuple[Slider, ...]:
-        return self.moments[self.at].sliders
+        return self.history[self.cursor].sliders
 
     @property
-    def position(self) -> Position:
-        return self.moments[self.at].position
+    def placement(self) -> Placement:
+        return self.history[self.cursor].placement
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -136,34 +136,34 @@ class Session:
                 return s
         raise UnknownDirection(f"No slider {key[:40]!r} is in use. Add it again, or undo its removal.")
 
-    def moment(self, moment_id: int) -> Moment:
+    def entry(self, entry_id: int) -> HistoryEntry:
         """Raises BadValue where the history has no such moment."""
-        for m in self.moments:
-            if m.id == moment_id:
+        for m in self.history:
+            if m.id == entry_id:
                 return m
-        raise BadValue(f"The history has no entry {moment_id}. Choose one of those shown.")
+        raise BadValue(f"The history has no entry {entry_id}. Choose one of those shown.")
 
     @property
-    def offered(self) -> Desk | None:
+    def offered(self) -> ModelWorkspace | None:
         """What another model drew last from a photo, if that photo is not this model's: it can be drawn here too."""
-        drawn = [d for d in self.desks.values() if d.photo is not None and d.crop is not None]
+        drawn = [d for d in self.workspaces.values() if d.photo is not None and d.crop is not None]
         return drawn[-1] if drawn and drawn[-1].photo is not self.photo else None
 
     # Models
 
     def switched(self, model: str) -> Session:
         """What was made with another model, as it was left; nothing where that model is new here."""
-        desks = {key: desk for key, desk in self.desks.items() if key not in (self.model, model)}
+        workspaces = {key: workspace for key, workspace in self.workspaces.items() if key not in (self.model, model)}
         if model == self.model:
             return self
         if self.latent is not None:
-            desks[self.model] = Desk(self.photo, self.crop, self.latent, self.moments, self.at)
-        back = self.desks.get(model) or Desk(moments=(Moment(self.next_id, "start"),))
+            workspaces[self.model] = ModelWorkspace(self.photo, self.crop, self.latent, self.history, self.cursor)
+        back = self.workspaces.get(model) or ModelWorkspace(history=(HistoryEntry(self.next_id, "start"),))
         return replace(
             self,
             model=model,
-            desks=dict(list(desks.items())[-DESK_LIMIT:]),
-            draft=None,
+            workspaces=dict(list(workspaces.items())[-DESK_LIMIT:]),
+            pending=None,
             damaged=None,
             **vars(back),
             revision=self.revision + 1,
@@ -173,25 +173,25 @@ class Session:
     # A photo on its way in
 
     def opened(self, photo: Photo) -> Session:
-        return replace(self, draft=Draft(photo), damaged=None).run_started()
+        return replace(self, pending=PendingPhoto(photo), damaged=None).run_started()
 
     def cropped(self, crop: Crop) -> Session:
         """Raises BadValue where no photo was opened before."""
-        if self.draft is None:
+        if self.pending is None:
             raise BadValue("There is no photo to crop. Choose a photo first.")
-        return replace(self, draft=replace(self.draft, crop=crop), damaged=None).run_started()
+        return replace(self, pending=replace(self.pending, crop=crop), damaged=None).run_started()
 
-    def to_repair(self) -> Draft:
+    def to_repair(self) -> PendingPhoto:
         """The photo and crop that a repair starts from: always as they came. Raises BadValue where there are none."""
-        photo = Draft(self.photo, self.crop) if self.photo is not None else None
-        found = self.damaged or self.draft or photo
+        photo = PendingPhoto(self.photo, self.crop) if self.photo is not None else None
+        found = self.damaged or self.pending or photo
         if found is None or found.crop is None:
             raise BadValue("There is no photo to repair. Choose a photo first.")
         return found
 
-    def repaired(self, damaged: Draft, draft: Draft) -> Session:
+    def repaired(self, damaged: PendingPhoto, pending: PendingPhoto) -> Session:
         """A repaired photo on its way in, and what it was made of."""
-        return replace(self, draft=draft, damaged=damaged).run_started()
+        return replace(self, pending=pending, damaged=damaged).run_started()
 
     def run_started(self) -> Session:
         return replace(self, run=self.run + 1, stopping=False)
@@ -200,37 +200,37 @@ class Session:
         return replace(self, stopping=True)
 
     def cancelled(self) -> Session:
-        return replace(self, draft=None).run_started()
+        return replace(self, pending=None).run_started()
 
     def begun(self, latent: Latent, sliders: tuple[Slider, ...] = (), *, from_draft: bool = False) -> Session:
         """A new face: its history starts here, with the pinned sliders before ``sliders``.
 
         With ``from_draft`` the draft's photo and crop become the session's.
         """
-        draft = self.draft if from_draft else None
-        stay = (s for s in self.sliders if s.pinned and s.edit.direction.graft is None)  # a graft fits one face
+        pending = self.pending if from_draft else None
+        stay = (s for s in self.sliders if s.pinned and s.edit.direction.feature_patch is None)  # a graft fits one face
         pinned = tuple(replace(s, edit=replace(s.edit, strength=0.0, muted=False)) for s in stay)
         keys = {s.key for s in pinned}
-        start = Moment(self.next_id, "start", (*pinned, *(s for s in sliders if s.key not in keys)))
+        start = HistoryEntry(self.next_id, "start", (*pinned, *(s for s in sliders if s.key not in keys)))
         return replace(
             self,
-            draft=None,
-            damaged=self.damaged if draft else None,
-            photo=draft.photo if draft else None,
-            crop=draft.crop if draft else None,
+            pending=None,
+            damaged=self.damaged if pending else None,
+            photo=pending.photo if pending else None,
+            crop=pending.crop if pending else None,
             latent=latent,
-            moments=(start,),
-            at=0,
+            history=(start,),
+            cursor=0,
             revision=self.revision + 1,
             next_id=self.next_id + 1,
         ).run_started()
 
     # Sliders: each returns a session with one more moment
 
-    def _done(self, label: str, sliders: tuple[Slider, ...], position: Position | None = None) -> Session:
-        moment = Moment(self.next_id, label, sliders, self.position if position is None else position)
-        moments = (*self.moments[: self.at + 1], moment)[-HISTORY_LIMIT:]
-        return replace(self, moments=moments, at=len(moments) - 1, next_id=self.next_id + 1)
+    def _done(self, label: str, sliders: tuple[Slider, ...], placement: Placement | None = None) -> Session:
+        entry = HistoryEntry(self.next_id, label, sliders, self.placement if placement is None else placement)
+        history = (*self.history[: self.cursor + 1], entry)[-HISTORY_LIMIT:]
+        return replace(self, history=history, cursor=len(history) - 1, next_id=self.next_id + 1)
 
     def _changed(self, label: str, slider: Slider) -> Session:
         return self._done(label, tuple(slider if s.key == slider.key else s for s in self.sliders))
@@ -254,10 +254,10 @@ class Session:
 
     def placed(self, axis: str, value: float) -> Session:
         """Moves the picture along one of AXES. Raises BadValue."""
-        position = self.position.moved(axis, value)
-        if position == self.position:
+        placement = self.placement.moved(axis, value)
+        if placement == self.placement:
             return self
-        return self._done(f"{AXES[axis].name} {value:+.2g}", self.sliders, position)
+        return self._done(f"{AXES[axis].name} {value:+.2g}", self.sliders, placement)
 
     def limited(self, key: str, layers: str, layer_range: tuple[int, int] | None) -> Session:
         """Limits a slider to layers: a name of LAYER_NAMES and the half-open range it stands for."""
@@ -313,27 +313,27 @@ class Session:
         slider = self.slider(key)
         return self._done(f"remove {slider.edit.direction.name}", tuple(s for s in self.sliders if s.key != key))
 
-    def replayed(self, label: str, sliders: tuple[Slider, ...], position: Position) -> Session:
+    def replayed(self, label: str, sliders: tuple[Slider, ...], placement: Placement) -> Session:
         """Other sliders in place of all that are there, as one entry of the history."""
-        return self._done(label, sliders, position)
+        return self._done(label, sliders, placement)
 
     def all_reset(self) -> Session:
         """Every slider back to zero, and the picture to its place; the sliders stay."""
-        if self.position == AT_REST and not any(s.edit.strength for s in self.sliders):
+        if self.placement == IDENTITY and not any(s.edit.strength for s in self.sliders):
             return self
         sliders = tuple(replace(s, edit=replace(s.edit, strength=0.0)) for s in self.sliders)
-        return self._done("all to zero", sliders, AT_REST)
+        return self._done("all to zero", sliders, IDENTITY)
 
     # The history
 
     def undone(self) -> Session:
-        return replace(self, at=max(self.at - 1, 0))
+        return replace(self, cursor=max(self.cursor - 1, 0))
 
     def redone(self) -> Session:
-        return replace(self, at=min(self.at + 1, len(self.moments) - 1))
+        return replace(self, cursor=min(self.cursor + 1, len(self.history) - 1))
 
-    def gone_to(self, moment_id: int) -> Session:
-        return replace(self, at=self.moments.index(self.moment(moment_id)))
+    def gone_to(self, entry_id: int) -> Session:
+        return replace(self, cursor=self.history.index(self.entry(entry_id)))
 
 
 def checked_strength(strength: float) -> float:

@@ -23,7 +23,7 @@ from latent_editor.networks.likeness_statistics import LikenessStatistics, landm
 from latent_editor.networks.picture_facts import Range, picture_facts
 from latent_editor.ops import affine
 
-MOST_SENTENCES = 2
+MAX_SENTENCES = 2
 #: Below this the landmark network rather sees no face. Portraits give 0.99 and more.
 SURE = 0.5
 #: Below this, in a sharp and well-lit picture, it is unsure: heads turned by 45° gave 0.34 to 0.99. The points alone
@@ -187,7 +187,7 @@ def sentences(facts: Facts) -> tuple[str, ...]:
     found = [rule for rule in RULES if rule.applies(facts)]
     if found and found[0].name == "no face":
         found = found[:1]
-    return tuple(rule.sentence for rule in found[:MOST_SENTENCES])
+    return tuple(rule.sentence for rule in found[:MAX_SENTENCES])
 
 
 def measure(

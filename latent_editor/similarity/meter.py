@@ -17,7 +17,7 @@ from latent_editor.networks.face_views import Points
 from latent_editor.networks.faces import canonical_points
 from latent_editor.networks.identity import IdentityNet, IdentityScale
 from latent_editor.networks.likeness_statistics import identity_net, likeness_statistics
-from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.networks.pixel_weights import NEEDED as WEIGHED
 from latent_editor.networks.pixel_weights import face_weights
 from latent_editor.similarity.advice import measure, sentences
@@ -33,13 +33,13 @@ STILL, LITTLE, ELSE = "still the same person", "a little", "somebody else"
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
+class Similarity:
     """How like a photo its reconstruction is.
 
     Attributes:
         psnr_db: Over all pixels alike; 100 for equal pictures.
         face_psnr_db: The same with eyes, nose, mouth and face counting more; None where no face is known.
-        perceptual: Distance in the critic's features, from 0; None without a critic.
+        perceptual: Distance in the discriminator's features, from 0; None without a discriminator.
         identity: 0, as alike as two strangers, to 1, the same picture; None where it cannot be told.
         words: All of it in words.
         auc: How well that network tells the same faces from strangers, 0.5..1.
@@ -64,14 +64,14 @@ class Likeness:
 
 
 @dataclass(frozen=True)
-class Moved:
+class IdentityChange:
     """How much of who somebody is an edit changed.
 
     "Still the same person" are faces as alike as one face in another light usually is; "a little" moved are those that
     are less alike, and yet more than 99 % of strangers.
 
     Attributes:
-        identity: As :attr:`Likeness.identity`, of the edited face and the unedited one.
+        identity: As :attr:`Similarity.identity`, of the edited face and the unedited one.
         moved: 1 − identity.
         words: "still the same person", "a little" or "somebody else".
     """
@@ -88,7 +88,7 @@ def compare(
     *,
     whole: Photo | None = None,
     identity: IdentityNet | None = None,
-) -> Likeness:
+) -> Similarity:
     """Compares a photo's crop with what was made of it.
 
     Args:
@@ -109,7 +109,7 @@ def compare(
     """
     target, picture = (_rgb(g, x) for x in (photo, made))
     g = original(g)
-    points, critic = canonical_points(g), load_critic(g)
+    points, discriminator = canonical_points(g), load_discriminator(g)
     face_db = None
     if points and set(points) >= WEIGHED:
         weights = face_weights(_points_of(photo, points, WEIGHED), target.shape[-1]).to(target.device)
@@ -117,7 +117,7 @@ def compare(
         mse = ((target - picture).square() * weights).mean() / 4
         face_db = float(-10 * mse.clamp_min(1e-10).log10())
     with torch.inference_mode():
-        apart = None if critic is None else float(perceptual_distance(critic, target, picture)[0])
+        apart = None if discriminator is None else float(perceptual_distance(discriminator, target, picture)[0])
     statistics = likeness_statistics(g, net=identity)
     net, scale = identity or identity_net(g), statistics.identity
     cosine = None if net is None or scale is None else _cosine(net, scale, target, picture, points)
@@ -133,7 +133,7 @@ def compare(
     advice: tuple[str, ...] = ()
     if isinstance(photo, Crop | Image.Image):
         advice = sentences(measure(g, photo, statistics=statistics, photo=whole, alike=alike))
-    return Likeness(
+    return Similarity(
         whole_db,
         face_db,
         apart,
@@ -148,7 +148,7 @@ def compare(
 
 def identity_moved(
     g: Generator, before: Pictured, after: Pictured, *, identity: IdentityNet | None = None
-) -> Moved | None:
+) -> IdentityChange | None:
     """How much of who somebody is lies between two pictures, such as a face before and after its edits.
 
     Args:
@@ -171,7 +171,7 @@ def identity_moved(
         return None
     cosine = _cosine(net, scale, first, second, canonical_points(whole))
     identity_left = scale.degree(cosine)
-    return Moved(identity_left, 1 - identity_left, (STILL, LITTLE, ELSE)[scale.grade(cosine)])
+    return IdentityChange(identity_left, 1 - identity_left, (STILL, LITTLE, ELSE)[scale.grade(cosine)])
 
 
 def _cosine(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: Points) -> float:

@@ -13,7 +13,7 @@ from latent_editor.core.values import Direction, Latent, OnStep
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 from latent_editor.networks.style_statistics import load_style_statistics
 from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.fast import (
@@ -83,13 +83,13 @@ def text_direction(
     clip = load_clip(g)
     between = latent is not None and read.source is None and lies_between(read.target or "")
     target = find_target(clip, read, _seen(g, clip, latent) if between and latent is not None else None)
-    guards, firmness = find_guards(g, clip, read, target)
+    preserved, weight = find_guards(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
-    found = estimate(statistics, target, guards=guards, firmness=firmness)
+    found = estimate(statistics, target, preserved=preserved, weight=weight)
     about = method
     if method == "global":
         styles = load_style_statistics(g, on_step=on_step)
-        moved = style_way(g, styles, target.axis, threshold=threshold, guards=guards, firmness=firmness)
+        moved = style_way(g, styles, target.axis, threshold=threshold, preserved=preserved, weight=weight)
         found = replace(found, way=moved.way, radius=moved.radius)
         about = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
     unit = _unit(g, clip, statistics.probes, found, target, latent)
@@ -121,7 +121,7 @@ def _check(g: Generator, method: str, latent: Latent | None, threshold: float) -
 
 
 def _unit(
-    g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, target: TextTarget, latent: Latent | None
+    g: Generator, clip: ClipModel, probes: Tensor, found: FastEstimate, target: TextTarget, latent: Latent | None
 ) -> float:
     """The length of one unit: by some pictures, or by the one whose own choice the prompt changes."""
     if latent is None or target.choices is None:
@@ -131,7 +131,7 @@ def _unit(
 
 
 @torch.no_grad()
-def _seen(g: Generator, clip: Clip, latent: Latent) -> Tensor:
+def _seen(g: Generator, clip: ClipModel, latent: Latent) -> Tensor:
     """A latent's picture in the CLIP's space: float32 [D], of length 1."""
     drawing, dtype = small(generator_for(g, latent), clip.size_px), fastest_dtype(g.device)
     return clip.encode_image(drawing.synthesize(latent.ws[None].to(g.device), dtype=dtype), dtype=dtype)[0].cpu()
@@ -143,17 +143,17 @@ def method_of(direction: Direction) -> str | None:
     return method if direction.source == "text" and method in (*METHODS, "mapper") else None
 
 
-def find_guards(g: Generator, clip: Clip, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
+def find_guards(g: Generator, clip: ClipModel, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
     """What shall stay as it is: qualities that the prompt does not name, as far as they go, and what it denies."""
     qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
-    guards, firmness = guard_axes(qualities, read, target.axis)
-    denied = find_denied(clip, read)
-    if not denied:
-        return guards, firmness
-    same = [text for text, axis in zip(read.without, denied, strict=True) if abs(float(axis @ target.axis)) > SAME]
+    preserved, weight = guard_axes(qualities, read, target.axis)
+    negated = find_denied(clip, read)
+    if not negated:
+        return preserved, weight
+    same = [text for text, axis in zip(read.without, negated, strict=True) if abs(float(axis @ target.axis)) > SAME]
     if same:
         raise BadPrompt(f"The prompt {read.text!r} asks for what it denies ({same[0]!r}). Leave out one of the two.")
-    return torch.cat([guards, torch.stack(denied)]), torch.cat([firmness, torch.ones(len(denied))])
+    return torch.cat([preserved, torch.stack(negated)]), torch.cat([weight, torch.ones(len(negated))])
 
 
 def _detail(prompt: str, method: str, about: str, unknown: tuple[str, ...], fit: float) -> str:

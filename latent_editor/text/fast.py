@@ -10,7 +10,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadPrompt
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.clip import Clip, words_of
+from latent_editor.networks.clip import ClipModel, words_of
 from latent_editor.networks.text_statistics import TextStatistics
 from latent_editor.text.neutral_prompts import encode_neutral, encode_others
 from latent_editor.text.prompts import Prompt, read_prompt
@@ -22,9 +22,9 @@ RIDGE = 1.0
 #: common, and a direction shall end among the pictures that have it.
 REACH = 0.97
 #: The same share of those that fit the one of several that a prompt asks for, and how many of those there have to be.
-WELL_THERE, LEAST_THERE = 0.5, 8
+WELL_THERE, MIN_THERE = 0.5, 8
 #: To a picture that has it already, so much of the score's spread is added all the same.
-LEAST_GOAL = 0.05
+MIN_GOAL = 0.05
 #: Shortest and longest unit, as shares of the data's radius in the space of x.
 SHORTEST, LONGEST = 0.04, 0.25
 #: The shortest where a picture may have already what is asked for, and would be taken past it.
@@ -58,7 +58,7 @@ _SMALL_WORDS = frozenset(words_of("a an and as at by for from has having her his
 
 
 @torch.no_grad()
-def find_target(clip: Clip, prompt: Prompt, seen: Tensor | None = None) -> TextTarget:
+def find_target(clip: ClipModel, prompt: Prompt, seen: Tensor | None = None) -> TextTarget:
     """The difference between what a prompt asks for and what it leaves (StyleCLIP, Patashnik et al. 2021, §6).
 
     A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutral_prompts`), of the
@@ -91,7 +91,7 @@ def find_target(clip: Clip, prompt: Prompt, seen: Tensor | None = None) -> TextT
     return TextTarget(axis, contrast, unknown, known, choices, start)
 
 
-def find_denied(clip: Clip, prompt: Prompt) -> list[Tensor]:
+def find_denied(clip: ClipModel, prompt: Prompt) -> list[Tensor]:
     """The axes of what a prompt says shall stay as it is, [D] each. Raises BadPrompt as :func:`find_target`."""
     return [find_target(clip, read_prompt(text)).axis for text in prompt.without]
 
@@ -119,8 +119,8 @@ def estimate(
     statistics: TextStatistics,
     target: TextTarget,
     *,
-    guards: Tensor | None = None,
-    firmness: Tensor | None = None,
+    preserved: Tensor | None = None,
+    weight: Tensor | None = None,
     ridge: float = RIDGE,
 ) -> FastEstimate:
     """Regresses the score of a text, ⟨e, axis⟩, on the latents.
@@ -138,13 +138,13 @@ def estimate(
     """
     xx, xe = statistics.xx, statistics.xe
     penalised = xx + torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
-    axes = target.axis[None] if guards is None else torch.cat([target.axis[None], guards])
+    axes = target.axis[None] if preserved is None else torch.cat([target.axis[None], preserved])
     readings = torch.linalg.solve(penalised, xe @ axes.t())  # 1. [w_dim, 1 + K]
     b, way = readings[:, 0], readings[:, 0]
     if axes.shape[0] > 1:  # 2.
         others = readings[:, 1:] / readings[:, 1:].norm(dim=0).clamp_min(1e-20)
         shares = torch.linalg.lstsq(others, b).solution
-        way = b - others @ (shares if firmness is None else shares * firmness)
+        way = b - others @ (shares if weight is None else shares * weight)
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
     fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))
@@ -162,14 +162,14 @@ def _goal(statistics: TextStatistics, target: TextTarget, spread: float) -> floa
     scores = statistics.vectors @ target.axis
     if target.choices is not None:
         there = scores[(statistics.vectors @ target.choices.t()).argmax(dim=1) == 0]
-        if len(there) >= LEAST_THERE:
-            return max(float(there.quantile(WELL_THERE)) - target.start, LEAST_GOAL * spread)
+        if len(there) >= MIN_THERE:
+            return max(float(there.quantile(WELL_THERE)) - target.start, MIN_GOAL * spread)
     return max(float(scores.quantile(REACH) - scores.median()), spread)
 
 
 @torch.no_grad()
 def calibrate(
-    g: Generator, clip: Clip, probes: Tensor, found: FastEstimate, axis: Tensor, *, shortest: float = SHORTEST
+    g: Generator, clip: ClipModel, probes: Tensor, found: FastEstimate, axis: Tensor, *, shortest: float = SHORTEST
 ) -> float:
     """The length of one unit, from what the direction does to a few pictures.
 

@@ -16,7 +16,7 @@ from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import latent_spread
-from latent_editor.networks.clip import Clip, load_clip
+from latent_editor.networks.clip import ClipModel, load_clip
 from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.fast import TextTarget, estimate, find_denied, find_target
 from latent_editor.text.prompts import Prompt, read_prompt
@@ -50,12 +50,12 @@ class SearchOptions:
     kept: int = 2
     beyond: float = 1.2
     reach: float = 4.5
-    denied: float = 0.5
+    negated: float = 0.5
     rate: float = 0.4
     views: int = 4
 
 
-def imagine(
+def generate_from_text(
     g: Generator,
     prompt: str,
     *,
@@ -127,14 +127,14 @@ def imagine(
 class _Search:
     """What the steps of a search share."""
 
-    def __init__(self, g: Generator, clip: Clip, read: Prompt, target: TextTarget, options: SearchOptions) -> None:
+    def __init__(self, g: Generator, clip: ClipModel, read: Prompt, target: TextTarget, options: SearchOptions) -> None:
         self.g, self.clip, self.options = g, clip, options
         self.preview, self.dtype = small(g, SIZE_PX), fastest_dtype(g.device)
         self.spread, statistics = latent_spread(g), load_text_statistics(g)
         self.found = estimate(statistics, target)
         self.axis, self.zero = target.axis.to(g.device), float((statistics.vectors @ target.axis).median())
-        self.denied = torch.stack([target.axis, *find_denied(clip, read)])[1:].to(g.device)  # [K, D], K may be 0
-        self.usual = (statistics.vectors.to(g.device) @ self.denied.t()).median(dim=0).values  # [K]
+        self.negated = torch.stack([target.axis, *find_denied(clip, read)])[1:].to(g.device)  # [K, D], K may be 0
+        self.usual = (statistics.vectors.to(g.device) @ self.negated.t()).median(dim=0).values  # [K]
 
     def ws(self, x: Tensor) -> Tensor:
         """Even coordinates [N, w_dim] → ws [N, num_ws, w_dim], on the generator's device."""
@@ -183,5 +183,5 @@ class _Search:
     def _scores(self, pictures: Tensor) -> Tensor:
         """How much more than usual a picture is what was asked for, and less what was denied: [N]."""
         vectors = self.clip.encode_image(pictures, dtype=self.dtype)
-        denied = (vectors @ self.denied.t() - self.usual).clamp_min(0).sum(dim=1)
-        return vectors @ self.axis - self.zero - self.options.denied * denied
+        negated = (vectors @ self.negated.t() - self.usual).clamp_min(0).sum(dim=1)
+        return vectors @ self.axis - self.zero - self.options.negated * negated

@@ -17,8 +17,8 @@ from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import Spread, latent_spread
-from latent_editor.networks.clip import Clip, load_clip
-from latent_editor.networks.perceptual import load_critic
+from latent_editor.networks.clip import ClipModel, load_clip
+from latent_editor.networks.perceptual import load_discriminator
 from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.directions import find_guards, text_direction
 from latent_editor.text.fast import estimate, find_target
@@ -212,13 +212,13 @@ def train_mapper(
 class _Teacher:
     """What the steps of a training share."""
 
-    def __init__(self, g: Generator, clip: Clip, prompt: str, start: Tensor, options: MapperOptions) -> None:
+    def __init__(self, g: Generator, clip: ClipModel, prompt: str, start: Tensor, options: MapperOptions) -> None:
         self.g, self.clip, self.options = g, clip, options
         self.preview, self.dtype, self.spread = small(g, options.size_px), fastest_dtype(g.device), latent_spread(g)
         target = find_target(clip, read_prompt(prompt))
-        self.guards, self.firmness = find_guards(g, clip, read_prompt(prompt), target)
+        self.preserved, self.weight = find_guards(g, clip, read_prompt(prompt), target)
         self.axis, self.goal = target.axis, estimate(load_text_statistics(g), target).goal
-        self.critic, self.start = load_critic(g), start
+        self.discriminator, self.start = load_discriminator(g), start
 
     def loss(self, networks: _Networks, step: int) -> tuple[Tensor, Tensor]:
         """The loss on faces of this step, and one of their pictures [C, S, S]."""
@@ -233,14 +233,14 @@ class _Teacher:
         change = self.clip.encode_image(view(after, step), dtype=self.dtype).cpu() - zero
         gain = change @ self.axis / self.goal
         loss = (F.softplus((options.beyond - gain) * 3) / 1.5).mean()
-        if len(self.guards):
-            leaks = (change @ self.guards.t()) * self.firmness / self.goal
+        if len(self.preserved):
+            leaks = (change @ self.preserved.t()) * self.weight / self.goal
             loss = loss + options.guard * leaks.square().sum(dim=1).mean()
         away = (offsets.cpu() - self.start) / networks.scale
         loss = loss + options.stay * away.square().mean()
-        if self.critic is not None:
-            maps = self.critic.maps(before, self.dtype)
-            distance = self.critic.distance(self.critic.maps(after, self.dtype), maps)
+        if self.discriminator is not None:
+            maps = self.discriminator.maps(before, self.dtype)
+            distance = self.discriminator.distance(self.discriminator.maps(after, self.dtype), maps)
             loss = loss + options.keep * distance.mean().cpu()
         return loss, after[0].detach().float()
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.networks.clip import Clip
+from latent_editor.networks.clip import ClipModel
 
 #: Cosines are divided by this before the softmax that says which of several a picture shows.
 SHARPNESS = 0.02
@@ -77,14 +77,14 @@ def lies_between(text: str) -> bool:
 
 
 @torch.no_grad()
-def encode_others(clip: Clip, text: str) -> Tensor | None:
+def encode_others(clip: ClipModel, text: str) -> Tensor | None:
     """The texts of :func:`neutral_texts` in the CLIP's space: float32 [K, D], of length 1; None for none."""
     texts = neutral_texts(text)
     return torch.stack([clip.encode_prompt(other) for other in texts]) if texts else None
 
 
 @torch.no_grad()
-def encode_neutral(clip: Clip, text: str, seen: Tensor | None = None) -> Tensor:
+def encode_neutral(clip: ClipModel, text: str, seen: Tensor | None = None) -> Tensor:
     """What ``text`` is compared with in the CLIP's space.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.networks.clip import Clip, words_of
+from latent_editor.networks.clip import ClipModel, words_of
 from latent_editor.text.prompts import Prompt
 
 #: A prompt whose axis has this cosine with a guard's is about that quality, in whatever words. The nearer it comes, the
@@ -52,7 +52,7 @@ GUARDS = (
 
 
 @torch.no_grad()
-def guard_qualities(clip: Clip) -> Tensor:
+def guard_qualities(clip: ClipModel) -> Tensor:
     """Unit vectors [len(GUARDS), D]: each guard's first text minus its second, in the CLIP's space."""
     differences = torch.stack([clip.encode_prompt(g.first) - clip.encode_prompt(g.second) for g in GUARDS]).cpu()
     return F.normalize(differences, dim=1)
@@ -66,6 +66,6 @@ def guard_axes(qualities: Tensor, prompt: Prompt, axis: Tensor) -> tuple[Tensor,
     """
     words = words_of(" ".join(side for side in (prompt.source, prompt.target) if side))
     named = torch.tensor([any(re.fullmatch(g.mentions, word) for word in words) for g in GUARDS])
-    firmness = 1 - ((qualities @ axis) / ABOUT).square().clamp(max=1)
-    keep = ~named & (firmness > 0)
-    return qualities[keep], firmness[keep]
+    weight = 1 - ((qualities @ axis) / ABOUT).square().clamp(max=1)
+    keep = ~named & (weight > 0)
+    return qualities[keep], weight[keep]

@@ -26,7 +26,7 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 #: Negative prompts at most: each takes away a part of what a direction may change.
-MOST_BESIDE = 8
+MAX_BESIDE = 8
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def read_prompt(prompt: str, *, without: Sequence[str] = ()) -> Prompt:
     if not asked:  # "without a beard" is no part beside anything
         asked, beside = whole, []
     empty = not all(any(c.isalpha() for c in part) for part in (asked, *beside))
-    if empty or len(beside) > MOST_BESIDE:
+    if empty or len(beside) > MAX_BESIDE:
         raise BadPrompt(
             f"Got {len(beside)} parts after “not” in {whole!r}; expected words in each of them, and at most "
-            f"{MOST_BESIDE}. Type it like “red hair | not make-up”."
+            f"{MAX_BESIDE}. Type it like “red hair | not make-up”."
         )
     source, target = _sides(asked)
     return Prompt(whole, source, target, tuple(beside))
@@ -76,9 +76,9 @@ def _sides(text: str) -> tuple[str | None, str | None]:
     """From what to what a text goes."""
     sides = _ARROW.split(text)
     if len(sides) == 1:
-        denied = _DENY.sub("", text)
-        if denied and denied != text:
-            return denied, None
+        negated = _DENY.sub("", text)
+        if negated and negated != text:
+            return negated, None
         return None, _ASK.sub("", text) or text
     if len(sides) > 2 or not all(any(c.isalpha() for c in s) for s in sides):
         raise BadPrompt(f"The prompt {text!r} holds an arrow without one text on each side. {_EXAMPLE}")

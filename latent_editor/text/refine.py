@@ -12,8 +12,8 @@ from torch import Tensor
 from latent_editor.core.values import OnStep, Step
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.clip import Clip
-from latent_editor.networks.perceptual import load_critic
+from latent_editor.networks.clip import ClipModel
+from latent_editor.networks.perceptual import load_discriminator
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RefineOptions:
         beyond: Wanted change of the text's score there, as a multiple of the goal; more is not rewarded, because past
             it the optimizer paints what only the CLIP sees.
         stay: Weight of the squared distance to the fast estimate, relative to the estimate's own length.
-        keep: Weight of the perceptual change in the critic's features.
+        keep: Weight of the perceptual change in the discriminator's features.
         learning_rate: Adam's, relative to the estimate's root mean square.
         max_steps: No more than so many, however much time there is.
     """
@@ -40,7 +40,7 @@ class RefineOptions:
 
 def refine(
     g: Generator,
-    clip: Clip,
+    clip: ClipModel,
     ws: Tensor,
     vector: Tensor,
     axis: Tensor,
@@ -70,11 +70,11 @@ def refine(
     options = options or RefineOptions()
     start, dtype = time.monotonic(), fastest_dtype(g.device)
     ws, vector, axis = ws.to(g.device), vector.to(g.device), axis.to(g.device)
-    critic = load_critic(g)
+    discriminator = load_discriminator(g)
     with torch.no_grad():
         before = g.synthesize(ws[None], dtype=dtype)
         zero = (clip.encode_image(torch.cat([before, before.flip(3)]), dtype=dtype) @ axis).mean()
-        maps = critic.maps(before, dtype) if critic else None
+        maps = discriminator.maps(before, dtype) if discriminator else None
     size = vector.square().mean().sqrt()
     change = torch.zeros_like(vector).requires_grad_()  # in units of `size`
     optimizer = torch.optim.Adam([change], lr=options.learning_rate, betas=(0.9, 0.95))
@@ -85,8 +85,8 @@ def refine(
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
         gain = (clip.encode_image(view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
         loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
-        if critic and maps is not None:
-            loss = loss + options.keep * critic.distance(critic.maps(image, dtype), maps).mean()
+        if discriminator and maps is not None:
+            loss = loss + options.keep * discriminator.distance(discriminator.maps(image, dtype), maps).mean()
         if float(loss.detach()) < best_loss:
             best, best_loss = v.detach().clone(), float(loss.detach())
         optimizer.zero_grad()

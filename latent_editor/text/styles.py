@@ -43,8 +43,8 @@ def style_way(
     axis: Tensor,
     *,
     threshold: float = THRESHOLD,
-    guards: Tensor | None = None,
-    firmness: Tensor | None = None,
+    preserved: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> StyleWay:
     """The global direction of StyleCLIP (Patashnik et al. 2021, §6).
 
@@ -70,10 +70,10 @@ def style_way(
     least = min(threshold, float(relevance.abs().topk(min(FEWEST, len(relevance))).values[-1]))
     taking = relevance.abs() >= least  # 2.
     change = along * taking  # 3.
-    if guards is not None and len(guards):  # 4.
-        others = (effects @ guards.t()) * taking[:, None]  # [C, K]
+    if preserved is not None and len(preserved):  # 4.
+        others = (effects @ preserved.t()) * taking[:, None]  # [C, K]
         shares = torch.linalg.lstsq(others.double(), change.double()[:, None]).solution[:, 0].float()
-        change = change - others @ (shares if firmness is None else shares * firmness)
+        change = change - others @ (shares if weight is None else shares * weight)
     change = change / change.norm().clamp_min(1e-20)
     layers = style_layers(g)
     parts = change.split([layer.channels for layer in layers])

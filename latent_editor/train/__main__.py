@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 PARTS = {
-    "gan": "generator, encoder and critic, together",
+    "gan": "generator, encoder and discriminator, together",
     "prior": "the mapping network, from encoded pictures",
     "mapping": "the mapping network again, by a game in W, in minutes",
     "landmarks": "the network that finds eyes, nose, mouth and chin",
@@ -15,7 +15,7 @@ PARTS = {
     "clip_heads": "the last layers of that CLIP again, in minutes",
     "boundaries": "what tells labelled portraits apart, for sliders",
     "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
-    "colourist": "what gives grey pictures their colours",
+    "colorizer": "what gives grey pictures their colours",
     "restorer": "what repairs damaged pictures, as features of the generator",
     "text": "statistics that turn a prompt into a direction without waiting",
 }

@@ -73,8 +73,8 @@ def photographic(x: Tensor) -> Tensor:
     return relight(placed)
 
 
-def for_critic(x: Tensor, strength: float) -> Tensor:
-    """Differentiable changes to what a critic sees, so that it cannot learn few pictures by heart.
+def for_discriminator(x: Tensor, strength: float) -> Tensor:
+    """Differentiable changes to what a discriminator sees, so that it cannot learn few pictures by heart.
 
     The transforms of Zhao et al. 2020 (DiffAugment), each with the probability that adaptive augmentation has found
     (Karras et al. 2020, "Training GANs with Limited Data").

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
-from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, Clip, import_open_clip, make_model
+from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, ClipModel, import_open_clip, make_model
 from latent_editor.networks.clip_trunk import NAME as CLIP_TRUNK
 from latent_editor.networks.encoder import ENCODER_FILE, read_encoder
 from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
@@ -100,7 +100,7 @@ class Trainer:
         tensor_files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
         self.model, self.tokenizer = make_model(CLIP_NAME, config=config)
         self.model.train().visual.to(memory_format=torch.channels_last)
-        self.live = Clip(self.model, self.tokenizer)
+        self.live = ClipModel(self.model, self.tokenizer)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         decay = [p for n, p in self.model.named_parameters() if p.ndim > 1 and "embedding" not in n]
         plain = [p for n, p in self.model.named_parameters() if p.ndim <= 1 or "embedding" in n]
@@ -112,9 +112,9 @@ class Trainer:
         self.words = known_words([str(row.get("prompt", "")) for row in data.rows], self.known)
         self.random = random.Random()
 
-    def clip(self) -> Clip:
+    def clip(self) -> ClipModel:
         """The averaged model, ready to use."""
-        return Clip(self.average, self.tokenizer, words=self.words)
+        return ClipModel(self.average, self.tokenizer, words=self.words)
 
     def start_from(self, folder: Path) -> None:
         """Takes the image tower from a model's encoder, and the text tower from its CLIP where it has one.

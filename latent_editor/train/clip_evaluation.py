@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.core import tensor_files
-from latent_editor.networks.clip import CLIP_FILE, Clip, read_clip
+from latent_editor.networks.clip import CLIP_FILE, ClipModel, read_clip
 from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import checks
 
@@ -39,14 +39,14 @@ def auc(scores: Tensor, truth: Tensor) -> float:
 
 
 @torch.no_grad()
-def encode_all(clip: Clip, pictures: Pictures, *, dtype: torch.dtype = torch.bfloat16, batch: int = 64) -> Tensor:
+def encode_all(clip: ClipModel, pictures: Pictures, *, dtype: torch.dtype = torch.bfloat16, batch: int = 64) -> Tensor:
     """Vectors of all pictures: float32 [N, dim]."""
     parts = [clip.encode_image(x.float() / 127.5 - 1, dtype=dtype) for x in pictures.images.split(batch)]
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def evaluate(clip: Clip, pictures: Pictures, rows: list[dict[str, Any]]) -> dict[str, float]:
+def evaluate(clip: ClipModel, pictures: Pictures, rows: list[dict[str, Any]]) -> dict[str, float]:
     """Zero-shot AUC of each check: cosine with the check's text against the labels."""
     vectors = encode_all(clip, pictures)
     found = {}

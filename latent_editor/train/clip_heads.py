@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
-from latent_editor.networks.clip import CLIP_FILE, WORDS_KEY, Clip, read_clip
+from latent_editor.networks.clip import CLIP_FILE, WORDS_KEY, ClipModel, read_clip
 from latent_editor.train.captions import NEUTRAL, Statement, compose, statement
 from latent_editor.train.clip import Data, augment, soft_losses
 from latent_editor.train.clip_evaluation import evaluate
@@ -42,7 +42,7 @@ class Heads(nn.Module):
         clip: The CLIP; its weights are changed in place. Its image tower has to be one of ours.
     """
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: ClipModel) -> None:
         super().__init__()
         self.clip = clip
         self.trunk = clip.model.visual.trunk.trunk
@@ -156,7 +156,7 @@ def train(
 
 
 def _print(
-    clip: Clip, step: int, parts: dict[str, Tensor], check: tuple[Pictures, list[dict[str, Any]]] | None
+    clip: ClipModel, step: int, parts: dict[str, Tensor], check: tuple[Pictures, list[dict[str, Any]]] | None
 ) -> None:
     line: dict[str, Any] = {"step": step, **{k: round(float(v.detach()), 4) for k, v in parts.items()}}
     if check:
@@ -164,7 +164,7 @@ def _print(
     print(json.dumps(line), flush=True)
 
 
-def export(clip: Clip, model: Path, folder: Path) -> None:
+def export(clip: ClipModel, model: Path, folder: Path) -> None:
     """Writes the CLIP in half precision into ``folder``, with the description that it had in ``model``."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in clip.model.state_dict().items()}
     words = " ".join(sorted(clip.words or ()))

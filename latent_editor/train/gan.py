@@ -1,4 +1,4 @@
-"""Training of generator, encoder and critic together, resumable at any moment.
+"""Training of generator, encoder and discriminator together, resumable at any moment.
 
 The road for two CPU cores: an encoder–generator pair trained for reconstruction, with an adversarial term on its
 reconstructions and on random faces (as VAE-GAN, Larsen et al. 2016, with the networks of StyleGAN2).
@@ -22,15 +22,16 @@ from latent_editor.networks.perceptual import psnr_db
 from latent_editor.networks.pixel_weights import NEEDED, face_weights
 from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks, average, load_state, save_state
-from latent_editor.train.objective import Objective, critic_loss, forward, generator_loss, r1_penalty
+from latent_editor.train.objective import Objective, discriminator_loss, forward, generator_loss, r1_penalty
 from latent_editor.train.pictures import Pictures, read_labels, read_pictures
 from latent_editor.train.sheets import contact_sheet
 
 STATE_FILE = "gan.pt"
-#: The critic should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).
+#: The discriminator should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).
 ADAPTIVE_TARGET = 0.6
 
-#: The critic learns this much faster (two time scales, Heusel et al. 2017): behind, it lets swirls pass for skin.
+#: The discriminator learns this much faster (two time scales, Heusel et al. 2017): behind, it lets swirls pass for
+#: skin.
 JUDGE_AHEAD = 2.0
 
 
@@ -59,7 +60,7 @@ class Trainer:
         both = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
         players = [p for p in both if p.requires_grad]
         self.player = torch.optim.Adam(players, betas=(0.0, 0.99))
-        self.judge = torch.optim.Adam(self.nets.critic.parameters(), betas=(0.0, 0.99))
+        self.judge = torch.optim.Adam(self.nets.discriminator.parameters(), betas=(0.0, 0.99))
 
     def step(self, images: Tensor, rate: float) -> dict[str, float]:
         """One step of both players on uint8 pictures [B, 3, S, S], at learning rate ``rate``."""
@@ -67,25 +68,25 @@ class Trainer:
         self.judge.param_groups[0]["lr"] = rate * JUDGE_AHEAD
         f = forward(self.nets, images, self.objective, self.dtype)
 
-        loss_critic, confidence = critic_loss(self.nets, f, self.augment, self.dtype)
+        loss_discriminator, confidence = discriminator_loss(self.nets, f, self.augment, self.dtype)
         if self.steps % self.objective.r1_every == 0:
-            loss_critic = loss_critic + r1_penalty(self.nets, f, self.objective, self.augment)
+            loss_discriminator = loss_discriminator + r1_penalty(self.nets, f, self.objective, self.augment)
         self.judge.zero_grad(set_to_none=True)
-        loss_critic.backward()
+        loss_discriminator.backward()
         self.judge.step()
 
-        self.nets.critic.requires_grad_(False)
+        self.nets.discriminator.requires_grad_(False)
         loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights)
         self.player.zero_grad(set_to_none=True)
         loss.backward()
         self.player.step()
-        self.nets.critic.requires_grad_(True)
+        self.nets.discriminator.requires_grad_(True)
 
         self.steps += 1
         self.images_seen += len(images)
         average(self.averaged, self.nets, decay=min(0.998, self.steps / (self.steps + 10)))
         self.augment = min(0.6, max(0.0, self.augment + math.copysign(4e-4, confidence - ADAPTIVE_TARGET)))
-        return {**parts, "critic": loss_critic.item(), "confidence": confidence, "augment": self.augment}
+        return {**parts, "discriminator": loss_discriminator.item(), "confidence": confidence, "augment": self.augment}
 
     def save(self, path: Path) -> None:
         live = {k: m.state_dict() for k, m in self.nets.modules().items()}

@@ -13,10 +13,10 @@ from torch import nn
 from latent_editor.core.errors import BadValue
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.encoder import Encoder
-from latent_editor.networks.perceptual import Critic
+from latent_editor.networks.perceptual import Discriminator
 from latent_editor.train.networks import Networks
 
-#: Channels of the critic's new level; its other levels have twice as many.
+#: Channels of the discriminator's new level; its other levels have twice as many.
 FINE_WIDTH = 24
 
 
@@ -25,17 +25,17 @@ def grown(nets: Networks, size_px: int) -> Networks:
 
     1. The generator gets one more block, with as many channels as the one before; its layer to RGB is black at first.
     2. The encoder goes on looking at pictures of its own size; it gives two more ws, of which nothing depends yet.
-    3. The critic gets one more level before its first (:class:`~latent_editor.networks.trunk.Trunk`).
+    3. The discriminator gets one more level before its first (:class:`~latent_editor.networks.trunk.Trunk`).
 
     Raises:
-        BadValue: ``size_px`` is not twice the present size, or the critic was grown before.
+        BadValue: ``size_px`` is not twice the present size, or the discriminator was grown before.
     """
     now = nets.generator.size_px
     if size_px != 2 * now:
         raise BadValue(f"Networks of {now} pixels grow to {2 * now}, not to {size_px}. Leave --size out, or double it.")
-    if nets.critic.config["fine_width"]:
-        raise BadValue(f"A critic grows once; this one was, to {now} pixels. Train on at this size.")
-    return Networks(_generator(nets.generator), _encoder(nets.encoder), _critic(nets.critic))
+    if nets.discriminator.config["fine_width"]:
+        raise BadValue(f"A discriminator grows once; this one was, to {now} pixels. Train on at this size.")
+    return Networks(_generator(nets.generator), _encoder(nets.encoder), _discriminator(nets.discriminator))
 
 
 def _generator(old: StyleGAN2) -> StyleGAN2:
@@ -60,8 +60,8 @@ def _encoder(old: Encoder) -> Encoder:
     return new
 
 
-def _critic(old: Critic) -> Critic:
-    new = Critic(**{**old.config, "size_px": 2 * old.config["size_px"], "fine_width": FINE_WIDTH})
+def _discriminator(old: Discriminator) -> Discriminator:
+    new = Discriminator(**{**old.config, "size_px": 2 * old.config["size_px"], "fine_width": FINE_WIDTH})
     _adopt(new, old)
     return new
 

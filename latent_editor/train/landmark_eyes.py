@@ -137,7 +137,7 @@ def read_eyes(data: Path, labels: Path, label_size: float) -> Eyes:
 #: Directions in which an iris meets white: its sides and below; above is the lid.
 _ARC_DEG = np.r_[-20:61:6, 120:201:6]
 #: Clear enough to learn from, and as clear as can be, as steps of brightness.
-_LEAST_STEP, _FULL_STEP = 0.30, 0.42
+_MIN_STEP, _FULL_STEP = 0.30, 0.42
 
 
 def measure_iris(patch: np.ndarray) -> tuple[np.ndarray, float]:
@@ -177,7 +177,7 @@ def measure_iris(patch: np.ndarray) -> tuple[np.ndarray, float]:
     share = np.exp((sharp[best] - sharp[best[0]]) * 40)
     share /= share.sum()
     iris = np.array([share @ x[best], share @ y[best], share @ r[best]]) * unit
-    return iris + np.array([middle, middle, 0]), float((sharp[best[0]] - _LEAST_STEP) / (_FULL_STEP - _LEAST_STEP))
+    return iris + np.array([middle, middle, 0]), float((sharp[best[0]] - _MIN_STEP) / (_FULL_STEP - _MIN_STEP))
 
 
 def make_eye_views(eyes: Eyes, random: torch.Generator) -> EyeViews:

@@ -1,4 +1,4 @@
-"""The loop of networks that learn from examples alone: landmarks, eyes, colourist, restorer.
+"""The loop of networks that learn from examples alone: landmarks, eyes, colorizer, restorer.
 
 One thread learns, one draws; all can be resumed.
 """

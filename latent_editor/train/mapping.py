@@ -2,8 +2,8 @@
 
 Random faces can be no better than their w. Encoded pictures fill a thin, bent part of W; a Gaussian fitted to them
 reaches far beside it, where hair curls and skin is mottled, though each picture rebuilt from its own w is clean. Here a
-deep mapping and a critic of vectors play the game of Goodfellow et al. 2014 on w alone, with the non-saturating loss
-and R1 (Mescheder et al. 2018). The synthesis stays as it is, so that no reconstruction changes.
+deep mapping and a discriminator of vectors play the game of Goodfellow et al. 2014 on w alone, with the non-saturating
+loss and R1 (Mescheder et al. 2018). The synthesis stays as it is, so that no reconstruction changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.generators.layers import FullyConnected
-from latent_editor.generators.stylegan2 import Mapping2, StyleGAN2
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Mapping
 from latent_editor.train.gan import log
 from latent_editor.train.networks import Networks, load_state, save_state
 from latent_editor.train.pictures import read_pictures
@@ -39,11 +39,11 @@ class MappingConfig:
     Attributes:
         layers: Of the mapping.
         batch: Vectors of each kind in a step.
-        rate: Adam's, of the mapping; the critic's layers have no equalised rate and take a tenth of it.
+        rate: Adam's, of the mapping; the discriminator's layers have no equalised rate and take a tenth of it.
         r1_gamma, r1_every: Strength of R1, and how often it is applied.
         blended: Share of real vectors that are moved up to half-way to one of their ``neighbours`` nearest: some
-            thousand pictures are few, and the critic would know them by heart.
-        width: Of the critic's layers.
+            thousand pictures are few, and the discriminator would know them by heart.
+        width: Of the discriminator's layers.
     """
 
     layers: int = 5
@@ -57,7 +57,7 @@ class MappingConfig:
 
 
 class MappingTrainer:
-    """A mapping and its critic.
+    """A mapping and its discriminator.
 
     Args:
         g: The generator; its mapping's configuration is taken, but for the layers.
@@ -70,7 +70,7 @@ class MappingTrainer:
         self.generator_config = replace(
             g.config, mapping_layers=c.layers, mapping_lr_multiplier=1.0, mapping_last_act="linear"
         )
-        self.mapping = Mapping2(self.generator_config)
+        self.mapping = StyleGAN2Mapping(self.generator_config)
         last = self.mapping.get_submodule(f"fc{c.layers - 1}")
         assert isinstance(last, FullyConnected)
         with torch.no_grad():
@@ -78,9 +78,9 @@ class MappingTrainer:
         self.averaged = copy.deepcopy(self.mapping)
         sizes = [g.w_dim, c.width, c.width, c.width]
         hidden = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in itertools.pairwise(sizes)]
-        self.critic = nn.Sequential(*itertools.chain(*hidden), nn.Linear(c.width, 1))
+        self.discriminator = nn.Sequential(*itertools.chain(*hidden), nn.Linear(c.width, 1))
         self.player = torch.optim.Adam(self.mapping.parameters(), betas=(0.0, 0.99))
-        self.judge = torch.optim.Adam(self.critic.parameters(), betas=(0.0, 0.99))
+        self.judge = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99))
         self.steps = 0
 
     def reals(self, count: int) -> Tensor:
@@ -90,7 +90,7 @@ class MappingTrainer:
         share = torch.rand(count, 1) * 0.5 * (torch.rand(count, 1) < self.config.blended)
         return self.ws[pick].lerp(self.ws[other], share)
 
-    def random(self, count: int, mapping: Mapping2) -> Tensor:
+    def random(self, count: int, mapping: StyleGAN2Mapping) -> Tensor:
         w: Tensor = mapping(torch.randn(count, self.generator_config.z_dim), None)
         return w
 
@@ -99,27 +99,27 @@ class MappingTrainer:
         c = self.config
         self.player.param_groups[0]["lr"], self.judge.param_groups[0]["lr"] = c.rate * pace, c.rate / 10 * pace
         reals, fakes = self.reals(c.batch), self.random(c.batch, self.mapping)
-        loss = F.softplus(-self.critic(reals)).mean() + F.softplus(self.critic(fakes.detach())).mean()
+        loss = F.softplus(-self.discriminator(reals)).mean() + F.softplus(self.discriminator(fakes.detach())).mean()
         if self.steps % c.r1_every == 0:
             loss = loss + self._r1(reals) * (c.r1_gamma / 2 * c.r1_every)
         self.judge.zero_grad(set_to_none=True)
         loss.backward()
         self.judge.step()
-        self.critic.requires_grad_(False)
-        fool = F.softplus(-self.critic(fakes)).mean()
+        self.discriminator.requires_grad_(False)
+        fool = F.softplus(-self.discriminator(fakes)).mean()
         self.player.zero_grad(set_to_none=True)
         fool.backward()
         self.player.step()
-        self.critic.requires_grad_(True)
+        self.discriminator.requires_grad_(True)
         self.steps += 1
         with torch.no_grad():
             for a, b in zip(self.averaged.parameters(), self.mapping.parameters(), strict=True):
                 a.lerp_(b, max(0.002, 1 / (self.steps + 1)))
-        return {"critic": loss.item(), "fool": fool.item()}
+        return {"discriminator": loss.item(), "fool": fool.item()}
 
     def _r1(self, reals: Tensor) -> Tensor:
         reals = reals.clone().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.critic(reals).sum(), reals, create_graph=True)
+        (gradient,) = torch.autograd.grad(self.discriminator(reals).sum(), reals, create_graph=True)
         return gradient.square().sum(dim=1).mean()
 
     @torch.no_grad()
@@ -132,12 +132,12 @@ class MappingTrainer:
         return new.eval()
 
     def state(self) -> dict[str, Any]:
-        parts = {"mapping": self.mapping, "averaged": self.averaged, "critic": self.critic}
+        parts = {"mapping": self.mapping, "averaged": self.averaged, "discriminator": self.discriminator}
         optimizers = {"player": self.player, "judge": self.judge}
         return {"steps": self.steps, **{k: v.state_dict() for k, v in {**parts, **optimizers}.items()}}  # type: ignore[attr-defined]
 
     def load(self, state: dict[str, Any]) -> None:
-        for name in ("mapping", "averaged", "critic", "player", "judge"):
+        for name in ("mapping", "averaged", "discriminator", "player", "judge"):
             getattr(self, name).load_state_dict(state[name])
         self.steps = state["steps"]
 
@@ -191,7 +191,7 @@ def main(args: argparse.Namespace) -> None:
             saved = time.monotonic()
             checkpoint(trainer, args.run, held_out, report)
     checkpoint(trainer, args.run, held_out, report)
-    nets = Networks(trainer.generator(nets.generator), nets.encoder, nets.critic)
+    nets = Networks(trainer.generator(nets.generator), nets.encoder, nets.discriminator)
     shown = read_pictures(args.validation or args.data, nets.generator.size_px, limit=24).images
     contact_sheet(nets, shown, args.run / "sheet.jpg")
     if args.export:

@@ -14,22 +14,22 @@ from latent_editor.generators import save_generator
 from latent_editor.generators.loading import GENERATOR_FILE, read_generator
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.networks.encoder import ENCODER_FILE, Encoder, read_encoder, save_encoder
-from latent_editor.networks.perceptual import CRITIC_FILE, Critic, read_critic, save_critic
+from latent_editor.networks.perceptual import DISCRIMINATOR_FILE, Discriminator, read_discriminator, save_discriminator
 
 
 @dataclass
 class Networks:
-    """A generator, its encoder and its critic."""
+    """A generator, its encoder and its discriminator."""
 
     generator: StyleGAN2
     encoder: Encoder
-    critic: Critic
+    discriminator: Discriminator
 
     @staticmethod
     def new(size_px: int) -> Networks:
         """Untrained ones, of a size that two CPU cores can train."""
         g = StyleGAN2(StyleGAN2Config(img_resolution=size_px, channel_base=4096, channel_max=128, mapping_layers=0))
-        return Networks(g, Encoder(size_px, g.num_ws, g.w_dim), Critic(size_px))
+        return Networks(g, Encoder(size_px, g.num_ws, g.w_dim), Discriminator(size_px))
 
     @staticmethod
     def read(folder: str | Path) -> Networks:
@@ -38,26 +38,27 @@ class Networks:
         g = read_generator(folder / GENERATOR_FILE)
         if not isinstance(g, StyleGAN2):
             raise BadModel(f"{folder} holds a {type(g).__name__}; only StyleGAN2 is trained here.")
-        return Networks(g, read_encoder(folder / ENCODER_FILE), read_critic(folder / CRITIC_FILE))
+        return Networks(g, read_encoder(folder / ENCODER_FILE), read_discriminator(folder / DISCRIMINATOR_FILE))
 
     def write(self, folder: str | Path) -> None:
         """Writes all three in half precision."""
         folder = Path(folder)
         save_generator(self.generator, folder / GENERATOR_FILE)
         save_encoder(self.encoder, folder / ENCODER_FILE)
-        save_critic(self.critic, folder / CRITIC_FILE)
+        save_discriminator(self.discriminator, folder / DISCRIMINATOR_FILE)
 
     def modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "encoder": self.encoder, "critic": self.critic}
+        return {"generator": self.generator, "encoder": self.encoder, "discriminator": self.discriminator}
 
     def copy(self) -> Networks:
         return copy.deepcopy(self)
 
     def trainable(self, learn_from: int = 4) -> Networks:
-        """Lets all parameters learn; above 4, the critic and the generator's blocks from that resolution on alone."""
+        """Lets all parameters learn; above 4, the discriminator and the generator's blocks from that resolution on
+        alone."""
         for module in self.modules().values():
             module.train().requires_grad_(learn_from <= 4)
-        self.critic.requires_grad_(True)
+        self.discriminator.requires_grad_(True)
         for resolution, _, block in self.generator.synthesis.blocks():
             block.requires_grad_(resolution >= learn_from)
         return self

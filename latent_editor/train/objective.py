@@ -1,4 +1,4 @@
-"""What generator, encoder and critic are trained for, one function per player."""
+"""What generator, encoder and discriminator are trained for, one function per player."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.perceptual import pyramid_l1
-from latent_editor.train.augmentation import degrade, for_critic, mirror, photographic
+from latent_editor.train.augmentation import degrade, for_discriminator, mirror, photographic
 from latent_editor.train.networks import Networks
 
 
@@ -90,14 +90,15 @@ def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype) ->
 def generator_loss(
     nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype, weights: Tensor
 ) -> tuple[Tensor, dict]:
-    """Pixels by their weights [1, 1, S, S], critic features, two adversarial terms, moments of w, small offsets."""
-    critic = nets.critic
+    """Pixels by their weights [1, 1, S, S], discriminator features, two adversarial terms, moments of w, small
+    offsets."""
+    discriminator = nets.discriminator
     pixels = pyramid_l1(f.target * weights, f.rebuilt * weights).mean()
     with torch.no_grad():
-        maps = critic.trunk.maps(f.target, dtype)
-    features = critic.distance(maps, critic.trunk.maps(f.rebuilt, dtype)).mean()
-    fakes = for_critic(torch.cat([f.rebuilt[: f.clean], f.random]), augment)
-    logits = critic(fakes, dtype)
+        maps = discriminator.trunk.maps(f.target, dtype)
+    features = discriminator.distance(maps, discriminator.trunk.maps(f.rebuilt, dtype)).mean()
+    fakes = for_discriminator(torch.cat([f.rebuilt[: f.clean], f.random]), augment)
+    logits = discriminator(fakes, dtype)
     fool = F.softplus(-logits[: f.clean]).mean()
     fool_random = F.softplus(-logits[f.clean :]).mean()
     moments = f.w.mean(0).square().mean() + (f.w.var(0) - 1).square().mean()
@@ -108,17 +109,17 @@ def generator_loss(
     return loss, {k: v.item() for k, v in parts.items()}
 
 
-def critic_loss(nets: Networks, f: Forward, augment: float, dtype: torch.dtype) -> tuple[Tensor, float]:
-    """The non-saturating loss, and how often the critic is right about real pictures minus how often not."""
+def discriminator_loss(nets: Networks, f: Forward, augment: float, dtype: torch.dtype) -> tuple[Tensor, float]:
+    """The non-saturating loss, and how often the discriminator is right about real pictures minus how often not."""
     reals = f.target[: f.clean]
     fakes = torch.cat([f.rebuilt[: f.clean], f.random]).detach()
-    logits = nets.critic(for_critic(torch.cat([reals, fakes]), augment), dtype)
+    logits = nets.discriminator(for_discriminator(torch.cat([reals, fakes]), augment), dtype)
     real, fake = logits.split([len(reals), len(fakes)])
     return F.softplus(-real).mean() + F.softplus(fake).mean(), real.sign().mean().item()
 
 
 def r1_penalty(nets: Networks, f: Forward, o: Objective, augment: float) -> Tensor:
-    """Squared gradient of the critic at real pictures, in float32, scaled for being applied lazily."""
-    reals = for_critic(f.target[: f.clean], augment).detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(nets.critic(reals).sum(), reals, create_graph=True)
+    """Squared gradient of the discriminator at real pictures, in float32, scaled for being applied lazily."""
+    reals = for_discriminator(f.target[: f.clean], augment).detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(nets.discriminator(reals).sum(), reals, create_graph=True)
     return gradient.square().sum(dim=[1, 2, 3]).mean() * (o.r1_gamma / 2 * o.r1_every)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.generators.layers import FullyConnected
-from latent_editor.generators.stylegan2 import Mapping2, StyleGAN2, StyleGAN2Config
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config, StyleGAN2Mapping
 from latent_editor.train.gan import STATE_FILE
 from latent_editor.train.networks import Networks, load_state
 from latent_editor.train.pictures import read_pictures
@@ -74,7 +74,7 @@ def visible_axes(g: StyleGAN2, w: Tensor, axes: int) -> Tensor:
 
 
 @torch.no_grad()
-def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> Mapping2:
+def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> StyleGAN2Mapping:
     """A linear mapping of N(0, I): full variance along the visible axes, little along the others.
 
     A deep mapping trained with a sliced Wasserstein distance was refused: in the minutes that two cores have it shrank
@@ -85,7 +85,7 @@ def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> Mapping2:
         w: Encoded pictures [N, w_dim], centred.
         to_w: [axes, w_dim], of :func:`visible_axes`.
     """
-    mapping = Mapping2(config)
+    mapping = StyleGAN2Mapping(config)
     basis, _ = torch.linalg.qr(to_w.T, mode="complete")  # [w_dim, w_dim]; the first axes span the rows of to_w
     others = basis[:, len(to_w) :]  # [w_dim, w_dim − axes]
     spread = (w @ others).std(dim=0)
@@ -108,7 +108,7 @@ def fit_prior(nets: Networks, pictures: Tensor, *, axes: int = AXES) -> Networks
     g = StyleGAN2(StyleGAN2Config.from_init_kwargs(kwargs))
     g.synthesis.load_state_dict(nets.generator.synthesis.state_dict())
     g.mapping = fit_mapping(g.config, w, to_w)
-    return Networks(g.eval(), nets.encoder, nets.critic)
+    return Networks(g.eval(), nets.encoder, nets.discriminator)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

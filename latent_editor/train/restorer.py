@@ -1,8 +1,9 @@
 """Trains the restorer: pictures are damaged in every way that a repair knows, and it learns what they were.
 
-The generator, its encoder and its critic stay as they are. The restorer's features are what makes the render of the
-encoder's guess the undamaged picture, once it is brought into agreement with what is known: in pixels, at four scales,
-and in the critic's features, as in the ladder. Without the agreement, half of what it learned was what is known.
+The generator, its encoder and its discriminator stay as they are. The restorer's features are what makes the render of
+the encoder's guess the undamaged picture, once it is brought into agreement with what is known: in pixels, at four
+scales, and in the discriminator's features, as in the ladder. Without the agreement, half of what it learned was what
+is known.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from latent_editor.degradations import (
 )
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.refined import changed
-from latent_editor.networks.colourist import COLOURIST_FILE, Colourist, read_colourist
+from latent_editor.networks.colorizer import COLORIZER_FILE, Colorizer, read_colorizer
 from latent_editor.networks.perceptual import perceptual_distance, pyramid_l1
 from latent_editor.networks.restorer import (
     RESTORER_FILE,
@@ -49,8 +50,8 @@ Agree = Callable[[Tensor], Tensor]
 #: Gives likely colours to pictures that have none.
 Colour = Callable[[Tensor], Tensor]
 
-#: Weights of the terms: squared pixels and the critic's features beside the pyramid's 1 (as in the ladder's objective),
-#: colours, which a picture without them leaves open, and the size of the features.
+#: Weights of the terms: squared pixels and the discriminator's features beside the pyramid's 1 (as in the ladder's
+#: objective), colours, which a picture without them leaves open, and the size of the features.
 PIXELS, PERCEPTUAL, COLOURS, SIZE = 6.0, 24.0, 2.0, 0.002
 #: How many times as much pixels count that are missing: those that are known are laid over the answer anyway.
 MISSING = 3.0
@@ -123,8 +124,8 @@ def random_hole(size_px: int, rng: random.Random) -> Tensor:
 class Teacher:
     """What lessons are made with: networks that stay as they are."""
 
-    def __init__(self, nets: Networks, colourist: Colourist | None = None) -> None:
-        self.nets, self.colourist = nets, colourist
+    def __init__(self, nets: Networks, colorizer: Colorizer | None = None) -> None:
+        self.nets, self.colorizer = nets, colorizer
         self.dtype = fastest_dtype(torch.device("cpu"))
         for module in nets.modules().values():
             module.requires_grad_(False)
@@ -136,9 +137,9 @@ class Teacher:
 
     def colour(self, picture: Tensor) -> Tensor:
         """What grey pictures are given before a restorer sees them."""
-        if self.colourist is None:
+        if self.colorizer is None:
             return picture
-        coloured: Tensor = self.colourist(picture, dtype=self.dtype)
+        coloured: Tensor = self.colorizer(picture, dtype=self.dtype)
         return coloured
 
     def restored(self, restorer: Restorer, lesson: Lesson) -> tuple[Tensor, Tensor]:
@@ -167,10 +168,10 @@ class Teacher:
         weights = 1 + (MISSING - 1) * (1 - case.known)
         weights = weights / weights.mean()
         pixels = pyramid_l1(picture * weights, x * weights).mean() + PIXELS * (weights * (picture - x).square()).mean()
-        critic = self.nets.critic
+        discriminator = self.nets.discriminator
         with torch.no_grad():
-            wanted = critic.maps(x, dtype)
-        seen = critic.distance(critic.maps(picture, dtype), wanted).mean()
+            wanted = discriminator.maps(x, dtype)
+        seen = discriminator.distance(discriminator.maps(picture, dtype), wanted).mean()
         colours = ((picture - luminance(picture)) - (x - luminance(x))).abs().mean()
         loss = pixels + PERCEPTUAL * seen + COLOURS * colours + SIZE * features.square().mean()
         return loss, {"pixels": pixels.item(), "perceptual": seen.item(), "colours": colours.item()}
@@ -206,7 +207,7 @@ def figures(teacher: Teacher, restorer: Restorer, x: Tensor) -> tuple[dict[str, 
         picture = lesson.agree(teacher.restored(restorer, lesson)[0].clamp(-1, 1)).clamp(-1, 1)
         plain = luminance(case.guess).expand_as(x) if name == "grey" else case.guess
         colour = [(p - luminance(p) - (x - luminance(x))).abs().mean() for p in (picture, plain)]
-        seen = [perceptual_distance(teacher.nets.critic, p, x).mean() for p in (picture, plain)]
+        seen = [perceptual_distance(teacher.nets.discriminator, p, x).mean() for p in (picture, plain)]
         found[f"{name}_perceptual"] = float(seen[0] / seen[1])
         found[f"{name}_colours"] = float(colour[0] / colour[1].clamp_min(1e-6))
         rows += [case.picture, picture]
@@ -214,14 +215,14 @@ def figures(teacher: Teacher, restorer: Restorer, x: Tensor) -> tuple[dict[str, 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_arguments(parser, rate=1.5e-3, start="a model's folder, with its encoder, critic and colourist")
+    add_run_arguments(parser, rate=1.5e-3, start="a model's folder, with its encoder, discriminator and colorizer")
 
 
 def main(args: argparse.Namespace) -> None:
     """Trains for ``--minutes``; begins with the folder's restorer where it has one."""
     torch.set_num_threads(args.threads)
-    mine, colourist = args.start / RESTORER_FILE, args.start / COLOURIST_FILE
-    teacher = Teacher(Networks.read(args.start), read_colourist(colourist) if colourist.exists() else None)
+    mine, colorizer = args.start / RESTORER_FILE, args.start / COLORIZER_FILE
+    teacher = Teacher(Networks.read(args.start), read_colorizer(colorizer) if colorizer.exists() else None)
     trainer = teacher.trainer(read_restorer(mine) if mine.exists() else teacher.new_restorer(), args.rate)
     size = teacher.nets.generator.size_px
     images = read_pictures(args.data, size).images

@@ -29,30 +29,30 @@ from latent_editor.ui.api.views import error_status, error_view
 from latent_editor.ui.jobs import part_transfer, repair, video
 from latent_editor.ui.page import STATIC_FOLDER, TITLE, create_page, mount_options
 from latent_editor.ui.service.background import in_background
-from latent_editor.ui.service.model_registry import Catalogue
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_registry import ModelRegistry
+from latent_editor.ui.service.model_service import ModelService
 
 log = logging.getLogger(__name__)
 
 
-def create_app(models: Catalogue | Studio, *, page: gr.Blocks | None = None, warm_up: bool = True) -> FastAPI:
+def create_app(models: ModelRegistry | ModelService, *, page: gr.Blocks | None = None, warm_up: bool = True) -> FastAPI:
     """Everything that a browser or another program can reach.
 
     Args:
-        models: The models there are; a studio is one model alone.
+        models: The models there are; a service is one model alone.
         page: The gradio page, where it is made already; None makes one.
         warm_up: Build in the background, once the server runs, what would else be built at its first use.
     """
-    catalogue = models if isinstance(models, Catalogue) else Catalogue(models)
+    registry = models if isinstance(models, ModelRegistry) else ModelRegistry(models)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if warm_up:
-            in_background(catalogue.default_studio.warm_up, "warm-up")
+            in_background(registry.default_studio.warm_up, "warm-up")
         yield
 
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.catalogue = catalogue
+    app.state.registry = registry
     app.include_router(session_routes.router)
     app.include_router(picture_routes.router)
     app.include_router(frame_socket.router)
@@ -69,7 +69,7 @@ def create_app(models: Catalogue | Studio, *, page: gr.Blocks | None = None, war
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(Exception, _unexpected)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    app.state.page = page or create_page(catalogue)
+    app.state.page = page or create_page(registry)
     return gr.mount_gradio_app(
         app, app.state.page, path="/", max_file_size=MAX_UPLOAD_BYTES, ssr_mode=False, **mount_options()
     )

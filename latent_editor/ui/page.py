@@ -9,7 +9,7 @@ import gradio as gr
 
 from latent_editor.ui.jobs.fit_direction import clean_event, fit_event
 from latent_editor.ui.jobs.job import Models
-from latent_editor.ui.jobs.part_transfer import take_event
+from latent_editor.ui.jobs.part_transfer import part_transfer_event
 from latent_editor.ui.jobs.point_drag import drag_event
 from latent_editor.ui.jobs.reconstruct import describe_event, reconstruct_event
 from latent_editor.ui.jobs.repair import repair_event
@@ -39,7 +39,7 @@ def create_page(models: Models) -> gr.Blocks:
         gr.api(describe_event(models), api_name="describe", concurrency_limit=1, concurrency_id="heavy")
         gr.api(repair_event(models), api_name="repair", concurrency_limit=1, concurrency_id="heavy")
         gr.api(fit_event(models), api_name="fit", concurrency_limit=1, concurrency_id="heavy")
-        gr.api(take_event(models), api_name="take", concurrency_limit=1, concurrency_id="heavy")
+        gr.api(part_transfer_event(models), api_name="take", concurrency_limit=1, concurrency_id="heavy")
         gr.api(clean_event(models), api_name="clean", concurrency_limit=1, concurrency_id="heavy")
         gr.api(film_event(models), api_name="film", concurrency_limit=1, concurrency_id="heavy")
         gr.api(imagine_event(models), api_name="imagine", concurrency_limit=1, concurrency_id="heavy")

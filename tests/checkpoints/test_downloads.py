@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from support.file_server import FileServer, Handler, say, serve
 
-from latent_editor.checkpoints.downloads import Manners, check_address, download
+from latent_editor.checkpoints.downloads import TransferPolicy, check_address, download
 from latent_editor.core.errors import FetchFailed, Stopped
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 OTHER = DATA[::-1]
 SHA = hashlib.sha256(DATA).hexdigest()
-QUICK = Manners(attempts=3, first_wait_s=0.001, timeout_s=5)
+QUICK = TransferPolicy(attempts=3, first_wait_s=0.001, timeout_s=5)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(server: FileServer, tmp_p
     server.answers = [serve(only=1000)] * 3
     seen: list[bytes] = []
     with pytest.raises(FetchFailed):
-        download(server.address, target, manners=Manners(attempts_in_all=1))
+        download(server.address, target, manners=TransferPolicy(attempts_in_all=1))
     download(server.address, target, manners=QUICK, on_step=lambda s: seen.append(target.read_bytes()))
     assert set(seen) == {b"old"}
     assert target.read_bytes() == DATA
@@ -101,7 +101,7 @@ def test_a_dropped_line_is_taken_up_where_it_broke(server: FileServer, get: Call
 def test_a_later_call_continues(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
     server.answers = [serve(only=700_000), serve(only=0)]
     with pytest.raises(FetchFailed, match=r"broke after 0.7 MB of 1.0 MB.*0.7 MB are kept; the same command"):
-        get(manners=Manners(attempts_in_all=1))
+        get(manners=TransferPolicy(attempts_in_all=1))
     assert visible(tmp_path) == ["model.pkl.part", "model.pkl.part.json"]
     assert get() == DATA
     assert server.requests[-1]["Range"] == "bytes=700000-"
@@ -123,14 +123,14 @@ def test_a_silent_line_is_left(server: FileServer, get: Callable[..., bytes]) ->
         serve(only=5000, then=lambda: time.sleep(0.6))(handler)
 
     server.answers = [hang]
-    assert get(manners=Manners(timeout_s=0.2, first_wait_s=0)) == DATA
+    assert get(manners=TransferPolicy(timeout_s=0.2, first_wait_s=0)) == DATA
     assert server.requests[1]["Range"] == "bytes=5000-"
 
 
 def test_a_server_that_is_not_there(server: FileServer, tmp_path: Path) -> None:
     server.close()
     labels: set[str] = set()
-    patient = Manners(attempts=50, first_wait_s=0.001)  # but not with a server that never answered
+    patient = TransferPolicy(attempts=50, first_wait_s=0.001)  # but not with a server that never answered
     with pytest.raises(FetchFailed, match=r"could not be fetched from http.*refused.*Try again later"):
         download(server.address, tmp_path / "m", manners=patient, on_step=lambda s: labels.add(s.label))
     (label,) = labels
@@ -149,7 +149,7 @@ def test_a_server_that_always_truncates_is_given_up(server: FileServer, get: Cal
 def test_crumbs_are_not_collected_forever(server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(only=1)] * 50
     with pytest.raises(FetchFailed):
-        get(manners=Manners(attempts=3, attempts_in_all=10, first_wait_s=0))
+        get(manners=TransferPolicy(attempts=3, attempts_in_all=10, first_wait_s=0))
     assert len(server.requests) == 10
 
 
@@ -326,7 +326,7 @@ def test_packed_answers_are_refused(server: FileServer, get: Callable[..., bytes
 
 
 def test_endless_files_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
-    small = Manners(max_bytes=500_000)
+    small = TransferPolicy(max_bytes=500_000)
     with pytest.raises(FetchFailed, match="more than the 500,000"):
         get(manners=small)
 

@@ -32,7 +32,7 @@ Run = Callable[..., tuple[int, str, str]]
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a tiny conditional model, of which little has to be rendered."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    least = budget.Effort(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
+    least = budget.Budget(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
     monkeypatch.setattr(budget, "CHOICES", ((least, 64),))
     monkeypatch.setattr(faces, "MOST", 8)
     path = tmp_path / "cats.safetensors"

@@ -133,7 +133,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"ws": [1, 2, 3]}))
     with pytest.raises(BadLatent, match="not a readable"):
         Latent.load(path)
-    tensor_files.write_tensors(path, {"weight": torch.zeros(1)}, {"kind": "critic"})
+    tensor_files.write_tensors(path, {"weight": torch.zeros(1)}, {"kind": "discriminator"})
     with pytest.raises(BadLatent, match="holds .*weight.*, not a latent"):
         Latent.load(path)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadModel
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import build_directions, named_directions, read_directions, write_directions
-from latent_editor.directions.budget import Effort
+from latent_editor.directions.budget import Budget
 from latent_editor.directions.calibration import LONGEST_STEP, VISIBLE_CHANGE, picture_change, unit_vector
 from latent_editor.directions.candidates import Candidate, choose
 from latent_editor.directions.measures import measures
@@ -57,8 +57,8 @@ def test_one_unit_changes_pictures_by_the_visible_amount(portraits: Generator) -
 def test_directions_are_found_for_any_generator(tiny_generator: StyleGAN2) -> None:
     w = random_ws(tiny_generator, list(range(128)), truncation_psi=1.0)[:, 0]
     fractions: list[float] = []
-    effort = Effort(components={"structure": 5, "colour": 4}, trials=6, calibrated=2, limited=2)
-    directions = build_directions(tiny_generator, w, effort=effort, on_step=lambda s: fractions.append(s.fraction))
+    budget = Budget(components={"structure": 5, "colour": 4}, trials=6, calibrated=2, limited=2)
+    directions = build_directions(tiny_generator, w, budget=budget, on_step=lambda s: fractions.append(s.fraction))
     assert len(directions) >= 4
     assert len(set(directions.names)) == len(directions)
     assert fractions == sorted(fractions)
@@ -68,7 +68,7 @@ def test_directions_are_found_for_any_generator(tiny_generator: StyleGAN2) -> No
         assert torch.isfinite(d.vector).all()
         assert -3 <= d.low <= -1
         assert 1 <= d.high <= 3
-        assert d.leakage
+        assert d.entanglement
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:

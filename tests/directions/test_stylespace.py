@@ -156,5 +156,5 @@ def test_a_channel_becomes_a_slider(stylish: Generator) -> None:
     moved = styles_of(stylish, slider.vector)
     assert moved[1].abs().argmax() == 2
     assert (moved[0] / moved[1].abs().max()).abs().max() < 0.01
-    assert slider.leakage is not None
+    assert slider.entanglement is not None
     assert 1 <= slider.high <= 3

@@ -12,7 +12,13 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.cli import main
 from latent_editor.core.errors import BadLatent, BadModel, BadPrompt, BadValue, Stopped
-from latent_editor.directions import clean_direction, fit_direction, fit_direction_from_examples, gradients, samples
+from latent_editor.directions import (
+    disentangle_direction,
+    fit_direction,
+    fit_direction_from_examples,
+    gradients,
+    samples,
+)
 from latent_editor.directions.entanglement import Identity, largest_leak, leakage_row
 from latent_editor.directions.gradients import ON_ALL, gradient_candidates, jacobian, least_leaking
 from latent_editor.directions.limits import Limits
@@ -156,7 +162,7 @@ def test_examples_become_a_measured_slider(faceless: StyleGAN2) -> None:
     assert torch.nn.functional.cosine_similarity(way, planted_way, dim=0) > 0.6
     assert (slider.name, slider.source, slider.space) == ("theirs", "boundary", "w")
     assert "80 and 80 examples" in slider.detail
-    assert slider.leakage
+    assert slider.entanglement
     assert slider.low <= -1 < 1 <= slider.high
 
 
@@ -176,11 +182,11 @@ def quick(portraits: Generator, monkeypatch: pytest.MonkeyPatch) -> Generator:
 
 def test_words_become_a_slider(quick: Generator) -> None:
     slider = fit_direction(quick, "a person with long hair", "a person with short hair", clean=["age"], name="length")
-    assert slider.leakage is not None
-    assert slider.leakage["own"] > 0.5
+    assert slider.entanglement is not None
+    assert slider.entanglement["own"] > 0.5
     assert "without 'age'" in slider.detail
     assert slider.vector.shape == (quick.num_ws, quick.w_dim)
-    cleaned = clean_direction(quick, slider, ["a smiling person / a serious person"])
+    cleaned = disentangle_direction(quick, slider, ["a smiling person / a serious person"])
     assert cleaned.detail.startswith(slider.detail)
     assert torch.nn.functional.cosine_similarity(cleaned.vector.flatten(), slider.vector.flatten(), dim=0) > 0.5
 
@@ -203,7 +209,7 @@ def test_sampling_can_be_stopped(quick: Generator) -> None:
 
 def test_a_direction_of_another_shape_is_refused(quick: Generator) -> None:
     with pytest.raises(BadLatent):
-        clean_direction(quick, le.Direction("x", torch.ones(3, 4)))
+        disentangle_direction(quick, le.Direction("x", torch.ones(3, 4)))
 
 
 def test_the_command_refuses_half_a_pair_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -308,6 +314,6 @@ def test_identity_is_one_for_another_face(portraits: Generator) -> None:
 def test_a_leakage_row_is_kept_in_files(tmp_path: Path) -> None:
     from latent_editor.directions import read_directions, write_directions
 
-    d = replace(le.Direction("age", torch.ones(4, 8)), leakage={"own": 3.0, "hair": 0.5})
+    d = replace(le.Direction("age", torch.ones(4, 8)), entanglement={"own": 3.0, "hair": 0.5})
     write_directions(le.Directions([d]), tmp_path / "d.safetensors", fingerprint="abc")
-    assert read_directions(tmp_path / "d.safetensors")[0][0].leakage == {"own": 3.0, "hair": 0.5}
+    assert read_directions(tmp_path / "d.safetensors")[0][0].entanglement == {"own": 3.0, "hair": 0.5}

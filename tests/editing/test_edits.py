@@ -9,7 +9,7 @@ import torch
 
 from latent_editor.core.errors import BadLatent, BadValue
 from latent_editor.core.values import Direction, Edit, Latent
-from latent_editor.editing.edits import MOST_EFFORT, apply, layer_range, strength_kept
+from latent_editor.editing.edits import MAX_EFFORT, apply, layer_range, strength_scale
 
 LATENT = Latent(torch.zeros(12, 4), "tiny", "0")
 
@@ -81,26 +81,26 @@ def axis(at: int, **changes: float) -> Direction:
 
 def test_what_is_safe_is_not_held_back() -> None:
     edits = [Edit(axis(0), 3.0), Edit(axis(1), -3.0), Edit(axis(2), 3.0)]
-    assert strength_kept(edits) == 1
+    assert strength_scale(edits) == 1
     assert apply(LATENT, edits)[0].tolist() == [3, -3, 3, 0]
-    assert strength_kept([]) == 1
+    assert strength_scale([]) == 1
 
 
 def test_one_that_goes_too_far_ends_at_the_limit() -> None:
     for limit in (3.0, 1.5):
         edit = Edit(axis(0, low=-1.0, high=limit), 1000.0)
-        assert strength_kept([edit]) == pytest.approx(MOST_EFFORT * limit / 1000)
-        assert apply(LATENT, [edit])[:, 0].tolist() == pytest.approx([MOST_EFFORT * limit] * 12)
-    assert apply(LATENT, [Edit(axis(0, low=-1.0), -9.0)])[0, 0] == pytest.approx(-MOST_EFFORT)
+        assert strength_scale([edit]) == pytest.approx(MAX_EFFORT * limit / 1000)
+        assert apply(LATENT, [edit])[:, 0].tolist() == pytest.approx([MAX_EFFORT * limit] * 12)
+    assert apply(LATENT, [Edit(axis(0, low=-1.0), -9.0)])[0, 0] == pytest.approx(-MAX_EFFORT)
 
 
 def test_unlike_edits_go_further_together_than_like_ones() -> None:
     four = [Edit(axis(at), 4.0) for at in range(4)]
-    assert strength_kept(four) == pytest.approx(MOST_EFFORT * 3 / 4 / 2)  # √4 = 2 times one of them
-    assert strength_kept([Edit(axis(0), 4.0)] * 4) == pytest.approx(MOST_EFFORT * 3 / 16)
-    assert strength_kept([Edit(axis(0), 90.0), Edit(axis(0), -90.0)]) == 1
-    assert strength_kept([Edit(axis(0), 90.0, layers=(0, 4)), Edit(axis(0), -90.0, layers=(4, 12))]) < 0.1
+    assert strength_scale(four) == pytest.approx(MAX_EFFORT * 3 / 4 / 2)  # √4 = 2 times one of them
+    assert strength_scale([Edit(axis(0), 4.0)] * 4) == pytest.approx(MAX_EFFORT * 3 / 16)
+    assert strength_scale([Edit(axis(0), 90.0), Edit(axis(0), -90.0)]) == 1
+    assert strength_scale([Edit(axis(0), 90.0, layers=(0, 4)), Edit(axis(0), -90.0, layers=(4, 12))]) < 0.1
 
 
 def test_muted_edits_hold_nothing_back() -> None:
-    assert strength_kept([Edit(axis(0), 1.0), Edit(axis(1), 1000.0, muted=True)]) == 1
+    assert strength_scale([Edit(axis(0), 1.0), Edit(axis(1), 1000.0, muted=True)]) == 1

@@ -13,7 +13,7 @@ import torch
 
 import latent_editor as le
 from latent_editor.compositing.part_blend import grafted
-from latent_editor.core.feature_patch import Graft
+from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.region import REGION_PX, Blend, Region, resized_share
 from latent_editor.core.values import Direction, Edit, Latent
@@ -68,9 +68,9 @@ def test_one_spot_on_the_edge_does_not_change_the_light() -> None:
 
 
 @pytest.fixture(scope="module")
-def taken(portraits: le.Generator) -> tuple[Latent, Latent, Edit]:
+def interpolates(portraits: le.Generator) -> tuple[Latent, Latent, Edit]:
     latent, other = le.random_latent(portraits, 1), le.random_latent(portraits, 46)
-    return latent, other, le.take(portraits, latent, other, "mouth", name="Ann", seconds=6.0)
+    return latent, other, le.transfer_part(portraits, latent, other, "mouth", name="Ann", seconds=6.0)
 
 
 def share_of(edit: Edit, size_px: int) -> torch.Tensor:
@@ -90,11 +90,11 @@ def in_place(g: le.Generator, other: Latent, latent: Latent) -> torch.Tensor:
 
 
 def test_the_network_draws_the_part_there_and_nothing_elsewhere(
-    portraits: le.Generator, taken: tuple[Latent, Latent, Edit]
+    portraits: le.Generator, interpolates: tuple[Latent, Latent, Edit]
 ) -> None:
-    g, (latent, other, edit) = portraits, taken
+    g, (latent, other, edit) = portraits, interpolates
     assert edit.direction.name == "mouth of Ann"
-    assert edit.direction.graft is not None
+    assert edit.direction.feature_patch is not None
     share = share_of(edit, g.size_px)
     before, after, theirs = drawn(g, latent), drawn(g, edited(latent, [edit])), in_place(g, other, latent)
     moved = (after - before).abs().mean(0)
@@ -107,9 +107,9 @@ def test_the_network_draws_the_part_there_and_nothing_elsewhere(
 
 
 def test_the_amount_is_linear_in_features_and_none_is_the_face(
-    portraits: le.Generator, taken: tuple[Latent, Latent, Edit]
+    portraits: le.Generator, interpolates: tuple[Latent, Latent, Edit]
 ) -> None:
-    latent, _, edit = taken
+    latent, _, edit = interpolates
     nothing, half, whole = (edited(latent, [replace(edit, strength=s)]).blend for s in (0.0, 0.5, 1.0))
     assert nothing is None
     assert half is not None
@@ -119,8 +119,8 @@ def test_the_amount_is_linear_in_features_and_none_is_the_face(
     assert edited(latent, [replace(edit, muted=True)]).blend is None
 
 
-def test_files_keep_it(portraits: le.Generator, taken: tuple[Latent, Latent, Edit], tmp_path: Path) -> None:
-    g, (latent, _, edit) = portraits, taken
+def test_files_keep_it(portraits: le.Generator, interpolates: tuple[Latent, Latent, Edit], tmp_path: Path) -> None:
+    g, (latent, _, edit) = portraits, interpolates
     now = edited(latent, [edit])
     now.save(tmp_path / "a.latent")
     back = Latent.load(tmp_path / "a.latent")
@@ -128,16 +128,16 @@ def test_files_keep_it(portraits: le.Generator, taken: tuple[Latent, Latent, Edi
     le.Recipe.of([edit], g).save(tmp_path / "a.recipe")
     (again,) = le.Recipe.load(tmp_path / "a.recipe").edits(g)
     torch.testing.assert_close(drawn(g, edited(latent, [again])), drawn(g, now))
-    graft, before = again.direction.graft, edit.direction.graft
-    assert graft is not None
+    feature_patch, before = again.direction.feature_patch, edit.direction.feature_patch
+    assert feature_patch is not None
     assert before is not None
-    assert (graft.picture.float() - before.picture.float()).abs().mean() < 4  # a JPEG
+    assert (feature_patch.picture.float() - before.picture.float()).abs().mean() < 4  # a JPEG
 
 
 def test_a_slider_in_a_region_and_a_part_taken_act_together(
-    portraits: le.Generator, taken: tuple[Latent, Latent, Edit]
+    portraits: le.Generator, interpolates: tuple[Latent, Latent, Edit]
 ) -> None:
-    g, (latent, _, edit) = portraits, taken
+    g, (latent, _, edit) = portraits, interpolates
     mask = np.zeros((REGION_PX, REGION_PX), np.float32)
     mask[: REGION_PX // 4] = 1
     above = Edit(Direction("push", torch.full((g.num_ws, g.w_dim), 0.3)), 1.0, region=Region.of(mask))
@@ -151,12 +151,12 @@ def test_a_slider_in_a_region_and_a_part_taken_act_together(
     torch.testing.assert_close(drawn(g, both)[:, upper], drawn(g, other)[:, upper], atol=0.05, rtol=0)
 
 
-def test_it_is_fitted_anew_to_another_face(portraits: le.Generator, taken: tuple[Latent, Latent, Edit]) -> None:
-    g, (_, other, edit) = portraits, taken
+def test_it_is_fitted_anew_to_another_face(portraits: le.Generator, interpolates: tuple[Latent, Latent, Edit]) -> None:
+    g, (_, other, edit) = portraits, interpolates
     third = le.random_latent(g, 24)
-    (again,) = le.found_again(g, third, [edit])
-    assert again.direction.graft is not None
-    assert edit.direction.graft is not None
+    (again,) = le.retarget_edits(g, third, [edit])
+    assert again.direction.feature_patch is not None
+    assert edit.direction.feature_patch is not None
     assert again.strength == edit.strength
     inside = share_of(again, g.size_px) > 0.8
     moved, theirs = drawn(g, edited(third, [again])), in_place(g, other, third)
@@ -171,27 +171,27 @@ def test_a_refined_face_keeps_its_refinement(portraits: le.Generator) -> None:
     torch.manual_seed(0)
     own = {64: 0.2 * torch.randn(64, 64, 64)}
     refined = replace(latent, refinement=Refinement(features=own))
-    edit = le.take(g, refined, le.random_latent(g, 16), "eyes", seconds=1.0)
+    edit = le.transfer_part(g, refined, le.random_latent(g, 16), "eyes", seconds=1.0)
     below = slice(3 * g.size_px // 4, None)
     torch.testing.assert_close(
         drawn(g, edited(refined, [edit]))[:, below], drawn(g, refined)[:, below], atol=0.02, rtol=0
     )
 
 
-def small_graft(**other: object) -> Graft:
+def small_graft(**other: object) -> FeaturePatch:
     kept = {"features": torch.ones(8, 2, 3, dtype=torch.float16), "size_px": 8, "top": 1, "left": 4}
     picture = torch.zeros(16, 16, 3, dtype=torch.uint8)
-    return Graft(**{**kept, "picture": picture, **other})  # type: ignore[arg-type]
+    return FeaturePatch(**{**kept, "picture": picture, **other})  # type: ignore[arg-type]
 
 
 def test_a_graft_keeps_only_where_it_acts() -> None:
     features = torch.zeros(8, 16, 16)
     features[2, 3:7, 5] = 1.5
-    graft = Graft.of(features, torch.zeros(4, 4, 3, dtype=torch.uint8))
-    assert (tuple(graft.features.shape), graft.top, graft.left) == ((8, 4, 1), 3, 5)
-    assert torch.equal(graft.laid(), features)
+    feature_patch = FeaturePatch.of(features, torch.zeros(4, 4, 3, dtype=torch.uint8))
+    assert (tuple(feature_patch.features.shape), feature_patch.top, feature_patch.left) == ((8, 4, 1), 3, 5)
+    assert torch.equal(feature_patch.laid(), features)
     with pytest.raises(le.BadValue, match="adds nothing"):
-        Graft.of(0 * features, graft.picture)
+        FeaturePatch.of(0 * features, feature_patch.picture)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,10 @@ def test_a_damaged_graft_is_refused(damage: dict[str, object]) -> None:
 
 def test_features_of_another_network_are_refused(tiny_generator: StyleGAN2) -> None:
     g = tiny_generator
-    taken = Direction("eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, taken=True, graft=small_graft())
-    now = edited(le.random_latent(g, 1), [Edit(taken, 1.0, region=Region.of(np.ones((16, 16))))])
+    interpolates = Direction(
+        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_graft()
+    )
+    now = edited(le.random_latent(g, 1), [Edit(interpolates, 1.0, region=Region.of(np.ones((16, 16))))])
     assert now.blend is not None
     with pytest.raises(le.BadLatent, match="features of shape"):
         le.render(g, replace(now, blend=replace(now.blend, features={4: torch.zeros(3, 4, 4)})))
@@ -231,10 +233,12 @@ def test_features_of_another_network_are_refused(tiny_generator: StyleGAN2) -> N
 )
 def test_a_recipe_with_a_damaged_graft_is_refused(tiny_generator: StyleGAN2, damage: dict[str, object]) -> None:
     g = tiny_generator
-    taken = Direction("eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, taken=True, graft=small_graft())
-    told = json.loads(le.Recipe.of([Edit(taken, 1.0, region=Region.of(np.ones((16, 16))))], g).to_bytes())
+    interpolates = Direction(
+        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_graft()
+    )
+    told = json.loads(le.Recipe.of([Edit(interpolates, 1.0, region=Region.of(np.ones((16, 16))))], g).to_bytes())
     assert told["version"] == 2
-    assert le.Recipe.from_bytes(json.dumps(told).encode()).edits(g)[0].direction.graft is not None
+    assert le.Recipe.from_bytes(json.dumps(told).encode()).edits(g)[0].direction.feature_patch is not None
     told["edits"][0]["direction"]["graft"] |= damage
     with pytest.raises(le.BadRecipe):
         le.Recipe.from_bytes(json.dumps(told).encode())

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import latent_editor as le
-from latent_editor.editing.point_drag import Dragged, check_handles, check_mask
+from latent_editor.editing.point_drag import DragStep, check_handles, check_mask
 from latent_editor.editing.point_drag.moving import DragOptions
-from latent_editor.editing.point_drag.points import MOST_HANDLES, far_from
+from latent_editor.editing.point_drag.points import MAX_HANDLES, far_from
 from latent_editor.editing.point_drag.tracking import feature_size, sampled, tracked
 from latent_editor.generators import Generator
 from latent_editor.generators.base import transform_matrix
@@ -91,7 +91,7 @@ class TestDrag:
     def test_stylegan3_moves_its_picture_after_the_handle(self, alias_free: StyleGAN3) -> None:
         latent = le.random_latent(alias_free, 2)
         handles = [((0.5, 0.5), (0.56, 0.5)), ((0.3, 0.3), (0.36, 0.3)), ((0.7, 0.7), (0.76, 0.7))]
-        steps: list[Dragged] = []
+        steps: list[DragStep] = []
         options = DragOptions(max_steps=25)
         moved = le.drag(alias_free, latent, handles, seconds=60, options=options, on_step=steps.append)
         before, after = (alias_free.synthesize(x.ws[None])[0] for x in (latent, moved))
@@ -110,7 +110,7 @@ class TestDrag:
     def test_a_known_move_is_made_at_least_by_half(self, tiny_generator: StyleGAN2) -> None:
         latent, handles = known_move(tiny_generator, 1, 20.0)
         asked = float(np.hypot(*np.subtract(*handles[0])))
-        steps: list[Dragged] = []
+        steps: list[DragStep] = []
         le.drag(tiny_generator, latent, handles, seconds=20, on_step=steps.append)
         assert asked > 1.5 / 32
         assert min(step.left for step in steps) < 0.5 * asked
@@ -141,9 +141,9 @@ class TestDrag:
 
     def test_stopping_keeps_the_best(self, tiny_generator: StyleGAN2) -> None:
         latent, handles = known_move(tiny_generator, 1, 20.0)
-        steps: list[Dragged] = []
+        steps: list[DragStep] = []
 
-        def on_step(step: Dragged) -> bool:
+        def on_step(step: DragStep) -> bool:
             steps.append(step)
             return len(steps) == 3
 
@@ -187,7 +187,7 @@ class TestBadInput:
         ("handles", "message"),
         [
             ([], "0 handles"),
-            ([((0.1, i / 20), (0.2, 0.2)) for i in range(MOST_HANDLES + 1)], "17 handles"),
+            ([((0.1, i / 20), (0.2, 0.2)) for i in range(MAX_HANDLES + 1)], "17 handles"),
             ([((0.5, 1.2), (0.5, 0.5))], "inside of the picture"),
             ([((0.5, 0.5), (-0.1, 0.5))], "inside of the picture"),
             ([((0.5, 0.5), (float("nan"), 0.5))], "inside of the picture"),

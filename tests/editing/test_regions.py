@@ -16,7 +16,8 @@ from latent_editor.core.region import REGION_PX, Blend, Region
 from latent_editor.core.values import Direction, Edit, Latent
 from latent_editor.editing.edits import apply, edited
 from latent_editor.editing.face_parts import face_parts
-from latent_editor.generators.blending import Blended, Shares
+from latent_editor.generators.blend_masks import BlendMasks
+from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Stretched
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylegan3 import StyleGAN3, StyleGAN3Config
@@ -102,8 +103,8 @@ def test_a_refined_face_is_edited_in_its_own_generator(tiny_generator: StyleGAN2
     torch.testing.assert_close(after[..., -size // 8 :], before[..., -size // 8 :], atol=1e-5, rtol=0)
     torch.testing.assert_close(after[..., : size // 8], whole[..., : size // 8], atol=1e-5, rtol=0)
     other = le.random_latent(g, 9)
-    taken = Direction("their left", other.ws, 0.0, 1.0, taken=True)
-    aimed = apply(latent, [Edit(taken, 1.0)])
+    interpolates = Direction("their left", other.ws, 0.0, 1.0, interpolates=True)
+    aimed = apply(latent, [Edit(interpolates, 1.0)])
     synthesis = le.generator_for(g, latent).synthesis
     assert isinstance(synthesis, Stretched)
     torch.testing.assert_close(synthesis.stretched(aimed[None])[0], other.ws)
@@ -137,8 +138,8 @@ def test_stylegan3_blends_where_its_layers_are(tiny_stylegan3: StyleGAN3) -> Non
     left = (after - before).abs().mean(dim=(0, 1))
     assert left[-size // 8 :].mean() < 0.1 * changed[-size // 8 :].mean()
     assert (after - whole)[..., : size // 8].abs().mean() < 0.1 * changed[: size // 8].mean()
-    turned = Shares(torch.eye(REGION_PX)[None], 4).at(40, 20.0, torch.eye(3))
-    torch.testing.assert_close(turned, Shares(torch.eye(REGION_PX)[None], 4).at(40, 20.0))
+    turned = BlendMasks(torch.eye(REGION_PX)[None], 4).at(40, 20.0, torch.eye(3))
+    torch.testing.assert_close(turned, BlendMasks(torch.eye(REGION_PX)[None], 4).at(40, 20.0))
 
 
 @pytest.fixture
@@ -206,12 +207,12 @@ def test_a_damaged_blend_is_refused() -> None:
 
 def test_recipes_keep_regions_and_what_is_taken(tiny_generator: StyleGAN2, tmp_path: Path) -> None:
     g = tiny_generator
-    taken = Direction("their mouth", le.random_latent(g, 9).ws, 0.0, 1.0, (1, 4), "taken", taken=True)
-    edits = [Edit(pushed(g), 1.5, region=half()), Edit(taken, 0.8, region=half(left=False))]
+    interpolates = Direction("their mouth", le.random_latent(g, 9).ws, 0.0, 1.0, (1, 4), "taken", interpolates=True)
+    edits = [Edit(pushed(g), 1.5, region=half()), Edit(interpolates, 0.8, region=half(left=False))]
     le.Recipe.of(edits, g).save(tmp_path / "a.recipe")
     back = le.Recipe.load(tmp_path / "a.recipe").edits(g)
     assert [e.region.name for e in back if e.region] == ["left", "right"]
-    assert back[1].direction.taken
+    assert back[1].direction.interpolates
     assert (back[1].direction.low, back[1].direction.high) == (0.0, 1.0)
     latent = le.random_latent(g, 3)
     torch.testing.assert_close(drawn(g, edited(latent, back)), drawn(g, edited(latent, edits)))
@@ -227,37 +228,37 @@ def test_a_recipe_with_a_damaged_region_is_refused(region: object) -> None:
 
 
 def test_an_amount_is_from_0_to_1(tiny_generator: StyleGAN2) -> None:
-    taken = Direction("their mouth", le.random_latent(tiny_generator, 9).ws, 0.0, 1.0, taken=True)
+    interpolates = Direction("their mouth", le.random_latent(tiny_generator, 9).ws, 0.0, 1.0, interpolates=True)
     for amount in (-0.1, 1.1):
         with pytest.raises(le.BadValue, match="0 \\(none"):
-            Edit(taken, amount)
+            Edit(interpolates, amount)
 
 
 def test_what_is_taken_is_the_other_face_in_the_region(tiny_generator: StyleGAN2) -> None:
     g, size = tiny_generator, tiny_generator.size_px
     g.bundle.about["faces"] = False
     latent, other = le.random_latent(g, 3), le.random_latent(g, 9)
-    all_of_it = le.take(g, latent, other, half(), name="Ann")
+    all_of_it = le.transfer_part(g, latent, other, half(), name="Ann")
     assert all_of_it.direction.name == "left of Ann"
     now = drawn(g, edited(latent, [all_of_it]))
     torch.testing.assert_close(now[..., : size // 8], drawn(g, other)[..., : size // 8], atol=1e-5, rtol=0)
     torch.testing.assert_close(now[..., -size // 8 :], drawn(g, latent)[..., -size // 8 :], atol=1e-5, rtol=0)
-    nothing = edited(latent, [le.take(g, latent, other, half(), amount=0.0)])
+    nothing = edited(latent, [le.transfer_part(g, latent, other, half(), amount=0.0)])
     assert torch.equal(drawn(g, nothing), drawn(g, latent))
     with pytest.raises(le.BadValue, match="shows no faces"):
-        le.take(g, latent, other, "mouth")
+        le.transfer_part(g, latent, other, "mouth")
     with pytest.raises(le.BadLatent):
-        le.take(g, latent, replace(other, fingerprint="x"), half())
+        le.transfer_part(g, latent, replace(other, fingerprint="x"), half())
 
 
 def test_painted_regions_stay_on_another_face_and_parts_are_looked_for(tiny_generator: StyleGAN2) -> None:
     g = tiny_generator
     g.bundle.about["faces"] = False
     latent, painted = le.random_latent(g, 3), Edit(pushed(g), 1.0, region=half())
-    assert le.found_again(g, latent, [painted])[0].region is painted.region
+    assert le.retarget_edits(g, latent, [painted])[0].region is painted.region
     mouth = replace(painted, region=Region(half().mask, "mouth"))
     with pytest.raises(le.BadValue, match="no mouth to be found"):
-        le.found_again(g, latent, [mouth])
+        le.retarget_edits(g, latent, [mouth])
     with pytest.raises(le.BadLatent, match="in parts"):
         le.interpolate(g, [edited(latent, [painted]), latent], 0.5)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latent_editor.generators.graphs import MOST_RECORDINGS, USUAL_FIRST, Recordings
+from latent_editor.generators.graphs import MAX_RECORDINGS, USUAL_FIRST, CudaGraphCache
 from latent_editor.generators.stylegan2 import StyleGAN2
 
 Draw = Callable[[Tensor], Tensor]
@@ -41,21 +41,21 @@ def double(x: Tensor) -> Tensor:
 
 def test_what_is_drawn_often_is_replayed() -> None:
     recorder = Recorder()
-    recordings = Recordings(recorder)
+    recordings = CudaGraphCache(recorder)
     for i in range(USUAL_FIRST + 3):
         assert torch.equal(recordings.draw(double, torch.full((1, 2), float(i)), "a", []), torch.full((1, 2), 2.0 * i))
     assert (recorder.recorded, recorder.replayed) == (1, 3)
 
 
 def test_results_stay_when_others_follow() -> None:
-    recordings = Recordings(Recorder())
+    recordings = CudaGraphCache(Recorder())
     results = [recordings.draw(double, torch.tensor([float(i)]), "a", []) for i in range(9)]
     assert [float(r) for r in results] == [2.0 * i for i in range(9)]
 
 
 def test_other_kinds_shapes_and_weights_are_recorded_anew() -> None:
     recorder = Recorder()
-    recordings, weight = Recordings(recorder), torch.ones(1)
+    recordings, weight = CudaGraphCache(recorder), torch.ones(1)
     for kind, size in (("a", 1), ("b", 1), ("a", 2)):
         for _ in range(USUAL_FIRST + 1):
             recordings.draw(double, torch.zeros(size), kind, [weight])
@@ -71,12 +71,12 @@ def test_other_kinds_shapes_and_weights_are_recorded_anew() -> None:
 
 def test_only_some_are_kept() -> None:
     recorder = Recorder()
-    recordings = Recordings(recorder)
-    for kind in range(MOST_RECORDINGS + 1):
+    recordings = CudaGraphCache(recorder)
+    for kind in range(MAX_RECORDINGS + 1):
         for _ in range(USUAL_FIRST + 1):
             recordings.draw(double, torch.zeros(1), kind, [])
     recorded = recorder.recorded
-    recordings.draw(double, torch.zeros(1), MOST_RECORDINGS, [])
+    recordings.draw(double, torch.zeros(1), MAX_RECORDINGS, [])
     assert recorder.recorded == recorded
     recordings.draw(double, torch.zeros(1), 0, [])
     assert recorder.recorded == recorded + 1
@@ -89,7 +89,7 @@ def test_what_cannot_be_recorded_is_drawn(caplog: pytest.LogCaptureFixture) -> N
         attempts.append(1)
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    recordings = Recordings(failing)
+    recordings = CudaGraphCache(failing)
     with caplog.at_level(logging.WARNING):
         for _ in range(USUAL_FIRST + 4):
             assert float(recordings.draw(double, torch.ones(1), "a", [])) == 2
@@ -99,7 +99,7 @@ def test_what_cannot_be_recorded_is_drawn(caplog: pytest.LogCaptureFixture) -> N
 
 def test_copies_begin_with_nothing() -> None:
     recorder = Recorder()
-    recordings = Recordings(recorder)
+    recordings = CudaGraphCache(recorder)
     for _ in range(USUAL_FIRST + 1):
         recordings.draw(double, torch.zeros(1), "a", [])
     copy.deepcopy(recordings).draw(double, torch.zeros(1), "a", [])
@@ -108,7 +108,7 @@ def test_copies_begin_with_nothing() -> None:
 
 def test_a_network_replays_where_it_may(tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    tiny_generator.recordings = Recordings(recorder)
+    tiny_generator.recordings = CudaGraphCache(recorder)
     ws = tiny_generator.map(torch.randn(3, 32, generator=torch.Generator().manual_seed(0)))
     want = [tiny_generator.synthesize(w) for w in ws.split(1)]
     assert not recorder.recorded  # this is a CPU

@@ -21,7 +21,7 @@ from latent_editor.inversion.initialization import best_start, in_units_of
 from latent_editor.inversion.loss_weights import pixel_weights
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
-from latent_editor.inversion.run import Best, Climb, Pace, schedule
+from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, schedule
 from latent_editor.networks.perceptual import psnr_db
 from latent_editor.rendering import render
 
@@ -30,13 +30,13 @@ def picture(g: Generator, seed: int = 3) -> Image.Image:
     return render(g, random_latent(g, seed), precision="fp32")
 
 
-def optimized(g: Generator, objective: Objective, config: OptimizationConfig, *, steps: int) -> Best:
+def optimized(g: Generator, objective: Objective, config: OptimizationConfig, *, steps: int) -> Candidate:
     """From the mean latent, so many steps."""
-    climb = Climb(time.monotonic(), 1e6, None)
+    run = InversionRun(time.monotonic(), 1e6, None)
     start = g.w_avg.expand(1, g.num_ws, -1).clone()
-    optimize(g, objective, climb, start, config, pace=Pace(1e6, max_steps=steps))
-    assert climb.best is not None
-    return climb.best
+    optimize(g, objective, run, start, config, pace=StoppingCriteria(1e6, max_steps=steps))
+    assert run.best is not None
+    return run.best
 
 
 @pytest.mark.parametrize("space", ["w", "w+"])

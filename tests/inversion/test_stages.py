@@ -1,4 +1,4 @@
-"""Each rung of the ladder is more alike than the one below, sliders still work, and any rung can be stopped."""
+"""Each stage of the ladder is more alike than the one below, sliders still work, and any stage can be stopped."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from latent_editor.generators import Generator, construction, generator_for, ran
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.inversion import LABELS, editability, invert
-from latent_editor.inversion.gain import LEAST_GAIN, MOST_GAIN, stretched
-from latent_editor.inversion.iterative_encoder import encode_again
+from latent_editor.inversion.gain import MAX_GAIN, MIN_GAIN, stretched
+from latent_editor.inversion.iterative_encoder import iterate_encoder
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import Refining, RefiningConfig, feature_size, tuned_parameters
-from latent_editor.inversion.run import ENOUGH_DB, Best, Climb, Pace
+from latent_editor.inversion.run import ENOUGH_DB, Candidate, InversionRun, StoppingCriteria
 from latent_editor.networks.perceptual import psnr_db
 from latent_editor.rendering import render
 
@@ -32,14 +32,14 @@ def picture(g: Generator, seed: int = 3) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
-def started(g: Generator, target: torch.Tensor, *, seed: int) -> tuple[Climb, Best]:
+def started(g: Generator, target: torch.Tensor, *, seed: int) -> tuple[InversionRun, Candidate]:
     """A climb from a random latent."""
-    climb = Climb(time.monotonic(), 1e6, None)
+    run = InversionRun(time.monotonic(), 1e6, None)
     ws = random_ws(g, [seed])
     image = g.synthesize(ws)
-    best = Best(ws[0], image[0], psnr_db(image, target).item(), method="encoder")
-    climb.offer(best)
-    return climb, best
+    best = Candidate(ws[0], image[0], psnr_db(image, target).item(), method="encoder")
+    run.offer(best)
+    return run, best
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def climbed(portraits: Generator, tmp_path_factory: pytest.TempPathFactory) -> t
     return invert(portraits, crop, method="pivotal", seconds=16, on_step=steps.append), steps, crop
 
 
-def test_every_rung_is_climbed_in_order(climbed: tuple[Latent, list[Step], Image.Image]) -> None:
+def test_every_stage_is_climbed_in_order(climbed: tuple[Latent, list[Step], Image.Image]) -> None:
     _, steps, _ = climbed
     labels = list(dict.fromkeys(s.label for s in steps))
     assert labels == [LABELS[m] for m in ("encoder", "encoder again", "w+", "features", "pivotal")]
@@ -78,31 +78,31 @@ def test_the_latent_is_what_was_told_and_survives_its_file(
 
 def test_features_then_weights_come_nearer(portraits: Generator) -> None:
     target = to_tensor(picture(portraits, 8), portraits.size_px)
-    climb, before = started(portraits, target, seed=4)
+    run, before = started(portraits, target, seed=4)
     reached = [before.psnr_db]
-    refining = Refining(portraits, Objective(target), climb, RefiningConfig())
-    for rung in (refining.add_features, refining.tune_weights):
-        rung(pace=Pace(1e6, max_steps=20))
-        assert climb.best is not None
-        reached.append(climb.best.psnr_db)
+    refining = Refining(portraits, Objective(target), run, RefiningConfig())
+    for stage in (refining.add_features, refining.tune_weights):
+        stage(pace=StoppingCriteria(1e6, max_steps=20))
+        assert run.best is not None
+        reached.append(run.best.psnr_db)
     assert reached[1] > reached[0] + 4
     assert reached[2] > reached[1]
-    assert climb.best is not None
-    assert torch.equal(climb.best.ws, before.ws)
+    assert run.best is not None
+    assert torch.equal(run.best.ws, before.ws)
 
 
-@pytest.mark.parametrize("rung", ["w+", "features", "pivotal"])
-def test_any_rung_can_be_stopped(tiny_generator: StyleGAN2, rung: str) -> None:
+@pytest.mark.parametrize("stage", ["w+", "features", "pivotal"])
+def test_any_stage_can_be_stopped(tiny_generator: StyleGAN2, stage: str) -> None:
     seen: list[Step] = []
 
     def stop(step: Step) -> bool:
         seen.append(step)
-        return step.label == LABELS[rung]
+        return step.label == LABELS[stage]
 
     began = time.monotonic()
     latent = invert(tiny_generator, picture(tiny_generator), method="pivotal", seconds=20, on_step=stop)
     assert time.monotonic() - began < 60
-    assert seen[-1].label == LABELS[rung]
+    assert seen[-1].label == LABELS[stage]
     assert seen[-1].fraction < 1
     assert latent.psnr_db == seen[-1].psnr_db
     told = seen[-1].refinement
@@ -114,16 +114,16 @@ def test_any_rung_can_be_stopped(tiny_generator: StyleGAN2, rung: str) -> None:
 def test_stylegan3_climbs_without_features() -> None:
     shape = {"z_dim": 16, "c_dim": 0, "w_dim": 24, "img_resolution": 16, "img_channels": 3, "channel_base": 128}
     g = construction.random("stylegan3", {**shape, "channel_max": 8})
-    climb, before = started(g, to_tensor(picture(g), 16), seed=4)
-    refining = Refining(g, Objective(to_tensor(picture(g), 16)), climb, RefiningConfig())
-    refining.add_features(pace=Pace(1e6, max_steps=5))
-    assert climb.best is before
-    refining.tune_weights(pace=Pace(1e6, max_steps=20))
-    assert climb.best is not None
-    assert climb.best.psnr_db > before.psnr_db
-    assert climb.best.refinement is not None
-    assert not climb.best.refinement.features
-    assert not [n for n in climb.best.refinement.weights if ".affine." in n or ".input." in n]
+    run, before = started(g, to_tensor(picture(g), 16), seed=4)
+    refining = Refining(g, Objective(to_tensor(picture(g), 16)), run, RefiningConfig())
+    refining.add_features(pace=StoppingCriteria(1e6, max_steps=5))
+    assert run.best is before
+    refining.tune_weights(pace=StoppingCriteria(1e6, max_steps=20))
+    assert run.best is not None
+    assert run.best.psnr_db > before.psnr_db
+    assert run.best.refinement is not None
+    assert not run.best.refinement.features
+    assert not [n for n in run.best.refinement.weights if ".affine." in n or ".input." in n]
 
 
 def test_refinements_of_large_models_stay_small() -> None:
@@ -141,14 +141,14 @@ def test_refinements_of_large_models_stay_small() -> None:
     assert all("affine" not in n and "noise" not in n and n.startswith("synthesis.") for n in names)
 
 
-def test_a_higher_rung_wins_from_where_the_eye_sees_no_more() -> None:
-    climb = Climb(time.monotonic(), 60, None)
+def test_a_higher_stage_wins_from_where_the_eye_sees_no_more() -> None:
+    run = InversionRun(time.monotonic(), 60, None)
     ws, image = torch.zeros(1, 1), torch.zeros(1, 1, 1)
-    assert climb.offer(Best(ws, image, 36.0, method="features"))
-    assert not climb.offer(Best(ws, image, 35.0, method="features"))
-    assert not climb.offer(Best(ws, image, ENOUGH_DB - 0.1, method="pivotal"))
-    assert climb.offer(Best(ws, image, ENOUGH_DB + 0.1, method="pivotal"))
-    assert not climb.offer(Best(ws, image, ENOUGH_DB, method="pivotal"))
+    assert run.offer(Candidate(ws, image, 36.0, method="features"))
+    assert not run.offer(Candidate(ws, image, 35.0, method="features"))
+    assert not run.offer(Candidate(ws, image, ENOUGH_DB - 0.1, method="pivotal"))
+    assert run.offer(Candidate(ws, image, ENOUGH_DB + 0.1, method="pivotal"))
+    assert not run.offer(Candidate(ws, image, ENOUGH_DB, method="pivotal"))
 
 
 # The encoder, shown its own answers.
@@ -165,16 +165,16 @@ def test_an_encoder_is_corrected_by_its_own_answers(tiny_generator: StyleGAN2) -
         return g.w_avg + 0.5 * share * (wanted - g.w_avg)
 
     mean_picture = g.synthesize(g.w_avg.expand(1, g.num_ws, -1))
-    climb = Climb(time.monotonic(), 60, None)
+    run = InversionRun(time.monotonic(), 60, None)
     start = timid(target)
     image = g.synthesize(start)
     objective = Objective(target)
     first = float(objective.psnr_db(image))
-    climb.offer(Best(start[0], image[0], first, method="encoder"))
-    encode_again(g, objective, climb, timid, until_s=60)
-    assert climb.best is not None
-    assert climb.best.psnr_db > first + 1
-    assert climb.best.method == "encoder again"
+    run.offer(Candidate(start[0], image[0], first, method="encoder"))
+    iterate_encoder(g, objective, run, timid, until_s=60)
+    assert run.best is not None
+    assert run.best.psnr_db > first + 1
+    assert run.best.method == "encoder again"
 
 
 def test_the_encoder_again_is_never_worse(portraits: Generator) -> None:
@@ -277,14 +277,14 @@ def test_sliders_do_on_a_refined_face_what_they_do_on_others(portraits: Generato
     g = portraits
     affines = [n for n, _ in g.named_parameters() if n.startswith("synthesis.") and n.endswith("affine.weight")]
     other = Refinement({}, {n: more * dict(g.named_parameters())[n] for n in affines})
-    best = Best(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
+    best = Candidate(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
     found = stretched(g, best).refinement
     assert found is not None
     assert found.pivot is not None
-    assert 1 < found.gain <= MOST_GAIN if more < 0 else LEAST_GAIN <= found.gain < 1
+    assert 1 < found.gain <= MAX_GAIN if more < 0 else MIN_GAIN <= found.gain < 1
     sliders = directions(portraits)
     before, after = (
         editability(g, g.latent(best.ws, method="pivotal", refinement=r), sliders).ratio for r in (other, found)
     )
     assert abs(after - 1) < abs(before - 1)
-    assert stretched(g, Best(best.ws, best.image, 30.0)).refinement is None
+    assert stretched(g, Candidate(best.ws, best.image, 30.0)).refinement is None

@@ -145,7 +145,7 @@ def test_a_two_hour_track_is_refused_at_once_unless_a_part_is_asked_for(tmp_path
 def test_a_track_that_lies_about_its_length_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_sound(tmp_path / "a.wav", tone(440, 2.0))
     monkeypatch.setattr(decode, "_check_length", lambda *_: None)
-    monkeypatch.setattr(decode, "MOST_SECONDS", 1.0)
+    monkeypatch.setattr(decode, "MAX_SECONDS", 1.0)
     with pytest.raises(BadMedia, match="too long"):
         read_track(path)
 
@@ -153,7 +153,7 @@ def test_a_track_that_lies_about_its_length_is_stopped(tmp_path: Path, monkeypat
 def test_long_and_large_clips_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, numbered(30), count=30, config=VideoConfig(fps=10))
-    monkeypatch.setattr(decode, "MOST_PICTURES", 20)
+    monkeypatch.setattr(decode, "MAX_PICTURES", 20)
     with pytest.raises(BadMedia, match="too long"):
         read_clip(path, fps=10)
     assert len(read_clip(path, fps=10, seconds=1).pictures) == 10
@@ -161,7 +161,7 @@ def test_long_and_large_clips_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(BadMedia, match="too long"):
         read_clip(path, fps=10)
     monkeypatch.undo()
-    monkeypatch.setattr(decode, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
     with pytest.raises(BadMedia, match="64 × 48 pixels"):
         read_clip(path)
 

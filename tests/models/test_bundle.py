@@ -108,8 +108,8 @@ def test_a_copy_does_not_share_parts() -> None:
 # What the embedded model lends.
 
 
-TO_ALL = {"critic.safetensors"}
-TO_FACES = {*TO_ALL, "landmarks.safetensors", "clip.safetensors", "clip.json", "colourist.safetensors"}
+TO_ALL = {"discriminator.safetensors"}
+TO_FACES = {*TO_ALL, "landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_what_is_lent_to_whom(about: dict[str, object], lent: set[str], tmp_path
 
 def test_a_file_of_ones_own_comes_before_one_that_is_lent(tmp_path: Path) -> None:
     bundle = Bundle("mine", tmp_path, {"faces": True})
-    (tmp_path / "critic.safetensors").touch()
-    assert bundle.file("critic.safetensors", "this") == tmp_path / "critic.safetensors"
-    assert bundle.has("critic.safetensors", own=True)
+    (tmp_path / "discriminator.safetensors").touch()
+    assert bundle.file("discriminator.safetensors", "this") == tmp_path / "discriminator.safetensors"
+    assert bundle.has("discriminator.safetensors", own=True)
 
 
 def test_without_the_embedded_model_nothing_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "LENDER", "nobody")
-    assert not Bundle("mine", None, {"faces": True}).has("critic.safetensors")
+    assert not Bundle("mine", None, {"faces": True}).has("discriminator.safetensors")
 
 
 def test_facts_are_remembered_for_one_fingerprint(folder: Path) -> None:

@@ -20,7 +20,7 @@ from latent_editor.generators import construction, random_latent
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.media.encode import VIDEO_SUFFIXES, VideoConfig
-from latent_editor.motion import Animation, Curve, Key, Motion, Slide, Walk, animate, draw, sweep
+from latent_editor.motion import Animation, Curve, Keyframe, LatentPath, Motion, SliderTrack, animate, draw, ramp
 from latent_editor.rendering import render
 
 
@@ -40,7 +40,7 @@ def strengths(animation: Animation, fps: float) -> list[float]:
 
 
 def test_a_sweep_ends_where_it_was_told(direction: Direction) -> None:
-    there = Animation(2.0, slides=(sweep(direction, -2, 3, 2.0, loop=False),))
+    there = Animation(2.0, slides=(ramp(direction, -2, 3, 2.0, loop=False),))
     assert len(there.times(10)) == 20
     found = strengths(there, 10)
     assert (found[0], found[-1]) == (-2, 3)
@@ -48,7 +48,7 @@ def test_a_sweep_ends_where_it_was_told(direction: Direction) -> None:
 
 
 def test_the_first_picture_of_a_loop_follows_the_last_and_is_drawn_once(direction: Direction) -> None:
-    loop = Animation(2.0, True, (sweep(direction, -2, 2, 2.0, loop=True),))
+    loop = Animation(2.0, True, (ramp(direction, -2, 2, 2.0, loop=True),))
     found = strengths(loop, 10)
     assert len(found) == 20
     assert found[0] == -2
@@ -61,7 +61,7 @@ def test_the_first_picture_of_a_loop_follows_the_last_and_is_drawn_once(directio
 
 @pytest.mark.parametrize("ease", ["linear", "smooth", "spline"])
 def test_a_loop_has_no_seam(ease: str, tiny_generator: StyleGAN2, latent: Latent, direction: Direction) -> None:
-    slide = Slide(direction, Curve((0.0, 0.7, 1.3), (-2.0, 2.0, 0.5), ease))
+    slide = SliderTrack(direction, Curve((0.0, 0.7, 1.3), (-2.0, 2.0, 0.5), ease))
     frames = [np.asarray(p, float) for p in draw(tiny_generator, latent, Animation(2.0, True, (slide,)), fps=24)]
     steps = [float(np.abs(b - a).mean()) for a, b in itertools.pairwise([*frames, frames[0]])]
     assert 0 < steps[-1] <= 1.2 * max(steps[:-1])
@@ -70,9 +70,9 @@ def test_a_loop_has_no_seam(ease: str, tiny_generator: StyleGAN2, latent: Latent
 def test_lists_of_edits_are_key_frames(latent: Latent, direction: Direction) -> None:
     smile = Direction("smile", torch.ones_like(direction.vector))
     keys = [
-        Key(2.0, (Edit(smile, 2.0), Edit(direction, 5.0, muted=True))),
-        Key(0.0, (Edit(direction, 1.0),)),
-        Key(1.0, (Edit(direction, 3.0), Edit(smile, -1.0))),
+        Keyframe(2.0, (Edit(smile, 2.0), Edit(direction, 5.0, muted=True))),
+        Keyframe(0.0, (Edit(direction, 1.0),)),
+        Keyframe(1.0, (Edit(direction, 3.0), Edit(smile, -1.0))),
     ]
     animation = Animation.of_keys(keys, 2.0, ease="linear")
 
@@ -89,7 +89,7 @@ def test_the_latent_at_a_time_is_the_edited_one(
     tiny_generator: StyleGAN2, latent: Latent, direction: Direction
 ) -> None:
     still = Edit(Direction("smile", torch.ones_like(direction.vector)), 0.5)
-    slide = Slide(direction, Curve((0.0, 1.0), (0.0, 2.0), "linear"), (2, 4))
+    slide = SliderTrack(direction, Curve((0.0, 1.0), (0.0, 2.0), "linear"), (2, 4))
     animation = Animation(1.0, slides=(slide,), edits=(still,))
     expected = apply(latent, [still, Edit(direction, 1.0, (2, 4))])
     assert torch.allclose(animation.latent_at(tiny_generator, latent, 0.5).ws, expected)
@@ -97,19 +97,19 @@ def test_the_latent_at_a_time_is_the_edited_one(
 
 def test_in_a_loop_a_last_key_frame_like_the_first_is_the_first(latent: Latent, direction: Direction) -> None:
     a, b = (Edit(direction, 1.0),), (Edit(direction, 2.0),)
-    loop = Animation.of_keys([Key(0, a), Key(1, b), Key(2, a)], 2.0, loop=True)
+    loop = Animation.of_keys([Keyframe(0, a), Keyframe(1, b), Keyframe(2, a)], 2.0, loop=True)
     assert loop.slides[0].curve.times_s == (0, 1)
     with pytest.raises(BadValue, match="end of a loop"):
-        Animation.of_keys([Key(0, a), Key(2, b)], 2.0, loop=True)
+        Animation.of_keys([Keyframe(0, a), Keyframe(2, b)], 2.0, loop=True)
     with pytest.raises(BadValue, match="end of a loop"):
-        Animation.of_keys([Key(0, a), Key(2, a, latent)], 2.0, loop=True)
+        Animation.of_keys([Keyframe(0, a), Keyframe(2, a, latent)], 2.0, loop=True)
 
 
 def test_a_walk_goes_past_its_faces(tiny_generator: StyleGAN2, latent: Latent) -> None:
     faces = [random_latent(tiny_generator, seed) for seed in (2, 3, 4)]
-    keys = [Key(float(i), latent=face) for i, face in enumerate(faces)]
+    keys = [Keyframe(float(i), latent=face) for i, face in enumerate(faces)]
     for ease, path in itertools.product(("linear", "smooth", "spline"), ("linear", "spherical")):
-        walk = Walk((0.0, 1.0, 2.0), tuple(faces), ease, path)
+        walk = LatentPath((0.0, 1.0, 2.0), tuple(faces), ease, path)
         for i, face in enumerate(faces):
             found = Animation(3.0, True, walk=walk).latent_at(tiny_generator, latent, float(i))
             assert torch.allclose(found.ws, face.ws, atol=1e-5)
@@ -137,7 +137,7 @@ def test_motion_is_added_between_its_pictures(tiny_generator: StyleGAN2, latent:
 def test_a_video_shows_what_is_rendered(
     suffix: str, tiny_generator: StyleGAN2, latent: Latent, direction: Direction, tmp_path: Path
 ) -> None:
-    animation = Animation(1.0, True, (sweep(direction, -2, 2, 1.0, loop=True),))
+    animation = Animation(1.0, True, (ramp(direction, -2, 2, 1.0, loop=True),))
     path = tmp_path / f"a{suffix}"
     video = animate(tiny_generator, latent, animation, path, size_px=96, config=VideoConfig(fps=10, quality=90))
     assert (video.frames, video.seconds, video.size) == (10, 1.0, (96, 96))
@@ -170,7 +170,7 @@ def test_noise_of_a_seed_is_the_same_in_all_pictures() -> None:
 def test_a_stylegan3_moves_too(tmp_path: Path) -> None:
     g = construction.random("stylegan3", {"z_dim": 8, "w_dim": 8, "img_resolution": 16, "channel_base": 128}, seed=1)
     latent = random_latent(g, 1)
-    loop = Animation(0.4, True, (sweep(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True),))
+    loop = Animation(0.4, True, (ramp(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True),))
     assert animate(g, latent, loop, tmp_path / "a.gif", config=VideoConfig(fps=10)).frames == 4
     aside = transform_matrix((0.25, 0.0))
     assert next(draw(g, latent, loop)).tobytes() != next(draw(g, latent, loop, transform=aside)).tobytes()
@@ -179,7 +179,7 @@ def test_a_stylegan3_moves_too(tmp_path: Path) -> None:
 def test_a_stopped_video_is_not_written(
     tiny_generator: StyleGAN2, latent: Latent, direction: Direction, tmp_path: Path
 ) -> None:
-    animation = Animation(1.0, slides=(sweep(direction, 0, 1, 1.0, loop=False),))
+    animation = Animation(1.0, slides=(ramp(direction, 0, 1, 1.0, loop=False),))
     with pytest.raises(Stopped):
         animate(tiny_generator, latent, animation, tmp_path / "a.mp4", on_step=lambda step: step.step == 3)
     assert not list(tmp_path.iterdir())
@@ -196,9 +196,9 @@ def test_what_cannot_be_is_refused_before_it_is_drawn(
         with pytest.raises(BadValue, match="seconds"):
             Animation(seconds)
     with pytest.raises(BadValue, match="Make it longer"):
-        Animation(1.0, slides=(Slide(direction, Curve((0.0, 2.0), (0.0, 1.0))),))
+        Animation(1.0, slides=(SliderTrack(direction, Curve((0.0, 2.0), (0.0, 1.0))),))
     with pytest.raises(BadValue, match="1 faces for 2"):
-        Walk((0.0, 1.0), (latent,))
+        LatentPath((0.0, 1.0), (latent,))
 
 
 def test_latents_and_directions_of_other_models_are_refused(tiny_generator: StyleGAN2, latent: Latent) -> None:
@@ -208,4 +208,4 @@ def test_latents_and_directions_of_other_models_are_refused(tiny_generator: Styl
     with pytest.raises(BadLatent):
         next(draw(tiny_generator, latent, Animation(1.0, edits=(Edit(Direction("a", torch.ones(1, 1)), 1.0),))))
     with pytest.raises(BadLatent):
-        list(draw(tiny_generator, latent, Animation(1.0, walk=Walk((0.0, 0.5), (latent, other))), fps=5))
+        list(draw(tiny_generator, latent, Animation(1.0, walk=LatentPath((0.0, 0.5), (latent, other))), fps=5))

@@ -16,7 +16,7 @@ from latent_editor.core.values import Direction, Edit, Step
 from latent_editor.directions import named_directions
 from latent_editor.editing.edits import apply
 from latent_editor.generators import Generator, random_latent
-from latent_editor.media.decode import Clip
+from latent_editor.media.decode import VideoClip
 from latent_editor.motion import Animation, take_motion
 from latent_editor.motion.transfer import follow_face, smoothed
 from latent_editor.networks.encoder import Encoder
@@ -42,20 +42,20 @@ def slider(portraits: Generator) -> Direction:
 
 
 @pytest.fixture(scope="module")
-def moving(portraits: Generator, slider: Direction) -> Clip:
+def moving(portraits: Generator, slider: Direction) -> VideoClip:
     driver = random_latent(portraits, 18)
     faces = [render(portraits, apply(driver, [Edit(slider, float(s))])) for s in STRENGTHS]
-    return Clip(tuple(carried(face, i) for i, face in enumerate(faces)), FPS, "moving.mp4")
+    return VideoClip(tuple(carried(face, i) for i, face in enumerate(faces)), FPS, "moving.mp4")
 
 
 @pytest.fixture(scope="module")
-def still(portraits: Generator) -> Clip:
+def still(portraits: Generator) -> VideoClip:
     face = render(portraits, random_latent(portraits, 18))
-    return Clip(tuple(carried(face, i) for i in range(COUNT)), FPS, "still.mp4")
+    return VideoClip(tuple(carried(face, i) for i in range(COUNT)), FPS, "still.mp4")
 
 
 def test_what_moves_in_the_clip_moves_the_latent(
-    portraits: Generator, slider: Direction, moving: Clip, still: Clip
+    portraits: Generator, slider: Direction, moving: VideoClip, still: VideoClip
 ) -> None:
     steps: list[Step] = []
     motion = take_motion(moving, portraits, smooth_s=0, on_step=steps.append)
@@ -73,21 +73,21 @@ def test_what_moves_in_the_clip_moves_the_latent(
     assert fractions[-1] == 1
 
 
-def test_another_face_does_what_the_first_one_did(portraits: Generator, slider: Direction, moving: Clip) -> None:
+def test_another_face_does_what_the_first_one_did(portraits: Generator, slider: Direction, moving: VideoClip) -> None:
     """As seen by the encoder in the pictures that come out."""
     target = random_latent(portraits, 34)
     motion = take_motion(moving, portraits)
     animation = Animation(motion.seconds, True, motion=motion)
     pictures = [render(portraits, animation.latent_at(portraits, target, t).ws) for t in animation.times(FPS)]
-    again = take_motion(Clip(tuple(pictures), FPS), portraits, smooth_s=0)
+    again = take_motion(VideoClip(tuple(pictures), FPS), portraits, smooth_s=0)
     start, stop = slider.layers or (0, 8)
     acting = slice(start, min(stop, 8))
     along = (again.offsets[:, acting] * slider.vector[acting]).sum((1, 2))
     assert np.corrcoef(along.numpy(), STRENGTHS)[0, 1] > 0.8
 
 
-def test_layers_amount_and_neutral_picture_are_as_chosen(portraits: Generator, still: Clip) -> None:
-    clip = Clip(still.pictures[:2], FPS)
+def test_layers_amount_and_neutral_picture_are_as_chosen(portraits: Generator, still: VideoClip) -> None:
+    clip = VideoClip(still.pictures[:2], FPS)
     whole = take_motion(clip, portraits, layers=["all"])
     half = take_motion(clip, portraits, layers=["all"], amount=0.5)
     assert torch.allclose(half.offsets, whole.offsets / 2)
@@ -101,7 +101,7 @@ def test_layers_amount_and_neutral_picture_are_as_chosen(portraits: Generator, s
     assert (nearest.offsets.flatten(1).norm(dim=1) == 0).sum() == 1
 
 
-def test_the_face_is_followed(portraits: Generator, still: Clip) -> None:
+def test_the_face_is_followed(portraits: Generator, still: VideoClip) -> None:
     faces = follow_face(still, portraits)
     centres = np.array([face.points.mean(0) for face in faces])
     turn = 2 * np.pi * np.arange(COUNT) / COUNT
@@ -110,13 +110,13 @@ def test_the_face_is_followed(portraits: Generator, still: Clip) -> None:
         assert np.corrcoef(centres[:, axis], wanted[:, axis])[0, 1] > 0.95
 
 
-def test_a_few_pictures_without_a_face_are_bridged(portraits: Generator, still: Clip) -> None:
+def test_a_few_pictures_without_a_face_are_bridged(portraits: Generator, still: VideoClip) -> None:
     pictures = list(still.pictures)
     pictures[4] = Image.new("RGB", pictures[0].size, "grey")
-    faces = follow_face(Clip(tuple(pictures), FPS), portraits)
+    faces = follow_face(VideoClip(tuple(pictures), FPS), portraits)
     between = (faces[3].points + faces[5].points) / 2
     assert np.abs(faces[4].points - between).max() < 12
-    nobody = Clip((Image.new("RGB", (320, 240), "grey"),) * 4, FPS, "wall.mp4")
+    nobody = VideoClip((Image.new("RGB", (320, 240), "grey"),) * 4, FPS, "wall.mp4")
     with pytest.raises(NoFaceFound, match=r"4 of the 4 pictures of wall\.mp4"):
         take_motion(nobody, portraits)
 
@@ -138,14 +138,14 @@ def test_a_model_without_faces_takes_the_middle() -> None:
     g.bundle.keep("encoder", Encoder(g.size_px, g.num_ws, g.w_dim, width=8, max_width=8).eval())
     g.bundle.extras["encoder"] = {}
     pictures = tuple(Image.new("RGB", (64, 48), (20 * i, 90, 200 - 20 * i)) for i in range(5))
-    motion = take_motion(Clip(pictures, FPS), g, layers=["all"])
+    motion = take_motion(VideoClip(pictures, FPS), g, layers=["all"])
     assert motion.offsets.shape == (5, g.num_ws, g.w_dim)
     lengths = motion.offsets.flatten(1).norm(dim=1)
     assert lengths[0] == 0
     assert (lengths[1:] > 0).all()
 
 
-def test_models_without_an_encoder_and_bad_wishes_are_refused(portraits: Generator, still: Clip) -> None:
+def test_models_without_an_encoder_and_bad_wishes_are_refused(portraits: Generator, still: VideoClip) -> None:
     with pytest.raises(MissingPart, match="instant inversion"):
         take_motion(still, random_generator())
     for wrong in ({"neutral": COUNT}, {"neutral": -1}, {"amount": math.nan}, {"amount": 1e9}, {"smooth_s": -1.0}):
@@ -157,7 +157,7 @@ def test_models_without_an_encoder_and_bad_wishes_are_refused(portraits: Generat
         take_motion(still, portraits, face=7)
 
 
-def test_it_can_be_stopped(portraits: Generator, still: Clip) -> None:
+def test_it_can_be_stopped(portraits: Generator, still: VideoClip) -> None:
     for at in (2, COUNT + 1):
         seen: list[Step] = []
         with pytest.raises(Stopped):

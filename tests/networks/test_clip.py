@@ -15,7 +15,15 @@ from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, MissingPart
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.models.bundle import Bundle
-from latent_editor.networks.clip import WORDS_KEY, Clip, import_open_clip, load_clip, make_model, read_clip, words_of
+from latent_editor.networks.clip import (
+    WORDS_KEY,
+    ClipModel,
+    import_open_clip,
+    load_clip,
+    make_model,
+    read_clip,
+    words_of,
+)
 from latent_editor.train import clip as training
 from latent_editor.train.clip_evaluation import auc, encode_all, evaluate
 
@@ -43,11 +51,11 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip(clip_folder: Path) -> Clip:
+def clip(clip_folder: Path) -> ClipModel:
     return read_clip(clip_folder / "clip.safetensors")
 
 
-def test_weights_are_loaded_by_open_clip(clip_folder: Path, clip: Clip) -> None:
+def test_weights_are_loaded_by_open_clip(clip_folder: Path, clip: ClipModel) -> None:
     open_clip = import_open_clip()
     open_clip.add_model_config(clip_folder / "clip.json")
     model, _, preprocess = open_clip.create_model_and_transforms(
@@ -63,7 +71,7 @@ def test_weights_are_loaded_by_open_clip(clip_folder: Path, clip: Clip) -> None:
     torch.testing.assert_close(clip.encode_text(["a beard"]), want_text, atol=1e-5, rtol=1e-4)
 
 
-def test_vectors_have_length_one_and_pictures_of_any_size(clip: Clip) -> None:
+def test_vectors_have_length_one_and_pictures_of_any_size(clip: ClipModel) -> None:
     images = torch.rand(2, 3, 50, 50) * 2 - 1
     for vectors in (clip.encode_image(images), clip.encode_text(["red hair", "a man"])):
         assert vectors.shape == (2, 16)
@@ -74,7 +82,7 @@ def test_vectors_have_length_one_and_pictures_of_any_size(clip: Clip) -> None:
     assert torch.cosine_similarity(half, clip.encode_image(images)).min() > 0.95
 
 
-def test_gradients_reach_the_picture(clip: Clip) -> None:
+def test_gradients_reach_the_picture(clip: ClipModel) -> None:
     image = torch.zeros(1, 3, 32, 32, requires_grad=True)
     (clip.encode_image(image) @ clip.encode_prompt("red hair")).sum().backward()
     assert image.grad is not None
@@ -82,9 +90,9 @@ def test_gradients_reach_the_picture(clip: Clip) -> None:
     assert all(p.grad is None for p in clip.model.parameters())
 
 
-def test_unknown_words(clip: Clip) -> None:
+def test_unknown_words(clip: ClipModel) -> None:
     assert clip.unknown_words("A RED zyx-hair, zyx!") == ["zyx"]
-    assert Clip(clip.model, clip.tokenizer).unknown_words("zyx") == []
+    assert ClipModel(clip.model, clip.tokenizer).unknown_words("zyx") == []
     assert words_of("Grey-haired Ünal's") == ["grey", "haired", "ünal", "s"]
 
 

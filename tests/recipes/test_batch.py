@@ -16,7 +16,7 @@ from latent_editor.core.values import Direction, Edit, Latent, Step
 from latent_editor.editing.edits import apply
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.recipes import Recipe, batch
-from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, Album, AlbumConfig, Outcome, photos_in
+from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, AlbumConfig, BatchEditor, PhotoResult, photos_in
 from latent_editor.rendering import render
 
 QUICK = AlbumConfig(method="w", seconds=0.0)
@@ -48,13 +48,13 @@ def folder(tmp_path: Path) -> Path:
     return photos
 
 
-def statuses(outcomes: list[Outcome]) -> dict[str, str]:
+def statuses(outcomes: list[PhotoResult]) -> dict[str, str]:
     return {o.photo.name: o.status for o in outcomes}
 
 
 def test_all_photos_of_a_folder_are_edited_alike(g: StyleGAN2, edits: list[Edit], folder: Path, tmp_path: Path) -> None:
     out, told, steps = tmp_path / "new" / "out", [], list[Step]()
-    album = Album(g, Recipe.of(edits, g), out, QUICK)
+    album = BatchEditor(g, Recipe.of(edits, g), out, QUICK)
     outcomes = album.edit(photos_in(folder), on_photo=told.append, on_step=lambda step: steps.append(step))
     assert statuses(outcomes) == {"a.png": DONE, "b.jpg": DONE, "b.png": DONE, "broken.jpg": FAILED}
     assert told == outcomes
@@ -78,25 +78,25 @@ def test_what_is_done_is_not_done_again(
     g: StyleGAN2, edits: list[Edit], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, recipe = tmp_path / "out", Recipe.of(edits, g)
-    first = Album(g, recipe, out, QUICK).edit(photos_in(folder))
+    first = BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder))
     inverted: list[str] = []
     whole_invert = batch.invert
     monkeypatch.setattr(batch, "invert", lambda *a, **k: inverted.append("") or whole_invert(*a, **k))
-    again = Album(g, recipe, out, QUICK).edit(photos_in(folder))
+    again = BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder))
     assert statuses(again) == {"a.png": KEPT, "b.jpg": KEPT, "b.png": KEPT, "broken.jpg": FAILED}
     assert [o.psnr_db for o in again] == [o.psnr_db for o in first]
     # Another recipe: the same latents. Another photo or a lost picture: that one alone.
     other = Recipe.of([Edit(edits[0].direction, -1.0)], g)
-    assert list(statuses(Album(g, other, out, QUICK).edit(photos_in(folder))).values()).count(DONE) == 3
+    assert list(statuses(BatchEditor(g, other, out, QUICK).edit(photos_in(folder))).values()).count(DONE) == 3
     assert not inverted
     (out / "a.png").unlink()
-    assert statuses(Album(g, other, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
+    assert statuses(BatchEditor(g, other, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
     assert not inverted
     os.utime(folder / "a.png", (1, 1))
-    assert statuses(Album(g, other, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
+    assert statuses(BatchEditor(g, other, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
     assert len(inverted) == 1
     slower = AlbumConfig(method="w", seconds=0.0, face=1)
-    assert list(statuses(Album(g, other, out, slower).edit(photos_in(folder))).values()).count(DONE) == 3
+    assert list(statuses(BatchEditor(g, other, out, slower).edit(photos_in(folder))).values()).count(DONE) == 3
     assert len(inverted) == 4
 
 
@@ -104,13 +104,13 @@ def test_a_damaged_journal_or_latent_is_made_again(
     g: StyleGAN2, edits: list[Edit], folder: Path, tmp_path: Path
 ) -> None:
     out, recipe = tmp_path / "out", Recipe.of(edits, g)
-    Album(g, recipe, out, QUICK).edit(photos_in(folder))
+    BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder))
     (out / "latents" / "a.latent").write_bytes(b"no latent")
     (out / "a.png").unlink()
-    assert statuses(Album(g, recipe, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
+    assert statuses(BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
     for damage in ("", "[]", "{", '{"photos": 7}', '{"photos": {"a": 7}}'):
         (out / "batch.json").write_text(damage)
-        assert statuses(Album(g, recipe, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
+        assert statuses(BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
 
 
 def test_photos_without_a_face_are_passed_over_and_remembered(
@@ -124,7 +124,7 @@ def test_photos_without_a_face_are_passed_over_and_remembered(
 
     monkeypatch.setattr(batch, "align", refuse)
     for _ in range(2):
-        outcomes = Album(g, Recipe.of(edits, g), tmp_path / "out", QUICK).edit(photos_in(folder))
+        outcomes = BatchEditor(g, Recipe.of(edits, g), tmp_path / "out", QUICK).edit(photos_in(folder))
         assert list(statuses(outcomes).values()) == [NO_FACE] * 3 + [FAILED]
         assert "No face was found in a.png" in outcomes[0].message
     assert looked == ["a.png", "b.jpg", "b.png"]
@@ -135,15 +135,15 @@ def test_an_interrupt_keeps_what_is_finished(g: StyleGAN2, edits: list[Edit], fo
     out, recipe = tmp_path / "out", Recipe.of(edits, g)
     for stop_at in ("2/4 b.jpg", "3/4 b.png"):
         with pytest.raises(Stopped):
-            Album(g, recipe, out, QUICK).edit(photos_in(folder), on_step=lambda s, at=stop_at: s.label == at)
+            BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder), on_step=lambda s, at=stop_at: s.label == at)
     assert sorted(json.loads((out / "batch.json").read_text())["photos"]) == ["a", "b jpg"]
-    found = statuses(Album(g, recipe, out, QUICK).edit(photos_in(folder)))
+    found = statuses(BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder)))
     assert found == {"a.png": KEPT, "b.jpg": KEPT, "b.png": DONE, "broken.jpg": FAILED}
 
 
 def test_a_face_goes_back_into_its_photo(g: StyleGAN2, edits: list[Edit], folder: Path, tmp_path: Path) -> None:
     config = AlbumConfig(method="w", seconds=0.0, paste=True)
-    outcomes = Album(g, Recipe.of(edits, g), tmp_path / "out", config).edit([folder / "a.png"])
+    outcomes = BatchEditor(g, Recipe.of(edits, g), tmp_path / "out", config).edit([folder / "a.png"])
     assert outcomes[0].output is not None
     with Image.open(outcomes[0].output) as image, Image.open(folder / "a.png") as photo:
         assert image.size == photo.size
@@ -158,9 +158,9 @@ def test_many_photos_take_several_sheets(
     monkeypatch.setattr(batch, "PAIRS", 1)
     monkeypatch.setattr(batch, "ROWS", 2)
     out = tmp_path / "out"
-    Album(g, Recipe.of(edits, g), out, QUICK).edit(photos_in(folder))
+    BatchEditor(g, Recipe.of(edits, g), out, QUICK).edit(photos_in(folder))
     assert sorted(p.name for p in out.glob("contact*")) == ["contact sheet 2.png", "contact sheet.png"]
-    Album(g, Recipe.of(edits, g), out, QUICK).edit([folder / "a.png"])
+    BatchEditor(g, Recipe.of(edits, g), out, QUICK).edit([folder / "a.png"])
     assert [p.name for p in out.glob("contact*")] == ["contact sheet.png"]
 
 
@@ -173,5 +173,5 @@ def test_bad_folders_and_recipes_are_refused(g: StyleGAN2, tmp_path: Path) -> No
         b'{"format": "latent-editor recipe", "version": 1, "edits": [{"prompt": "red hair", "strength": 1}]}'
     )
     with pytest.raises(BadRecipe, match="red hair"):
-        Album(g, stranger, tmp_path / "out", QUICK)
+        BatchEditor(g, stranger, tmp_path / "out", QUICK)
     assert not (tmp_path / "out").exists()

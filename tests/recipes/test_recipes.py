@@ -22,7 +22,7 @@ from latent_editor.editing.edits import apply
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.recipes import Recipe, prompt_of
-from latent_editor.sessions.placement import Position
+from latent_editor.sessions.placement import Placement
 from latent_editor.text import text_direction
 
 START = {"format": "latent-editor recipe", "version": 1}
@@ -34,7 +34,7 @@ def edits(tiny_generator: StyleGAN2) -> list[Edit]:
     shape = tiny_generator.num_ws, tiny_generator.w_dim
     own = Direction("long hair", torch.randn(shape, generator=seeded), -2.5, 4.0, (0, 4), "pca", "component 3", 0.75)
     same = Direction(
-        "Größe 👩‍🦰", torch.randn(1, shape[1], generator=seeded).expand(shape), leakage={"own": 2.5, "age": 0.1}
+        "Größe 👩‍🦰", torch.randn(1, shape[1], generator=seeded).expand(shape), entanglement={"own": 2.5, "age": 0.1}
     )
     return [Edit(own, 1.5), Edit(own, -1.25, (4, 8)), Edit(same, 0.1 + 0.2, muted=True), Edit(same, -2.0)]
 
@@ -49,15 +49,15 @@ def read(**data: Any) -> Recipe:
 
 def test_a_recipe_survives_its_file(tiny_generator: StyleGAN2, edits: list[Edit], tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.recipe"
-    recipe = Recipe.of(edits, tiny_generator, name="Tuesday", position=Position(0.25, 0.0, -90.0))
+    recipe = Recipe.of(edits, tiny_generator, name="Tuesday", placement=Placement(0.25, 0.0, -90.0))
     recipe.save(path)
     again = Recipe.load(path)
     assert again.digest == recipe.digest
-    assert (again.name, again.model, again.position) == ("Tuesday", "tiny", Position(0.25, 0.0, -90.0))
+    assert (again.name, again.model, again.placement) == ("Tuesday", "tiny", Placement(0.25, 0.0, -90.0))
     for found, edit in zip(again.edits(tiny_generator), edits, strict=True):
         assert (found.strength, found.layers, found.muted) == (edit.strength, edit.layers, edit.muted)
         assert torch.equal(found.direction.vector, edit.direction.vector)
-        for name in ("name", "low", "high", "layers", "source", "detail", "score", "leakage"):
+        for name in ("name", "low", "high", "layers", "source", "detail", "score", "entanglement"):
             assert getattr(found.direction, name) == getattr(edit.direction, name), name
     latent = random_latent(tiny_generator, 7)
     assert torch.equal(apply(latent, again.edits(tiny_generator)), apply(latent, edits))

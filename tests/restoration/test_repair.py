@@ -19,8 +19,8 @@ from latent_editor.degradations import Damage, Downsampled, Grey, Masked, damage
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.networks.colourist import load_colourist
-from latent_editor.networks.perceptual import load_critic, perceptual_distance, psnr_db
+from latent_editor.networks.colorizer import load_colorizer
+from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.restoration.repair import hidden_part
 
 
@@ -37,8 +37,8 @@ def middle(g: Generator) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ["mask", "few pixels"])
 def test_a_repair_beats_what_is_done_without_a_model(portraits: Generator, name: str) -> None:
-    g, critic = portraits, load_critic(portraits)
-    assert critic is not None
+    g, discriminator = portraits, load_discriminator(portraits)
+    assert discriminator is not None
     damage: Damage = Masked(middle(g)) if name == "mask" else Downsampled(8)
     true = face(g)
     damaged = damage(true)
@@ -46,7 +46,9 @@ def test_a_repair_beats_what_is_done_without_a_model(portraits: Generator, name:
     repaired, plain = to_tensor(found.image, g.size_px), damage.guess(damaged)
     assert found.agreement_db > 40
     assert float(psnr_db(repaired, true)) > float(psnr_db(plain, true)) + 0.5
-    assert float(perceptual_distance(critic, repaired, true)) < 0.8 * float(perceptual_distance(critic, plain, true))
+    assert float(perceptual_distance(discriminator, repaired, true)) < 0.8 * float(
+        perceptual_distance(discriminator, plain, true)
+    )
 
 
 def test_colours_are_given_and_luminance_kept(portraits: Generator) -> None:
@@ -66,8 +68,8 @@ def test_colours_that_are_told_are_taken(portraits: Generator) -> None:
     g, change = portraits, {}
     grey = to_image(Grey()(face(g))[0])
     for colour in ("#2050c0", "#b04020"):
-        dabs = [le.Dab(x, 0.08, colour, radius=0.03) for x in (0.08, 0.92)]
-        corner = to_tensor(le.repair(g, grey, grey=True, colours=dabs).image, g.size_px)[..., :24, :24]
+        hints = [le.ColorHint(x, 0.08, colour, radius=0.03) for x in (0.08, 0.92)]
+        corner = to_tensor(le.repair(g, grey, grey=True, colours=hints).image, g.size_px)[..., :24, :24]
         change[colour] = corner.mean(dim=[0, 2, 3])
     red_less_blue = {colour: float(rgb[0] - rgb[2]) for colour, rgb in change.items()}
     assert red_less_blue["#b04020"] > red_less_blue["#2050c0"] + 0.1
@@ -76,15 +78,15 @@ def test_colours_that_are_told_are_taken(portraits: Generator) -> None:
 def test_colours_are_told_of_grey_pictures_to_models_that_listen(
     portraits: Generator, tiny_generator: StyleGAN2
 ) -> None:
-    dabs = [le.Dab(0.5, 0.5, "red")]
+    hints = [le.ColorHint(0.5, 0.5, "red")]
     with pytest.raises(le.BadValue, match="has its own"):
-        le.repair(portraits, to_image(face(portraits)[0]), scale=2, colours=dabs)
-    with pytest.raises(le.MissingPart, match="no colourist"):
-        le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grey=True, colours=dabs, seconds=0)
+        le.repair(portraits, to_image(face(portraits)[0]), scale=2, colours=hints)
+    with pytest.raises(le.MissingPart, match="no colorizer"):
+        le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grey=True, colours=hints, seconds=0)
 
 
-def test_a_grey_picture_has_the_colourists_colours_where_it_is_known(portraits: Generator) -> None:
-    g, net = portraits, load_colourist(portraits)
+def test_a_grey_picture_has_the_colorizers_colors_where_it_is_known(portraits: Generator) -> None:
+    g, net = portraits, load_colorizer(portraits)
     assert net is not None
     grey, hidden = Grey()(face(g)), middle(g)
     with torch.no_grad():
@@ -97,14 +99,14 @@ def test_a_grey_picture_has_the_colourists_colours_where_it_is_known(portraits: 
     assert float((hole - hole.mean(dim=0)).abs().mean()) > 0.02  # colours also where nothing was known
 
 
-def test_other_models_of_faces_are_lent_the_colourist(
+def test_other_models_of_faces_are_lent_the_colorizer(
     tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     g = tiny_generator
     grey = Grey()(face(g, 3))
     plain = le.repair(g, to_image(grey[0]), grey=True, seconds=0)
     monkeypatch.setitem(g.bundle.about, "faces", True)
-    assert load_colourist(g) is not None
+    assert load_colorizer(g) is not None
     lent = le.repair(g, to_image(grey[0]), grey=True, seconds=0)
     assert lent.agreement_db > 40
     assert np.asarray(lent.image).tobytes() != np.asarray(plain.image).tobytes()
@@ -209,7 +211,7 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
 def test_places_in_a_photo_become_places_in_its_crop() -> None:
     photo = le.Photo(Image.new("RGB", (400, 200)))
     crop = le.Crop(Image.new("RGB", (64, 64)), np.array([[2.0, 0, 100], [0, 2.0, 50]]))  # 128 pixels of the photo
-    inside, beside = le.Dab(0.41, 0.57, "red"), le.Dab(0.1, 0.5, "blue")
+    inside, beside = le.ColorHint(0.41, 0.57, "red"), le.ColorHint(0.1, 0.5, "blue")
     (found,) = _placed([inside, beside], photo, crop)
     assert (found.x, found.y, found.colour) == (pytest.approx(0.5), pytest.approx(0.5), "red")
     assert _placed([beside], photo, photo.image) == [beside]

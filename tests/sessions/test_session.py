@@ -8,7 +8,7 @@ from PIL import Image
 
 from latent_editor.core.errors import BadValue, UnknownDirection
 from latent_editor.core.values import Crop, Direction, Latent, Photo
-from latent_editor.sessions.placement import AT_REST, Position
+from latent_editor.sessions.placement import IDENTITY, Placement
 from latent_editor.sessions.session import DESK_LIMIT, HISTORY_LIMIT, SLIDER_LIMIT, Session, Slider, edits_with
 
 AGE = Direction("age", torch.ones(4, 8))
@@ -28,7 +28,7 @@ def strengths(session: Session) -> dict[str, float]:
 class TestSliders:
     def test_a_session_cannot_be_changed_in_place(self, session: Session) -> None:
         with pytest.raises(FrozenInstanceError):
-            session.at = 3  # type: ignore[misc]
+            session.cursor = 3  # type: ignore[misc]
 
     def test_move_changes_one_slider_and_leaves_the_old_session_alone(self, session: Session) -> None:
         moved = session.moved("d0", 1.5)
@@ -98,24 +98,24 @@ class TestHistory:
 
     def test_a_change_after_undo_drops_what_came_later(self, session: Session) -> None:
         forked = session.moved("d0", 1.0).undone().moved("d0", -1.0)
-        assert [m.label for m in forked.moments] == ["start", "age -1.0"]
+        assert [m.label for m in forked.history] == ["start", "age -1.0"]
         assert forked.redone() is not None
         assert strengths(forked.redone())["d0"] == -1.0
 
     def test_go_to_any_moment_by_its_id(self, session: Session) -> None:
         moved = session.moved("d0", 1.0).moved("d0", 2.0)
-        assert strengths(moved.gone_to(moved.moments[1].id))["d0"] == 1.0
+        assert strengths(moved.gone_to(moved.history[1].id))["d0"] == 1.0
         with pytest.raises(BadValue, match="no entry 999"):
             moved.gone_to(999)
 
     def test_ids_are_never_used_twice(self, session: Session) -> None:
-        first = session.moved("d0", 1.0).moments[-1].id
-        assert session.moved("d0", 1.0).undone().moved("d0", 2.0).moments[-1].id > first
+        first = session.moved("d0", 1.0).history[-1].id
+        assert session.moved("d0", 1.0).undone().moved("d0", 2.0).history[-1].id > first
 
     def test_the_history_is_bounded_and_keeps_the_newest(self, session: Session) -> None:
         for i in range(HISTORY_LIMIT + 5):
             session = session.moved("d0", (i + 1) / 100)
-        assert len(session.moments) == HISTORY_LIMIT
+        assert len(session.history) == HISTORY_LIMIT
         assert strengths(session)["d0"] == (HISTORY_LIMIT + 5) / 100
 
 
@@ -126,11 +126,11 @@ class TestPhotos:
         under_way = session.moved("d0", 1.0).opened(photo).cropped(crop).run_started()
         assert under_way.latent is FACE
         assert strengths(under_way)["d0"] == 1.0
-        assert under_way.cancelled().draft is None
+        assert under_way.cancelled().pending is None
         new = under_way.begun(FACE, (), from_draft=True)
         assert new.photo is photo
         assert new.crop is crop
-        assert new.draft is None
+        assert new.pending is None
         assert new.revision == session.revision + 1
         assert not new.sliders
 
@@ -158,7 +158,7 @@ class TestModels:
         assert away.sliders == ()
         other = away.begun(FACE, (Slider.of("d0", SMILE),))
         back = other.switched("")
-        assert (back.latent, back.moments, back.at) == (moved.latent, moved.moments, moved.at)
+        assert (back.latent, back.history, back.cursor) == (moved.latent, moved.history, moved.cursor)
         assert strengths(back.undone()) == {"d0": 0.0, "d1": 0.0}
         assert back.switched("cats").sliders == other.sliders
         assert back.switched("") is back
@@ -167,7 +167,7 @@ class TestModels:
         away = session.moved("d0", 1.5).switched("cats")
         back = away.switched("")
         assert session.revision < away.revision < back.revision
-        assert away.begun(FACE).moments[0].id not in {m.id for m in back.moments}
+        assert away.begun(FACE).history[0].id not in {m.id for m in back.history}
         assert away.run > session.run  # a reconstruction under way sees that it is not wanted any more
 
     def test_the_photo_of_the_model_before_is_offered_to_the_new_one(self, session: Session) -> None:
@@ -187,22 +187,22 @@ class TestModels:
     def test_the_number_of_models_remembered_is_bounded(self, session: Session) -> None:
         for i in range(DESK_LIMIT + 3):
             session = session.switched(f"m{i}").begun(FACE)
-        assert list(session.desks) == [f"m{i}" for i in range(2, DESK_LIMIT + 2)]
+        assert list(session.workspaces) == [f"m{i}" for i in range(2, DESK_LIMIT + 2)]
 
 
 class TestPosition:
     def test_it_is_undone_and_reset_like_a_slider(self, session: Session) -> None:
         placed = session.placed("position-x", 0.25).placed("position-turn", -30)
-        assert placed.position == Position(0.25, 0, -30)
-        assert placed.moved("d0", 1.0).position == placed.position
-        assert placed.undone().position == Position(0.25)
-        assert placed.all_reset().position == AT_REST
+        assert placed.placement == Placement(0.25, 0, -30)
+        assert placed.moved("d0", 1.0).placement == placed.placement
+        assert placed.undone().placement == Placement(0.25)
+        assert placed.all_reset().placement == IDENTITY
         assert placed.placed("position-x", 0.25) is placed
-        assert placed.begun(FACE).position == AT_REST
+        assert placed.begun(FACE).placement == IDENTITY
 
     def test_while_dragging_it_leaves_no_history(self, session: Session) -> None:
-        dragged = session.placed("position-x", 0.5).position.moved_all({"position-y": -0.5, "d0": 2.0})
-        assert dragged == Position(0.5, -0.5)
+        dragged = session.placed("position-x", 0.5).placement.moved_all({"position-y": -0.5, "d0": 2.0})
+        assert dragged == Placement(0.5, -0.5)
 
     @pytest.mark.parametrize(
         ("axis", "value"), [("position-x", 1.1), ("position-turn", float("nan")), ("position-z", 0.0), ("", 0.0)]
@@ -212,8 +212,8 @@ class TestPosition:
             session.placed(axis, value)
 
     def test_its_matrix_takes_the_picture_back_to_the_content(self) -> None:
-        assert AT_REST.matrix() is None
-        matrix = Position(x=0.25, y=0.5, angle_deg=90).matrix()
+        assert IDENTITY.matrix() is None
+        matrix = Placement(x=0.25, y=0.5, angle_deg=90).matrix()
         assert matrix is not None
         # The middle of the content lies at (0.25, 0.5) now; its right neighbour, turned clockwise, below that.
         for seen, content in (((0.25, 0.5), (0, 0)), ((0.25, 0.6), (0.1, 0))):

@@ -20,7 +20,7 @@ from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.models.bundle import Bundle
 from latent_editor.ui.app import create_app
 from latent_editor.ui.jobs.job import Models
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 
 def small_generator() -> StyleGAN2:
@@ -32,11 +32,11 @@ def small_generator() -> StyleGAN2:
     return g
 
 
-def service_of(g: Generator, directions: Iterable[Direction] = ()) -> Studio:
+def service_of(g: Generator, directions: Iterable[Direction] = ()) -> ModelService:
     """A model's service whose directions are ready."""
     found: Future[Directions] = Future()
     found.set_result(Directions(directions))
-    return Studio(g, found)
+    return ModelService(g, found)
 
 
 def served(models: Models) -> TestClient:

@@ -36,7 +36,7 @@ from latent_editor.networks.text_statistics import (
     load_text_statistics,
 )
 from latent_editor.rendering import render
-from latent_editor.text import TextMapper, imagine, read_prompt, text_direction, train_mapper
+from latent_editor.text import TextMapper, generate_from_text, read_prompt, text_direction, train_mapper
 from latent_editor.text.fast import LONGEST, SHORTEST, TextTarget, calibrate, estimate, find_target
 from latent_editor.text.neutral_prompts import neutral_texts
 from latent_editor.text.preserved_attributes import GUARDS, guard_axes, guard_qualities
@@ -189,11 +189,11 @@ def test_guards_keep_what_goes_along() -> None:
     statistics = TextStatistics(x.t() @ x / 8000, x.t() @ e / 8000, e.t() @ e / 8000, e, x[:2, None], 8000, "")
     target = TextTarget(torch.eye(3)[0], 1.0, (), 1.0)
     free = estimate(statistics, target, ridge=0.0).way
-    guarded = estimate(statistics, target, guards=torch.eye(3)[1:2], ridge=0.0).way
+    guarded = estimate(statistics, target, preserved=torch.eye(3)[1:2], ridge=0.0).way
     assert free[0] > 1.5 * free[1] > 0
     assert abs(float(guarded[0])) < 0.05
     assert guarded[1] > 0.95
-    loose = estimate(statistics, target, guards=torch.eye(3)[1:2], firmness=torch.tensor([0.5]), ridge=0.0).way
+    loose = estimate(statistics, target, preserved=torch.eye(3)[1:2], weight=torch.tensor([0.5]), ridge=0.0).way
     assert 0.1 < float(loose[0]) < float(free[0])
 
 
@@ -209,8 +209,8 @@ def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
     assert count["dark skin"] == len(GUARDS) - 1
     same = find_target(clip, read_prompt("a woman -> a man")).axis
     assert len(guard_axes(qualities, read_prompt("glasses"), same)[0]) < len(GUARDS)
-    _, firmness = guard_axes(qualities, read_prompt("glasses"), axis)
-    assert firmness.tolist() == [1.0] * len(GUARDS)  # at right angles to all of them
+    _, weight = guard_axes(qualities, read_prompt("glasses"), axis)
+    assert weight.tolist() == [1.0] * len(GUARDS)  # at right angles to all of them
 
 
 def test_statistics_are_the_covariances_and_survive_a_file(speaking: StyleGAN2, tmp_path: Path) -> None:
@@ -262,8 +262,8 @@ def test_fast_direction(speaking: StyleGAN2) -> None:
     back = text_direction(speaking, "red hair -> young man")
     forth = text_direction(speaking, "young man -> red hair")
     assert torch.cosine_similarity(back.vector[0], -forth.vector[0], dim=0) > 0.999
-    denied = text_direction(speaking, "without red hair")
-    assert torch.cosine_similarity(denied.vector[0], -d.vector[0], dim=0) > 0.999
+    negated = text_direction(speaking, "without red hair")
+    assert torch.cosine_similarity(negated.vector[0], -d.vector[0], dim=0) > 0.999
 
 
 def test_a_unit_is_measured_and_stays_within_bounds(speaking: StyleGAN2) -> None:
@@ -387,7 +387,7 @@ def test_only_channels_that_say_it_move_and_guards_stay(tiny_generator: StyleGAN
     assert found.channels == 12  # the fewest
     few, many = (style_way(g, StyleStatistics(effects, 1), axis, threshold=t).channels for t in (0.9, 0.1))
     assert few < many
-    guarded = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.5, guards=guard)
+    guarded = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.5, preserved=guard)
     asked = torch.cat(
         [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, guarded.way), strict=True)]
     )
@@ -414,7 +414,7 @@ def test_global_direction(speaking: StyleGAN2) -> None:
 
 def test_imagined_face_fits_its_text_better_than_random_ones(speaking: StyleGAN2) -> None:
     steps: list[Step] = []
-    latent = imagine(speaking, "old man", seconds=3.0, on_step=steps.append)
+    latent = generate_from_text(speaking, "old man", seconds=3.0, on_step=steps.append)
     assert (latent.method, latent.ws.shape) == ("text", (speaking.num_ws, speaking.w_dim))
     assert bool((latent.ws == latent.ws[:1]).all())  # one w for all layers
     assert steps[-1].image is not None
@@ -427,12 +427,12 @@ def test_imagined_face_fits_its_text_better_than_random_ones(speaking: StyleGAN2
 
 def test_imagining_stops_and_refuses(speaking: StyleGAN2) -> None:
     steps: list[Step] = []
-    imagine(speaking, "old man", seconds=30, on_step=lambda s: bool(steps.append(s)) or True)
+    generate_from_text(speaking, "old man", seconds=30, on_step=lambda s: bool(steps.append(s)) or True)
     assert len(steps) == 1
     with pytest.raises(BadPrompt, match="never seen"):
-        imagine(speaking, "ein alter Herr")
+        generate_from_text(speaking, "ein alter Herr")
     with pytest.raises(BadValue, match="seconds"):
-        imagine(speaking, "old man", seconds=-1)
+        generate_from_text(speaking, "old man", seconds=-1)
 
 
 # Mappers.

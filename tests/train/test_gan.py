@@ -14,10 +14,10 @@ from PIL import Image
 from latent_editor.core.errors import BadValue
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.networks.encoder import Encoder
-from latent_editor.networks.perceptual import Critic, psnr_db
+from latent_editor.networks.perceptual import Discriminator, psnr_db
 from latent_editor.ops import upsample2d
 from latent_editor.train import gan
-from latent_editor.train.augmentation import for_critic, mirror, photographic
+from latent_editor.train.augmentation import for_discriminator, mirror, photographic
 from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks
 from latent_editor.train.objective import Objective
@@ -30,7 +30,7 @@ def networks(seed: int = 0) -> Networks:
     torch.manual_seed(seed)
     config = StyleGAN2Config(z_dim=32, w_dim=32, img_resolution=16, channel_base=256, channel_max=16, mapping_layers=0)
     g = StyleGAN2(config)
-    return Networks(g, Encoder(16, g.num_ws, 32, width=8, max_width=16), Critic(16, width=8, max_width=16))
+    return Networks(g, Encoder(16, g.num_ws, 32, width=8, max_width=16), Discriminator(16, width=8, max_width=16))
 
 
 def trainer(seed: int = 0) -> gan.Trainer:
@@ -88,7 +88,7 @@ def test_the_whole_command_writes_state_sheets_and_networks(tmp_path: Path) -> N
 
 def test_grown_networks_do_what_the_small_ones_did() -> None:
     small = networks()
-    torch.nn.init.normal_(small.critic.to_logit.weight)
+    torch.nn.init.normal_(small.discriminator.to_logit.weight)
     large = grown(small, 32)
     images = torch.rand(3, 3, 32, 32) * 2 - 1
     reduced = F.avg_pool2d(images, 2)
@@ -99,13 +99,17 @@ def test_grown_networks_do_what_the_small_ones_did() -> None:
         assert torch.allclose(ws[:, :-2], small.encoder(reduced), atol=1e-6)
         expected = upsample2d(small.generator.synthesize(small.encoder(reduced), noise="none"), f)
         assert torch.allclose(large.generator.synthesize(ws, noise="none"), expected, atol=1e-5)
-        assert torch.allclose(large.critic(images), small.critic(reduced), atol=1e-5)
+        assert torch.allclose(large.discriminator(images), small.discriminator(reduced), atol=1e-5)
 
 
 def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
     t = gan.Trainer(grown(networks(), 32), OBJECTIVE, torch.float32)
     images = F.interpolate(pictures().float(), size=32, mode="bilinear").to(torch.uint8)
-    names = ["generator.synthesis.b32.torgb.weight", "critic.trunk.fine.1.conv1.weight", "encoder.to_offsets.weight"]
+    names = [
+        "generator.synthesis.b32.torgb.weight",
+        "discriminator.trunk.fine.1.conv1.weight",
+        "encoder.to_offsets.weight",
+    ]
     before = [_named(t.nets, name).clone() for name in names]
     for _ in range(3):
         t.step(images, rate=2e-3)
@@ -113,7 +117,7 @@ def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
     t.nets.write(tmp_path)
     again = Networks.read(tmp_path)
     assert again.generator.size_px == 32
-    assert again.critic.config == t.nets.critic.config
+    assert again.discriminator.config == t.nets.discriminator.config
 
 
 def test_what_comes_before_the_blocks_that_learn_stays() -> None:
@@ -123,10 +127,10 @@ def test_what_comes_before_the_blocks_that_learn_stays() -> None:
     for _ in range(3):
         t.step(images, rate=2e-3)
     moved = {name for name, value in before.items() if not torch.equal(value, _named(t.nets, name))}
-    learns = {name for name in before if name.startswith(("critic.", "generator.synthesis.b32."))}
+    learns = {name for name in before if name.startswith(("discriminator.", "generator.synthesis.b32."))}
     assert moved <= learns
     assert "generator.synthesis.b32.conv1.weight" in moved
-    assert "critic.trunk.stem.weight" in moved
+    assert "discriminator.trunk.stem.weight" in moved
 
 
 def _named(nets: Networks, name: str) -> torch.Tensor:
@@ -180,9 +184,9 @@ def test_augmentations_keep_range_and_shape() -> None:
     for changed in (mirror(x), photographic(x)):
         assert changed.shape == x.shape
         assert changed.abs().max() <= 1.0001
-    assert torch.allclose(for_critic(x, 0.0), x, atol=1e-6)
+    assert torch.allclose(for_discriminator(x, 0.0), x, atol=1e-6)
     y = x.clone().requires_grad_(True)
-    for_critic(y, 1.0).sum().backward()
+    for_discriminator(y, 1.0).sum().backward()
     assert y.grad is not None
     assert y.grad.abs().sum() > 0
 

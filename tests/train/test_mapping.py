@@ -11,7 +11,7 @@ from PIL import Image
 
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.networks.encoder import Encoder
-from latent_editor.networks.perceptual import Critic
+from latent_editor.networks.perceptual import Discriminator
 from latent_editor.train import mapping
 from latent_editor.train.mapping import MappingConfig, MappingTrainer, energy_distance
 from latent_editor.train.networks import Networks
@@ -86,7 +86,9 @@ def test_the_command_writes_a_log_a_sheet_and_networks(tmp_path: Path) -> None:
     for i in range(6):
         Image.new("RGB", (16, 16), (40 * i, 90, 200 - 30 * i)).save(folder / f"{i}.png")
     g = tiny()
-    Networks(g, Encoder(16, g.num_ws, 16, width=8, max_width=16), Critic(16, width=8, max_width=16)).write(tmp_path)
+    Networks(g, Encoder(16, g.num_ws, 16, width=8, max_width=16), Discriminator(16, width=8, max_width=16)).write(
+        tmp_path
+    )
     parser = argparse.ArgumentParser()
     mapping.add_arguments(parser)
     words = f"--data {folder} --start {tmp_path} --run {tmp_path / 'run'} --minutes 0.01 --export {tmp_path / 'out'}"

@@ -11,7 +11,7 @@ import torch
 from latent_editor.core.errors import BadModel
 from latent_editor.degradations import Downsampled, Grey, Masked
 from latent_editor.generators.pictures import to_image
-from latent_editor.networks.colourist import COLOURIST_FILE, Colourist, read_colourist
+from latent_editor.networks.colorizer import COLORIZER_FILE, Colorizer, read_colorizer
 from latent_editor.networks.encoder import save_encoder
 from latent_editor.networks.restorer import RESTORER_FILE, Restorer, case_of, read_restorer, save_restorer
 from latent_editor.train.__main__ import main
@@ -77,12 +77,12 @@ def test_it_learns_what_was_there() -> None:
 def test_grey_pictures_are_given_colours_first() -> None:
     t = teacher()
     x = pictures(t, 2)
-    t.colourist = Colourist(SIZE, width=16, max_width=32)
-    torch.nn.init.normal_(t.colourist.last.weight)
+    t.colorizer = Colorizer(SIZE, width=16, max_width=32)
+    torch.nn.init.normal_(t.colorizer.last.weight)
     grey = Grey()
     with torch.no_grad():
         case = lesson_of(grey, grey(x), None, t.colour).case
-        wanted = t.colourist(grey(x), dtype=t.dtype).clamp(-1, 1)
+        wanted = t.colorizer(grey(x), dtype=t.dtype).clamp(-1, 1)
         few = lesson_of(Downsampled(4), Downsampled(4)(x), None, t.colour).case
     torch.testing.assert_close(case.guess, wanted)
     assert float((case.guess - grey(x)).abs().max()) > 0.01
@@ -131,7 +131,7 @@ def test_figures_compare_with_a_plain_repair() -> None:
 
 
 def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
-    """First the colourist, then the restorer that is shown its colours, each begun anew and gone on with."""
+    """First the colorizer, then the restorer that is shown its colours, each begun anew and gone on with."""
     model, data = tmp_path / "model", tmp_path / "data"
     t = teacher()
     model.mkdir()
@@ -139,7 +139,7 @@ def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
     data.mkdir()
     for i, picture in enumerate(pictures(t, 12)):
         to_image(picture).save(data / f"{i}.png")
-    for part, path in (("colourist", model / COLOURIST_FILE), ("restorer", model / RESTORER_FILE)):
+    for part, path in (("colorizer", model / COLORIZER_FILE), ("restorer", model / RESTORER_FILE)):
         words = [part, "--data", str(data), "--validation", str(data), "--start", str(model), "--export", str(model)]
         words += ["--run", str(tmp_path / part), "--minutes", "0.01", "--threads", str(torch.get_num_threads())]
         main(words)
@@ -149,5 +149,5 @@ def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
         assert torch.load(tmp_path / part / CHECKPOINT, weights_only=True)["step"] > state["step"]
         assert path.read_bytes() != first
         assert list((tmp_path / part / "sheets").glob("*.jpg"))
-    read_colourist(model / COLOURIST_FILE)
+    read_colorizer(model / COLORIZER_FILE)
     read_restorer(model / RESTORER_FILE)

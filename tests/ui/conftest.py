@@ -13,11 +13,11 @@ from support import browsing
 from support.web import served, service_of, small_generator
 
 from latent_editor.core.values import Direction
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
+def service() -> ModelService:
     """The service of a tiny model with five directions."""
     g = small_generator()
     names = ["age", "smile", "light", "hair", "turn"]
@@ -25,8 +25,8 @@ def studio() -> Studio:
 
 
 @pytest.fixture(scope="module")
-def client(studio: Studio) -> Iterator[TestClient]:
-    with served(studio) as client:
+def client(service: ModelService) -> Iterator[TestClient]:
+    with served(service) as client:
         yield client
 
 

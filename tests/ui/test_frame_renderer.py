@@ -15,12 +15,12 @@ from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.perceptual import psnr_db
 from latent_editor.rendering import render_tensor
-from latent_editor.ui.service.frame_renderer import MOST_TOGETHER, Easel, _Order, most_together
+from latent_editor.ui.service.frame_renderer import MAX_TOGETHER, FrameRenderer, _RenderRequest, most_together
 
 
 def drawn_together(g: Generator, ws: Sequence[Tensor], transforms: Sequence[Tensor | None]) -> list[Tensor]:
-    orders = [_Order(w, t) for w, t in zip(ws, transforms, strict=True)]
-    return Easel()._draw((g, transforms[0] is not None), orders)
+    orders = [_RenderRequest(w, t) for w, t in zip(ws, transforms, strict=True)]
+    return FrameRenderer()._draw((g, transforms[0] is not None), orders)
 
 
 def test_pictures_drawn_together_are_those_drawn_alone(portraits: Generator) -> None:
@@ -41,7 +41,7 @@ def test_each_is_moved_as_it_wants() -> None:
 
 
 def test_a_visitor_who_cannot_be_served_harms_no_other(tiny_generator: StyleGAN2) -> None:
-    easel, g = Easel(), tiny_generator
+    frame_renderer, g = FrameRenderer(), tiny_generator
     good = random_ws(g, [1])
     bad: list[tuple[Tensor, Tensor | None, type[Exception]]] = [
         (good, transform_matrix((0.1, 0)), BadValue),
@@ -53,9 +53,9 @@ def test_a_visitor_who_cannot_be_served_harms_no_other(tiny_generator: StyleGAN2
             if i < len(bad):
                 ws, transform, error = bad[i]
                 with pytest.raises(error):
-                    easel.draw(g, ws, transform=transform)
+                    frame_renderer.draw(g, ws, transform=transform)
             else:
-                assert psnr_db(easel.draw(g, good), render_tensor(g, good)).min() > 45
+                assert psnr_db(frame_renderer.draw(g, good), render_tensor(g, good)).min() > 45
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(drag, range(6)))
@@ -64,7 +64,7 @@ def test_a_visitor_who_cannot_be_served_harms_no_other(tiny_generator: StyleGAN2
 def test_visitors_of_several_models_share_what_is_kept(tiny_generator: StyleGAN2) -> None:
     kwargs = {"z_dim": 16, "w_dim": 16, "img_resolution": 16, "channel_base": 256}
     other = construction.random("stylegan2", kwargs).eval().requires_grad_(False)
-    easel = Easel(most_bytes=300_000)
+    frame_renderer = FrameRenderer(most_bytes=300_000)
 
     def drag(i: int) -> None:
         g = (tiny_generator, other)[i % 2]
@@ -72,22 +72,22 @@ def test_visitors_of_several_models_share_what_is_kept(tiny_generator: StyleGAN2
         for k in range(20):
             ws = ws.clone()
             ws[:, k % g.num_ws :] += 0.1
-            assert psnr_db(easel.draw(g, ws), render_tensor(g, ws)).min() > 45
-            assert easel.kept.bytes <= 300_000
+            assert psnr_db(frame_renderer.draw(g, ws), render_tensor(g, ws)).min() > 45
+            assert frame_renderer.kept.bytes <= 300_000
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(drag, range(6)))
-    assert easel.kept.bytes > 0
+    assert frame_renderer.kept.bytes > 0
 
 
 def test_large_pictures_are_drawn_one_by_one_on_a_cpu(tiny_generator: StyleGAN2) -> None:
     kwargs = {"z_dim": 8, "w_dim": 8, "channel_base": 1024, "channel_max": 8}
     large = construction.random("stylegan2", {**kwargs, "img_resolution": 512})
     assert most_together(large) == 1
-    assert most_together(tiny_generator) == MOST_TOGETHER
+    assert most_together(tiny_generator) == MAX_TOGETHER
 
 
 def test_images_have_the_wanted_size(tiny_generator: StyleGAN2) -> None:
-    images = Easel().images(tiny_generator, random_ws(tiny_generator, [1, 2]), size_px=48)
+    images = FrameRenderer().images(tiny_generator, random_ws(tiny_generator, [1, 2]), size_px=48)
     assert [image.size for image in images] == [(48, 48)] * 2
     assert not torch.is_inference_mode_enabled()

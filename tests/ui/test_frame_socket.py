@@ -14,8 +14,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api import frame_socket
-from latent_editor.ui.api.frame_socket import AHEAD, MOST_BAD, MOST_CHARACTERS
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.api.frame_socket import AHEAD, MAX_BAD, MAX_CHARACTERS
+from latent_editor.ui.service.model_service import ModelService
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def frame(line: WebSocketTestSession) -> tuple[int, bytes]:
 
 
 class Slow:
-    """Makes the studio's frames wait until they are let go, and remembers the strengths that were drawn."""
+    """Makes the service's frames wait until they are let go, and remembers the strengths that were drawn."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.drawn: list[dict[str, float]] = []
         self.begun, self.go = threading.Semaphore(0), threading.Semaphore(0)
 
-        def draw(studio: Studio, session: Session, request: Any) -> bytes:
+        def draw(service: ModelService, session: Session, request: Any) -> bytes:
             self.drawn.append(request.strengths)
             self.begun.release()
             assert self.go.acquire(timeout=20)
@@ -131,7 +131,7 @@ class TestNonsense:
             json.dumps({"wish": {"strengths": {f"d{i}": 0 for i in range(65)}}}),
             "[" * 20_000,
             '{"wish": ' * 3_000,
-            "x" * (MOST_CHARACTERS + 1),
+            "x" * (MAX_CHARACTERS + 1),
             "\x00\ud7ff\U0001f600",
         ],
     )
@@ -160,7 +160,7 @@ class TestNonsense:
         assert frame(line)[0] == 8
 
     def test_too_much_of_it_ends_the_line(self, line: WebSocketTestSession) -> None:
-        for _ in range(MOST_BAD):
+        for _ in range(MAX_BAD):
             line.send_text("no")
             assert line.receive_json()["error"]
         with pytest.raises(WebSocketDisconnect) as closed:
@@ -188,9 +188,9 @@ class TestWho:
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/editor/s/guess/drag"):
             pass
 
-    def test_a_session_that_ends_ends_the_line(self, client: TestClient, path: str, studio: Studio) -> None:
+    def test_a_session_that_ends_ends_the_line(self, client: TestClient, path: str, service: ModelService) -> None:
         with client.websocket_connect(f"{path}/drag") as line:
-            studio.store.drop(path.rsplit("/", 1)[1])
+            service.store.drop(path.rsplit("/", 1)[1])
             wish(line, 5)
             answer = line.receive_json()
             assert (answer["sequence"], answer["error"]["kind"]) == (5, "SessionExpired")

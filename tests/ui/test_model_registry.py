@@ -1,4 +1,4 @@
-"""The catalogue: models are read once, beside the page; the ones used longest ago make room."""
+"""The registry: models are read once, beside the page; the ones used longest ago make room."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latent_editor.models.bundle import Bundle
 from latent_editor.ui.service import background
 from latent_editor.ui.service.background import Progress, prepare_directions
 from latent_editor.ui.service.model_listing import Entry
-from latent_editor.ui.service.model_registry import UPLOAD_LIFETIME_S, Catalogue
+from latent_editor.ui.service.model_registry import UPLOAD_LIFETIME_S, ModelRegistry
 
 
 def tiny(name: str, channels: int = 8) -> Generator:
@@ -31,7 +31,7 @@ def tiny(name: str, channels: int = 8) -> Generator:
     return g
 
 
-class Shelf:
+class FakeLoader:
     """A loader of tiny models by name that remembers what was read; "broken" cannot be read."""
 
     def __init__(self) -> None:
@@ -60,76 +60,80 @@ def nothing_to_prepare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def loader() -> FakeLoader:
+    return FakeLoader()
 
 
 @pytest.fixture
-def make(shelf: Shelf) -> Callable[..., Catalogue]:
-    def make(**options: object) -> Catalogue:
-        return Catalogue(service_of(tiny("portraits")), load=shelf, listed=listed, **options)  # type: ignore[arg-type]
+def make(loader: FakeLoader) -> Callable[..., ModelRegistry]:
+    def make(**options: object) -> ModelRegistry:
+        return ModelRegistry(service_of(tiny("portraits")), load=loader, listed=listed, **options)  # type: ignore[arg-type]
 
     return make
 
 
-def test_it_lists_without_reading(make: Callable[..., Catalogue], shelf: Shelf) -> None:
+def test_it_lists_without_reading(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     entries = make().entries()
     assert [e.key for e in entries] == ["portraits", "cats", "dogs", "cars", "broken"]
     assert (entries[0].title, entries[0].licence, entries[0].size_px) == ("Portraits", "CC0", 8)
-    assert shelf.read == []
+    assert loader.read == []
 
 
-def test_a_model_is_read_once_in_the_background(make: Callable[..., Catalogue], shelf: Shelf) -> None:
-    catalogue = make()
-    shelf.gate.clear()
-    first, second = catalogue.start("cats", "a"), catalogue.start("cats", "b")
+def test_a_model_is_read_once_in_the_background(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
+    registry = make()
+    loader.gate.clear()
+    first, second = registry.start("cats", "a"), registry.start("cats", "b")
     assert not first.done()
-    shelf.gate.set()
-    assert first.result(20) is second.result(20) is catalogue.start("cats", "c").result(20)
+    loader.gate.set()
+    assert first.result(20) is second.result(20) is registry.start("cats", "c").result(20)
     assert first.result().g.name == "cats"
-    assert first.result().store is catalogue.store
-    assert shelf.read == ["cats"]
+    assert first.result().store is registry.store
+    assert loader.read == ["cats"]
 
 
-def test_a_session_gets_the_studio_of_its_model(make: Callable[..., Catalogue]) -> None:
-    catalogue = make()
-    session = catalogue.store.create()
-    assert catalogue.studio_of(session) is catalogue.default_studio
-    assert catalogue.studio_of(session.switched("dogs")).g.name == "dogs"
+def test_a_session_gets_the_studio_of_its_model(make: Callable[..., ModelRegistry]) -> None:
+    registry = make()
+    session = registry.store.create()
+    assert registry.service_of(session) is registry.default_studio
+    assert registry.service_of(session.switched("dogs")).g.name == "dogs"
 
 
-def test_the_one_used_longest_ago_makes_room_and_is_read_again(make: Callable[..., Catalogue], shelf: Shelf) -> None:
-    catalogue = make(most_loaded=3)
+def test_the_one_used_longest_ago_makes_room_and_is_read_again(
+    make: Callable[..., ModelRegistry], loader: FakeLoader
+) -> None:
+    registry = make(most_loaded=3)
     for name in ("cats", "dogs", "cats", "cars", "cats", "dogs"):
-        catalogue.start(name, "a").result(20)
-    assert shelf.read == ["cats", "dogs", "cars", "dogs"]
-    assert catalogue.default_studio.g.name == "portraits"  # never dropped
+        registry.start(name, "a").result(20)
+    assert loader.read == ["cats", "dogs", "cars", "dogs"]
+    assert registry.default_studio.g.name == "portraits"  # never dropped
 
 
-def test_large_models_make_room_by_their_size(make: Callable[..., Catalogue], shelf: Shelf) -> None:
+def test_large_models_make_room_by_their_size(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     one = service_of(tiny("cats")).parameters
-    catalogue = make(most_parameters=int(2.5 * one))
+    registry = make(most_parameters=int(2.5 * one))
     for name in ("cats", "dogs", "dogs", "cats"):
-        assert catalogue.start(name, "a").result(20).g.name == name
-    assert shelf.read == ["cats", "dogs", "cats"]
+        assert registry.start(name, "a").result(20).g.name == name
+    assert loader.read == ["cats", "dogs", "cats"]
 
 
-def test_what_cannot_be_read_says_why_and_is_tried_again(make: Callable[..., Catalogue], shelf: Shelf) -> None:
-    catalogue = make()
+def test_what_cannot_be_read_says_why_and_is_tried_again(
+    make: Callable[..., ModelRegistry], loader: FakeLoader
+) -> None:
+    registry = make()
     for _ in range(2):
         with pytest.raises(BadModel, match="Get it again"):
-            catalogue.start("broken", "a").result(20)
+            registry.start("broken", "a").result(20)
         with pytest.raises(BadModel):
-            catalogue.start("broken", "a").result(20)  # told once more to whoever asks next
-    assert shelf.read == ["broken", "broken"]
+            registry.start("broken", "a").result(20)  # told once more to whoever asks next
+    assert loader.read == ["broken", "broken"]
 
 
-def test_only_what_is_listed_can_be_read(make: Callable[..., Catalogue], shelf: Shelf) -> None:
+def test_only_what_is_listed_can_be_read(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     for key in ("", "../cats", "/etc/passwd", "own-guess", "CATS"):
         with pytest.raises(UnknownModel, match="Choose another"):
             make().start(key, "a")
-    assert shelf.read == []
-    alone = Catalogue(service_of(tiny("portraits")))
+    assert loader.read == []
+    alone = ModelRegistry(service_of(tiny("portraits")))
     with pytest.raises(UnknownModel):
         alone.start("cats", "a")
 
@@ -142,61 +146,63 @@ class TestUploads:
         (folder / "mine.pkl").write_bytes(b"a model")
         return folder
 
-    def test_one_is_its_owners_only_and_its_file_is_deleted(self, make: Callable[..., Catalogue], upload: Path) -> None:
-        catalogue = make(max_upload_mb=1)
-        mine, yours = catalogue.store.create(), catalogue.store.create()
-        key = catalogue.take(upload, upload / "mine.pkl", mine.id)
-        assert catalogue.start(key, mine.id).result(20).g.name == "mine"
+    def test_one_is_its_owners_only_and_its_file_is_deleted(
+        self, make: Callable[..., ModelRegistry], upload: Path
+    ) -> None:
+        registry = make(max_upload_mb=1)
+        mine, yours = registry.store.create(), registry.store.create()
+        key = registry.take(upload, upload / "mine.pkl", mine.id)
+        assert registry.start(key, mine.id).result(20).g.name == "mine"
         assert not upload.exists()
-        assert key in [e.key for e in catalogue.entries(mine.id)]
-        assert catalogue.entries(mine.id)[-1].source == "own"
-        assert key not in [e.key for e in catalogue.entries(yours.id)]
+        assert key in [e.key for e in registry.entries(mine.id)]
+        assert registry.entries(mine.id)[-1].source == "own"
+        assert key not in [e.key for e in registry.entries(yours.id)]
         with pytest.raises(UnknownModel):
-            catalogue.start(key, yours.id)
+            registry.start(key, yours.id)
         assert len(key) > 20
 
-    def test_a_bad_one_is_told_and_deleted(self, make: Callable[..., Catalogue], upload: Path) -> None:
-        catalogue = make(max_upload_mb=1)
-        session = catalogue.store.create()
+    def test_a_bad_one_is_told_and_deleted(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+        registry = make(max_upload_mb=1)
+        session = registry.store.create()
         file = (upload / "mine.pkl").rename(upload / "broken.pkl")
-        key = catalogue.take(upload, file, session.id)
+        key = registry.take(upload, file, session.id)
         with pytest.raises(BadModel):
-            catalogue.start(key, session.id).result(20)
+            registry.start(key, session.id).result(20)
         assert not upload.exists()
-        assert key not in [e.key for e in catalogue.entries(session.id)]
+        assert key not in [e.key for e in registry.entries(session.id)]
 
-    def test_one_is_forgotten_when_nobody_uses_it(self, make: Callable[..., Catalogue], upload: Path) -> None:
+    def test_one_is_forgotten_when_nobody_uses_it(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         now = [0.0]
-        catalogue = make(max_upload_mb=1, clock=lambda: now[0])
-        session = catalogue.store.create()
-        key = catalogue.take(upload, upload / "mine.pkl", session.id)
-        catalogue.start(key, session.id).result(20)
+        registry = make(max_upload_mb=1, clock=lambda: now[0])
+        session = registry.store.create()
+        key = registry.take(upload, upload / "mine.pkl", session.id)
+        registry.start(key, session.id).result(20)
         now[0] = UPLOAD_LIFETIME_S - 1
-        catalogue.start(key, session.id)
+        registry.start(key, session.id)
         now[0] = 2 * UPLOAD_LIFETIME_S - 2
-        assert key in [e.key for e in catalogue.entries(session.id)]
+        assert key in [e.key for e in registry.entries(session.id)]
         now[0] = 2 * UPLOAD_LIFETIME_S
         with pytest.raises(UnknownModel, match="bring the file again"):
-            catalogue.studio_of(session.switched(key))
+            registry.service_of(session.switched(key))
 
-    def test_one_goes_with_the_session_that_brought_it(self, make: Callable[..., Catalogue], upload: Path) -> None:
-        catalogue = make(max_upload_mb=1)
-        session = catalogue.store.create()
-        key = catalogue.take(upload, upload / "mine.pkl", session.id)
-        studio = catalogue.start(key, session.id).result(20)
-        catalogue.store.drop(session.id)
+    def test_one_goes_with_the_session_that_brought_it(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+        registry = make(max_upload_mb=1)
+        session = registry.store.create()
+        key = registry.take(upload, upload / "mine.pkl", session.id)
+        service = registry.start(key, session.id).result(20)
+        registry.store.drop(session.id)
         with pytest.raises(UnknownModel):
-            catalogue.start(key, session.id)
-        assert studio.progress.stopping  # what was being prepared for it ends too
+            registry.start(key, session.id)
+        assert service.progress.stopping  # what was being prepared for it ends too
 
-    def test_only_a_few_arrive_at_a_time(self, make: Callable[..., Catalogue]) -> None:
-        catalogue = make(max_upload_mb=1)
-        with catalogue.receiving(), catalogue.receiving(), pytest.raises(BadInput, match="Wait"), catalogue.receiving():
+    def test_only_a_few_arrive_at_a_time(self, make: Callable[..., ModelRegistry]) -> None:
+        registry = make(max_upload_mb=1)
+        with registry.receiving(), registry.receiving(), pytest.raises(BadInput, match="Wait"), registry.receiving():
             pass
-        with catalogue.receiving():
+        with registry.receiving():
             pass
 
-    def test_they_can_be_forbidden(self, make: Callable[..., Catalogue], upload: Path) -> None:
+    def test_they_can_be_forbidden(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         with pytest.raises(BadInput, match="takes no model files"):
             make().take(upload, upload / "mine.pkl", "a")
 

@@ -23,8 +23,8 @@ from latent_editor.models.bundle import CACHE_VARIABLE, Bundle
 from latent_editor.ui.jobs.reconstruct import reconstruct_event
 from latent_editor.ui.service import background
 from latent_editor.ui.service.model_listing import Entry
-from latent_editor.ui.service.model_registry import Catalogue
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_registry import ModelRegistry
+from latent_editor.ui.service.model_service import ModelService
 
 SMALL = {"z_dim": 16, "w_dim": 16, "img_resolution": 32, "channel_base": 256, "channel_max": 8}
 SMALL_KWARGS: dict[str, dict[str, Any]] = {
@@ -71,7 +71,7 @@ def load(model: str | Path) -> Generator:
 
 def served_models(**options: Any) -> TestClient:
     entries = [Entry(name, name.title(), path=name) for name in (*SMALL_KWARGS, "moving", "lost")]
-    return served(Catalogue(Studio.of(small("plain")), load=load, listed=lambda: entries, **options))
+    return served(ModelRegistry(ModelService.of(small("plain")), load=load, listed=lambda: entries, **options))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ class TestSwitching:
         answer = client.post(f"{path}/photo", content=data.getvalue(), headers={"X-File-Name": "me.png"}).json()
         assert answer["by_hand"]  # this model knows no faces: the page asks for a square
         client.post(f"{path}/crop", json={"box": [10, 5, 20]})
-        models = client.app.state.catalogue  # type: ignore[attr-defined]
+        models = client.app.state.registry  # type: ignore[attr-defined]
         *_, last = reconstruct_event(models)(path.rsplit("/", 1)[1], 0.05, "w")
         assert last["session"]["photo"] == "me.png"
         assert last["session"]["offer"] is None
@@ -167,7 +167,7 @@ class TestSwitching:
         assert pixels(client.get(f"{path}/offer.jpg").content).shape == (32, 32, 3)
         assert len(client.post(f"{path}/again").json()["faces"]) == 1
         session = models.store.get(path.rsplit("/", 1)[1])
-        assert np.allclose(session.draft.crop.crop_to_photo, [[20 / 32, 0, 10], [0, 20 / 32, 5]])
+        assert np.allclose(session.pending.crop.crop_to_photo, [[20 / 32, 0, 10], [0, 20 / 32, 5]])
         *_, last = reconstruct_event(models)(session.id, 0.05, "w")  # a model with alpha draws a photo too
         assert last["session"]["photo"] == "me.png"
         assert last["session"]["offer"] is None
@@ -271,9 +271,9 @@ class TestUploads:
         key = upload(client, path, saved).json()["model"]
         choose(client, path, key)
         client.post(f"{path}/random?seed=1")
-        catalogue = client.app.state.catalogue  # type: ignore[attr-defined]
-        with catalogue._lock:
-            catalogue._drop(key)
+        registry = client.app.state.registry  # type: ignore[attr-defined]
+        with registry._lock:
+            registry._drop(key)
         answer = client.post(f"{path}/frame", json={})
         assert answer.status_code == 422
         assert "bring the file again" in answer.json()["error"]["todo"]
@@ -316,9 +316,9 @@ class TestWhoMayUpload:
 
 
 def test_preparation_is_told_with_the_model(client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    studio = client.app.state.catalogue.default_studio  # type: ignore[attr-defined]
+    service = client.app.state.registry.default_studio  # type: ignore[attr-defined]
     assert client.get(f"{path}/about").json()["preparing"] is None
-    with studio.progress:
+    with service.progress:
         assert client.get(f"{path}/about").json()["preparing"] == {
             "fraction": None,
             "seconds": 0,

@@ -23,8 +23,8 @@ from latent_editor.ui.api.example_routes import Example
 from latent_editor.ui.jobs import fit_direction
 from latent_editor.ui.jobs.fit_direction import clean_event, fit_event
 from latent_editor.ui.jobs.video import film_event
-from latent_editor.ui.service.model_service import Studio
-from latent_editor.ui.service.upload_store import Shelf
+from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.upload_store import UploadStore
 
 PACK = {"Content-Type": "application/octet-stream", "X-File-Name": "mine.sliders"}
 
@@ -38,12 +38,14 @@ def picture(client: TestClient, path: str) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def test_a_pack_brings_sliders_back_with_what_was_measured(client: TestClient, path: str, studio: Studio) -> None:
-    session = studio.store.get(key_of(path))
+def test_a_pack_brings_sliders_back_with_what_was_measured(
+    client: TestClient, path: str, service: ModelService
+) -> None:
+    session = service.store.get(key_of(path))
     measured = Direction(
-        "mine", torch.randn(studio.g.num_ws, studio.g.w_dim), -1.5, 2.0, leakage={"own": 3.0, "hair": 1.0}
+        "mine", torch.randn(service.g.num_ws, service.g.w_dim), -1.5, 2.0, entanglement={"own": 3.0, "hair": 1.0}
     )
-    studio.store.update(session.id, lambda s: s.exchanged("d0", fit_direction.Slider.of("x1", measured), "test"))
+    service.store.update(session.id, lambda s: s.exchanged("d0", fit_direction.Slider.of("x1", measured), "test"))
     pack = client.get(f"{path}/save/pack.sliders?key=x1")
     assert pack.headers["content-disposition"].endswith("mine.sliders")
     client.post(f"{path}/random?seed=2")
@@ -75,8 +77,8 @@ def test_the_page_is_told_when_edits_are_held_back(client: TestClient, path: str
     assert change(client, path, "move", key="d0", value=9.0)["kept"] == pytest.approx(2 / 3, abs=1e-3)
 
 
-def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: str, studio: Studio) -> None:
-    seed = studio.example_seeds[1]  # the visitor's own face is of the first
+def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: str, service: ModelService) -> None:
+    seed = service.example_seeds[1]  # the visitor's own face is of the first
     state = client.post(f"{path}/mix", json={"seed": seed, "layers": "coarse", "amount": 1.0}).json()
     assert (state["sliders"][0]["layers"], state["sliders"][0]["strength"], state["sliders"][0]["limit"]) == (
         "coarse",
@@ -84,10 +86,10 @@ def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: st
         1,
     )
     assert len(state["history"]) == 2
-    now = studio.store.get(key_of(path))
-    wanted = mix(studio.g, studio.latent(now), studio.random(seed), "coarse")
+    now = service.store.get(key_of(path))
+    wanted = mix(service.g, service.latent(now), service.random(seed), "coarse")
     mixed = picture(client, path)
-    there = np.array(studio.picture(Session("").begun(wanted), ()).convert("RGB"))
+    there = np.array(service.picture(Session("").begun(wanted), ()).convert("RGB"))
     assert np.abs(mixed.astype(int) - there).mean() < 0.5
     change(client, path, "undo")
     assert not np.array_equal(picture(client, path), mixed)
@@ -98,11 +100,11 @@ def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: st
 def test_examples_are_photos_or_saved_latents(
     client: TestClient,
     path: str,
-    studio: Studio,
+    service: ModelService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(example_routes, "invert", lambda g, crop, method: studio.random(7))
-    monkeypatch.setitem(studio.g.bundle.about, "faces", False)
+    monkeypatch.setattr(example_routes, "invert", lambda g, crop, method: service.random(7))
+    monkeypatch.setitem(service.g.bundle.about, "faces", False)
     answer = client.post(f"{path}/example", content=png(), headers={"X-File-Name": "a.png"}).json()
     assert answer["image"].startswith("data:image/jpeg")
     assert client.post(f"{path}/mix", json={"key": answer["key"]}).json()["sliders"][0]["name"] == "mix a"
@@ -117,10 +119,10 @@ def test_examples_are_photos_or_saved_latents(
 def test_two_piles_of_examples_become_a_slider(
     client: TestClient,
     path: str,
-    studio: Studio,
+    service: ModelService,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = Direction("freckles", torch.ones(studio.g.num_ws, studio.g.w_dim), source="boundary")
+    found = Direction("freckles", torch.ones(service.g.num_ws, service.g.w_dim), source="boundary")
 
     def fit(g, more, less, *, name, on_step):  # type: ignore[no-untyped-def]
         on_step(Step(1, 2, 0.1, 0.5, label="Drawing"))
@@ -128,8 +130,8 @@ def test_two_piles_of_examples_become_a_slider(
         return found
 
     monkeypatch.setattr(fit_direction, "fit_direction_from_examples", fit)
-    keys = [studio.shelf.put(key_of(path), "x", Example(studio.random(i)), 1) for i in range(6)]
-    *progress, last = fit_event(studio)(key_of(path), {"more": keys[:3], "less": keys[3:], "name": "freckles"})
+    keys = [service.uploads.put(key_of(path), "x", Example(service.random(i)), 1) for i in range(6)]
+    *progress, last = fit_event(service)(key_of(path), {"more": keys[:3], "less": keys[3:], "name": "freckles"})
     assert progress[0]["fraction"] is None
     assert (last["session"]["sliders"][0]["name"], last["session"]["sliders"][0]["strength"]) == ("freckles", 1.0)
     for bad in (
@@ -138,13 +140,13 @@ def test_two_piles_of_examples_become_a_slider(
         {"more": "x", "colour": 1},
         {"more": ["gone"] * 3, "less": keys},
     ):
-        *_, error = fit_event(studio)(key_of(path), bad)
+        *_, error = fit_event(service)(key_of(path), bad)
         assert error["error"]["kind"] == "BadValue"
 
 
 def test_a_cleaned_slider_stands_where_the_other_stood(
     path: str,
-    studio: Studio,
+    service: ModelService,
     client: TestClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -152,37 +154,37 @@ def test_a_cleaned_slider_stands_where_the_other_stood(
         assert direction.name == "smile"
         return Direction("smile", direction.vector / 2, source="boundary", detail="without 'age'")
 
-    monkeypatch.setattr(fit_direction, "clean_direction", clean)
+    monkeypatch.setattr(fit_direction, "disentangle_direction", clean)
     change(client, path, "move", key="d1", value=1.5)
     for count in (1, 2):  # what is clean can be cleaned again
         key = client.get(path).json()["sliders"][1]["key"]
-        *_, last = clean_event(studio)(key_of(path), key)
+        *_, last = clean_event(service)(key_of(path), key)
         slider = last["session"]["sliders"][1]
         assert (slider["name"], slider["strength"]) == ("smile, clean", 1.5)
         assert len(last["session"]["history"]) == 2 + count
     assert [s["key"] for s in change(client, path, "goto", value=1)["sliders"]][1] == "d1"
 
 
-def test_whoever_cancels_gets_no_slider(path: str, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_cancels_gets_no_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     def fit(g, more, less, *, name, on_step):  # type: ignore[no-untyped-def]
         on_step(Step(1, 2, 0.1, 0.5))
         return Direction("never", torch.ones(g.num_ws, g.w_dim))
 
     monkeypatch.setattr(fit_direction, "fit_direction", fit)
-    answers = fit_event(studio)(key_of(path), {"more": "a"})
+    answers = fit_event(service)(key_of(path), {"more": "a"})
     next(answers)
-    before = studio.store.update(key_of(path), Session.run_started)  # what /cancel does
+    before = service.store.update(key_of(path), Session.run_started)  # what /cancel does
     assert not [a for a in answers if "session" in a]
-    assert studio.store.get(key_of(path)).moments == before.moments
+    assert service.store.get(key_of(path)).history == before.history
 
 
 @pytest.mark.parametrize("kind", ["mp4", "webm", "gif"])
 def test_a_video_goes_to_the_edited_face_and_back(
-    kind: str, client: TestClient, path: str, studio: Studio, tmp_path: Path
+    kind: str, client: TestClient, path: str, service: ModelService, tmp_path: Path
 ) -> None:
     plain = picture(client, path)
     change(client, path, "move", key="d0", value=2.0)
-    *progress, last = film_event(studio)(key_of(path), {"kind": kind, "seconds": 1})
+    *progress, last = film_event(service)(key_of(path), {"kind": kind, "seconds": 1})
     assert progress[0]["fraction"] is None
     assert all(0 <= p["fraction"] <= 1 for p in progress[1:])
     answer = client.get(f"{path}/save/film/{last['film']}")
@@ -195,21 +197,23 @@ def test_a_video_goes_to_the_edited_face_and_back(
     assert psnr(seen[12], plain) < psnr(seen[12], picture(client, path))
 
 
-def test_key_frames_are_entries_of_the_history(client: TestClient, path: str, studio: Studio, tmp_path: Path) -> None:
+def test_key_frames_are_entries_of_the_history(
+    client: TestClient, path: str, service: ModelService, tmp_path: Path
+) -> None:
     first = change(client, path, "move", key="d0", value=2.0)["history"][-1]["id"]
     shown = picture(client, path)
     second = change(client, path, "move", key="d1", value=-2.0)["history"][-1]["id"]
     wish = {"kind": "gif", "seconds": 1, "keys": [first, second], "loop": False, "ease": "linear"}
-    *_, last = film_event(studio)(key_of(path), wish)
+    *_, last = film_event(service)(key_of(path), wish)
     (tmp_path / "a.gif").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.gif")
     assert psnr(seen[0], shown) > 22
     assert psnr(seen[-1], picture(client, path)) > 22
-    *_, error = film_event(studio)(key_of(path), {"keys": [9999]})
+    *_, error = film_event(service)(key_of(path), {"keys": [9999]})
     assert error["error"]["kind"] == "BadValue"
 
 
-def test_a_slider_follows_a_track(client: TestClient, path: str, studio: Studio, tmp_path: Path) -> None:
+def test_a_slider_follows_a_track(client: TestClient, path: str, service: ModelService, tmp_path: Path) -> None:
     out = io.BytesIO()
     with wave.open(out, "wb") as track:
         track.setnchannels(1)
@@ -220,28 +224,28 @@ def test_a_slider_follows_a_track(client: TestClient, path: str, studio: Studio,
     brought = client.post(f"{path}/footage", content=out.getvalue(), headers={"X-File-Name": "beat.wav"}).json()
     assert brought["sound_s"] == pytest.approx(1.0, abs=0.05)
     wish = {"seconds": 1, "loop": False, "sound": brought["key"], "follow": "d0", "low": 0, "high": 2}
-    *_, last = film_event(studio)(key_of(path), wish)
+    *_, last = film_event(service)(key_of(path), wish)
     (tmp_path / "a.mp4").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.mp4")
     assert psnr(seen[2], picture(client, path)) > psnr(seen[-2], picture(client, path))
     assert client.post(f"{path}/footage", content=b"noise", headers={"X-File-Name": "a.mp3"}).status_code == 422
 
 
-def test_nothing_to_film_is_told(path: str, studio: Studio) -> None:
-    *_, last = film_event(studio)(key_of(path), {})
+def test_nothing_to_film_is_told(path: str, service: ModelService) -> None:
+    *_, last = film_event(service)(key_of(path), {})
     assert "Move a slider first" in last["error"]["todo"]
     for bad in ({"seconds": 7200}, {"kind": "avi"}, {"sound": "gone"}, {"ease": "bouncy", "keys": [None, None]}):
-        *_, last = film_event(studio)(key_of(path), bad)
+        *_, last = film_event(service)(key_of(path), bad)
         assert last["error"]["kind"] == "BadValue"
 
 
 def test_a_shelf_forgets_what_was_put_there_first() -> None:
-    shelf = Shelf(most_bytes=10, most_things=3)
-    keys = [shelf.put("me", str(i), b"x", 4) for i in range(3)]
+    uploads = UploadStore(most_bytes=10, most_things=3)
+    keys = [uploads.put("me", str(i), b"x", 4) for i in range(3)]
     with pytest.raises(BadValue, match="Choose it again"):
-        shelf.get("me", keys[0], bytes)
-    assert shelf.get("me", keys[2], bytes).name == "2"
+        uploads.get("me", keys[0], bytes)
+    assert uploads.get("me", keys[2], bytes).name == "2"
     with pytest.raises(BadValue):
-        shelf.get("you", keys[2], bytes)
+        uploads.get("you", keys[2], bytes)
     with pytest.raises(BadValue):
-        shelf.get("me", keys[2], Latent)
+        uploads.get("me", keys[2], Latent)

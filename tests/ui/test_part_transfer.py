@@ -15,8 +15,8 @@ from latent_editor.core.values import Crop, Direction, Edit, Step
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api.example_routes import Example
 from latent_editor.ui.jobs import part_transfer
-from latent_editor.ui.jobs.part_transfer import take_event
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.jobs.part_transfer import part_transfer_event
+from latent_editor.ui.service.model_service import ModelService
 
 LEFT = [{"radius": 0.06, "points": [[0.0, 0.0], [0.0, 1.0]]}]
 
@@ -89,33 +89,35 @@ def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body:
         ({"part": 3}, "part"),
     ],
 )
-def test_what_cannot_be_taken_is_told(path: str, studio: Studio, wish: dict, says: str) -> None:
-    before = studio.store.get(key_of(path)).moments
-    *_, last = take_event(studio)(key_of(path), wish)
+def test_what_cannot_be_taken_is_told(path: str, service: ModelService, wish: dict, says: str) -> None:
+    before = service.store.get(key_of(path)).history
+    *_, last = part_transfer_event(service)(key_of(path), wish)
     assert says in json.dumps(last["error"], ensure_ascii=False)
-    assert studio.store.get(key_of(path)).moments == before
+    assert service.store.get(key_of(path)).history == before
 
 
-def test_what_was_taken_is_a_slider(path: str, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    def take(g, latent, other, part, *, photo, name, on_step):  # type: ignore[no-untyped-def]
+def test_what_was_taken_is_a_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+    def transfer_part(g, latent, other, part, *, photo, name, on_step):  # type: ignore[no-untyped-def]
         on_step(Step(1, 2, 0.1, 0.5, label="Features"))
         asked.append((part, photo, name))
         return Edit(
-            Direction(f"{part} of {name}", other.ws, 0.0, 1.0, taken=True), 1.0, region=Region.of(np.ones((9, 9)))
+            Direction(f"{part} of {name}", other.ws, 0.0, 1.0, interpolates=True),
+            1.0,
+            region=Region.of(np.ones((9, 9))),
         )
 
     asked: list[tuple] = []
-    monkeypatch.setattr(part_transfer, "take", take)
+    monkeypatch.setattr(part_transfer, "transfer_part", transfer_part)
     crop = Crop(Image.new("RGB", (32, 32)), np.eye(2, 3))
-    key = studio.shelf.put(key_of(path), "ann.jpg", Example(studio.random(5), crop), 1)
-    *progress, last = take_event(studio)(key_of(path), {"part": "nose", "key": key})
+    key = service.uploads.put(key_of(path), "ann.jpg", Example(service.random(5), crop), 1)
+    *progress, last = part_transfer_event(service)(key_of(path), {"part": "nose", "key": key})
     assert progress[0]["fraction"] is None
     assert asked == [("nose", crop, "ann")]
     (slider,) = (s for s in last["session"]["sliders"] if s["taken"])
     assert (slider["name"], slider["strength"], slider["region"]) == ("nose of ann", 1.0, "painted")
 
-    answers = take_event(studio)(key_of(path), {"part": "nose", "seed": 3})
+    answers = part_transfer_event(service)(key_of(path), {"part": "nose", "seed": 3})
     next(answers)
-    before = studio.store.update(key_of(path), Session.run_started)  # what /cancel does
+    before = service.store.update(key_of(path), Session.run_started)  # what /cancel does
     assert not [a for a in answers if "session" in a]
-    assert studio.store.get(key_of(path)).moments == before.moments
+    assert service.store.get(key_of(path)).history == before.history

@@ -12,31 +12,31 @@ from support.web import service_of
 
 from latent_editor.core.values import Direction, Latent, Step
 from latent_editor.editing.edits import apply
-from latent_editor.editing.point_drag import Dragged
+from latent_editor.editing.point_drag import DragStep
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.sessions.placement import Position
+from latent_editor.sessions.placement import Placement
 from latent_editor.sessions.session import Session, Slider
 from latent_editor.ui.jobs import point_drag as handles_module
 from latent_editor.ui.jobs.point_drag import drag_event
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 HANDLES = [[[0.5, 0.5], [0.58, 0.5]]]
 
 
 @pytest.fixture
-def studio(tiny_generator: StyleGAN2) -> Studio:
+def service(tiny_generator: StyleGAN2) -> ModelService:
     return service_of(tiny_generator, [Direction("age", torch.ones(tiny_generator.num_ws, tiny_generator.w_dim) * 0.1)])
 
 
 @pytest.fixture
-def session(studio: Studio) -> Session:
+def session(service: ModelService) -> Session:
     """A random face whose one slider stands at 1."""
-    sliders = (Slider.of("d0", studio.directions[0], 1.0),)
-    return studio.store.update(studio.store.create().id, lambda s: s.begun(studio.random(3), sliders))
+    sliders = (Slider.of("d0", service.directions[0], 1.0),)
+    return service.store.update(service.store.create().id, lambda s: s.begun(service.random(3), sliders))
 
 
-def test_the_outcome_is_one_slider_that_undo_removes(studio: Studio, session: Session) -> None:
-    *progress, last = drag_event(studio)(session.id, HANDLES, 3.0)
+def test_the_outcome_is_one_slider_that_undo_removes(service: ModelService, session: Session) -> None:
+    *progress, last = drag_event(service)(session.id, HANDLES, 3.0)
     assert any((p["image"] or "").startswith("data:image/jpeg;base64,") for p in progress)
     assert all(len(p["points"]) == 1 and 0 <= p["fraction"] <= 1 for p in progress)
     assert progress[-1]["left"] < 0.08
@@ -45,45 +45,47 @@ def test_the_outcome_is_one_slider_that_undo_removes(studio: Studio, session: Se
         ("age", "unknown", 1.0),
     ]
     assert [m["label"] for m in last["session"]["history"]] == ["start", "add drag"]
-    undone = studio.store.update(session.id, Session.undone)
+    undone = service.store.update(session.id, Session.undone)
     assert [s.key for s in undone.sliders] == ["d0"]
-    assert studio.frame(session, session.edits) == studio.frame(undone, undone.edits)
+    assert service.frame(session, session.edits) == service.frame(undone, undone.edits)
 
 
-def stepping(studio: Studio, at_step: Any) -> Any:
+def stepping(service: ModelService, at_step: Any) -> Any:
     """A stand-in for a drag that calls ``at_step`` before each step and moves the latent by 0.01 a step."""
 
-    def moves(_: Studio, start: Latent, handles: Any, seconds: float) -> Iterator[Step | Latent]:
+    def moves(_: ModelService, start: Latent, handles: Any, seconds: float) -> Iterator[Step | Latent]:
         for i in range(1, 50):
             at_step(i)
-            yield Dragged(i, 50, i / 10, i / 50, ws=start.ws + i / 100, points=((0.5, 0.5),), left=0.08)
+            yield DragStep(i, 50, i / 10, i / 50, ws=start.ws + i / 100, points=((0.5, 0.5),), left=0.08)
         yield replace(start, ws=start.ws + 9)
 
     return moves
 
 
-def test_stop_keeps_the_best_so_far(studio: Studio, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_keeps_the_best_so_far(service: ModelService, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     def at_step(i: int) -> None:
         if i == 7:
-            studio.store.update(session.id, Session.run_stopping)
+            service.store.update(session.id, Session.run_stopping)
 
-    monkeypatch.setattr(handles_module, "moves", stepping(studio, at_step))
-    *_, last = drag_event(studio)(session.id, HANDLES, 5.0)
+    monkeypatch.setattr(handles_module, "moves", stepping(service, at_step))
+    *_, last = drag_event(service)(session.id, HANDLES, 5.0)
     assert last["session"]["ready"]
-    now = studio.store.get(session.id)
-    before = apply(studio.latent(session), session.edits)
+    now = service.store.get(session.id)
+    before = apply(service.latent(session), session.edits)
     assert torch.allclose(now.sliders[0].edit.direction.vector, torch.full_like(before, 0.07), atol=1e-6)
 
 
-def test_leaving_ends_it_without_a_trace(studio: Studio, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_ends_it_without_a_trace(
+    service: ModelService, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def at_step(i: int) -> None:
         if i == 7:
-            studio.store.update(session.id, Session.cancelled)
+            service.store.update(session.id, Session.cancelled)
 
-    monkeypatch.setattr(handles_module, "moves", stepping(studio, at_step))
-    answers = list(drag_event(studio)(session.id, HANDLES, 5.0))
+    monkeypatch.setattr(handles_module, "moves", stepping(service, at_step))
+    answers = list(drag_event(service)(session.id, HANDLES, 5.0))
     assert len(answers) == 6
-    assert studio.store.get(session.id).sliders == session.sliders
+    assert service.store.get(session.id).sliders == session.sliders
 
 
 @pytest.mark.parametrize(
@@ -97,15 +99,15 @@ def test_leaving_ends_it_without_a_trace(studio: Studio, session: Session, monke
         [7],
     ],
 )
-def test_bad_handles_are_told_and_nothing_is_lost(studio: Studio, session: Session, handles: list[Any]) -> None:
-    (answer,) = drag_event(studio)(session.id, handles, 1.0)
+def test_bad_handles_are_told_and_nothing_is_lost(service: ModelService, session: Session, handles: list[Any]) -> None:
+    (answer,) = drag_event(service)(session.id, handles, 1.0)
     assert answer["error"]["kind"] == "BadValue"
-    assert studio.store.get(session.id).sliders == session.sliders
+    assert service.store.get(session.id).sliders == session.sliders
 
 
-def test_without_a_face_or_at_another_place_it_says_what_to_do(studio: Studio, session: Session) -> None:
-    (answer,) = drag_event(studio)(studio.store.create().id, HANDLES, 1.0)
+def test_without_a_face_or_at_another_place_it_says_what_to_do(service: ModelService, session: Session) -> None:
+    (answer,) = drag_event(service)(service.store.create().id, HANDLES, 1.0)
     assert "no face" in answer["error"]["what"]
-    studio.store.update(session.id, lambda s: s._done("moved", s.sliders, Position(x=0.1)))
-    (answer,) = drag_event(studio)(session.id, HANDLES, 1.0)
+    service.store.update(session.id, lambda s: s._done("moved", s.sliders, Placement(x=0.1)))
+    (answer,) = drag_event(service)(session.id, HANDLES, 1.0)
     assert "moved or turned" in answer["error"]["what"]

@@ -9,9 +9,9 @@ from latent_editor.generators import Generator, construction, random_latent
 from latent_editor.generators.preview import Preview
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render
-from latent_editor.sessions.placement import Position
+from latent_editor.sessions.placement import Placement
 from latent_editor.ui.service import preview_choice
-from latent_editor.ui.service.preview_choice import drawer
+from latent_editor.ui.service.preview_choice import choose_generator
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def large() -> Generator:
 
 
 def test_large_generators_draw_thumbnails_small(large: Generator) -> None:
-    assert drawer(large, 256) is large  # nobody waits for the small one in the middle of a drag
-    assert drawer(large, 512) is large
-    thumbnail = drawer(large, 80)
+    assert choose_generator(large, 256) is large  # nobody waits for the small one in the middle of a drag
+    assert choose_generator(large, 512) is large
+    thumbnail = choose_generator(large, 80)
     assert isinstance(thumbnail, Preview)
     assert thumbnail.size_px == 256
-    assert drawer(large, 96) is thumbnail
+    assert choose_generator(large, 96) is thumbnail
     image = render(thumbnail, random_latent(large, 1), size_px=80)
     assert (image.size, image.mode) == ((80, 80), "RGB")
     assert isinstance(image, Image.Image)
@@ -36,14 +36,14 @@ def test_large_generators_draw_thumbnails_small(large: Generator) -> None:
 def test_only_a_true_one_stands_for_the_whole_while_a_slider_moves(
     large: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preview = drawer(large, 80)
+    preview = choose_generator(large, 80)
     assert isinstance(preview, Preview)
     for fit, wanted in ((0.99, preview), (0.9, large)):
         monkeypatch.setattr(preview, "fit", fit)
-        assert drawer(large, 256) is wanted
+        assert choose_generator(large, 256) is wanted
     assert preview_choice.TRUE_FIT > 0.9
 
 
 def test_small_and_moved_pictures_are_the_whole_ones(large: Generator, tiny_generator: StyleGAN2) -> None:
-    assert drawer(tiny_generator, 80) is tiny_generator
-    assert drawer(large, 80, Position(x=0.5)) is large
+    assert choose_generator(tiny_generator, 80) is tiny_generator
+    assert choose_generator(large, 80, Placement(x=0.5)) is large

@@ -19,68 +19,68 @@ from latent_editor.restoration import repair as restoration
 from latent_editor.ui.jobs import repair
 from latent_editor.ui.jobs.job import checked
 from latent_editor.ui.jobs.reconstruct import reconstruct_event
-from latent_editor.ui.jobs.repair import Faults, repair_event
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.jobs.repair import RepairRequest, repair_event
+from latent_editor.ui.service.model_service import ModelService
 
 
 @pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Studio:
+def service(monkeypatch: pytest.MonkeyPatch) -> ModelService:
     monkeypatch.setattr(repair, "SECONDS", 0.3)
     g = small_generator()
     g.bundle.about["faces"] = False
     return service_of(g)
 
 
-def with_crop(studio: Studio, *, side: int = 32) -> str:
+def with_crop(service: ModelService, *, side: int = 32) -> str:
     """A visitor whose grey photo is cropped."""
-    session = studio.store.create("")
+    session = service.store.create("")
     grey = np.tile(np.linspace(40, 200, 48, dtype=np.uint8)[None, :, None], (48, 1, 3))
     photo = Photo(Image.fromarray(grey))
     crop_to_photo = np.array([[side / 32, 0, 8.0], [0, side / 32, 8.0]])
     crop = Crop(photo.image.crop((8, 8, 8 + side, 8 + side)).resize((32, 32)), crop_to_photo)
-    studio.store.update(session.id, lambda s: s.opened(photo).cropped(crop))
+    service.store.update(session.id, lambda s: s.opened(photo).cropped(crop))
     return session.id
 
 
-def answers(studio: Studio, session_id: str, faults: Any) -> list[dict]:
-    return list(repair_event(studio)(session_id, faults))
+def answers(service: ModelService, session_id: str, faults: Any) -> list[dict]:
+    return list(repair_event(service)(session_id, faults))
 
 
-def test_a_repair_gives_a_photo_to_be_reconstructed(studio: Studio) -> None:
-    session_id = with_crop(studio)
-    before = studio.store.get(session_id)
-    told = answers(studio, session_id, {"grey": True})
+def test_a_repair_gives_a_photo_to_be_reconstructed(service: ModelService) -> None:
+    session_id = with_crop(service)
+    before = service.store.get(session_id)
+    told = answers(service, session_id, {"grey": True})
     assert told[0]["image"].startswith("data:image/jpeg")
     assert told[-1]["crop"].startswith("data:image/jpeg")
-    after = studio.store.get(session_id)
-    assert before.draft is not None
-    assert after.draft is not None
-    assert after.draft.crop is not None
-    assert after.damaged is before.draft
-    assert float(np.ptp(np.asarray(after.draft.crop.image), axis=2).max()) > 0  # it has colours now
-    corner = np.asarray(after.draft.photo.image)[:3, :3]
-    assert np.array_equal(corner, np.asarray(before.draft.photo.image)[:3, :3])
-    *_, end = reconstruct_event(studio)(session_id, 0.2, "w+")
+    after = service.store.get(session_id)
+    assert before.pending is not None
+    assert after.pending is not None
+    assert after.pending.crop is not None
+    assert after.damaged is before.pending
+    assert float(np.ptp(np.asarray(after.pending.crop.image), axis=2).max()) > 0  # it has colours now
+    corner = np.asarray(after.pending.photo.image)[:3, :3]
+    assert np.array_equal(corner, np.asarray(before.pending.photo.image)[:3, :3])
+    *_, end = reconstruct_event(service)(session_id, 0.2, "w+")
     assert end["session"]["ready"]
     again = answers(
-        studio, session_id, {"grey": True, "strokes": [{"radius": 0.1, "points": [[0.5, 0.5], [0.6, 0.5]]}]}
+        service, session_id, {"grey": True, "strokes": [{"radius": 0.1, "points": [[0.5, 0.5], [0.6, 0.5]]}]}
     )
     assert "crop" in again[-1]
-    assert studio.store.get(session_id).damaged is before.draft  # repaired from what came, not from the repair
+    assert service.store.get(session_id).damaged is before.pending  # repaired from what came, not from the repair
 
 
-def test_a_photo_of_too_few_pixels_is_enlarged(studio: Studio) -> None:
-    session_id = with_crop(studio, side=16)
-    assert "crop" in answers(studio, session_id, {"scale": 2})[-1]
-    draft = studio.store.get(session_id).draft
-    assert draft is not None
-    assert draft.crop is not None
-    assert draft.photo.image.size == (96, 96)
-    np.testing.assert_allclose(draft.crop.crop_to_photo, [[1, 0, 16], [0, 1, 16]])
+def test_a_photo_of_too_few_pixels_is_enlarged(service: ModelService) -> None:
+    session_id = with_crop(service, side=16)
+    assert "crop" in answers(service, session_id, {"scale": 2})[-1]
+    pending = service.store.get(session_id).pending
+    assert pending is not None
+    assert pending.crop is not None
+    assert pending.photo.image.size == (96, 96)
+    np.testing.assert_allclose(pending.crop.crop_to_photo, [[1, 0, 16], [0, 1, 16]])
 
 
 def test_strokes_become_a_mask() -> None:
-    faults = checked(Faults, {"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
+    faults = checked(RepairRequest, {"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
     mask = faults.mask((100, 100))
     assert mask is not None
     values = np.asarray(mask)
@@ -88,7 +88,7 @@ def test_strokes_become_a_mask() -> None:
     assert (values[:38] == 0).all()
     assert values[50, 16] == 255
     assert values[50, 12] == 0
-    assert checked(Faults, {}).mask((8, 8)) is None
+    assert checked(RepairRequest, {}).mask((8, 8)) is None
 
 
 @pytest.mark.parametrize(
@@ -102,47 +102,47 @@ def test_strokes_become_a_mask() -> None:
         {"strokes": [{"radius": 0.5, "points": [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [1, 1]]}]},
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_and_nothing_lost(studio: Studio, wrong: Any) -> None:
-    session_id = with_crop(studio)
-    (answer,) = answers(studio, session_id, wrong)
+def test_nonsense_is_refused_and_nothing_lost(service: ModelService, wrong: Any) -> None:
+    session_id = with_crop(service)
+    (answer,) = answers(service, session_id, wrong)
     assert answer["error"]["kind"] == "BadValue"
-    draft = studio.store.get(session_id).draft
-    assert draft is not None
-    assert draft.crop is not None
+    pending = service.store.get(session_id).pending
+    assert pending is not None
+    assert pending.crop is not None
 
 
-def test_dabs_reach_the_repair(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    session_id = with_crop(studio)
-    (*_, answer) = answers(studio, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "#102030"}]})
+def test_dabs_reach_the_repair(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = with_crop(service)
+    (*_, answer) = answers(service, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "#102030"}]})
     assert answer["error"]["kind"] == "MissingPart"  # this model knows no colours
-    monkeypatch.setattr(restoration, "load_colourist", lambda g: told)
+    monkeypatch.setattr(restoration, "load_colorizer", lambda g: told)
     seen = []
 
     def told(picture: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         seen.append(known)
         return picture
 
-    assert "crop" in answers(studio, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "blue"}]})[-1]
+    assert "crop" in answers(service, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "blue"}]})[-1]
     assert [bool(known[..., 3, 16]) for known in seen] == [True]
 
 
-def test_without_a_photo_there_is_nothing_to_repair(studio: Studio) -> None:
-    session = studio.store.create("")
-    (answer,) = answers(studio, session.id, {"grey": True})
+def test_without_a_photo_there_is_nothing_to_repair(service: ModelService) -> None:
+    session = service.store.create("")
+    (answer,) = answers(service, session.id, {"grey": True})
     assert answer["error"]["kind"] == "BadValue"
     with pytest.raises(BadValue, match="no photo"):
         session.to_repair()
 
 
 @pytest.fixture
-def client(studio: Studio) -> Iterator[TestClient]:
-    with served(studio) as client:
+def client(service: ModelService) -> Iterator[TestClient]:
+    with served(service) as client:
         yield client
 
 
-def test_the_picture_under_the_brush(client: TestClient, studio: Studio) -> None:
-    answer = client.get(f"/editor/s/{with_crop(studio)}/damaged.jpg")
+def test_the_picture_under_the_brush(client: TestClient, service: ModelService) -> None:
+    answer = client.get(f"/editor/s/{with_crop(service)}/damaged.jpg")
     assert answer.status_code == 200
     with Image.open(io.BytesIO(answer.content)) as image:
         assert image.size == (32, 32)
-    assert client.get(f"/editor/s/{studio.store.create('').id}/damaged.jpg").status_code == 422
+    assert client.get(f"/editor/s/{service.store.create('').id}/damaged.jpg").status_code == 422

@@ -17,7 +17,7 @@ from support.web import change, pixels, png
 from latent_editor.core.refinement import Refinement
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api.requests import MAX_UPLOAD_BYTES
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 
 class TestFaces:
@@ -43,7 +43,9 @@ class TestFaces:
         client.post(f"{path}/random?seed=1")
         assert client.post(f"{path}/frame", json={}).content == first
 
-    def test_a_photo_is_opened_cropped_and_cancelled(self, client: TestClient, path: str, studio: Studio) -> None:
+    def test_a_photo_is_opened_cropped_and_cancelled(
+        self, client: TestClient, path: str, service: ModelService
+    ) -> None:
         answer = client.post(f"{path}/photo", content=png(), headers={"X-File-Name": "me%20%C3%A9.png"}).json()
         assert (answer["name"], answer["width"], answer["height"]) == ("me e.png", 60, 40)
         assert len(answer["faces"]) == 1  # this model knows no faces: the middle is taken
@@ -119,15 +121,15 @@ class TestFiles:
         assert {s["strength"] for s in state["sliders"]} == {0.0}
         assert client.post(f"{path}/frame", json={}).content == before
 
-    def test_a_saved_latent_keeps_what_refines_it(self, client: TestClient, path: str, studio: Studio) -> None:
+    def test_a_saved_latent_keeps_what_refines_it(self, client: TestClient, path: str, service: ModelService) -> None:
         def refined(session: Session) -> Session:
             assert session.latent is not None
-            shape = studio.g.activations(session.latent.ws[None], 8).shape[1:]
+            shape = service.g.activations(session.latent.ws[None], 8).shape[1:]
             refinement = Refinement({8: torch.randn(shape)}, {}, session.latent.ws, 1.3)
             return replace(session, latent=replace(session.latent, refinement=refinement))
 
         plain = client.post(f"{path}/frame", json={}).content
-        studio.store.update(path.rsplit("/", 1)[1], refined)
+        service.store.update(path.rsplit("/", 1)[1], refined)
         change(client, path, "move", key="d0", value=2.0)
         before = client.post(f"{path}/frame", json={}).content
         assert before != plain
@@ -164,8 +166,8 @@ class TestNonsense:
         assert answer.status_code == 422
         assert "32 MB" in answer.json()["error"]["what"]
 
-    def test_a_latent_of_another_model(self, client: TestClient, path: str, studio: Studio) -> None:
-        latent = client.get(f"{path}/save/face.latent").content.replace(studio.g.fingerprint.encode(), b"0" * 12)
+    def test_a_latent_of_another_model(self, client: TestClient, path: str, service: ModelService) -> None:
+        latent = client.get(f"{path}/save/face.latent").content.replace(service.g.fingerprint.encode(), b"0" * 12)
         answer = client.post(f"{path}/latent", content=latent)
         assert answer.status_code == 422
         assert answer.json()["error"]["kind"] == "BadLatent"
@@ -210,12 +212,12 @@ class TestNonsense:
             assert "Choose a photo" in answer.json()["error"]["todo"]
 
     def test_the_inside_of_an_unexpected_error_is_not_shown(
-        self, client: TestClient, path: str, studio: Studio, monkeypatch: pytest.MonkeyPatch
+        self, client: TestClient, path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(self: Studio, session: Session, edits: object, **_: object) -> bytes:
+        def broken(self: ModelService, session: Session, edits: object, **_: object) -> bytes:
             raise RuntimeError("/secret/path")
 
-        monkeypatch.setattr(Studio, "frame", broken)
+        monkeypatch.setattr(ModelService, "frame", broken)
         answer = client.post(f"{path}/frame", json={})
         assert answer.status_code == 500
         assert "secret" not in answer.text

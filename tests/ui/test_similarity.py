@@ -17,28 +17,28 @@ from latent_editor.core.values import Crop, Direction, Photo
 from latent_editor.generators import Generator
 from latent_editor.rendering import render
 from latent_editor.sessions.session import Slider
-from latent_editor.ui.api.similarity_routes import MOST_KEPT, desk_of
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.api.similarity_routes import MAX_KEPT, similarity_cache_of
+from latent_editor.ui.service.model_service import ModelService
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
+def service() -> ModelService:
     g = small_generator()
     g.bundle.about["faces"] = False
     return with_one_slider(g)
 
 
-def with_one_slider(g: Generator) -> Studio:
+def with_one_slider(g: Generator) -> ModelService:
     return service_of(g, [Direction("age", torch.randn(g.num_ws, g.w_dim), score=0.1)])
 
 
-def from_photo(client: TestClient, studio: Studio, *, seed: int, drawn: int) -> str:
+def from_photo(client: TestClient, service: ModelService, *, seed: int, drawn: int) -> str:
     """A session whose photo is one random picture and whose latent is another's, or the same one's."""
     session_id = client.post("/editor/sessions").json()["id"]
-    image = render(studio.g, studio.random(seed))
+    image = render(service.g, service.random(seed))
     photo, crop = Photo(image), Crop(image, np.eye(2, 3))
-    latent = studio.random(drawn)
-    studio.store.update(session_id, lambda s: s.opened(photo).cropped(crop).begun(latent, from_draft=True))
+    latent = service.random(drawn)
+    service.store.update(session_id, lambda s: s.opened(photo).cropped(crop).begun(latent, from_draft=True))
     return session_id
 
 
@@ -54,17 +54,17 @@ def asked(client: TestClient, address: str) -> dict[str, Any]:
     raise AssertionError("never learned")
 
 
-def test_the_meter_of_a_face_from_a_photo(client: TestClient, studio: Studio) -> None:
-    same = asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=1)}/likeness")
-    other = asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=2)}/likeness")
+def test_the_meter_of_a_face_from_a_photo(client: TestClient, service: ModelService) -> None:
+    same = asked(client, f"/editor/s/{from_photo(client, service, seed=1, drawn=1)}/likeness")
+    other = asked(client, f"/editor/s/{from_photo(client, service, seed=1, drawn=2)}/likeness")
     assert same["words"] == "the same"
     assert same["psnr_db"] > 40 > other["psnr_db"]
     assert same["identity"] is None
 
 
-def test_the_map_is_bright_where_pictures_differ(client: TestClient, studio: Studio) -> None:
+def test_the_map_is_bright_where_pictures_differ(client: TestClient, service: ModelService) -> None:
     def light(drawn: int) -> float:
-        session_id = from_photo(client, studio, seed=1, drawn=drawn)
+        session_id = from_photo(client, service, seed=1, drawn=drawn)
         answer = client.get(f"/editor/s/{session_id}/differs.jpg")
         assert answer.headers["content-type"] == "image/jpeg"
         picture = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), float)
@@ -84,29 +84,29 @@ def test_a_face_of_nobody_has_no_meter(client: TestClient) -> None:
     assert client.get(f"/editor/s/{session_id}/advice").json() == {"advice": []}
 
 
-def test_what_was_measured_is_kept_for_a_few_faces(client: TestClient, studio: Studio) -> None:
-    sessions = [from_photo(client, studio, seed=1, drawn=i) for i in range(MOST_KEPT + 2)]
+def test_what_was_measured_is_kept_for_a_few_faces(client: TestClient, service: ModelService) -> None:
+    sessions = [from_photo(client, service, seed=1, drawn=i) for i in range(MAX_KEPT + 2)]
     for session_id in sessions:
         asked(client, f"/editor/s/{session_id}/likeness")
-    desk = desk_of(studio)
-    assert len(desk._kept) == MOST_KEPT
-    last = studio.store.get(sessions[-1])
-    assert desk.likeness(studio, last) is desk.likeness(studio, last)
+    cache = similarity_cache_of(service)
+    assert len(cache._kept) == MAX_KEPT
+    last = service.store.get(sessions[-1])
+    assert cache.likeness(service, last) is cache.likeness(service, last)
 
 
-def test_without_faces_nobody_is_moved(client: TestClient, studio: Studio) -> None:
-    assert asked(client, f"/editor/s/{from_photo(client, studio, seed=1, drawn=1)}/moved") == {}
+def test_without_faces_nobody_is_moved(client: TestClient, service: ModelService) -> None:
+    assert asked(client, f"/editor/s/{from_photo(client, service, seed=1, drawn=1)}/moved") == {}
 
 
 def test_edits_of_a_face_are_told(portraits: Generator) -> None:
-    studio = with_one_slider(portraits)
-    away = studio.random(27).ws - studio.random(14).ws
-    with served(studio) as client:
-        session_id = from_photo(client, studio, seed=14, drawn=14)
+    service = with_one_slider(portraits)
+    away = service.random(27).ws - service.random(14).ws
+    with served(service) as client:
+        session_id = from_photo(client, service, seed=14, drawn=14)
         slider = Slider.of("t1", Direction("away", away))
-        studio.store.update(session_id, lambda s: s.added(slider))
+        service.store.update(session_id, lambda s: s.added(slider))
         assert asked(client, f"/editor/s/{session_id}/moved") == {"moved": 0.0, "words": "still the same person"}
-        studio.store.update(session_id, lambda s: s.moved("t1", 1.0))
+        service.store.update(session_id, lambda s: s.moved("t1", 1.0))
         moved = asked(client, f"/editor/s/{session_id}/moved")
         assert moved["words"] == "somebody else"
         assert moved["moved"] > 0.3

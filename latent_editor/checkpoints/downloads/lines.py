@@ -17,7 +17,7 @@ THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class Manners:
+class TransferPolicy:
     """How patient and how trusting a download is.
 
     Attributes:
@@ -67,7 +67,7 @@ class TryAgainError(Exception):
         self.after_s = after_s
 
 
-def ask(address: str, headers: dict[str, str], manners: Manners) -> http.client.HTTPResponse:
+def ask(address: str, headers: dict[str, str], manners: TransferPolicy) -> http.client.HTTPResponse:
     """Asks for a file, and follows redirects to trusted addresses.
 
     Returns:
@@ -111,7 +111,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(address: str, manners: Manners) -> urllib.request.OpenerDirector:
+def _opener(address: str, manners: TransferPolicy) -> urllib.request.OpenerDirector:
     local = urlsplit(address).hostname in THIS_MACHINE
     opener = urllib.request.OpenerDirector()  # bare, so that no redirect leads to file: or ftp:
     for handler in (

@@ -18,7 +18,7 @@ from latent_editor.core.errors import FetchFailed
 
 
 @dataclass(frozen=True)
-class Kept:
+class ResumePoint:
     """How far a part reaches.
 
     Attributes:
@@ -66,7 +66,7 @@ class Part:
         tensor_files.write_bytes(self.note, json.dumps(note).encode())
         self.path.write_bytes(b"")
 
-    def continuation(self, *, checked_later: bool) -> Kept:
+    def continuation(self, *, checked_later: bool) -> ResumePoint:
         """What can be continued. A part of unknown origin is dropped.
 
         Args:
@@ -76,11 +76,11 @@ class Part:
             note = json.loads(self.note.read_bytes())
             version, total, size = note["version"], note["size_bytes"], self.size_bytes()
             if note["address"] == self.address and (version or checked_later) and (total is None or size <= total):
-                return Kept(size, version, total)
+                return ResumePoint(size, version, total)
         except (OSError, ValueError, KeyError, TypeError):
             pass
         self.drop()
-        return Kept(0, None, None)
+        return ResumePoint(0, None, None)
 
     def finish(self) -> None:
         """Puts the part into its place, at once."""

@@ -12,8 +12,8 @@ import urllib.error
 from pathlib import Path
 from typing import IO, NoReturn
 
-from latent_editor.checkpoints.downloads.lines import Manners, TryAgainError, ask, check_address
-from latent_editor.checkpoints.downloads.parts import Kept, Part, alone, file_sha256, megabytes
+from latent_editor.checkpoints.downloads.lines import TransferPolicy, TryAgainError, ask, check_address
+from latent_editor.checkpoints.downloads.parts import Part, ResumePoint, alone, file_sha256, megabytes
 from latent_editor.core.errors import FetchFailed, Stopped
 from latent_editor.core.values import OnStep, Step
 
@@ -32,7 +32,7 @@ def download(
     size_bytes: int | None = None,
     sha256: str | None = None,
     on_step: OnStep | None = None,
-    manners: Manners | None = None,
+    manners: TransferPolicy | None = None,
 ) -> str:
     """Downloads a file. What is received is kept beside it as ``.part`` until it is whole; the next call continues it.
 
@@ -57,7 +57,7 @@ def download(
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
     with alone(path):
-        return _Download(address, path, size_bytes, sha256, on_step, manners or Manners()).run()
+        return _Download(address, path, size_bytes, sha256, on_step, manners or TransferPolicy()).run()
 
 
 class _Download:
@@ -70,7 +70,7 @@ class _Download:
         size_bytes: int | None,
         sha256: str | None,
         on_step: OnStep | None,
-        manners: Manners,
+        manners: TransferPolicy,
     ) -> None:
         self.address, self.target = address, target
         self.size_bytes, self.sha256 = size_bytes, sha256
@@ -147,7 +147,7 @@ class _Download:
             )
         raise FetchFailed(f"{self.address} was answered with {what}; expected the file. Try again later.")
 
-    def _agreed(self, response: http.client.HTTPResponse, kept: Kept) -> tuple[int, int | None]:
+    def _agreed(self, response: http.client.HTTPResponse, kept: ResumePoint) -> tuple[int, int | None]:
         """What the server is about to send: from which byte on, and how long the whole file is, where it says so.
 
         Raises:

@@ -16,7 +16,7 @@ from latent_editor.checkpoints.unpickling.stack import Allowed
 from latent_editor.checkpoints.unpickling.tensors import Storage, storage_of
 
 _END, _END64, _LOCATOR, _ENTRY, _LOCAL = b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\1\2", b"PK\3\4"
-_MOST_MEMBERS = 20_000
+_MAX_MEMBERS = 20_000
 
 
 def zip_members(data: memoryview) -> dict[str, memoryview]:
@@ -26,8 +26,8 @@ def zip_members(data: memoryview) -> dict[str, memoryview]:
         Refused: it is damaged, has members that are compressed or encrypted, overlap, or lie outside of the file.
     """
     count, position, end = _directory(data)
-    if count > _MOST_MEMBERS:
-        raise Refused(f"is a zip file of {count:,} members; at most {_MOST_MEMBERS:,} are read")
+    if count > _MAX_MEMBERS:
+        raise Refused(f"is a zip file of {count:,} members; at most {_MAX_MEMBERS:,} are read")
     members: dict[str, memoryview] = {}
     spans: list[tuple[int, int, str]] = []
     for _ in range(count):

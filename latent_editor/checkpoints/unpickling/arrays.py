@@ -12,7 +12,7 @@ import numpy as np
 from latent_editor.checkpoints.unpickling.records import Attributes, NamespaceRecord, Record, Refused
 
 _TYPE = re.compile(r"([<>=|]?)([biufcSU])(\d{1,4})")
-_MOST_DIMENSIONS = 16
+_MAX_DIMENSIONS = 16
 
 
 class DType(Record):
@@ -75,7 +75,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     """A shape whose product cannot surprise."""
     if isinstance(shape, int):
         shape = (shape,)
-    if not isinstance(shape, (tuple, list)) or len(shape) > _MOST_DIMENSIONS:
+    if not isinstance(shape, (tuple, list)) or len(shape) > _MAX_DIMENSIONS:
         raise Refused("holds an array or tensor whose shape is no short list of numbers")
     for n in shape:
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < 1 << 40:

@@ -23,9 +23,9 @@ from latent_editor.checkpoints.unpickling.stack import Allowed
 
 #: What the old container of torch.save (before version 1.6, and in nested pickles) begins with.
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_MOST_STORAGES = 20_000
+_MAX_STORAGES = 20_000
 #: Tensors in a bare pickle: NVIDIA's files with three networks have about 1 500.
-_MOST_NESTED = 5_000
+_MAX_NESTED = 5_000
 
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -191,7 +191,7 @@ class LegacyFile:
         known = self.storages.setdefault(key, storage)
         if known.dtype != storage.dtype or known.numel != storage.numel:
             raise Refused("gives one storage two types or lengths")
-        if len(self.storages) > _MOST_STORAGES or storage.nbytes > len(self.data):
+        if len(self.storages) > _MAX_STORAGES or storage.nbytes > len(self.data):
             raise Refused(f"has a storage that claims {storage.nbytes:,} bytes in a file of {len(self.data):,}")
         return known
 
@@ -204,8 +204,8 @@ def nested_reader(budget: Budget) -> Callable[..., Any]:
     count = itertools.count(1)
 
     def read(data: Any) -> Storage:
-        if next(count) > _MOST_NESTED:
-            raise Refused(f"loads more than {_MOST_NESTED:,} tensors from bytes")
+        if next(count) > _MAX_NESTED:
+            raise Refused(f"loads more than {_MAX_NESTED:,} tensors from bytes")
         if isinstance(data, bytes):
             data = memoryview(bytearray(data))
         if not isinstance(data, memoryview):

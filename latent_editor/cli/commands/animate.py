@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
     from latent_editor.core.values import Direction, Latent, Step
     from latent_editor.generators import Generator
-    from latent_editor.motion import Animation, Motion, Slide
+    from latent_editor.motion import Animation, Motion, SliderTrack
 
     Told = tuple[str, float, float]
 
@@ -142,20 +142,20 @@ def _animation(
     on_step: Callable[[Step], bool],
 ) -> Animation:
     """All that moves, put together."""
-    from latent_editor.motion import Animation, Key, Walk, sweep
+    from latent_editor.motion import Animation, Keyframe, LatentPath, ramp
 
     directions = le.named_directions(g) if arguments.slider or arguments.key or arguments.follow else le.Directions()
-    edits = tuple(le.found_again(g, latent, recipe.edits(g))) if recipe else ()
+    edits = tuple(le.retarget_edits(g, latent, recipe.edits(g))) if recipe else ()
     motion = _motion(g, arguments, on_step) if arguments.clip else None
     slides, seconds = _following(directions, arguments, motion.seconds if motion else None)
     moving: list[tuple[Direction, float, float]] = [
         (find_direction(directions, name), low, high) for name, low, high in arguments.slider
     ]
     moving += [(le.text_direction(g, prompt, latent=latent), low, high) for prompt, low, high in arguments.text]
-    slides += [sweep(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
+    slides += [ramp(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
     if arguments.key:
         keys = [
-            Key(time_s, tuple(le.Edit(find_direction(directions, name), x) for name, x in rows))
+            Keyframe(time_s, tuple(le.Edit(find_direction(directions, name), x) for name, x in rows))
             for time_s, rows in arguments.key
         ]
         slides += Animation.of_keys(keys, seconds, loop=arguments.loop, ease=arguments.ease).slides
@@ -163,7 +163,7 @@ def _animation(
     if faces:
         steps = len(faces) + 1 if arguments.loop else len(faces)
         times = tuple(i * seconds / steps for i in range(len(faces) + 1))
-        walk = Walk(times, (latent, *faces), arguments.ease)
+        walk = LatentPath(times, (latent, *faces), arguments.ease)
     if not (slides or walk or motion):
         raise le.BadValue("Nothing moves. Name what should: --slider, --text, --key, --to, --follow or --clip.")
     return Animation(seconds, arguments.loop, tuple(slides), edits, walk, motion)
@@ -180,7 +180,7 @@ def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step
 
 def _following(
     directions: le.Directions, arguments: argparse.Namespace, clip_s: float | None
-) -> tuple[list[Slide], float]:
+) -> tuple[list[SliderTrack], float]:
     """The sliders that follow the track, and how long the video is."""
     from latent_editor.media.decode import read_track
     from latent_editor.media.encode import frame_count

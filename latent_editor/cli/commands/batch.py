@@ -15,7 +15,7 @@ from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
     from latent_editor.core.values import Step
-    from latent_editor.recipes.batch import Outcome
+    from latent_editor.recipes.batch import PhotoResult
 
 
 def add(commands: Commands) -> None:
@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, Album, AlbumConfig, photos_in
+    from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, AlbumConfig, BatchEditor, photos_in
 
     output = check_output_folder(arguments.output)
     photos = photos_in(arguments.folder)
@@ -43,14 +43,14 @@ def run(arguments: argparse.Namespace) -> Result:
     own = recipe.fingerprint == g.fingerprint
     show_preparation(g, *(("faces",) if own else ()))
     config = AlbumConfig(arguments.method, arguments.seconds, arguments.face, arguments.paste)
-    album = Album(g, recipe, output, config)
+    batch = BatchEditor(g, recipe, output, config)
     with stop_on_interrupt() as stopped, ProgressBar("Editing") as bar:
 
         def on_step(step: Step) -> bool:
             bar.show(step)
             return stopped.is_set()
 
-        outcomes = album.edit(photos, on_photo=_tell, on_step=on_step)
+        outcomes = batch.edit(photos, on_photo=_tell, on_step=on_step)
     counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, KEPT, NO_FACE, FAILED)}
     rows = [
         {
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> Result:
     return Result(data, f"{output}: {', '.join(parts)}", 1 if counts[FAILED] else 0)
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: PhotoResult) -> None:
     """A line for each photo that could not be edited."""
     if outcome.message:
         print(f"{outcome.photo.name}: {outcome.message}", file=sys.stderr)

@@ -14,7 +14,7 @@ from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
-    from latent_editor.similarity import Likeness, Moved
+    from latent_editor.similarity import IdentityChange, Similarity
 
 
 def add(commands: Commands) -> None:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> Result:
     return Result(data, table(likeness, moved) + (f"\n{output}: where they differ" if output else ""))
 
 
-def figures(likeness: Likeness) -> dict[str, Any]:
+def figures(likeness: Similarity) -> dict[str, Any]:
     """A likeness for programs."""
     return {
         "words": likeness.words,
@@ -69,7 +69,7 @@ def figures(likeness: Likeness) -> dict[str, Any]:
     }
 
 
-def table(likeness: Likeness, moved: Moved | None = None) -> str:
+def table(likeness: Similarity, moved: IdentityChange | None = None) -> str:
     """The same for people."""
     rows = [("pixels", f"{likeness.psnr_db:.2f} dB")]
     if likeness.face_psnr_db is not None:

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> Result:
     lines = [f"{'name':<{width}}    low   high  source      score   own  most else"]
     for d in directions:
         score = "" if d.score is None else f"{d.score:5.2f}"
-        row = dict(d.leakage or {})
+        row = dict(d.entanglement or {})
         own = f"{row.pop('own'):4.1f}" if "own" in row else "    "
         row.pop("identity", None)
         most = max(row, key=lambda name: row[name], default="")

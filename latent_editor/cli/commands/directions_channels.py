@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace) -> Result:
     lines = ["layer.channel  region      share  effect"]
     for c in found:
         lines.append(f"{f'{c.layer}.{c.channel}':<13}  {c.region:<10}  {c.share:5.0%}  {c.effect:.4f}")
-    taken = [channel_direction(g, c) for c in found[: arguments.take]]
-    if not taken:
+    interpolates = [channel_direction(g, c) for c in found[: arguments.take]]
+    if not interpolates:
         return Result({"model": g.name, "channels": [asdict(c) for c in found]}, "\n".join(lines))
-    kept = keep(g, taken)
+    kept = keep(g, interpolates)
     return Result({**kept.data, "channels": [asdict(c) for c in found]}, "\n".join([*lines, kept.text]))

@@ -65,12 +65,12 @@ def run_fit(arguments: argparse.Namespace) -> Result:
 
 def run_clean(arguments: argparse.Namespace) -> Result:
     from latent_editor.cli.commands.edit import find_direction
-    from latent_editor.directions import clean_direction
+    from latent_editor.directions import disentangle_direction
 
     g = le.load_generator(arguments.model)
     before = find_direction(le.named_directions(g), arguments.direction)
     with ProgressBar("Cleaning") as bar:
-        found = clean_direction(g, before, arguments.clean or None, on_step=bar.show)
+        found = disentangle_direction(g, before, arguments.clean or None, on_step=bar.show)
     return keep(g, [found.renamed(arguments.name or f"{before.name}, clean")])
 
 
@@ -101,7 +101,7 @@ def keep(g: Generator, directions: list[Direction]) -> Result:
     add_to_pack(g, le.Directions(directions))
     lines, rows = [], []
     for d in directions:
-        leaks = sorted((d.leakage or {}).items(), key=lambda item: -item[1])
+        leaks = sorted((d.entanglement or {}).items(), key=lambda item: -item[1])
         lines.append(f"{d.name}: {d.low:+.1f} to {d.high:+.1f}, {d.detail}")
         lines.append("  changes " + (", ".join(f"{name} {value:.1f}" for name, value in leaks) or "unmeasured"))
         rows.append(row_of(d))
@@ -112,5 +112,4 @@ def keep(g: Generator, directions: list[Direction]) -> Result:
 
 def row_of(d: Direction) -> dict[str, object]:
     """What a program wants to know of a direction."""
-    kept = ("name", "low", "high", "layers", "source", "detail", "score", "leakage")
-    return {name: getattr(d, name) for name in kept} | {"space": d.space}
+    return {**d.facts(), "space": d.space}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from latent_editor.cli.parser import Commands
-    from latent_editor.editing.point_drag import Dragged
+    from latent_editor.editing.point_drag import DragStep
 
 
 def add(commands: Commands) -> None:
@@ -55,10 +55,10 @@ def run(arguments: argparse.Namespace) -> Result:
     g = le.load_generator(arguments.model)
     mask = _read_mask(arguments.mask) if arguments.mask else None
     started = time.perf_counter()
-    last: list[Dragged] = []
+    last: list[DragStep] = []
     with stop_on_interrupt() as stopped, ProgressBar("Dragging") as bar:
 
-        def on_step(step: Dragged) -> bool:
+        def on_step(step: DragStep) -> bool:
             bar.show(replace(step, image=None))
             last[:] = [step]
             return stopped.is_set()

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> Result:
     g.check(latent)
     if arguments.set or arguments.text or photo is not None:
         show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
-    edits = le.found_again(g, latent, recipe.edits(g)) if recipe else []
+    edits = le.retarget_edits(g, latent, recipe.edits(g)) if recipe else []
     new = [*_named(g, arguments.set), *_described(g, latent, arguments)]
     new += [le.Edit(mapper.direction(g, latent), strength) for mapper, strength in mappers]
     if arguments.region is not None:
@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> Result:
         }
         for e in edits
     ]
-    kept = le.strength_kept(edits)
+    kept = le.strength_scale(edits)
     data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name, "kept": kept}
     changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
     held = "" if kept == 1 else f"\nHeld back to {kept:.0%} of that, the most that the model can show."
@@ -141,7 +141,9 @@ def _taken(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[
     with ProgressBar("Taking") as bar:
         for part, amount in arguments.take:
             name = path.stem[:40]
-            edits.append(le.take(g, latent, other, part, photo=crop, amount=amount, name=name, on_step=bar.show))
+            edits.append(
+                le.transfer_part(g, latent, other, part, photo=crop, amount=amount, name=name, on_step=bar.show)
+            )
     return edits
 
 

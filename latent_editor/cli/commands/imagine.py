@@ -1,4 +1,4 @@
-"""``imagine "an old man with a beard" -o FACE.latent``: a face from nothing but words."""
+"""``generate_from_text "an old man with a beard" -o FACE.latent``: a face from nothing but words."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> Result:
             bar.show(step)
             return stopped.is_set()
 
-        latent = le.imagine(g, arguments.text, seconds=arguments.seconds, seed=arguments.seed, on_step=on_step)
+        latent = le.generate_from_text(
+            g, arguments.text, seconds=arguments.seconds, seed=arguments.seed, on_step=on_step
+        )
     seconds = round(time.perf_counter() - started, 2)
     if output.suffix.lower() == LATENT_SUFFIX:
         latent.save(output)

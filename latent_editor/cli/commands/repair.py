@@ -103,29 +103,29 @@ def run(arguments: argparse.Namespace) -> Result:
     return Result(data, f"{output}: agrees with the photo to {found.agreement_db:.1f} dB, {seconds:.1f} s")
 
 
-def _dab(text: str) -> le.Dab:
+def _dab(text: str) -> le.ColorHint:
     place, equals, colour = text.partition("=")
     x, comma, y = place.partition(",")
     if not (equals and comma):
         raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected place and colour, as in "0.5,0.2=sienna"')
     try:
-        return le.Dab(number(x), number(y), colour.strip())
+        return le.ColorHint(number(x), number(y), colour.strip())
     except le.BadValue as e:
         raise argparse.ArgumentTypeError(str(e)) from e
 
 
-def _placed(dabs: list[le.Dab], photo: Photo, picture: Crop | Image.Image) -> list[le.Dab]:
+def _placed(hints: list[le.ColorHint], photo: Photo, picture: Crop | Image.Image) -> list[le.ColorHint]:
     """Dabs of a photo where they lie in the crop; those beside the crop are left out."""
     import numpy as np
 
     from latent_editor.ops import affine
 
-    if not dabs or not isinstance(picture, le.Crop):
-        return dabs
-    points = np.array([(dab.x * photo.image.width, dab.y * photo.image.height) for dab in dabs])
+    if not hints or not isinstance(picture, le.Crop):
+        return hints
+    points = np.array([(hint.x * photo.image.width, hint.y * photo.image.height) for hint in hints])
     places = affine.transformed(affine.inverted(picture.crop_to_photo), points) / picture.image.width
-    moved = zip(dabs, places.tolist(), strict=True)
-    return [replace(dab, x=x, y=y) for dab, (x, y) in moved if 0 <= x <= 1 and 0 <= y <= 1]
+    moved = zip(hints, places.tolist(), strict=True)
+    return [replace(hint, x=x, y=y) for hint, (x, y) in moved if 0 <= x <= 1 and 0 <= y <= 1]
 
 
 def _aligned(

@@ -14,7 +14,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Latent
 from latent_editor.editing.point_drag.points import (
-    Dragged,
+    DragStep,
     Handle,
     check_handles,
     check_mask,
@@ -29,7 +29,7 @@ from latent_editor.networks.boundaries import latent_spread
 #: How often a picture is drawn for whoever looks on.
 PICTURE_EVERY_S = 0.15
 #: What is told of a drag; a true answer stops it.
-OnDragged = Callable[[Dragged], "bool | None"]
+OnDragged = Callable[[DragStep], "bool | None"]
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class _Report:
                 image = self.g.synthesize(pull.best_ws[None], dtype=fastest_dtype(self.g.device))[0].float()
             self.drawn = time.monotonic()
         spent = time.monotonic() - self.began
-        step = Dragged(
+        step = DragStep(
             pull.steps, pull.options.max_steps, spent, 1.0 if pull.over else min(spent / self.seconds, 0.99),
             image=image, ws=pull.best_ws.cpu(), label="Dragging", refinement=self.latent.refinement,
             points=tuple((x, y) for x, y in pull.best_points.tolist()), left=pull.left,

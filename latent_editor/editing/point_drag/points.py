@@ -19,11 +19,11 @@ Point = tuple[float, float]
 #: A handle: from where, to where.
 Handle = tuple[Point, Point]
 
-MOST_HANDLES = 16
+MAX_HANDLES = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Dragged(Step):
+class DragStep(Step):
     """A step of a drag.
 
     Attributes:
@@ -45,12 +45,12 @@ def check_handles(handles: Sequence[Handle]) -> Tensor:
         float32 [N, 2 (from, to), 2 (x, y)].
 
     Raises:
-        BadValue: none, more than :data:`MOST_HANDLES`, a wrong shape, a number that is not finite, a point outside of
+        BadValue: none, more than :data:`MAX_HANDLES`, a wrong shape, a number that is not finite, a point outside of
             the picture, two handles at one point, or none that is to move.
     """
-    if not 1 <= len(handles) <= MOST_HANDLES:
+    if not 1 <= len(handles) <= MAX_HANDLES:
         raise BadValue(
-            f"Got {len(handles)} handles; expected 1 to {MOST_HANDLES}. Say for at least one point where it shall go."
+            f"Got {len(handles)} handles; expected 1 to {MAX_HANDLES}. Say for at least one point where it shall go."
         )
     for i, handle in enumerate(handles, 1):
         try:

@@ -11,7 +11,7 @@ from torch import Tensor
 from latent_editor.generators import Generator
 
 #: The features are looked at where they are this part of the picture's size, at least so wide.
-SHARE, LEAST_PX = 4, 32
+SHARE, MIN_PX = 4, 32
 #: How far from where it was a point is looked for, and how finely, in cells of the feature map.
 WINDOW_CELLS, FINENESS = 3.0, 4
 #: How much a point's features may differ for each cell that it is nearer by, relative to the mean difference in the
@@ -24,7 +24,7 @@ def feature_size(g: Generator) -> int:
 
     At least 32, where there is one: below, a cell is as wide as an eye.
     """
-    wanted = max(g.size_px / SHARE, min(LEAST_PX, g.size_px))
+    wanted = max(g.size_px / SHARE, min(MIN_PX, g.size_px))
     return min(g.activation_sizes, key=lambda size: (abs(math.log(size / wanted)), size))
 
 

@@ -21,17 +21,17 @@ from latent_editor.core.errors import BadInput, BadValue, LatentEditorError, Ses
 from latent_editor.ui.api.picture_routes import wished_frame
 from latent_editor.ui.api.requests import DragMessage, FrameRequest
 from latent_editor.ui.api.views import error_view
-from latent_editor.ui.service.model_registry import Catalogue
+from latent_editor.ui.service.model_registry import ModelRegistry
 
 log = logging.getLogger(__name__)
 
 #: A message is at most this long: 64 sliders take a tenth of it. Of longer ones a server need not read more than
-#: MOST_BYTES to know.
-MOST_CHARACTERS, MOST_BYTES = 32_768, 65_536
+#: MAX_BYTES to know.
+MAX_CHARACTERS, MAX_BYTES = 32_768, 65_536
 #: Frames that may be on their way to the screen: one is sent while the next is drawn.
 AHEAD = 2
 #: After so many messages that make no sense the connection is closed.
-MOST_BAD = 20
+MAX_BAD = 20
 
 router = APIRouter(prefix="/editor")
 
@@ -39,19 +39,19 @@ router = APIRouter(prefix="/editor")
 @router.websocket("/s/{session_id}/drag")
 async def drag(socket: WebSocket, session_id: str) -> None:
     """Frames for one visitor, until the page closes the connection or the session ends."""
-    catalogue: Catalogue = socket.app.state.catalogue
-    if not catalogue.store.holds(session_id):
+    registry: ModelRegistry = socket.app.state.registry
+    if not registry.store.holds(session_id):
         await socket.close()  # refused: 403. The page asks by a plain request, which tells it why.
         return
     await socket.accept()
-    await _Line(socket, catalogue, session_id).run()
+    await _Line(socket, registry, session_id).run()
 
 
 class _Line:
     """One connection: what it wants newest, and how far its screen is."""
 
-    def __init__(self, socket: WebSocket, catalogue: Catalogue, session_id: str) -> None:
-        self.socket, self.catalogue, self.session_id = socket, catalogue, session_id
+    def __init__(self, socket: WebSocket, registry: ModelRegistry, session_id: str) -> None:
+        self.socket, self.registry, self.session_id = socket, registry, session_id
         self.wish: FrameRequest | None = None
         self.unseen: list[int] = []  # frames sent and not yet shown, oldest first
         self.news = asyncio.Event()
@@ -71,7 +71,7 @@ class _Line:
     async def _read(self) -> None:
         """Takes messages in, until there are no more or too many bad ones."""
         bad = 0
-        while bad < MOST_BAD:
+        while bad < MAX_BAD:
             message = await self.socket.receive()
             if message["type"] != "websocket.receive":
                 return
@@ -106,8 +106,8 @@ class _Line:
                 await self.socket.send_bytes(wish.sequence.to_bytes(4, "big") + frame)
 
     def _draw(self, wish: FrameRequest) -> bytes:
-        session = self.catalogue.store.get(self.session_id)
-        return wished_frame(self.catalogue.studio_of(session), session, wish)
+        session = self.registry.store.get(self.session_id)
+        return wished_frame(self.registry.service_of(session), session, wish)
 
     async def _complain(self, sequence: int | None, error: Exception) -> None:
         if not isinstance(error, LatentEditorError):
@@ -120,8 +120,8 @@ def _parsed(text: str | None) -> DragMessage:
     again = "Reload the page and try again."
     if text is None:
         raise BadValue(f"A message of bytes came; expected JSON as text. {again}")
-    if len(text) > MOST_CHARACTERS:
-        raise BadValue(f"A message of {len(text):,} characters came; expected at most {MOST_CHARACTERS:,}. {again}")
+    if len(text) > MAX_CHARACTERS:
+        raise BadValue(f"A message of {len(text):,} characters came; expected at most {MAX_CHARACTERS:,}. {again}")
     try:
         return DragMessage.model_validate_json(text)
     except ValidationError as e:

@@ -18,7 +18,7 @@ from latent_editor.core.errors import BadInput, LatentEditorError
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api.requests import FRESH, CatalogueOf, SessionOf, StudioOf, VisitorOf, upload_name
 from latent_editor.ui.api.views import about_view, entry_view, error_view, session_view
-from latent_editor.ui.service.model_registry import Catalogue
+from latent_editor.ui.service.model_registry import ModelRegistry
 
 #: How long a page's question is held back while a model is being read, so that the answer comes at once when it is.
 PATIENCE_S = 0.8
@@ -35,63 +35,63 @@ class Choice(BaseModel):
 
 
 @router.get("/about")
-def about(catalogue: CatalogueOf) -> dict[str, Any]:
+def about(registry: CatalogueOf) -> dict[str, Any]:
     """About the model that the page starts with."""
-    return about_view(catalogue.default_studio)
+    return about_view(registry.default_studio)
 
 
 @router.get("/s/{session_id}/about")
-def about_mine(session: VisitorOf, catalogue: CatalogueOf) -> JSONResponse:
+def about_mine(session: VisitorOf, registry: CatalogueOf) -> JSONResponse:
     """About the visitor's model. One that is gone makes room for the page's first, and the answer says so."""
     try:
-        return JSONResponse({**about_view(catalogue.studio_of(session)), "key": session.model}, headers=FRESH)
+        return JSONResponse({**about_view(registry.service_of(session)), "key": session.model}, headers=FRESH)
     except LatentEditorError as e:
-        if catalogue.key_of(session) == catalogue.default:
+        if registry.key_of(session) == registry.default:
             raise
-        answer = {**_switched(catalogue, session, catalogue.default), "problem": error_view(e)}
+        answer = {**_switched(registry, session, registry.default), "problem": error_view(e)}
         return JSONResponse(answer, headers=FRESH)
 
 
 @router.get("/s/{session_id}/models")
-def models(session: VisitorOf, catalogue: CatalogueOf) -> JSONResponse:
+def models(session: VisitorOf, registry: CatalogueOf) -> JSONResponse:
     """What this visitor can choose from."""
     answer = {
-        "models": [entry_view(e) for e in catalogue.entries(session.id)],
-        "model": catalogue.key_of(session),
-        "max_upload_mb": catalogue.max_upload_mb,
+        "models": [entry_view(e) for e in registry.entries(session.id)],
+        "model": registry.key_of(session),
+        "max_upload_mb": registry.max_upload_mb,
     }
     return JSONResponse(answer, headers=FRESH)
 
 
 @router.post("/s/{session_id}/model")
-def choose(session: VisitorOf, choice: Choice, catalogue: CatalogueOf) -> dict[str, Any]:
+def choose(session: VisitorOf, choice: Choice, registry: CatalogueOf) -> dict[str, Any]:
     """Goes to another model; ask again while it is being read, until the answer is the session."""
-    reading = catalogue.start(choice.model, session.id)
+    reading = registry.start(choice.model, session.id)
     wait([reading], PATIENCE_S)
     if not reading.done():
         return {"reading": True}
     reading.result()  # raises what went wrong
-    return _switched(catalogue, session, choice.model)
+    return _switched(registry, session, choice.model)
 
 
-def _switched(catalogue: Catalogue, session: Session, key: str) -> dict[str, Any]:
-    session = catalogue.store.update(session.id, lambda s: s.switched(key))
-    about = {**about_view(catalogue.studio_of(session)), "key": key}
+def _switched(registry: ModelRegistry, session: Session, key: str) -> dict[str, Any]:
+    session = registry.store.update(session.id, lambda s: s.switched(key))
+    about = {**about_view(registry.service_of(session)), "key": key}
     return {"session": session_view(session), "about": about}
 
 
 @router.post("/s/{session_id}/models")
-async def upload(session: VisitorOf, request: Request, catalogue: CatalogueOf) -> dict[str, Any]:
+async def upload(session: VisitorOf, request: Request, registry: CatalogueOf) -> dict[str, Any]:
     """Takes a model file and begins to read it; nothing in it is executed. Choose its key to use it."""
-    catalogue.check_uploads()
-    most = catalogue.max_upload_mb << 20
+    registry.check_uploads()
+    most = registry.max_upload_mb << 20
     _check_size(int(request.headers.get("content-length") or 0), most)
     folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="latent-editor-"))
     try:
         file = folder / upload_name(request, "model")
-        with catalogue.receiving():
+        with registry.receiving():
             await _write(request, file, most)
-        return {"model": catalogue.take(folder, file, session.id)}
+        return {"model": registry.take(folder, file, session.id)}
     except BaseException:  # also a visitor who left; what was taken is deleted when it is read
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
         raise
@@ -130,8 +130,8 @@ def _check_size(size: int, most: int) -> None:
 
 
 @router.post("/s/{session_id}/preparation/stop")
-def stop_preparing(session: SessionOf, studio: StudioOf, catalogue: CatalogueOf) -> dict[str, Any]:
+def stop_preparing(session: SessionOf, service: StudioOf, registry: CatalogueOf) -> dict[str, Any]:
     """Ends the preparation of the visitor's model; what is finished is kept."""
-    catalogue.check_uploads()  # where visitors bring no models, every model is for all of them
-    studio.progress.stop()
-    return about_view(studio)
+    registry.check_uploads()  # where visitors bring no models, every model is for all of them
+    service.progress.stop()
+    return about_view(service)

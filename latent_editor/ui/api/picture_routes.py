@@ -27,7 +27,7 @@ from latent_editor.ui.service.model_service import (
     PAIR_STRENGTHS,
     PLAY_STRENGTHS,
     SCREEN_PX,
-    Studio,
+    ModelService,
 )
 
 router = APIRouter(prefix="/editor")
@@ -36,35 +36,35 @@ router = APIRouter(prefix="/editor")
 
 
 @router.get("/face/{seed}.jpg")
-def first_example(seed: int, catalogue: CatalogueOf) -> Response:
+def first_example(seed: int, registry: CatalogueOf) -> Response:
     """One of the examples of the model that the page starts with."""
-    return example(seed, catalogue.default_studio)
+    return example(seed, registry.default_studio)
 
 
 @router.get("/s/{session_id}/face/{seed}.jpg")
-def example(seed: int, studio: StudioOf) -> Response:
+def example(seed: int, service: StudioOf) -> Response:
     """One of the examples of the visitor's model."""
-    if seed not in studio.example_seeds:
-        raise BadValue(f"{seed} is no example. Expected one of {', '.join(map(str, studio.example_seeds))}.")
-    session = Session("").begun(studio.random(seed))
-    return jpeg(studio.frame(session, (), size_px=EXAMPLE_PX), KEEP)
+    if seed not in service.example_seeds:
+        raise BadValue(f"{seed} is no example. Expected one of {', '.join(map(str, service.example_seeds))}.")
+    session = Session("").begun(service.random(seed))
+    return jpeg(service.frame(session, (), size_px=EXAMPLE_PX), KEEP)
 
 
 @router.post("/s/{session_id}/frame")
-def frame(session: SessionOf, request: FrameRequest, studio: StudioOf) -> Response:
-    return jpeg(wished_frame(studio, session, request), {**FRESH, "X-Sequence": str(request.sequence)})
+def frame(session: SessionOf, request: FrameRequest, service: StudioOf) -> Response:
+    return jpeg(wished_frame(service, session, request), {**FRESH, "X-Sequence": str(request.sequence)})
 
 
-def wished_frame(studio: Studio, session: Session, wish: FrameRequest) -> bytes:
+def wished_frame(service: ModelService, session: Session, wish: FrameRequest) -> bytes:
     """The picture as it is with other values than the session's, as a JPEG. Raises BadValue, BadLatent."""
-    position = session.position.moved_all(wish.strengths)
+    placement = session.placement.moved_all(wish.strengths)
     size_px = MOVING_PX if wish.moving else SCREEN_PX
-    return studio.frame(session, edits_with(session, wish.strengths), position, size_px=size_px)
+    return service.frame(session, edits_with(session, wish.strengths), placement, size_px=size_px)
 
 
 @router.get("/s/{session_id}/unedited.jpg")
-def unedited(session: SessionOf, studio: StudioOf) -> Response:
-    return jpeg(studio.frame(session, ()), KEEP)
+def unedited(session: SessionOf, service: StudioOf) -> Response:
+    return jpeg(service.frame(session, ()), KEEP)
 
 
 @router.get("/s/{session_id}/crop.jpg")
@@ -75,22 +75,22 @@ def original(session: VisitorOf) -> Response:
 
 
 @router.get("/s/{session_id}/pair/{key}.jpg")
-def pair(session: SessionOf, key: str, studio: StudioOf) -> Response:
+def pair(session: SessionOf, key: str, service: StudioOf) -> Response:
     """This face at −2 and at +2 of a direction."""
-    return jpeg(studio.row(session, key, PAIR_STRENGTHS), KEEP)
+    return jpeg(service.row(session, key, PAIR_STRENGTHS), KEEP)
 
 
 @router.get("/s/{session_id}/play/{key}.jpg")
-def play(session: SessionOf, key: str, studio: StudioOf) -> Response:
+def play(session: SessionOf, key: str, service: StudioOf) -> Response:
     """This face from −2 to +2 of a direction, a row of nine."""
-    return jpeg(studio.row(session, key, PLAY_STRENGTHS), KEEP)
+    return jpeg(service.row(session, key, PLAY_STRENGTHS), KEEP)
 
 
-@router.get("/s/{session_id}/moment/{moment_id}.jpg")
-def moment(session: SessionOf, moment_id: int, studio: StudioOf) -> Response:
-    moment = session.moment(moment_id)
-    edits = [s.edit for s in moment.sliders]
-    return jpeg(studio.frame(session, edits, moment.position, size_px=MOMENT_PX), KEEP)
+@router.get("/s/{session_id}/moment/{entry_id}.jpg")
+def entry(session: SessionOf, entry_id: int, service: StudioOf) -> Response:
+    entry = session.entry(entry_id)
+    edits = [s.edit for s in entry.sliders]
+    return jpeg(service.frame(session, edits, entry.placement, size_px=MOMENT_PX), KEEP)
 
 
 @router.get("/s/{session_id}/offer.jpg")
@@ -109,19 +109,21 @@ def _stem(session: Session) -> str:
 
 
 @router.get("/s/{session_id}/save/picture.png")
-def save_picture(session: SessionOf, studio: StudioOf) -> Response:
-    data = png_bytes(studio.picture(session, session.edits, session.position), model=studio.g.name, edits=session.edits)
+def save_picture(session: SessionOf, service: StudioOf) -> Response:
+    data = png_bytes(
+        service.picture(session, session.edits, session.placement), model=service.g.name, edits=session.edits
+    )
     return download(data, file_name(_stem(session), " edited.png"), "image/png")
 
 
 @router.get("/s/{session_id}/save/photo.png")
-def save_photo(session: SessionOf, studio: StudioOf) -> Response:
-    data = png_bytes(studio.pasted(session), model=studio.g.name, edits=session.edits, photo=session.photo)
+def save_photo(session: SessionOf, service: StudioOf) -> Response:
+    data = png_bytes(service.pasted(session), model=service.g.name, edits=session.edits, photo=session.photo)
     return download(data, file_name(_stem(session), " whole edited.png"), "image/png")
 
 
 @router.get("/s/{session_id}/save/face.latent")
-def save_latent(session: SessionOf, studio: StudioOf) -> Response:
+def save_latent(session: SessionOf, service: StudioOf) -> Response:
     """What is on the screen, as a point to start from again; the position is no part of a latent."""
-    latent = edited(studio.latent(session), session.edits)
+    latent = edited(service.latent(session), session.edits)
     return download(latent_bytes(latent), file_name(_stem(session), ".latent"), "application/octet-stream")

@@ -11,48 +11,48 @@ from starlette.concurrency import run_in_threadpool
 
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Edit
-from latent_editor.editing.retarget import found_again
+from latent_editor.editing.retarget import retarget_edits
 from latent_editor.media.exports import file_name
 from latent_editor.recipes import Recipe
 from latent_editor.sessions.session import LAYER_NAMES, SLIDER_LIMIT, Session, Slider
 from latent_editor.ui.api.requests import SessionOf, StudioOf, download, read_upload
 from latent_editor.ui.api.views import session_view
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 router = APIRouter(prefix="/editor")
 
 
 @router.get("/s/{session_id}/save/edits.recipe")
-def save_recipe(session: SessionOf, studio: StudioOf) -> Response:
+def save_recipe(session: SessionOf, service: StudioOf) -> Response:
     """The sliders that change something, to be opened again on another face."""
-    recipe = Recipe.of(_edits(session), studio.g, position=session.position)
+    recipe = Recipe.of(_edits(session), service.g, placement=session.placement)
     return download(recipe.to_bytes(), file_name(_stem(session), ".recipe"), "application/json")
 
 
 @router.post("/s/{session_id}/recipe")
-async def load_recipe(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+async def load_recipe(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
     """Does what a recipe says, as one entry of the history; what was done before it goes back to zero."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_load_recipe, studio, session, data, name)
+    return await run_in_threadpool(_load_recipe, service, session, data, name)
 
 
-def _load_recipe(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    latent = studio.latent(session)
+def _load_recipe(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
+    latent = service.latent(session)
     recipe = Recipe.from_bytes(data, name)
-    edits = studio.on_gpu(lambda: found_again(studio.g, latent, recipe.edits(studio.g)))()
+    edits = service.on_gpu(lambda: retarget_edits(service.g, latent, recipe.edits(service.g)))()
     label = f"recipe {recipe.name or name.removesuffix('.recipe')}"[:60]
-    position = recipe.position if studio.g.has_transform else session.position
+    placement = recipe.placement if service.g.has_transform else session.placement
 
     def replayed(now: Session) -> Session:
-        return now.replayed(label, _sliders(studio, now, edits), position)
+        return now.replayed(label, _sliders(service, now, edits), placement)
 
-    return session_view(studio.store.update_same(session, replayed))
+    return session_view(service.store.update_same(session, replayed))
 
 
-def _sliders(studio: Studio, session: Session, edits: list[Edit]) -> tuple[Slider, ...]:
+def _sliders(service: ModelService, session: Session, edits: list[Edit]) -> tuple[Slider, ...]:
     """A recipe's edits as sliders, and those of the panel that it does not name at zero after them."""
-    groups = {studio.layer_range(name): name for name in reversed(LAYER_NAMES)}
-    known = {d.name: f"d{i}" for i, d in enumerate(studio.directions)}
+    groups = {service.layer_range(name): name for name in reversed(LAYER_NAMES)}
+    known = {d.name: f"d{i}" for i, d in enumerate(service.directions)}
     sliders: list[Slider] = []
     for i, edit in enumerate(edits):
         key = known.pop(edit.direction.name, None) or f"r{session.next_id}x{i}"

@@ -13,52 +13,52 @@ from pydantic import BaseModel, Field, FiniteFloat
 from latent_editor.core.errors import BadInput
 from latent_editor.media.exports import file_name
 from latent_editor.sessions.session import Session
-from latent_editor.ui.service.model_registry import Catalogue
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_registry import ModelRegistry
+from latent_editor.ui.service.model_service import ModelService
 
 MAX_UPLOAD_BYTES = 32 << 20
 #: Frames are numbered below this: the number goes before a frame in four bytes.
-MOST_SEQUENCE = 1 << 32
+MAX_SEQUENCE = 1 << 32
 KEEP = {"Cache-Control": "private, max-age=86400, immutable"}  # the address changes with the content
 FRESH = {"Cache-Control": "no-store"}
 
 
-async def _catalogue(request: Request) -> Catalogue:
-    catalogue: Catalogue = request.app.state.catalogue
-    return catalogue
+async def _catalogue(request: Request) -> ModelRegistry:
+    registry: ModelRegistry = request.app.state.registry
+    return registry
 
 
-CatalogueOf = Annotated[Catalogue, Depends(_catalogue)]
+CatalogueOf = Annotated[ModelRegistry, Depends(_catalogue)]
 
 
-def _visitor(session_id: str, catalogue: CatalogueOf) -> Session:
-    return catalogue.store.get(session_id)
+def _visitor(session_id: str, registry: CatalogueOf) -> Session:
+    return registry.store.get(session_id)
 
 
 #: Who is asking, where the model does not matter: it may have to be read again, or be gone.
 VisitorOf = Annotated[Session, Depends(_visitor)]
 
 
-def _visit(session_id: str, catalogue: CatalogueOf) -> tuple[Session, Studio]:
-    session = catalogue.store.get(session_id)
-    return session, catalogue.studio_of(session)
+def _visit(session_id: str, registry: CatalogueOf) -> tuple[Session, ModelService]:
+    session = registry.store.get(session_id)
+    return session, registry.service_of(session)
 
 
 # One look-up for both, so that they belong together even while the visitor goes to another model. What follows is
 # asynchronous because that runs at once, where anything else waits for a thread.
-_VisitOf = Annotated[tuple[Session, Studio], Depends(_visit)]
+_VisitOf = Annotated[tuple[Session, ModelService], Depends(_visit)]
 
 
 async def _session(visit: _VisitOf) -> Session:
     return visit[0]
 
 
-async def _studio(visit: _VisitOf) -> Studio:
+async def _studio(visit: _VisitOf) -> ModelService:
     return visit[1]
 
 
 SessionOf = Annotated[Session, Depends(_session)]
-StudioOf = Annotated[Studio, Depends(_studio)]
+StudioOf = Annotated[ModelService, Depends(_studio)]
 
 
 class FrameRequest(BaseModel):
@@ -67,7 +67,7 @@ class FrameRequest(BaseModel):
     While ``moving`` the picture is smaller and quicker.
     """
 
-    sequence: int = Field(default=0, ge=0, lt=MOST_SEQUENCE)
+    sequence: int = Field(default=0, ge=0, lt=MAX_SEQUENCE)
     strengths: dict[str, FiniteFloat] = Field(default_factory=dict, max_length=64)
     moving: bool = False
 
@@ -81,7 +81,7 @@ class DragMessage(BaseModel, extra="forbid"):
     """
 
     wish: FrameRequest | None = None
-    shown: int | None = Field(default=None, ge=0, lt=MOST_SEQUENCE)
+    shown: int | None = Field(default=None, ge=0, lt=MAX_SEQUENCE)
 
 
 class Change(BaseModel):

@@ -29,7 +29,7 @@ from latent_editor.ui.api.requests import (
     read_upload,
 )
 from latent_editor.ui.api.views import error_view, session_view
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 PHOTO_VIEW_PX = 1024
 
@@ -37,8 +37,8 @@ router = APIRouter(prefix="/editor")
 
 
 @router.post("/sessions")
-def create(catalogue: CatalogueOf) -> dict[str, Any]:
-    session = catalogue.store.create(catalogue.default)
+def create(registry: CatalogueOf) -> dict[str, Any]:
+    session = registry.store.create(registry.default)
     return {"id": session.id, **session_view(session)}
 
 
@@ -51,24 +51,24 @@ def state(session: VisitorOf) -> JSONResponse:
 
 
 @router.post("/s/{session_id}/photo")
-async def take_photo(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+async def take_photo(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
     """Opens a photo and finds its faces; where there is just one, its crop is ready to be reconstructed."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_take_photo, studio, session, data, name)
+    return await run_in_threadpool(_take_photo, service, session, data, name)
 
 
-def _take_photo(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    photo = studio.open(data, name)
-    studio.store.update_same(session, lambda s: s.opened(photo))
+def _take_photo(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
+    photo = service.open(data, name)
+    service.store.update_same(session, lambda s: s.opened(photo))
     answer = _photo_view(photo)
     try:
-        crops = studio.crops(photo)
+        crops = service.crops(photo)
     except (NoFaceFound, MissingPart) as e:  # the photo itself is good: it can still be cropped by hand
         return {**answer, "faces": [], "problem": error_view(e)}
     if len(crops) == 1:
-        studio.store.update_same(session, lambda s: s.cropped(crops[0]))
+        service.store.update_same(session, lambda s: s.cropped(crops[0]))
     # Where no faces are looked for, the middle is a proposal: the page asks for a square.
-    return {**answer, "by_hand": not studio.shows_faces, "faces": [data_address(jpeg_bytes(c.image)) for c in crops]}
+    return {**answer, "by_hand": not service.shows_faces, "faces": [data_address(jpeg_bytes(c.image)) for c in crops]}
 
 
 def _photo_view(photo: Photo) -> dict[str, Any]:
@@ -76,81 +76,81 @@ def _photo_view(photo: Photo) -> dict[str, Any]:
 
 
 @router.post("/s/{session_id}/again")
-def draw_again(session: SessionOf, studio: StudioOf) -> dict[str, Any]:
+def draw_again(session: SessionOf, service: StudioOf) -> dict[str, Any]:
     """Takes the photo that another model drew last, and the same part of it, to be reconstructed with this one."""
-    desk = session.offered
-    if desk is None or desk.photo is None or desk.crop is None:
+    workspace = session.offered
+    if workspace is None or workspace.photo is None or workspace.crop is None:
         raise BadValue("No photo was used with another model. Choose a photo first.")
-    photo, crop = desk.photo, studio.crop_again(desk.photo, desk.crop)
-    studio.store.update_same(session, lambda s: s.opened(photo).cropped(crop))
+    photo, crop = workspace.photo, service.crop_again(workspace.photo, workspace.crop)
+    service.store.update_same(session, lambda s: s.opened(photo).cropped(crop))
     return {**_photo_view(photo), "faces": [data_address(jpeg_bytes(crop.image))]}
 
 
 @router.get("/s/{session_id}/draft.jpg")
-def draft(session: VisitorOf) -> Response:
+def pending(session: VisitorOf) -> Response:
     image = _draft_photo(session).image.copy()
     image.thumbnail((PHOTO_VIEW_PX, PHOTO_VIEW_PX))
     return jpeg(jpeg_bytes(image), FRESH)
 
 
 @router.post("/s/{session_id}/crop")
-def crop(session: SessionOf, request: CropRequest, studio: StudioOf) -> dict[str, Any]:
-    crop = studio.crop(_draft_photo(session), face=request.face, box=request.box)
-    studio.store.update_same(session, lambda s: s.cropped(crop))
+def crop(session: SessionOf, request: CropRequest, service: StudioOf) -> dict[str, Any]:
+    crop = service.crop(_draft_photo(session), face=request.face, box=request.box)
+    service.store.update_same(session, lambda s: s.cropped(crop))
     return {"crop": data_address(jpeg_bytes(crop.image))}
 
 
 def _draft_photo(session: Session) -> Photo:
-    if session.draft is None:
+    if session.pending is None:
         raise BadValue("There is no photo to crop. Choose a photo first.")
-    return session.draft.photo
+    return session.pending.photo
 
 
 @router.post("/s/{session_id}/stop")
-def stop(session: VisitorOf, catalogue: CatalogueOf) -> dict[str, Any]:
+def stop(session: VisitorOf, registry: CatalogueOf) -> dict[str, Any]:
     """Ends the reconstruction under way; its best is kept."""
-    return session_view(catalogue.store.update(session.id, Session.run_stopping))
+    return session_view(registry.store.update(session.id, Session.run_stopping))
 
 
 @router.post("/s/{session_id}/cancel")
-def cancel(session: VisitorOf, catalogue: CatalogueOf, keep_photo: bool = False) -> dict[str, Any]:
+def cancel(session: VisitorOf, registry: CatalogueOf, keep_photo: bool = False) -> dict[str, Any]:
     """Ends the reconstruction under way without its result; what was there before stays.
 
     With ``keep_photo`` its photo can still be cropped in another way; otherwise it is forgotten.
     """
     change = Session.run_started if keep_photo else Session.cancelled  # an older run sees that it was replaced
-    return session_view(catalogue.store.update(session.id, change))
+    return session_view(registry.store.update(session.id, change))
 
 
 @router.post("/s/{session_id}/random")
 def surprise(
     session: SessionOf,
-    studio: StudioOf,
+    service: StudioOf,
     seed: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
     class_index: Annotated[int | None, Query(ge=0)] = None,
 ) -> dict[str, Any]:
-    latent = studio.random(seed, class_index)
-    return session_view(studio.store.update_same(session, lambda s: s.begun(latent, studio.first_sliders())))
+    latent = service.random(seed, class_index)
+    return session_view(service.store.update_same(session, lambda s: s.begun(latent, service.first_sliders())))
 
 
 @router.post("/s/{session_id}/latent")
-async def load_latent(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+async def load_latent(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
     data, name = await read_upload(request)
     latent = latent_from_bytes(data, name)
-    studio.g.check(latent)
-    return session_view(studio.store.update_same(session, lambda s: s.begun(latent, studio.first_sliders())))
+    service.g.check(latent)
+    return session_view(service.store.update_same(session, lambda s: s.begun(latent, service.first_sliders())))
 
 
 # Sliders
 
 
 @router.post("/s/{session_id}/change")
-def change(session: SessionOf, change: Change, studio: StudioOf) -> dict[str, Any]:
+def change(session: SessionOf, change: Change, service: StudioOf) -> dict[str, Any]:
     """Changes the panel or moves in the history."""
-    return session_view(studio.store.update_same(session, lambda s: changed(studio, s, change)))
+    return session_view(service.store.update_same(session, lambda s: changed(service, s, change)))
 
 
-def changed(studio: Studio, session: Session, change: Change) -> Session:
+def changed(service: ModelService, session: Session, change: Change) -> Session:
     """Carries out one change of the panel.
 
     Raises:
@@ -158,10 +158,10 @@ def changed(studio: Studio, session: Session, change: Change) -> Session:
     """
     key, value = change.key, change.value
     actions: dict[str, Callable[[], Session]] = {
-        "add": lambda: session.added(Slider.of(key, studio.direction(session, key))),
+        "add": lambda: session.added(Slider.of(key, service.direction(session, key))),
         "move": lambda: session.moved(key, float(value or 0)),
         "place": lambda: session.placed(key, float(value or 0)),
-        "layers": lambda: session.limited(key, str(value), studio.layer_range(str(value))),
+        "layers": lambda: session.limited(key, str(value), service.layer_range(str(value))),
         "mute": lambda: session.muted(key, bool(value)),
         "rename": lambda: session.renamed(key, str(value or "")),
         "pin": lambda: session.pinned(key, bool(value)),

@@ -21,59 +21,59 @@ from latent_editor.editing.edits import edited
 from latent_editor.media.exports import jpeg_bytes
 from latent_editor.networks.likeness_statistics import likeness_statistics, statistics_known
 from latent_editor.sessions.session import Session
-from latent_editor.similarity import Likeness, advise, compare, identity_moved
+from latent_editor.similarity import Similarity, advise, compare, identity_moved
 from latent_editor.ui.api.requests import FRESH, KEEP, SessionOf, StudioOf, jpeg
 from latent_editor.ui.service.background import in_background
-from latent_editor.ui.service.model_service import SCREEN_PX, Studio
+from latent_editor.ui.service.model_service import SCREEN_PX, ModelService
 
 router = APIRouter(prefix="/editor")
 T = TypeVar("T")
 
 #: Faces whose likeness is kept for each model.
-MOST_KEPT = 8
+MAX_KEPT = 8
 #: The status of an answer that nobody waits for any more.
 GONE_ON = 499
 
 
-class Desk:
+class SimilarityCache:
     """What was measured of the last few faces of one model, and the turn to measure. Threads may share it."""
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
-        self._kept: OrderedDict[int, tuple[Latent, Likeness]] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Latent, Similarity]] = OrderedDict()
         self._learning = threading.Lock()
 
-    def likeness(self, studio: Studio, session: Session) -> Likeness:
+    def likeness(self, service: ModelService, session: Session) -> Similarity:
         """Of the session's unedited face to its photo. Raises BadValue where it comes from no photo."""
-        latent, crop = studio.latent(session), session.crop
+        latent, crop = service.latent(session), session.crop
         if crop is None:
             raise BadValue("This face comes from no photo, so that there is nothing to be like. Choose a photo first.")
         with self.turn:
             known = self._kept.get(id(latent))
             if known is None:
-                known = latent, compare(studio.g, crop, latent, whole=session.photo)
+                known = latent, compare(service.g, crop, latent, whole=session.photo)
             self._kept[id(latent)] = known  # holds the latent too, whose id is the key
             self._kept.move_to_end(id(latent))
-            while len(self._kept) > MOST_KEPT:
+            while len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return known[1]
 
-    def ready(self, studio: Studio) -> bool:
+    def ready(self, service: ModelService) -> bool:
         """Whether what is usual for the model is known; where not, that is learned in the background."""
-        if statistics_known(studio.g):
+        if statistics_known(service.g):
             return True
         if self._learning.acquire(blocking=False):  # once; what fails is told by the measure itself
 
             def learn() -> None:
-                likeness_statistics(studio.g)
+                likeness_statistics(service.g)
 
             in_background(learn, "likeness")
         return False
 
 
-def desk_of(studio: Studio) -> Desk:
-    """The desk of a studio's model."""
-    return studio.g.bundle.part("likeness desk", Desk)
+def similarity_cache_of(service: ModelService) -> SimilarityCache:
+    """The desk of a service's model."""
+    return service.g.bundle.part("likeness desk", SimilarityCache)
 
 
 async def _while_wanted(request: Request, work: Callable[[], T]) -> T | None:
@@ -90,58 +90,58 @@ async def _gone(request: Request) -> bool:
 
 
 @router.get("/s/{session_id}/likeness")
-async def likeness(session: SessionOf, studio: StudioOf, request: Request) -> Response:
+async def likeness(session: SessionOf, service: StudioOf, request: Request) -> Response:
     """How like the unedited face is to the photo."""
-    desk = desk_of(studio)
-    if not desk.ready(studio):
+    cache = similarity_cache_of(service)
+    if not cache.ready(service):
         return JSONResponse({"learning": True}, headers=FRESH)
-    found = await _while_wanted(request, lambda: desk.likeness(studio, session))
+    found = await _while_wanted(request, lambda: cache.likeness(service, session))
     return Response(status_code=GONE_ON) if found is None else JSONResponse(meter_view(found), headers=KEEP)
 
 
 @router.get("/s/{session_id}/differs.jpg")
-def differs(session: SessionOf, studio: StudioOf) -> Response:
+def differs(session: SessionOf, service: StudioOf) -> Response:
     """A map of where the unedited face differs from the photo."""
-    found = desk_of(studio).likeness(studio, session)
+    found = similarity_cache_of(service).likeness(service, session)
     return jpeg(jpeg_bytes(found.heat_map(size_px=SCREEN_PX, legend=False)), KEEP)
 
 
 @router.get("/s/{session_id}/advice")
-async def advice(session: SessionOf, studio: StudioOf, request: Request) -> Response:
+async def advice(session: SessionOf, service: StudioOf, request: Request) -> Response:
     """What stands in the way of the photo that is on its way in."""
-    draft, desk = session.draft, desk_of(studio)
-    if draft is None or draft.crop is None or not desk.ready(studio):
+    pending, cache = session.pending, similarity_cache_of(service)
+    if pending is None or pending.crop is None or not cache.ready(service):
         return JSONResponse({"advice": []}, headers=FRESH)
-    crop, photo = draft.crop, draft.photo
+    crop, photo = pending.crop, pending.photo
 
     def work() -> tuple[str, ...]:
-        with desk.turn:
-            return advise(studio.g, crop, photo=photo)
+        with cache.turn:
+            return advise(service.g, crop, photo=photo)
 
     found = await _while_wanted(request, work)
     return Response(status_code=GONE_ON) if found is None else JSONResponse({"advice": list(found)}, headers=FRESH)
 
 
 @router.get("/s/{session_id}/moved")
-async def moved(session: SessionOf, studio: StudioOf, request: Request) -> Response:
+async def moved(session: SessionOf, service: StudioOf, request: Request) -> Response:
     """How much of who it is the session's edits moved; nothing where that cannot be told."""
-    desk = desk_of(studio)
-    if not desk.ready(studio):
+    cache = similarity_cache_of(service)
+    if not cache.ready(service):
         return JSONResponse({"learning": True}, headers=FRESH)
-    found = await _while_wanted(request, lambda: _moved(desk, studio, session))
+    found = await _while_wanted(request, lambda: _moved(cache, service, session))
     return Response(status_code=GONE_ON) if found is None else JSONResponse(found, headers=FRESH)
 
 
-def _moved(desk: Desk, studio: Studio, session: Session) -> dict[str, Any]:
-    latent = studio.latent(session)
-    with desk.turn:  # drawn where frames are drawn, and kept there: most of it is on the screen already
+def _moved(cache: SimilarityCache, service: ModelService, session: Session) -> dict[str, Any]:
+    latent = service.latent(session)
+    with cache.turn:  # drawn where frames are drawn, and kept there: most of it is on the screen already
         now = edited(latent, session.edits)
-        before, after = (studio.easel.draw(studio.generator(x), x.ws[None]) for x in (latent, now))
-        found = identity_moved(studio.g, before, after)
+        before, after = (service.frame_renderer.draw(service.generator(x), x.ws[None]) for x in (latent, now))
+        found = identity_moved(service.g, before, after)
     return {} if found is None else {"moved": round(found.moved, 3), "words": found.words}
 
 
-def meter_view(likeness: Likeness) -> dict[str, Any]:
+def meter_view(likeness: Similarity) -> dict[str, Any]:
     """A likeness as the JSON that the page reads."""
     return {
         "words": likeness.words,

@@ -17,7 +17,7 @@ from latent_editor.media.exports import file_name
 from latent_editor.sessions.session import SLIDER_LIMIT, Session, Slider
 from latent_editor.ui.api.requests import SessionOf, StudioOf, download, read_upload
 from latent_editor.ui.api.views import session_view
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 router = APIRouter(prefix="/editor")
 
@@ -25,7 +25,7 @@ PACK_SUFFIX = ".sliders"
 
 
 @router.get("/s/{session_id}/save/pack.sliders")
-def save_pack(session: SessionOf, studio: StudioOf, key: str | None = None) -> Response:
+def save_pack(session: SessionOf, service: StudioOf, key: str | None = None) -> Response:
     """All sliders of the panel as a file of directions, or one of them. Raises UnknownDirection."""
     directions = [session.slider(key).edit.direction] if key else [s.edit.direction for s in session.sliders]
     if not directions:
@@ -33,27 +33,27 @@ def save_pack(session: SessionOf, studio: StudioOf, key: str | None = None) -> R
     name = directions[0].name if len(directions) == 1 else f"{len(directions)} sliders"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pack"
-        write_directions(Directions(directions), path, fingerprint=studio.g.fingerprint)
+        write_directions(Directions(directions), path, fingerprint=service.g.fingerprint)
         return download(path.read_bytes(), file_name(name, PACK_SUFFIX), "application/octet-stream")
 
 
 @router.post("/s/{session_id}/pack")
-async def load_pack(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+async def load_pack(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
     """Puts the sliders of a file, of this program or of another, on top of the panel, all at zero."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_load_pack, studio, session, data, name)
+    return await run_in_threadpool(_load_pack, service, session, data, name)
 
 
-def _load_pack(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    studio.latent(session)  # raises where there is no face yet
+def _load_pack(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
+    service.latent(session)  # raises where there is no face yet
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file_name(name, "")
         path.write_bytes(data)
         count = SLIDER_LIMIT if name.endswith(PACK_SUFFIX) else None  # of files with hundreds the first ones
-        found = studio.on_gpu(lambda: import_directions(path, studio.g, count=count))()
+        found = service.on_gpu(lambda: import_directions(path, service.g, count=count))()
 
     def opened(now: Session) -> Session:
         sliders = tuple(Slider.of(f"p{now.next_id}x{i}", d) for i, d in enumerate(found))
         return now.added(*sliders, label=f"open {name.removesuffix(PACK_SUFFIX)}"[:60])
 
-    return session_view(studio.store.update_same(session, opened))
+    return session_view(service.store.update_same(session, opened))

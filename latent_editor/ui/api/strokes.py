@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 #: Side of the mask that strokes are drawn into, at least.
 _MASK_PX = 512
 #: How many strokes are taken.
-MOST_STROKES = 200
+MAX_STROKES = 200
 
 Fraction = Annotated[FiniteFloat, Field(ge=-1, le=2)]
 

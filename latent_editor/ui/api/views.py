@@ -7,14 +7,14 @@ from typing import Any
 
 from latent_editor.core.errors import BadInput, LatentEditorError, MissingPart, SessionExpired
 from latent_editor.core.values import Direction
-from latent_editor.editing.edits import strength_kept
+from latent_editor.editing.edits import strength_scale
 from latent_editor.editing.style_mixing import SOURCE as MIXED
-from latent_editor.networks.colourist import COLOURIST_FILE
+from latent_editor.networks.colorizer import COLORIZER_FILE
 from latent_editor.sessions.placement import AXES
-from latent_editor.sessions.session import Moment, Session, Slider
+from latent_editor.sessions.session import HistoryEntry, Session, Slider
 from latent_editor.ui.service.background import Progress
 from latent_editor.ui.service.model_listing import Entry
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 #: From how many dB on a likeness has how many of five dots, and its word. At 24 dB a person is plainly recognised.
 LIKENESS = ((28.0, 5, "very good"), (24.0, 4, "good"), (21.0, 3, "fair"), (18.0, 2, "weak"))
@@ -22,9 +22,9 @@ LIKENESS = ((28.0, 5, "very good"), (24.0, 4, "good"), (21.0, 3, "fair"), (18.0,
 SURE_SCORE = 0.6
 
 
-def about_view(studio: Studio) -> dict[str, Any]:
+def about_view(service: ModelService) -> dict[str, Any]:
     """What does not change while a model is in use, and how far its preparation is."""
-    g, about = studio.g, studio.g.bundle.about
+    g, about = service.g, service.g.bundle.about
     return {
         "model": {
             "name": g.name,
@@ -32,17 +32,17 @@ def about_view(studio: Studio) -> dict[str, Any]:
             "credit": about.get("credit", ""),
             "size_px": g.size_px,
             "fingerprint": g.fingerprint,
-            "faces": studio.shows_faces,
-            "colourist": g.bundle.has(COLOURIST_FILE),
-            "points": list(about["canonical_points"].values()) if studio.shows_faces else [],
+            "faces": service.shows_faces,
+            "colorizer": g.bundle.has(COLORIZER_FILE),
+            "points": list(about["canonical_points"].values()) if service.shows_faces else [],
             "classes": _class_names(g.c_dim, about.get("classes")),
             "axes": [{"key": k, "name": a.name, "limit": a.limit} for k, a in AXES.items()] if g.has_transform else [],
         },
-        "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(studio.directions)],
-        "finding": not studio.found.done(),
-        "preparing": _progress_view(studio.progress),
-        "text_problem": error_view(studio.text_problem) if studio.text_problem else None,
-        "examples": list(studio.example_seeds),
+        "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(service.directions)],
+        "finding": not service.found.done(),
+        "preparing": _progress_view(service.progress),
+        "text_problem": error_view(service.text_problem) if service.text_problem else None,
+        "examples": list(service.example_seeds),
     }
 
 
@@ -79,8 +79,8 @@ def direction_view(direction: Direction) -> dict[str, Any]:
         "source": direction.source,
         "detail": direction.detail,
         "score": direction.score,
-        "leakage": None if direction.leakage is None else dict(direction.leakage),
-        "limit": 1 if direction.taken or direction.source == MIXED else 3,
+        "leakage": None if direction.entanglement is None else dict(direction.entanglement),
+        "limit": 1 if direction.interpolates or direction.source == MIXED else 3,
         "unsure": direction.score is not None and direction.score < SURE_SCORE,
     }
 
@@ -94,7 +94,7 @@ def slider_view(slider: Slider) -> dict[str, Any]:
         "own_layers": slider.edit.direction.layers is not None,
         "muted": slider.edit.muted,
         "region": slider.edit.region.name if slider.edit.region else None,
-        "taken": slider.edit.direction.taken,
+        "taken": slider.edit.direction.interpolates,
         "pinned": slider.pinned,
     }
 
@@ -116,16 +116,16 @@ def session_view(session: Session) -> dict[str, Any]:
         "revision": session.revision,
         "model": session.model,
         "offer": offered.photo.name if offered and offered.photo else None,
-        "position": {axis: session.position.value(axis) for axis in AXES},
+        "position": {axis: session.placement.value(axis) for axis in AXES},
         "sliders": [slider_view(s) for s in session.sliders],
-        "kept": round(strength_kept(session.edits), 3),
-        "history": [_moment_view(m) for m in session.moments],
-        "at": session.at,
+        "kept": round(strength_scale(session.edits), 3),
+        "history": [_entry_view(m) for m in session.history],
+        "at": session.cursor,
     }
 
 
-def _moment_view(moment: Moment) -> dict[str, Any]:
-    return {"id": moment.id, "label": moment.label}
+def _entry_view(entry: HistoryEntry) -> dict[str, Any]:
+    return {"id": entry.id, "label": entry.label}
 
 
 def error_view(error: Exception) -> dict[str, Any]:

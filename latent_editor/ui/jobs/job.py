@@ -16,7 +16,7 @@ from latent_editor.core.values import OnStep, Step
 from latent_editor.sessions.session import Session
 from latent_editor.sessions.store import SessionStore
 from latent_editor.ui.api.views import error_view, session_view
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 from latent_editor.ui.service.streaming import stream
 
 log = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ Answer = dict[str, Any]
 
 
 class Models(Protocol):
-    """What the events need of a catalogue; one studio alone will do."""
+    """What the events need of a registry; one service alone will do."""
 
     @property
     def store(self) -> SessionStore: ...
 
-    def studio_of(self, session: Session) -> Studio: ...
+    def service_of(self, session: Session) -> ModelService: ...
 
 
 def events_of(name: str, work: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
@@ -49,15 +49,17 @@ def answer_of(name: str, work: Callable[[], Answer]) -> Answer:
     return next(iter(events_of(name, lambda: iter([work()]))))
 
 
-def outcome(studio: Studio, session: Session, algorithm: Callable[[OnStep], T]) -> Generator[Answer, None, T | None]:
+def outcome(
+    service: ModelService, session: Session, algorithm: Callable[[OnStep], T]
+) -> Generator[Answer, None, T | None]:
     """Yields how far an algorithm is; returns what it gives, or None where the visitor went elsewhere meanwhile."""
 
     def work() -> Iterator[Step | T]:
         return stream(algorithm)
 
     yield {"fraction": None, "seconds": 0.0, "label": ""}
-    for item in studio.on_gpu(work)():
-        if studio.store.get(session.id).run != session.run:
+    for item in service.on_gpu(work)():
+        if service.store.get(session.id).run != session.run:
             return None
         if not isinstance(item, Step):
             found: T = item
@@ -66,16 +68,16 @@ def outcome(studio: Studio, session: Session, algorithm: Callable[[OnStep], T]) 
     return None
 
 
-def finished(studio: Studio, session: Session, change: Callable[[Session], Session]) -> Answer:
+def finished(service: ModelService, session: Session, change: Callable[[Session], Session]) -> Answer:
     """What came of some work goes into the session, unless the visitor went elsewhere meanwhile."""
-    now = studio.store.update(session.id, lambda s: change(s) if s.run == session.run else s)
+    now = service.store.update(session.id, lambda s: change(s) if s.run == session.run else s)
     return {"session": session_view(now)}
 
 
-def checked(kind: type[M], wish: Any) -> M:
+def checked(kind: type[M], request: Any) -> M:
     """What a page asks for. Raises BadValue for what is not understood."""
     try:
-        return kind.model_validate(wish)
+        return kind.model_validate(request)
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"][:3]) or "whole"

@@ -13,12 +13,12 @@ from latent_editor.sessions.session import Session, Slider
 from latent_editor.ui.api.requests import data_address
 from latent_editor.ui.api.views import likeness_view, session_view
 from latent_editor.ui.jobs.job import Answer, Models, answer_of, events_of
-from latent_editor.ui.service.model_service import TEXT_STRENGTH, Studio
+from latent_editor.ui.service.model_service import TEXT_STRENGTH, ModelService
 
 DEFAULT_SECONDS = 20.0
 MAX_SECONDS = 120.0
 #: A page that gets more pictures a second than this spends its time on decoding them.
-LEAST_GAP_S = 0.08
+MIN_GAP_S = 0.08
 
 
 def reconstruct_event(models: Models) -> Callable[[str, float, str], Iterator[Answer]]:
@@ -35,15 +35,15 @@ def reconstruct_event(models: Models) -> Callable[[str, float, str], Iterator[An
 def _reconstruct(models: Models, session_id: str, seconds: float, method: str) -> Iterator[Answer]:
     session = models.store.update(session_id, Session.run_started)
     run = session.run
-    studio = models.studio_of(session)
-    if session.draft is None or session.draft.crop is None:
+    service = models.service_of(session)
+    if session.pending is None or session.pending.crop is None:
         raise BadValue("There is no crop to reconstruct. Choose a photo and a face first.")
     best: Step | None = None
     latent: Latent | None = None
     shown_s = 0.0
-    steps = studio.refine(session.draft.crop, method=method, seconds=seconds)
+    steps = service.refine(session.pending.crop, method=method, seconds=seconds)
     for item in steps:
-        now = studio.store.get(session_id)
+        now = service.store.get(session_id)
         if now.run != run:  # another photo took its place
             return
         if isinstance(item, Latent):
@@ -52,21 +52,21 @@ def _reconstruct(models: Models, session_id: str, seconds: float, method: str) -
         best = item if item.ws is not None else best
         if now.stopping and best is not None:
             break
-        if time.monotonic() - shown_s >= LEAST_GAP_S:
+        if time.monotonic() - shown_s >= MIN_GAP_S:
             shown_s = time.monotonic()
             yield _progress(item)
     if latent is None and best is not None and best.ws is not None:
-        latent = studio.g.latent(best.ws, method=method, psnr_db=best.psnr_db, refinement=best.refinement)
+        latent = service.g.latent(best.ws, method=method, psnr_db=best.psnr_db, refinement=best.refinement)
     if latent is None:
         raise BadValue("The reconstruction ended before it began. Try again.")
-    yield {"session": session_view(_finish(studio, session_id, run, latent))}
+    yield {"session": session_view(_finish(service, session_id, run, latent))}
 
 
-def _finish(studio: Studio, session_id: str, run: int, latent: Latent) -> Session:
+def _finish(service: ModelService, session_id: str, run: int, latent: Latent) -> Session:
     def finish(session: Session) -> Session:
-        return session.begun(latent, studio.first_sliders(), from_draft=True) if session.run == run else session
+        return session.begun(latent, service.first_sliders(), from_draft=True) if session.run == run else session
 
-    return studio.store.update(session_id, finish)
+    return service.store.update(session_id, finish)
 
 
 def _progress(step: Step) -> Answer:
@@ -90,8 +90,8 @@ def describe_event(models: Models) -> Callable[[str, str], Answer]:
 
 def _describe(models: Models, session_id: str, prompt: str) -> Answer:
     session = models.store.get(session_id)
-    studio = models.studio_of(session)
-    direction = studio.described(studio.latent(session), prompt)
+    service = models.service_of(session)
+    direction = service.described(service.latent(session), prompt)
 
     def add(session: Session) -> Session:
         return session.added(Slider.of(f"t{session.next_id}", direction, TEXT_STRENGTH))

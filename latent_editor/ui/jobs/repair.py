@@ -17,13 +17,13 @@ from latent_editor.media.exports import jpeg_bytes
 from latent_editor.media.photos import WORKING_PIXELS
 from latent_editor.ops import affine
 from latent_editor.rendering import to_image
-from latent_editor.restoration.color_hints import MOST_DABS, Dab
-from latent_editor.restoration.repair import Repaired, repair
-from latent_editor.sessions.session import Draft, Session
+from latent_editor.restoration.color_hints import MAX_DABS, ColorHint
+from latent_editor.restoration.repair import RepairResult, repair
+from latent_editor.sessions.session import PendingPhoto, Session
 from latent_editor.ui.api.requests import FRESH, VisitorOf, data_address, jpeg
-from latent_editor.ui.api.strokes import MOST_STROKES, Stroke, painted
+from latent_editor.ui.api.strokes import MAX_STROKES, Stroke, painted
 from latent_editor.ui.jobs.job import Answer, Models, checked, events_of
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 from latent_editor.ui.service.streaming import stream
 
 router = APIRouter(prefix="/editor")
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/editor")
 SECONDS = 8.0
 
 
-class Known(BaseModel, extra="forbid"):
+class ColorHintRequest(BaseModel, extra="forbid"):
     """A dab of colour, in fractions of the side."""
 
     x: FiniteFloat
@@ -39,11 +39,11 @@ class Known(BaseModel, extra="forbid"):
     colour: str = Field(max_length=40)
 
 
-class Faults(BaseModel, extra="forbid"):
+class RepairRequest(BaseModel, extra="forbid"):
     """What is wrong with the photo, as :func:`repair` takes it: strokes where something is missing, known colours."""
 
-    strokes: list[Stroke] = Field(default_factory=list, max_length=MOST_STROKES)
-    dabs: list[Known] = Field(default_factory=list, max_length=MOST_DABS)
+    strokes: list[Stroke] = Field(default_factory=list, max_length=MAX_STROKES)
+    dabs: list[ColorHintRequest] = Field(default_factory=list, max_length=MAX_DABS)
     scale: FiniteFloat | None = None
     grey: bool = False
     blur_px: FiniteFloat | None = None
@@ -66,25 +66,25 @@ def damaged(session: VisitorOf) -> Response:
 def repair_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
     """The event that repairs the session's crop; what comes of it is to be reconstructed."""
 
-    def repair_crop(session_id: str, faults: dict) -> Iterator[dict]:
+    def repair_crop(session_id: str, request: dict) -> Iterator[dict]:
         """Repairs the crop of a session, {"scale": 8, "grey": true, …}; yields progress, then the repaired crop."""
-        yield from events_of("repair", lambda: _repair(models, session_id, checked(Faults, faults)))
+        yield from events_of("repair", lambda: _repair(models, session_id, checked(RepairRequest, request)))
 
     return repair_crop
 
 
-def _repair(models: Models, session_id: str, faults: Faults) -> Iterator[Answer]:
+def _repair(models: Models, session_id: str, request: RepairRequest) -> Iterator[Answer]:
     session = models.store.update(session_id, Session.run_started)
-    studio, draft, run = models.studio_of(session), session.to_repair(), session.run
-    crop = draft.crop
+    service, pending, run = models.service_of(session), session.to_repair(), session.run
+    crop = pending.crop
     assert crop is not None
     best: Step | None = None
-    for item in repairs(studio, crop, faults):
-        now = studio.store.get(session_id)
+    for item in repairs(service, crop, request):
+        now = service.store.get(session_id)
         if now.run != run:  # the visitor went elsewhere
             return
-        if isinstance(item, Repaired):
-            _finish(studio, session_id, run, draft, repaired_draft(draft, crop, item.image))
+        if isinstance(item, RepairResult):
+            _finish(service, session_id, run, pending, repaired_draft(pending, crop, item.image))
             yield {"crop": data_address(jpeg_bytes(item.image, quality=95))}
             return
         best = item
@@ -95,25 +95,25 @@ def _repair(models: Models, session_id: str, faults: Faults) -> Iterator[Answer]
         }
 
 
-def _finish(studio: Studio, session_id: str, run: int, damaged: Draft, new: Draft) -> None:
-    studio.store.update(session_id, lambda session: session.repaired(damaged, new) if session.run == run else session)
+def _finish(service: ModelService, session_id: str, run: int, damaged: PendingPhoto, new: PendingPhoto) -> None:
+    service.store.update(session_id, lambda session: session.repaired(damaged, new) if session.run == run else session)
 
 
-def repairs(studio: Studio, crop: Crop, faults: Faults) -> Iterator[Step | Repaired]:
+def repairs(service: ModelService, crop: Crop, request: RepairRequest) -> Iterator[Step | RepairResult]:
     """A repair's newest steps, then what came of it. Closing the iterator ends the work."""
-    options = faults.model_dump(exclude={"strokes", "dabs"})
-    options["colours"] = [Dab(dab.x, dab.y, dab.colour) for dab in faults.dabs]
-    mask = faults.mask(crop.image.size)
+    options = request.model_dump(exclude={"strokes", "dabs"})
+    options["colours"] = [ColorHint(dab.x, dab.y, dab.colour) for dab in request.dabs]
+    mask = request.mask(crop.image.size)
 
-    def work() -> Iterator[Step | Repaired]:
-        return stream(lambda on_step: repair(studio.g, crop, mask=mask, seconds=SECONDS, on_step=on_step, **options))
+    def work() -> Iterator[Step | RepairResult]:
+        return stream(lambda on_step: repair(service.g, crop, mask=mask, seconds=SECONDS, on_step=on_step, **options))
 
-    yield from studio.on_gpu(work)()
+    yield from service.on_gpu(work)()
 
 
-def repaired_draft(draft: Draft, crop: Crop, image: Image.Image) -> Draft:
+def repaired_draft(pending: PendingPhoto, crop: Crop, image: Image.Image) -> PendingPhoto:
     """The photo with the repaired crop in its place, enlarged where the crop has more pixels by now."""
-    photo, crop = draft.photo, replace(crop, image=image)
+    photo, crop = pending.photo, replace(crop, image=image)
     enlarged = max(1.0, 1 / affine.scale_of(crop.crop_to_photo))
     enlarged = min(enlarged, max(1.0, (WORKING_PIXELS / (photo.image.width * photo.image.height)) ** 0.5))
     size = (round(photo.image.width * enlarged), round(photo.image.height * enlarged))
@@ -121,4 +121,4 @@ def repaired_draft(draft: Draft, crop: Crop, image: Image.Image) -> Draft:
         scales = np.array([[size[0] / photo.image.width], [size[1] / photo.image.height]])
         photo = replace(photo, image=photo.image.resize(size, Image.Resampling.BICUBIC), rgba=None)
         crop = replace(crop, crop_to_photo=crop.crop_to_photo * scales)
-    return Draft(replace(photo, image=paste(photo, crop, image), rgba=None), crop)
+    return PendingPhoto(replace(photo, image=paste(photo, crop, image), rgba=None), crop)

@@ -19,11 +19,11 @@ from latent_editor.core.values import Edit, OnStep
 from latent_editor.media.decode import read_clip, read_track
 from latent_editor.media.encode import VideoConfig, frame_count
 from latent_editor.media.exports import file_name
-from latent_editor.motion import Animation, Key, Motion, animate, follow, levels, take_motion
+from latent_editor.motion import Animation, Keyframe, Motion, animate, follow, levels, take_motion
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api.requests import SessionOf, StudioOf, download, read_upload
 from latent_editor.ui.jobs.job import Answer, Models, checked, events_of, outcome
-from latent_editor.ui.service.model_service import Studio
+from latent_editor.ui.service.model_service import ModelService
 
 router = APIRouter(prefix="/editor")
 
@@ -31,10 +31,10 @@ router = APIRouter(prefix="/editor")
 VIDEO_PX, FPS = 512, 25.0
 VIDEO_KINDS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
 #: Of one visitor's video, in seconds.
-MOST_SECONDS = 60
+MAX_SECONDS = 60
 
 
-class Film(BaseModel, extra="forbid"):
+class VideoRequest(BaseModel, extra="forbid"):
     """A video as the page asks for it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Film(BaseModel, extra="forbid"):
     """
 
     kind: Literal["mp4", "webm", "gif"] = "mp4"
-    seconds: FiniteFloat = Field(default=4.0, ge=1, le=MOST_SECONDS)
+    seconds: FiniteFloat = Field(default=4.0, ge=1, le=MAX_SECONDS)
     loop: bool = True
     keys: list[int | None] = Field(default_factory=list, max_length=24)
     ease: str = Field(default="smooth", max_length=20)
@@ -65,79 +65,79 @@ class Film(BaseModel, extra="forbid"):
 
 
 @dataclass(frozen=True, eq=False)
-class Footage:
+class MediaFile:
     """A track or a clip that was brought; the bytes of its file."""
 
     data: bytes
 
 
 @router.post("/s/{session_id}/footage")
-async def take_footage(session: SessionOf, request: Request, studio: StudioOf) -> dict[str, Any]:
+async def take_footage(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
     """Takes a track or a clip, and tells what is in it: how long it sounds, and whether it shows something."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_take_footage, studio, session, data, name)
+    return await run_in_threadpool(_take_footage, service, session, data, name)
 
 
-def _take_footage(studio: Studio, session: Session, data: bytes, name: str) -> dict[str, Any]:
+def _take_footage(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = _written(Path(folder), name, data)
         try:
-            sound_s = read_track(path, seconds=MOST_SECONDS, rate_hz=8000).seconds
+            sound_s = read_track(path, seconds=MAX_SECONDS, rate_hz=8000).seconds
         except BadMedia:
             sound_s = 0.0
             read_clip(path, fps=FPS, seconds=1 / FPS)  # what is neither of both is told here
-    return {"key": studio.shelf.put(session.id, name, Footage(data), len(data)), "sound_s": round(sound_s, 2)}
+    return {"key": service.uploads.put(session.id, name, MediaFile(data), len(data)), "sound_s": round(sound_s, 2)}
 
 
 def film_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
     """The event that makes a video."""
 
-    def film(session_id: str, wish: dict) -> Iterator[dict]:
+    def film(session_id: str, request: dict) -> Iterator[dict]:
         """Makes a video, {"kind": "mp4", "seconds": 4, …}; yields progress, then where to fetch it."""
-        yield from events_of("film", lambda: _film(models, session_id, checked(Film, wish)))
+        yield from events_of("film", lambda: _film(models, session_id, checked(VideoRequest, request)))
 
     return film
 
 
-def _film(models: Models, session_id: str, wish: Film) -> Iterator[Answer]:
+def _film(models: Models, session_id: str, request: VideoRequest) -> Iterator[Answer]:
     session = models.store.update(session_id, Session.run_started)
-    studio = models.studio_of(session)
-    data = yield from outcome(studio, session, lambda on_step: filmed(studio, session, wish, on_step))
+    service = models.service_of(session)
+    data = yield from outcome(service, session, lambda on_step: filmed(service, session, request, on_step))
     if data is not None:
         stem = session.photo.name if session.photo else "face"
-        name = file_name(stem, f" {'loop' if wish.loop else 'video'}.{wish.kind}")
-        yield {"film": studio.shelf.put(session.id, name, data, len(data)), "bytes": len(data)}
+        name = file_name(stem, f" {'loop' if request.loop else 'video'}.{request.kind}")
+        yield {"film": service.uploads.put(session.id, name, data, len(data)), "bytes": len(data)}
 
 
 @router.get("/s/{session_id}/save/film/{key}")
-def fetch_film(session: SessionOf, studio: StudioOf, key: str) -> Response:
+def fetch_film(session: SessionOf, service: StudioOf, key: str) -> Response:
     """A video that was made."""
-    thing = studio.shelf.get(session.id, key, bytes)
+    thing = service.uploads.get(session.id, key, bytes)
     return download(thing.content, thing.name, VIDEO_KINDS[thing.name.rsplit(".", 1)[1]])
 
 
-def filmed(studio: Studio, session: Session, wish: Film, on_step: OnStep) -> bytes:
+def filmed(service: ModelService, session: Session, request: VideoRequest, on_step: OnStep) -> bytes:
     """The content of the video's file.
 
     Raises:
         BadValue, BadMedia, NoFaceFound, MissingPart, Stopped.
     """
-    latent = studio.latent(session)
-    size_px, transform = min(studio.g.size_px, VIDEO_PX), session.position.matrix()
+    latent = service.latent(session)
+    size_px, transform = min(service.g.size_px, VIDEO_PX), session.placement.matrix()
     with tempfile.TemporaryDirectory() as folder:
-        sound = _brought(studio, session, wish.sound, Path(folder) / "sound")
-        clip = _brought(studio, session, wish.clip, Path(folder) / "clip")
-        animation = _animation(session, wish)
+        sound = _brought(service, session, request.sound, Path(folder) / "sound")
+        clip = _brought(service, session, request.clip, Path(folder) / "clip")
+        animation = _animation(session, request)
         heard = sound
-        if sound is not None and wish.follow:
-            animation = _following(animation, session, wish, sound)
+        if sound is not None and request.follow:
+            animation = _following(animation, session, request, sound)
         if clip is not None:
-            motion, has_sound = _motion(studio, wish, clip, _part(on_step, 0.0))
+            motion, has_sound = _motion(service, request, clip, _part(on_step, 0.0))
             animation = replace(animation, motion=motion)
-            heard = heard or (clip if has_sound and not wish.loop else None)
-        path = Path(folder) / f"film.{wish.kind}"
+            heard = heard or (clip if has_sound and not request.loop else None)
+        path = Path(folder) / f"film.{request.kind}"
         animate(
-            studio.g,
+            service.g,
             latent,
             animation,
             path,
@@ -149,40 +149,42 @@ def filmed(studio: Studio, session: Session, wish: Film, on_step: OnStep) -> byt
         return path.read_bytes()
 
 
-def _animation(session: Session, wish: Film) -> Animation:
+def _animation(session: Session, request: VideoRequest) -> Animation:
     """Past the key frames, evenly in time."""
     looks: list[tuple[Edit, ...]] = [
-        () if key is None else tuple(s.edit for s in session.moment(key).sliders) for key in wish.keys
+        () if key is None else tuple(s.edit for s in session.entry(key).sliders) for key in request.keys
     ]
     if not looks:
         changed = any(edit.strength and not edit.muted for edit in session.edits)
-        moved = bool(wish.clip or (wish.sound and wish.follow))
+        moved = bool(request.clip or (request.sound and request.follow))
         if not changed and not moved:
             raise BadValue("Nothing is changed yet. Move a slider first.")
         looks = [session.edits] if moved else [(), session.edits]
     if len(looks) == 1:
-        return Animation(wish.seconds, wish.loop, edits=looks[0])
-    step_s = wish.seconds / (len(looks) if wish.loop else len(looks) - 1)
-    keys = [Key(i * step_s, look) for i, look in enumerate(looks)]
-    return Animation.of_keys(keys, wish.seconds, loop=wish.loop, ease=wish.ease)
+        return Animation(request.seconds, request.loop, edits=looks[0])
+    step_s = request.seconds / (len(looks) if request.loop else len(looks) - 1)
+    keys = [Keyframe(i * step_s, look) for i, look in enumerate(looks)]
+    return Animation.of_keys(keys, request.seconds, loop=request.loop, ease=request.ease)
 
 
-def _following(animation: Animation, session: Session, wish: Film, sound: Path) -> Animation:
+def _following(animation: Animation, session: Session, request: VideoRequest, sound: Path) -> Animation:
     """One slider follows a track, instead of what it did before."""
-    edit = session.slider(wish.follow).edit
-    track = read_track(sound, seconds=wish.seconds)
-    heights = levels(track, FPS, frame_count(wish.seconds, FPS), band=wish.band)
-    slide = replace(follow(edit.direction, wish.low, wish.high, heights, FPS), layers=edit.layers, region=edit.region)
+    edit = session.slider(request.follow).edit
+    track = read_track(sound, seconds=request.seconds)
+    heights = levels(track, FPS, frame_count(request.seconds, FPS), band=request.band)
+    slide = replace(
+        follow(edit.direction, request.low, request.high, heights, FPS), layers=edit.layers, region=edit.region
+    )
     others = tuple(s for s in animation.slides if s.direction is not edit.direction)
     still = tuple(e for e in animation.edits if e.direction is not edit.direction)
     return replace(animation, slides=(*others, slide), edits=still)
 
 
-def _motion(studio: Studio, wish: Film, path: Path, on_step: OnStep) -> tuple[Motion, bool]:
+def _motion(service: ModelService, request: VideoRequest, path: Path, on_step: OnStep) -> tuple[Motion, bool]:
     """What the face of a clip does, in a loop there and back; and whether the clip sounds."""
-    clip = read_clip(path, fps=FPS, seconds=wish.seconds / (2 if wish.loop else 1))
-    motion = take_motion(clip, studio.g, amount=wish.amount, on_step=on_step)
-    if wish.loop:
+    clip = read_clip(path, fps=FPS, seconds=request.seconds / (2 if request.loop else 1))
+    motion = take_motion(clip, service.g, amount=request.amount, on_step=on_step)
+    if request.loop:
         motion = replace(motion, offsets=torch.cat([motion.offsets, motion.offsets.flip(0)]))
     return motion, clip.has_sound
 
@@ -192,11 +194,11 @@ def _part(on_step: OnStep, offset: float) -> OnStep:
     return lambda step: on_step(replace(step, fraction=offset + step.fraction / 2))
 
 
-def _brought(studio: Studio, session: Session, key: str, stem: Path) -> Path | None:
+def _brought(service: ModelService, session: Session, key: str, stem: Path) -> Path | None:
     """The file of what a visitor brought, or None for nothing."""
     if not key:
         return None
-    thing = studio.shelf.get(session.id, key, Footage)
+    thing = service.uploads.get(session.id, key, MediaFile)
     stem.mkdir()
     return _written(stem, thing.name, thing.content.data)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.generators import Generator
-from latent_editor.rendering import Kept, Renderer, sized_images
+from latent_editor.rendering import ActivationCache, Renderer, sized_images
 from latent_editor.runtime.batching import Batcher
 
 #: What is kept of earlier pictures, for all models and visitors together.
@@ -19,20 +19,20 @@ KEPT_BYTES = 192 << 20
 #: more than the operation: eight pictures of 128² took half the time of eight single ones, eight of 256² 0.6 to 0.8 of
 #: it in a narrow network and about as long in a wide one. Larger ones now gained and now lost a little
 #: (``benchmarks/batching.py``), so each is drawn when its turn comes and nobody waits for another's.
-MOST_PIXELS_CPU, MOST_PIXELS_GPU = 1 << 19, 8 << 20
+MAX_PIXELS_CPU, MAX_PIXELS_GPU = 1 << 19, 8 << 20
 LARGEST_TOGETHER_CPU_PX = 256
-MOST_TOGETHER = 16
+MAX_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Order:
+class _RenderRequest:
     """What one caller wants to have drawn: ws [N, num_ws, w_dim] and a transform [3, 3] or None."""
 
     ws: Tensor
     transform: Tensor | None
 
 
-class Easel:
+class FrameRenderer:
     """Draws for all visitors of a server. Safe to use from threads.
 
     What the visitors of a model ask for at the same time is drawn together, and what is like an earlier picture starts
@@ -40,8 +40,8 @@ class Easel:
     """
 
     def __init__(self, *, most_bytes: int = KEPT_BYTES) -> None:
-        self.kept = Kept(most_bytes)
-        self._batcher: Batcher[tuple[Generator, bool], _Order, Tensor] = Batcher(
+        self.kept = ActivationCache(most_bytes)
+        self._batcher: Batcher[tuple[Generator, bool], _RenderRequest, Tensor] = Batcher(
             self._draw, most=lambda key: most_together(key[0])
         )
 
@@ -59,7 +59,7 @@ class Easel:
         Raises:
             BadValue: a transform for a generator that cannot move its pictures.
         """
-        return self._batcher((g, transform is not None), _Order(ws, transform), size=len(ws))
+        return self._batcher((g, transform is not None), _RenderRequest(ws, transform), size=len(ws))
 
     def images(
         self, g: Generator, ws: Tensor, *, size_px: int | None = None, transform: Tensor | None = None
@@ -67,7 +67,7 @@ class Easel:
         """The same as N RGB images, in another size where one is given."""
         return sized_images(self.draw(g, ws, transform=transform), size_px)
 
-    def _draw(self, key: tuple[Generator, bool], orders: Sequence[_Order]) -> list[Tensor]:
+    def _draw(self, key: tuple[Generator, bool], orders: Sequence[_RenderRequest]) -> list[Tensor]:
         g, _ = key
         transforms = [o.transform.expand(len(o.ws), 3, 3) for o in orders if o.transform is not None]
         ws = torch.cat([order.ws for order in orders])
@@ -81,4 +81,4 @@ def most_together(g: Generator) -> int:
     on_cpu = g.device.type == "cpu"
     if on_cpu and g.size_px > LARGEST_TOGETHER_CPU_PX:
         return 1
-    return max(1, min((MOST_PIXELS_CPU if on_cpu else MOST_PIXELS_GPU) // g.size_px**2, MOST_TOGETHER))
+    return max(1, min((MAX_PIXELS_CPU if on_cpu else MAX_PIXELS_GPU) // g.size_px**2, MAX_TOGETHER))

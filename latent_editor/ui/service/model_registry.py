@@ -21,41 +21,41 @@ from latent_editor.sessions.session import Session
 from latent_editor.sessions.store import SessionStore
 from latent_editor.ui.service.background import in_background
 from latent_editor.ui.service.model_listing import Entry
-from latent_editor.ui.service.model_service import Studio, as_is
+from latent_editor.ui.service.model_service import ModelService, as_is
 
 log = logging.getLogger(__name__)
 
 #: How many models are kept in memory, and how many numbers they may have together (four bytes each).
-MOST_LOADED = 4
-MOST_PARAMETERS = 300_000_000
+MAX_LOADED = 4
+MAX_PARAMETERS = 300_000_000
 #: How long an uploaded model is kept after its last use.
 UPLOAD_LIFETIME_S = 2 * 3600
 #: How long a request waits for a model that has to be read again.
 LOADING_S = 120.0
 MAX_UPLOAD_MB = 2048
 #: How many model files may be arriving at a time.
-MOST_RECEIVED = 2
+MAX_RECEIVED = 2
 
 Load = Callable[[str | Path], Generator]
 
 
 @dataclass(eq=False)
-class _Loaded:
+class _RegistryEntry:
     """A model in memory, or on its way there."""
 
     entry: Entry
-    studio: Future[Studio]
+    service: Future[ModelService]
     used_s: float
     owner: str = ""  # the session that uploaded it
     pinned: bool = False  # never dropped
 
-    def ready(self) -> Studio | None:
-        """The studio, if it is there."""
-        good = self.studio.done() and self.studio.exception() is None
-        return self.studio.result() if good else None
+    def ready(self) -> ModelService | None:
+        """The service, if it is there."""
+        good = self.service.done() and self.service.exception() is None
+        return self.service.result() if good else None
 
 
-class Catalogue:
+class ModelRegistry:
     """The models of one server and the sessions of its visitors. Safe to use from threads.
 
     A model is read at its first use, in the background, one at a time. The ones used longest ago are dropped when there
@@ -63,8 +63,8 @@ class Catalogue:
     session that brought them, are dropped like the others, and then they are gone.
 
     Args:
-        studio: The model that the page starts with; never dropped.
-        load: From a name or path to a generator; None offers ``studio`` only.
+        service: The model that the page starts with; never dropped.
+        load: From a name or path to a generator; None offers ``service`` only.
         listed: Gives the models there are, each time somebody looks.
         store: The visitors' sessions.
         on_gpu: Wraps each heavy call.
@@ -75,18 +75,18 @@ class Catalogue:
 
     def __init__(
         self,
-        studio: Studio,
+        service: ModelService,
         *,
         load: Load | None = None,
         listed: Callable[[], Sequence[Entry]] = tuple,
         on_gpu: Callable[..., Any] = as_is,
         max_upload_mb: int = 0,
-        most_loaded: int = MOST_LOADED,
-        most_parameters: int = MOST_PARAMETERS,
+        most_loaded: int = MAX_LOADED,
+        most_parameters: int = MAX_PARAMETERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.store: SessionStore = studio.store
-        self._easel = studio.easel
+        self.store: SessionStore = service.store
+        self._easel = service.frame_renderer
         self.max_upload_mb = max_upload_mb if load else 0
         self._load = load
         self._listed = listed
@@ -97,16 +97,16 @@ class Catalogue:
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # two large models at a time could be too much for the memory
         self._preparing = threading.Lock()
-        self._receiving = threading.BoundedSemaphore(MOST_RECEIVED)
-        self.default = studio.g.name
-        done: Future[Studio] = Future()
-        done.set_result(studio)
-        first = _Loaded(Entry.of(studio.g, self.default), done, clock(), pinned=True)
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict({self.default: first})  # oldest use first
+        self._receiving = threading.BoundedSemaphore(MAX_RECEIVED)
+        self.default = service.g.name
+        done: Future[ModelService] = Future()
+        done.set_result(service)
+        first = _RegistryEntry(Entry.of(service.g, self.default), done, clock(), pinned=True)
+        self._loaded: OrderedDict[str, _RegistryEntry] = OrderedDict({self.default: first})  # oldest use first
 
     @property
-    def default_studio(self) -> Studio:
-        return self._loaded[self.default].studio.result()
+    def default_studio(self) -> ModelService:
+        return self._loaded[self.default].service.result()
 
     def entries(self, session_id: str = "") -> list[Entry]:
         """What one visitor can choose from, the page's first model first."""
@@ -119,8 +119,8 @@ class Catalogue:
     def key_of(self, session: Session) -> str:
         return session.model or self.default
 
-    def studio_of(self, session: Session) -> Studio:
-        """The studio of the model that a session works with; reads it again where it was dropped.
+    def service_of(self, session: Session) -> ModelService:
+        """The service of the model that a session works with; reads it again where it was dropped.
 
         Raises:
             UnknownModel: it was an uploaded one, and is gone; or reading takes very long.
@@ -131,11 +131,11 @@ class Catalogue:
             raise UnknownModel("This model is still being read. Wait a little, then try again.")
         return reading.result()
 
-    def start(self, key: str, session_id: str) -> Future[Studio]:
+    def start(self, key: str, session_id: str) -> Future[ModelService]:
         """Begins to read a model, unless it is there or under way.
 
         Returns:
-            Its studio, when it is there, or what went wrong; after an error the next call tries again.
+            Its service, when it is there, or what went wrong; after an error the next call tries again.
 
         Raises:
             UnknownModel: it is not offered to this visitor.
@@ -146,9 +146,9 @@ class Catalogue:
             if known is not None and known.owner in ("", session_id):
                 known.used_s = self._clock()
                 self._loaded.move_to_end(key)
-                if known.studio.done() and known.studio.exception() is not None:
+                if known.service.done() and known.service.exception() is not None:
                     del self._loaded[key]
-                return known.studio
+                return known.service
         entry = next((e for e in self._listed() if e.key == key), None)
         if entry is None or entry.path is None or self._load is None:
             raise UnknownModel(
@@ -193,39 +193,41 @@ class Catalogue:
     def receiving(self) -> Iterator[None]:
         """While a model file arrives, so that a few at a time take room on the disk. Raises BadInput."""
         if not self._receiving.acquire(blocking=False):
-            raise BadInput(f"{MOST_RECEIVED} other model files are arriving. Wait until they are here, then try again.")
+            raise BadInput(f"{MAX_RECEIVED} other model files are arriving. Wait until they are here, then try again.")
         try:
             yield
         finally:
             self._receiving.release()
 
-    def _begin(self, entry: Entry, read: Callable[[Load], Generator], *, owner: str = "") -> Future[Studio]:
+    def _begin(self, entry: Entry, read: Callable[[Load], Generator], *, owner: str = "") -> Future[ModelService]:
         assert self._load is not None
         load = self._load
 
-        def work() -> Studio:
+        def work() -> ModelService:
             with self._reading:
                 g = read(load)
-            studio = Studio.of(g, store=self.store, on_gpu=self._on_gpu, turn=self._preparing, easel=self._easel)
-            self._settle(entry.key, studio)
-            return studio
+            service = ModelService.of(
+                g, store=self.store, on_gpu=self._on_gpu, turn=self._preparing, frame_renderer=self._easel
+            )
+            self._admit(entry.key, service)
+            return service
 
         with self._lock:
             if entry.key in self._loaded:  # another thread was quicker
-                return self._loaded[entry.key].studio
-            item = _Loaded(entry, Future(), self._clock(), owner)
+                return self._loaded[entry.key].service
+            item = _RegistryEntry(entry, Future(), self._clock(), owner)
             self._loaded[entry.key] = item
-            item.studio = in_background(work, f"reading {entry.title}")
-            return item.studio
+            item.service = in_background(work, f"reading {entry.title}")
+            return item.service
 
-    def _settle(self, key: str, studio: Studio) -> None:
+    def _admit(self, key: str, service: ModelService) -> None:
         """Takes a model that was read into the books, and makes room for it."""
         with self._lock:
             item = self._loaded[key]
-            item.entry = Entry.of(studio.g, key, source=item.entry.source, path=item.entry.path)
+            item.entry = Entry.of(service.g, key, source=item.entry.source, path=item.entry.path)
             item.used_s = self._clock()
             self._loaded.move_to_end(key)
-            sizes = {key: studio.parameters}
+            sizes = {key: service.parameters}
             sizes.update({k: s.parameters for k, x in self._loaded.items() if (s := x.ready())})
             for old in list(self._loaded):
                 if len(sizes) <= self._most_loaded and sum(sizes.values()) <= self._most_parameters:
@@ -236,9 +238,9 @@ class Catalogue:
 
     def _drop(self, key: str) -> None:
         item = self._loaded.pop(key)
-        studio = item.ready()
-        if studio is not None:
-            studio.progress.stop()
+        service = item.ready()
+        if service is not None:
+            service.progress.stop()
         log.info("The model %s is dropped from memory", item.entry.title)
 
     def _drop_old(self) -> None:
@@ -246,5 +248,5 @@ class Catalogue:
         now = self._clock()
         for key, item in list(self._loaded.items()):
             idle = now - item.used_s > UPLOAD_LIFETIME_S or not self.store.holds(item.owner)
-            if item.owner and item.studio.done() and idle:
+            if item.owner and item.service.done() and idle:
                 self._drop(key)

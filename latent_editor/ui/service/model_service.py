@@ -32,15 +32,15 @@ from latent_editor.networks.clip import CLIP_FILE
 from latent_editor.ops import affine
 from latent_editor.preparation import prepared
 from latent_editor.rendering import render
-from latent_editor.sessions.placement import AT_REST, Position
+from latent_editor.sessions.placement import IDENTITY, Placement
 from latent_editor.sessions.session import LAYER_NAMES, Session, Slider
 from latent_editor.sessions.store import SessionStore
 from latent_editor.text import text_direction
 from latent_editor.ui.service.background import Progress, in_background, prepare_directions
-from latent_editor.ui.service.frame_renderer import Easel
-from latent_editor.ui.service.preview_choice import drawer
+from latent_editor.ui.service.frame_renderer import FrameRenderer
+from latent_editor.ui.service.preview_choice import choose_generator
 from latent_editor.ui.service.streaming import stream
-from latent_editor.ui.service.upload_store import Shelf
+from latent_editor.ui.service.upload_store import UploadStore
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ PLAY_STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 FIRST_SLIDERS = 3
 EXAMPLE_SEEDS = (1, 2, 3, 5, 8, 13, 21, 34)
 TEXT_STRENGTH = 1.0
-MOST_FACES = 12
+MAX_FACES = 12
 #: How long a start waits for the directions; a model without a file of them is served while they are being found.
 DIRECTIONS_S = 5.0
 
@@ -76,7 +76,7 @@ class _NamedBytes(io.BytesIO):
 
 
 @dataclass(frozen=True, eq=False)
-class Studio:
+class ModelService:
     """One model with all its parts.
 
     Attributes:
@@ -86,8 +86,8 @@ class Studio:
         on_gpu: Wraps each heavy call, as the ``spaces`` GPU decorator does; the identity elsewhere.
         example_seeds: Random faces to start from.
         progress: Of what is worked out at a model's first use.
-        easel: Where pictures for the screen are drawn, which all models of a server share.
-        shelf: What visitors brought and asked for beside their photos.
+        frame_renderer: Where pictures for the screen are drawn, which all models of a server share.
+        uploads: What visitors brought and asked for beside their photos.
     """
 
     g: Generator
@@ -96,8 +96,8 @@ class Studio:
     on_gpu: Callable[[Callable[..., Any]], Callable[..., Any]] = as_is
     example_seeds: tuple[int, ...] = EXAMPLE_SEEDS
     progress: Progress = field(default_factory=Progress)
-    easel: Easel = field(default_factory=Easel)
-    shelf: Shelf = field(default_factory=Shelf)
+    frame_renderer: FrameRenderer = field(default_factory=FrameRenderer)
+    uploads: UploadStore = field(default_factory=UploadStore)
 
     @staticmethod
     def of(
@@ -106,16 +106,16 @@ class Studio:
         store: SessionStore | None = None,
         on_gpu: Callable[..., Any] = as_is,
         turn: threading.Lock | None = None,
-        easel: Easel | None = None,
-    ) -> Studio:
-        """Puts a studio together around a generator, and begins to prepare a model that is new here.
+        frame_renderer: FrameRenderer | None = None,
+    ) -> ModelService:
+        """Puts a service together around a generator, and begins to prepare a model that is new here.
 
         Args:
             g: The generator.
             store: The visitors' sessions; None makes a new store.
             on_gpu: Wraps each heavy call.
             turn: Held while a model is prepared, so that one is at a time.
-            easel: Where to draw; None makes a new one.
+            frame_renderer: Where to draw; None makes a new one.
         """
         progress = Progress()
         found = in_background(lambda: prepare_directions(g, progress, turn or threading.Lock()), "directions")
@@ -123,10 +123,10 @@ class Studio:
             wait([found], DIRECTIONS_S)
         seeds = tuple(g.bundle.about.get("example_seeds", EXAMPLE_SEEDS))
         store = SessionStore() if store is None else store  # an empty one is false
-        return Studio(g, found, store, on_gpu, seeds, progress, easel or Easel())
+        return ModelService(g, found, store, on_gpu, seeds, progress, frame_renderer or FrameRenderer())
 
-    def studio_of(self, session: Session) -> Studio:
-        """This one, whatever the session: a catalogue of one model."""
+    def service_of(self, session: Session) -> ModelService:
+        """This one, whatever the session: a registry of one model."""
         return self
 
     @property
@@ -161,7 +161,7 @@ class Studio:
         """Does each kind of work once, so that the first visitor does not wait for what is built at first use."""
         blank = Image.new("RGB", (self.g.size_px, self.g.size_px), "grey")
         steps: list[Callable[[], Any]] = [
-            lambda: self.easel.images(self.g, self.random(0).ws[None]),
+            lambda: self.frame_renderer.images(self.g, self.random(0).ws[None]),
             lambda: find_faces(Photo(blank), self.g),
             lambda: invert(self.g, blank, method="encoder"),
             lambda: learn_usual_effects(self.g),
@@ -198,7 +198,7 @@ class Studio:
         """
         if not self.shows_faces:  # any picture will do; its middle is taken
             return [align(photo, self.g)]
-        faces = find_faces(photo, self.g)[:MOST_FACES]
+        faces = find_faces(photo, self.g)[:MAX_FACES]
         return [align(photo, self.g, face=face) for face in faces] or [align(photo, self.g)]
 
     def crop_again(self, photo: Photo, other: Crop) -> Crop:
@@ -209,7 +209,7 @@ class Studio:
         if self.shows_faces:
             with contextlib.suppress(MissingPart):
                 away = {
-                    math.dist(face.points.mean(axis=0), (x, y)): face for face in find_faces(photo, self.g)[:MOST_FACES]
+                    math.dist(face.points.mean(axis=0), (x, y)): face for face in find_faces(photo, self.g)[:MAX_FACES]
                 }
                 if away and min(away) < side / 2:
                     return align(photo, self.g, face=away[min(away)])
@@ -256,8 +256,8 @@ class Studio:
                 return slider.edit.direction
         if key[:1] == "d" and key[1:].isdecimal() and int(key[1:]) < len(self.directions):
             return self.directions[int(key[1:])]
-        for moment in session.moments:  # a text slider that was removed
-            for slider in moment.sliders:
+        for entry in session.history:  # a text slider that was removed
+            for slider in entry.sliders:
                 if slider.key == key:
                     return slider.edit.direction
         return session.slider(key).edit.direction  # raises
@@ -283,31 +283,36 @@ class Studio:
         """What draws a latent. Raises BadLatent for one of another model."""
         return generator_for(self.g, latent)
 
-    def picture(self, session: Session, edits: Sequence[Edit], position: Position = AT_REST) -> Image.Image:
+    def picture(self, session: Session, edits: Sequence[Edit], placement: Placement = IDENTITY) -> Image.Image:
         """The edited face in the generator's own size, with alpha where the model has it."""
-        return render(self.g, edited(self.latent(session), edits), transform=position.matrix(), alpha=True)
+        return render(self.g, edited(self.latent(session), edits), transform=placement.matrix(), alpha=True)
 
     def frame(
-        self, session: Session, edits: Sequence[Edit], position: Position = AT_REST, *, size_px: int = SCREEN_PX
+        self, session: Session, edits: Sequence[Edit], placement: Placement = IDENTITY, *, size_px: int = SCREEN_PX
     ) -> bytes:
         """The edited face as a JPEG for the screen."""
         latent = edited(self.latent(session), edits)
-        g = drawer(self.generator(latent), size_px, position)
-        return jpeg_bytes(self.easel.images(g, latent.ws[None], size_px=size_px, transform=position.matrix())[0])
+        g = choose_generator(self.generator(latent), size_px, placement)
+        return jpeg_bytes(
+            self.frame_renderer.images(g, latent.ws[None], size_px=size_px, transform=placement.matrix())[0]
+        )
 
     def row(self, session: Session, key: str, strengths: Sequence[float] = PAIR_STRENGTHS) -> bytes:
         """This face at some strengths of one direction, side by side, as a JPEG."""
         latent, direction = self.latent(session), self.direction(session, key)
         row = Image.new("RGB", (PAIR_PX * len(strengths), PAIR_PX))
-        if direction.taken:  # of another face there is no less than nothing, and no more than all
+        if direction.interpolates:  # of another face there is no less than nothing, and no more than all
             region = next((s.edit.region for s in session.sliders if s.key == key), None)
             amounts = [min(max(s, 0.0), 1.0) for s in strengths]
             faces = [edited(latent, [Edit(direction, amount, region=region)]) for amount in amounts]
-            drawn = (self.easel.images(drawer(self.generator(f), PAIR_PX), f.ws[None], size_px=PAIR_PX) for f in faces)
+            drawn = (
+                self.frame_renderer.images(choose_generator(self.generator(f), PAIR_PX), f.ws[None], size_px=PAIR_PX)
+                for f in faces
+            )
             images = [image for images in drawn for image in images]
         else:
             ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
-            images = self.easel.images(drawer(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
+            images = self.frame_renderer.images(choose_generator(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
         for i, image in enumerate(images):
             row.paste(image, (i * PAIR_PX, 0))
         return jpeg_bytes(row, quality=85)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latent_editor.generators import Generator
 from latent_editor.generators.preview import Preview, small
-from latent_editor.sessions.placement import AT_REST, Position
+from latent_editor.sessions.placement import IDENTITY, Placement
 
 #: Side of the pictures that a large generator's small one draws.
 SMALL_PX = 256
@@ -14,13 +14,13 @@ THUMBNAIL_PX = 160
 TRUE_FIT = 0.97
 
 
-def drawer(g: Generator, size_px: int, position: Position = AT_REST) -> Generator:
+def choose_generator(g: Generator, size_px: int, placement: Placement = IDENTITY) -> Generator:
     """What to draw a picture of ``size_px`` with.
 
     Thumbnails of large generators are drawn small. So are pictures in motion where the small one is there already and
     true; the whole picture follows when the slider rests. Only the whole generator can move its pictures.
     """
-    if size_px > SMALL_PX or g.size_px <= SMALL_PX or position != AT_REST:
+    if size_px > SMALL_PX or g.size_px <= SMALL_PX or placement != IDENTITY:
         return g
     if size_px <= THUMBNAIL_PX:
         return small(g, SMALL_PX)

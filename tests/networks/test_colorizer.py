@@ -1,4 +1,4 @@
-"""The colourist: luminance stays, dabs are hues and not lights, it learns, and its files come back."""
+"""The colorizer: luminance stays, dabs are hues and not lights, it learns, and its files come back."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from latent_editor.core.errors import BadModel, BadValue
 from latent_editor.degradations import luminance
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
-from latent_editor.networks.colourist import Colourist, load_colourist, read_colourist, save_colourist, spread
+from latent_editor.networks.colorizer import Colorizer, load_colorizer, read_colorizer, save_colorizer, spread
 from latent_editor.networks.encoder import Encoder, save_encoder
-from latent_editor.restoration.color_hints import MOST_DABS, Dab, with_dabs
-from latent_editor.train.colourist import figures, new_trainer, started_from
+from latent_editor.restoration.color_hints import MAX_DABS, ColorHint, with_dabs
+from latent_editor.train.colorizer import figures, new_trainer, started_from
 
 SIZE = 32
 
@@ -32,13 +32,13 @@ def pictures(count: int = 8) -> torch.Tensor:
     return light + colour - luminance(colour)
 
 
-def colourist(seed: int = 0) -> Colourist:
+def colorizer(seed: int = 0) -> Colorizer:
     torch.manual_seed(seed)
-    return Colourist(SIZE, width=16, max_width=32)
+    return Colorizer(SIZE, width=16, max_width=32)
 
 
 def test_luminance_stays_and_an_untrained_one_adds_nothing() -> None:
-    net, x = colourist(), pictures(2)
+    net, x = colorizer(), pictures(2)
     grey = luminance(x).expand_as(x)
     with torch.no_grad():
         torch.testing.assert_close(net(grey), grey)
@@ -60,7 +60,7 @@ def test_it_sees_what_the_encoder_sees() -> None:
 
 def test_it_learns_colours() -> None:
     torch.manual_seed(0)
-    trainer, x = new_trainer(colourist(), 2e-2), pictures()
+    trainer, x = new_trainer(colorizer(), 2e-2), pictures()
     before, rows = figures(trainer.net, x, torch.float32)
     assert before["colours"] == pytest.approx(1)
     assert before["dabbed"] < 0.9  # what is told helps also who knows nothing
@@ -84,12 +84,12 @@ def test_known_colours_spread_over_what_looks_alike() -> None:
 
 
 def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
-    net = load_colourist(portraits)
+    net = load_colorizer(portraits)
     assert net is not None
     x = to_tensor(le.render(portraits, le.random_latent(portraits, 14)), portraits.size_px)
     grey = luminance(x).expand_as(x)
     for colour in ("#3050c0", "#b04020"):
-        picture, known = with_dabs(grey, [Dab(0.5, 0.6, colour, radius=0.05)])
+        picture, known = with_dabs(grey, [ColorHint(0.5, 0.6, colour, radius=0.05)])
         found = net(picture, known)
         torch.testing.assert_close(luminance(found), luminance(grey), atol=1e-4, rtol=0)
         at = known.expand_as(x) > 0
@@ -98,16 +98,18 @@ def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
 
 def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
     grey = torch.linspace(-0.8, 0.8, SIZE).view(1, 1, 1, SIZE).expand(1, 3, SIZE, SIZE)
-    picture, known = with_dabs(grey, [Dab(0.25, 0.5, "#c04020", radius=0.1), Dab(0.75, 0.5, "royalblue", radius=0.1)])
+    picture, known = with_dabs(
+        grey, [ColorHint(0.25, 0.5, "#c04020", radius=0.1), ColorHint(0.75, 0.5, "royalblue", radius=0.1)]
+    )
     torch.testing.assert_close(luminance(picture), luminance(grey), atol=1e-5, rtol=0)
     assert torch.equal(picture[..., known[0, 0] == 0], grey[..., known[0, 0] == 0])
     assert float(known.mean()) == pytest.approx(2 * math.pi * 0.1**2, rel=0.2)
     red, blue = picture[0, :, SIZE // 2, SIZE // 4], picture[0, :, SIZE // 2, 3 * SIZE // 4]
     assert red[0] > red[1] > red[2]
     assert blue[2] > blue[1] > blue[0]
-    over, _ = with_dabs(grey, [Dab(0.5, 0.5, "red", radius=0.2), Dab(0.5, 0.5, "#808080", radius=0.2)])
+    over, _ = with_dabs(grey, [ColorHint(0.5, 0.5, "red", radius=0.2), ColorHint(0.5, 0.5, "#808080", radius=0.2)])
     torch.testing.assert_close(over, grey, atol=1e-5, rtol=0)  # a grey dab says that it is grey
-    assert float(with_dabs(grey, [Dab(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
+    assert float(with_dabs(grey, [ColorHint(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
 
 
 @pytest.mark.parametrize(
@@ -120,20 +122,20 @@ def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
 )  # fmt: skip
 def test_wrong_dabs_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(BadValue, match=words):
-        Dab(**{"x": 0.5, "y": 0.5, "colour": "red", **wrong})
+        ColorHint(**{"x": 0.5, "y": 0.5, "colour": "red", **wrong})
 
 
 def test_too_many_dabs_are_refused() -> None:
     with pytest.raises(BadValue, match="at most"):
-        with_dabs(torch.zeros(1, 3, 8, 8), [Dab(0.5, 0.5, "red")] * (MOST_DABS + 1))
+        with_dabs(torch.zeros(1, 3, 8, 8), [ColorHint(0.5, 0.5, "red")] * (MAX_DABS + 1))
 
 
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
-    net, x = colourist(), pictures(2)
+    net, x = colorizer(), pictures(2)
     torch.nn.init.normal_(net.last.weight)
-    save_colourist(net, tmp_path / "a.safetensors")
+    save_colorizer(net, tmp_path / "a.safetensors")
     with torch.no_grad():
-        torch.testing.assert_close(read_colourist(tmp_path / "a.safetensors")(x), net(x), atol=0.01, rtol=0)
+        torch.testing.assert_close(read_colorizer(tmp_path / "a.safetensors")(x), net(x), atol=0.01, rtol=0)
     save_encoder(Encoder(SIZE, 4, 8, width=16, max_width=32), tmp_path / "b.safetensors")
-    with pytest.raises(BadModel, match="colourist"):
-        read_colourist(tmp_path / "b.safetensors")
+    with pytest.raises(BadModel, match="colorizer"):
+        read_colorizer(tmp_path / "b.safetensors")

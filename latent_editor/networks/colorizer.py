@@ -1,4 +1,4 @@
-"""The colourist: which colours a picture without them most likely had.
+"""The colorizer: which colours a picture without them most likely had.
 
 A network that has learned portraits guesses what was left out: skin and hair are mostly told by their place and
 lightness, a background is not. Where somebody knows better, dabs of colour are spread over what looks alike to the
@@ -24,7 +24,7 @@ from latent_editor.generators.pictures import resized
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import EqualConv, Residual, Trunk
 
-COLOURIST_FILE = "colourist.safetensors"
+COLORIZER_FILE = "colorizer.safetensors"
 #: What one unit of the last layer is in colours: about what pictures have beside their luminance.
 UNIT = 0.3
 #: How unlike two places may look and still have one colour, in standard deviations of features. On 64 portraits three
@@ -33,10 +33,10 @@ UNIT = 0.3
 ALIKE = 0.7
 
 
-class Colourist(nn.Module):
+class Colorizer(nn.Module):
     """A grey picture to one in colours, with the same luminance.
 
-    1. The trunk that encoder and critic have too looks at the picture.
+    1. The trunk that encoder and discriminator have too looks at the picture.
     2. From its last map, up again level by level (U-Net, Ronneberger et al. 2015).
     3. Red and blue less luminance at half the size; green follows, since luminance is what it was.
     4. What known colours differ from that is added wherever the last map is like it is there.
@@ -121,20 +121,20 @@ def spread(values: Tensor, known: Tensor, features: Tensor) -> Tensor:
     return found
 
 
-def save_colourist(colourist: Colourist, path: str | Path) -> None:
-    """Writes a colourist as safetensors in half precision."""
-    save_network(colourist, path, kind="colourist")
+def save_colorizer(colorizer: Colorizer, path: str | Path) -> None:
+    """Writes a colorizer as safetensors in half precision."""
+    save_network(colorizer, path, kind="colorizer")
 
 
-def read_colourist(path: str | Path) -> Colourist:
-    """Reads what :func:`save_colourist` wrote. Raises BadModel."""
-    return read_network(path, Colourist, kind="colourist")
+def read_colorizer(path: str | Path) -> Colorizer:
+    """Reads what :func:`save_colorizer` wrote. Raises BadModel."""
+    return read_network(path, Colorizer, kind="colorizer")
 
 
-def load_colourist(g: Generator) -> Colourist | None:
-    """The colourist that belongs to a generator, built once; None where the model comes without one."""
-    if not g.bundle.has(COLOURIST_FILE):
+def load_colorizer(g: Generator) -> Colorizer | None:
+    """The colorizer that belongs to a generator, built once; None where the model comes without one."""
+    if not g.bundle.has(COLORIZER_FILE):
         return None
-    path = g.bundle.file(COLOURIST_FILE, "colours of grey pictures")
-    found: Colourist = g.bundle.part("colourist", lambda: read_colourist(path).to(g.device))
+    path = g.bundle.file(COLORIZER_FILE, "colours of grey pictures")
+    found: Colorizer = g.bundle.part("colorizer", lambda: read_colorizer(path).to(g.device))
     return found

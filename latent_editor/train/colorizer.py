@@ -1,4 +1,4 @@
-"""Trains the colourist: pictures lose their colours, and it learns which they were.
+"""Trains the colorizer: pictures lose their colours, and it learns which they were.
 
 Mean absolute differences are learned, so that its answer is the middle of the colours that fit: what cannot be known
 stays pale.
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latent_editor.degradations import luminance
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.networks.colourist import COLOURIST_FILE, Colourist, read_colourist, save_colourist
+from latent_editor.networks.colorizer import COLORIZER_FILE, Colorizer, read_colorizer, save_colorizer
 from latent_editor.networks.encoder import ENCODER_FILE, Encoder, read_encoder
 from latent_editor.train.augmentation import mirror, photographic, shift_turn_scale
 from latent_editor.train.learning import Trainer, add_run_arguments, chance, train
@@ -29,33 +29,33 @@ PHOTOGRAPHIC = 0.15
 DABS = 3
 
 
-def started_from(encoder: Encoder) -> Colourist:
-    """A colourist whose trunk sees what an encoder's does."""
+def started_from(encoder: Encoder) -> Colorizer:
+    """A colorizer whose trunk sees what an encoder's does."""
     config = encoder.config
-    colourist = Colourist(config["size_px"], width=config["width"], max_width=config["max_width"])
-    colourist.trunk.stem.load_state_dict(encoder.trunk.stem.state_dict())
-    colourist.trunk.levels.load_state_dict(encoder.trunk.levels.state_dict())
-    return colourist
+    colorizer = Colorizer(config["size_px"], width=config["width"], max_width=config["max_width"])
+    colorizer.trunk.stem.load_state_dict(encoder.trunk.stem.state_dict())
+    colorizer.trunk.levels.load_state_dict(encoder.trunk.levels.state_dict())
+    return colorizer
 
 
-def losses(colourist: Colourist, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, dict[str, float]]:
+def losses(colorizer: Colorizer, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, dict[str, float]]:
     """The mean absolute difference from the colours of pictures [N, 3, S, S]."""
-    found, _ = colourist.colours(x, dtype)
+    found, _ = colorizer.colours(x, dtype)
     loss = (found - F.adaptive_avg_pool2d(x - luminance(x), found.shape[-1])).abs().mean()
     return loss, {"loss": loss.item()}
 
 
-def new_trainer(colourist: Colourist, rate: float) -> Trainer[Colourist]:
-    return Trainer(colourist, losses, rate, fastest_dtype(torch.device("cpu")))
+def new_trainer(colorizer: Colorizer, rate: float) -> Trainer[Colorizer]:
+    return Trainer(colorizer, losses, rate, fastest_dtype(torch.device("cpu")))
 
 
 @torch.no_grad()
-def figures(colourist: Colourist, x: Tensor, dtype: torch.dtype) -> tuple[dict[str, float], list[Tensor]]:
+def figures(colorizer: Colorizer, x: Tensor, dtype: torch.dtype) -> tuple[dict[str, float], list[Tensor]]:
     """What is left of the colours' error, without and with dabs, of pictures [N, 3, S, S]; and rows to look at."""
     found, rows = {}, [x, luminance(x).expand_as(x)]
     left = (x - luminance(x)).abs().mean()
     for name, known in {"colours": None, "dabbed": random_dabs(x, random.Random(0))}.items():
-        picture = colourist(x, known, dtype)
+        picture = colorizer(x, known, dtype)
         found[name] = float((picture - x).abs().mean() / left)
         rows.append(picture)
     return found, rows
@@ -77,11 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Trains for ``--minutes``; begins with the folder's colourist where it has one."""
+    """Trains for ``--minutes``; begins with the folder's colorizer where it has one."""
     torch.set_num_threads(args.threads)
-    there = args.start / COLOURIST_FILE
-    colourist = read_colourist(there) if there.exists() else started_from(read_encoder(args.start / ENCODER_FILE))
-    trainer, size = new_trainer(colourist, args.rate), colourist.config["size_px"]
+    there = args.start / COLORIZER_FILE
+    colorizer = read_colorizer(there) if there.exists() else started_from(read_encoder(args.start / ENCODER_FILE))
+    trainer, size = new_trainer(colorizer, args.rate), colorizer.config["size_px"]
     images = read_pictures(args.data, size).images
     held_out = read_pictures(args.validation, size, limit=128).images.float() / 127.5 - 1
 
@@ -99,4 +99,4 @@ def main(args: argparse.Namespace) -> None:
 
     train(trainer, draw, args.run, minutes=args.minutes, seed=args.seed, resume=args.resume, show=show)
     if args.export:
-        save_colourist(trainer.average, args.export / COLOURIST_FILE)
+        save_colorizer(trainer.average, args.export / COLORIZER_FILE)
