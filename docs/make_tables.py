@@ -1,11 +1,14 @@
-"""Writes measured figures into the READMEs of the project and of its benchmarks, and into the model's card, from what
-the benchmarks left in ``benchmarks/results``.
+"""Generates the tables in the documentation.
 
-``python docs/make_tables.py`` replaces what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+Measured figures come from the benchmark reports in ``benchmarks/results``; the table of rooms in
+``docs/architecture.md`` comes from ``FLOORS`` in ``tests/test_imports.py`` and from the packages' docstrings.
+
+``python docs/make_tables.py`` replaces the text between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -21,6 +24,7 @@ README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 PAGE = ROOT / "docs" / "app.md"
 REPAIR = ROOT / "docs" / "repair.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGE_RESULTS = ("page.json", "visitors.json", "memory.json", "start.json")
 #: From this load on, seconds tell about other processes.
 BUSY = 3
@@ -28,6 +32,7 @@ TOLD_PROMPTS = ("a beard", "red hair", "an old person", "long hair", "blond hair
 
 
 def main() -> None:
+    put(ARCHITECTURE, "rooms", rooms())
     inversion, text, many = _read("inversion.json"), _read("text_directions.json"), _read("quality.json")
     put(README, "likeness", _summary(inversion, text, many))
     put(CARD, "figures", _figures(inversion))
@@ -42,6 +47,46 @@ def main() -> None:
     put(CARD, "random", _random(_read("random_faces.json")))
     if (RESULTS / "repair.json").exists():
         put(REPAIR, "repair", _repair(_read("repair.json")))
+
+
+def rooms() -> str:
+    """The table of rooms, one row each, from the top floor down. Parses the sources and imports none of them."""
+    lines = ["| floor | room | what it holds |", "|---:|---|---|"]
+    floors = _floors()
+    for height, names in zip(range(len(floors), 0, -1), floors, strict=True):
+        for room in names:
+            floor = height if room == names[0] else ""
+            path = _source_of(room)
+            target = path.parent if path.name == "__init__.py" and room else path
+            title = f"`{room}`" if room else "`__init__.py`"
+            link = f"[{title}](../{target.relative_to(ROOT).as_posix()})"
+            lines.append(f"| {floor} | {link} | {_first_line(path).replace('``', '`')} |")
+    return "\n".join(lines)
+
+
+def _floors() -> tuple[tuple[str, ...], ...]:
+    tree = ast.parse((ROOT / "tests" / "test_imports.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "FLOORS":
+            floors: tuple[tuple[str, ...], ...] = ast.literal_eval(node.value)
+            return floors
+    raise SystemExit("tests/test_imports.py has no FLOORS.")
+
+
+def _source_of(room: str) -> Path:
+    """The file that documents a room: a module, or the ``__init__.py`` of a package."""
+    if room == "app":
+        return ROOT / "app.py"
+    place = ROOT.joinpath("latent_editor", *filter(None, room.split(".")))
+    module = place.with_suffix(".py")
+    return module if room and module.exists() else place / "__init__.py"
+
+
+def _first_line(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if not docstring:
+        raise SystemExit(f"{path.name} has no docstring to describe it with.")
+    return docstring.splitlines()[0]
 
 
 def _read(name: str) -> dict[str, Any]:

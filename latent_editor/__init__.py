@@ -1,4 +1,4 @@
-"""A latent-space photo editor.
+"""A latent-space photo editor: the public Python API.
 
 ::
 
@@ -51,13 +51,13 @@ if TYPE_CHECKING:
         named_directions,
         stylespace_channels,
     )
-    from latent_editor.editing.edits import apply, edited, layer_range, strength_scale
+    from latent_editor.editing.edits import edited, layer_range, strength_scale
     from latent_editor.editing.face_parts import PARTS, face_part
     from latent_editor.editing.part_transfer import transfer_part
     from latent_editor.editing.point_drag import DragStep, drag, drag_direction
     from latent_editor.editing.retarget import retarget_edits
     from latent_editor.editing.style_mixing import interpolate, mix
-    from latent_editor.generators import Generator, generator_for, load_generator, random_latent, save_generator
+    from latent_editor.generators import Generator, load_generator, random_latent, save_generator
     from latent_editor.inversion import invert
     from latent_editor.media.photos import open_photo
     from latent_editor.models.bundle import model_names
@@ -110,7 +110,6 @@ __all__ = [
     "__version__",
     "align",
     "animate",
-    "apply",
     "channel_direction",
     "compare",
     "crop_by_hand",
@@ -123,7 +122,6 @@ __all__ = [
     "fit_direction",
     "fit_direction_from_examples",
     "generate_from_text",
-    "generator_for",
     "identity_moved",
     "interpolate",
     "invert",
@@ -158,12 +156,12 @@ _NAMES_OF = {
     "restoration.color_hints": "ColorHint",
     "directions": "channel_direction disentangle_direction fit_direction fit_direction_from_examples named_directions "
     "stylespace_channels",
-    "editing.edits": "apply edited layer_range strength_scale",
+    "editing.edits": "edited layer_range strength_scale",
     "core.errors": "BadImage BadInput BadLatent BadMedia BadModel BadPrompt BadRecipe BadValue LatentEditorError "
     "MissingPart NoFaceFound UnknownDirection UnknownModel",
     "editing.face_parts": "PARTS face_part",
     "networks.perceptual": "psnr_db",
-    "generators": "Generator generator_for load_generator random_latent save_generator",
+    "generators": "Generator load_generator random_latent save_generator",
     "editing.point_drag": "DragStep drag drag_direction",
     "inversion": "invert",
     "similarity": "Similarity IdentityChange compare identity_moved",

@@ -1,1 +1,3 @@
-__version__ = "0.1.0"
+"""The version of the package, of ``CITATION.cff`` and of the newest release in ``CHANGELOG.md``."""
+
+__version__ = "0.2.0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,17 @@ def wrong_arrows(texts: dict[str, str]) -> list[str]:
 def test_every_room_is_on_a_floor() -> None:
     rooms = {room_of(module) for module in sources()}
     assert rooms == set(FLOOR_OF), "a new room or one that is gone: tell it in FLOORS"
+
+
+def test_the_table_of_rooms_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the script adds to it
+    generated = runpy.run_path(str(ROOT / "docs" / "make_tables.py"))["rooms"]()
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    committed = page.split("<!-- rooms -->\n")[1].split("\n<!-- /rooms -->")[0]
+    assert committed == generated, "run `python docs/make_tables.py`"
+    for floor in FLOORS:
+        for room in floor:
+            assert f"[`{room or '__init__.py'}`](" in committed, room
 
 
 def test_imports_point_only_down() -> None:

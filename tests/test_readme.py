@@ -1,10 +1,11 @@
-"""What the README promises is there: its commands, its Python, its links, the front matter of a Space."""
+"""README.md and its companions: commands, Python, links, front matter and versions match the project."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shlex
+import tomllib
 
 import pytest
 import yaml
@@ -33,20 +34,20 @@ def test_a_space_accepts_the_front_matter() -> None:
     assert about["sdk_version"] == requirements()["gradio"]
     assert (ROOT / about["app_file"]).is_file()
     assert about["license"] == "apache-2.0"
-    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-    assert {about["colorFrom"], about["colorTo"]} <= colours
+    colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {about["colorFrom"], about["colorTo"]} <= colors
     assert len(about["short_description"]) <= 60
     assert isinstance(about["python_version"], str)
 
 
-def test_it_begins_with_the_two_commands() -> None:
+def test_it_starts_with_the_two_scripts() -> None:
     first = [line.split()[0] for line in blocks("sh")[0].splitlines()]
     assert first == ["scripts/app", "scripts/test"]
     for script in first:
         assert (ROOT / script).stat().st_mode & 0o111, f"{script} is not executable"
 
 
-def test_the_commands_are_understood() -> None:
+def test_shell_commands_parse() -> None:
     commands = [shlex.split(line, comments=True) for line in "".join(blocks("sh")[1:]).splitlines()]
     names = [words[1] for words in commands if words and words[0] == "latent-editor"]
     every = re.findall(r"^    ([a-z]+)\b", build_parser().format_help(), flags=re.MULTILINE)
@@ -57,7 +58,7 @@ def test_the_commands_are_understood() -> None:
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_the_python_uses_public_names(code: str) -> None:
+def test_python_uses_public_names(code: str) -> None:
     used = {
         node.attr
         for node in ast.walk(ast.parse(code))
@@ -67,20 +68,50 @@ def test_the_python_uses_public_names(code: str) -> None:
     assert used <= set(le.__all__)
 
 
-def test_the_python_names_are_told_in_the_text_too() -> None:
+def test_public_names_in_the_text_exist() -> None:
     for name in re.findall(r"`le\.(\w+)`", README):
         assert hasattr(le, name), name
 
 
-def test_linked_files_are_there() -> None:
-    targets = re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", README)
+#: Every page for readers, with paths relative to the root.
+PAGES = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))] + [
+    "benchmarks/README.md",
+    "weights/portraits/README.md",
+    *(path.relative_to(ROOT).as_posix() for path in ROOT.glob(".github/**/*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_linked_files_exist(page: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)|src=\"([^\":]+)\"", text)
     for target in (a or b for a, b in targets):
-        assert (ROOT / target).exists(), target
-    for path in re.findall(r"`((?:scripts|tests|benchmarks|weights|\.ci)/[\w/.-]*)`", README):
-        assert (ROOT / path).exists(), path
+        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
 
 
-def test_the_licence_and_the_version_agree() -> None:
-    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_in_the_text_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    folders = "scripts|tests|benchmarks|weights|docs|latent_editor|\\.ci|\\.github"
+    for path in re.findall(rf"`((?:{folders})/[\w/.-]*)`", text):
+        assert (ROOT / path).exists(), f"{page} mentions {path}"
+
+
+def test_versions_agree() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    heading = rf"^## {re.escape(__version__)} \((\d{{4}}-\d\d-\d\d)\)$"
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.*)$", changelog, flags=re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    released = re.match(heading, f"## {titles[1]}")
+    assert released, f"CHANGELOG.md: {titles[1]!r} is not {__version__} (YYYY-MM-DD)"
+    assert (citation["version"], citation["date-released"]) == (__version__, released[1])
+
+
+def test_licenses_agree() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["license"] == project["license"] == "Apache-2.0"
     assert "torch" in requirements()

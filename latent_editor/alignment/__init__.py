@@ -1,4 +1,4 @@
-"""Finding faces and laying them where a model expects them."""
+"""Face detection, and alignment to the model's canonical landmarks."""
 
 from latent_editor.alignment.cropping import align, crop_by_hand
 from latent_editor.alignment.faces import Face, find_faces

@@ -1,1 +1,1 @@
-"""Every file format of StyleGAN checkpoints, read without running anything in it."""
+"""Readers for StyleGAN checkpoint formats. Nothing in a file is executed."""

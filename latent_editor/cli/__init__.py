@@ -1,4 +1,4 @@
-"""The shell command. Nothing heavy is imported before a command needs it, so that ``--help`` is instant."""
+"""The shell command. Heavy imports wait until a command needs them, so ``--help`` is instant."""
 
 from latent_editor.cli.shell import main
 

@@ -1,4 +1,4 @@
-"""From an edited crop to an edited photo."""
+"""Blends an edited crop back into its photo."""
 
 from latent_editor.compositing.heads import edited_landmarks
 from latent_editor.compositing.pasting import paste

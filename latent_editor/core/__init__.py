@@ -1,1 +1,1 @@
-"""The values that flow through the editor, their files and their errors. Imports nothing else of the package."""
+"""The values that flow through the editor, their files and their errors."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a picture, as functions that a repair can look through.
+"""Image degradations: differentiable forward models that a repair inverts.
 
 Each is a frozen value. Called, it does to pictures what the damage did, differentiably: [N, C, H, W] in −1..1 to the
 same shape and range. ``agree(picture, damaged)`` is the way back: the picture nearest to ``picture`` that the damage

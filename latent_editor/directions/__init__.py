@@ -1,4 +1,4 @@
-"""Directions that a model has by itself, found, calibrated and named; and those that others found, imported."""
+"""Semantic directions: discovered, calibrated and named, or imported from other projects."""
 
 from latent_editor.directions.imports import import_directions
 from latent_editor.directions.io import read_directions, write_directions

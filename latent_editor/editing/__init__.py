@@ -1,1 +1,1 @@
-"""Edits of a latent: sliders and regions, parts of another face, style mixing, dragged points."""
+"""Edits of a latent: sliders and regions, part transfer, style mixing, point drag."""

@@ -1,4 +1,4 @@
-"""Generators: from a latent to a picture. ``load_generator`` makes one; every other part only calls it."""
+"""StyleGAN2 and StyleGAN3: from a latent to an image."""
 
 from latent_editor.generators.base import Generator, random_latent, random_ws
 from latent_editor.generators.loading import load_generator, save_generator

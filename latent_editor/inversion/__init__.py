@@ -1,4 +1,4 @@
-"""From an aligned picture to the latent that renders it. ``invert`` is the whole of it."""
+"""GAN inversion: from an aligned image to the latent that renders it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Photos, clips and sound: read safely, color-managed, written."""
+"""Photos, video and audio: safe decoding, color management, encoding."""

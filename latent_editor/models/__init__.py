@@ -1,1 +1,1 @@
-"""A model as a folder of files and the parts that are built from them."""
+"""Model bundles: a folder of files and the parts built from them."""

@@ -1,4 +1,4 @@
-"""Faces that move: key frames with easing, loops, sliders that follow a sound, motion taken from a clip."""
+"""Animation: keyframes, loops, sliders driven by sound, motion transferred from a clip."""
 
 from latent_editor.motion.animation import Animation, Keyframe, LatentPath, Motion, SliderTrack, ramp
 from latent_editor.motion.curves import EASING_NAMES, Curve

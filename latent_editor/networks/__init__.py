@@ -1,1 +1,1 @@
-"""Networks that look at pictures: the encoder, the discriminator with its perceptual distance, the CLIP."""
+"""Networks that analyze images: encoder, perceptual distance, landmarks, CLIP, identity, colorizer, restorer."""

@@ -1,4 +1,4 @@
-"""The operations that StyleGAN adds to the usual ones: PyTorch references, and kernels where they are faster.
+"""StyleGAN's custom operations: PyTorch references, and compiled kernels where they are faster.
 
 A caller never chooses: ``bias_act(x)`` runs what is fastest on the device of ``x`` with what is loaded. How that is
 decided, and how kernels are built: :mod:`latent_editor.ops.kernels`.

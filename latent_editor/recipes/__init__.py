@@ -1,4 +1,4 @@
-"""Recipes: a list of edits, saved from one photo to be replayed on others.
+"""Recipes: a list of edits saved as a file and replayed on other photos or a whole folder.
 
 A recipe is one JSON file. It names what each edit does, so that people can read it and write one by hand, and it holds
 the directions' numbers too, so that the same model replays it exactly, needing neither a CLIP nor the sliders of then::

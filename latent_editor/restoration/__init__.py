@@ -1,1 +1,1 @@
-"""Repairs of damaged portraits."""
+"""Restoration of damaged portraits."""

@@ -1,1 +1,1 @@
-"""How the process runs: micro-batching, the allocator, OpenMP. Imports nothing else of the package."""
+"""Process-level machinery: micro-batching, memory allocator, OpenMP settings."""

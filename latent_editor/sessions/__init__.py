@@ -1,1 +1,1 @@
-"""What one visitor works on, and the store that keeps it."""
+"""A user's working state, its history, and the store that holds it."""

@@ -1,4 +1,4 @@
-"""How like the photo is what was made of it, in numbers, in words and as a picture, and what stands in the way."""
+"""Similarity of a face to its photo: metrics, identity, heat map, advice."""
 
 from latent_editor.similarity.advice import advise
 from latent_editor.similarity.heat_map import heat_map

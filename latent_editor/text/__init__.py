@@ -1,4 +1,4 @@
-"""Text prompts as directions."""
+"""Text prompts as directions, and faces generated from text."""
 
 from latent_editor.text.directions import METHODS, method_of, text_direction
 from latent_editor.text.generation import generate_from_text

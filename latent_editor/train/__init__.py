@@ -1,1 +1,1 @@
-"""Training of the embedded model: ``python -m latent_editor.train --help``. Nothing else imports this package."""
+"""Training of the embedded model: ``python -m latent_editor.train --help``."""

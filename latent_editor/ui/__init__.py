@@ -1,1 +1,1 @@
-"""The page: a gradio Blocks app whose editor is one component that talks to a few routes on the same server."""
+"""The web page: a gradio app with one custom component, and routes on the same server."""

@@ -1,4 +1,4 @@
-"""Downloading one large file over an unreliable line: continued, checked, and put in place only when it is whole."""
+"""Resumable, verified downloads of large files."""
 
 from latent_editor.checkpoints.downloads.lines import TransferPolicy, check_address
 from latent_editor.checkpoints.downloads.parts import file_sha256

@@ -1,4 +1,4 @@
-"""Reading pickles without running them.
+"""Reads pickles without executing them.
 
 A pickle is a program. Every function here reads one with a machine that can build plain values only
 (:mod:`latent_editor.checkpoints.unpickling.machine`): nothing is imported, called or looked up that a file names,

@@ -1,1 +1,1 @@
-"""One module per command: ``add`` declares its arguments, ``run`` does it and returns what to print."""
+"""One module per command: ``add`` declares its arguments, ``run`` executes it and returns the result."""

@@ -1,4 +1,4 @@
-"""Point handles: take hold of points of a picture, say where they shall go, and the latent follows (``drag``)."""
+"""Point drag (DragGAN): move points of the image, and the latent follows."""
 
 from latent_editor.editing.point_drag.moving import drag
 from latent_editor.editing.point_drag.points import DragStep, Handle, check_handles, check_mask

@@ -1,1 +1,1 @@
-"""HTTP routes and the frame socket, one file a topic."""
+"""HTTP routes and the frame WebSocket, one file per topic."""

@@ -1,1 +1,1 @@
-"""What runs long on the page, each with progress and a way to stop it."""
+"""Long-running jobs of the page, with progress and cancellation."""

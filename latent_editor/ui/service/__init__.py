@@ -1,1 +1,1 @@
-"""What all visitors share: models, the frame renderer, uploads."""
+"""What all users share: models, frame renderer, uploads."""
