@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from latent_editor.alignment.mesh import load_mesh
+from latent_editor.alignment.mesh import Mesh, load_mesh
 from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Photo
 from latent_editor.generators import Generator
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.faces import misfit, shows_faces
 from latent_editor.networks.landmarks import (
     LANDMARKS_FILE,
@@ -93,14 +94,14 @@ def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
     if not g.bundle.has(LANDMARKS_FILE) and not shows_faces(g):
         return []
     picture = _array(photo)
-    mesh = g.bundle.part("face_mesh", load_mesh)
+    mesh = _face_mesh(g)
     if mesh is not None:
         small, to_picture = _reduced(picture, 1280)
         found = [_face(affine.transformed(to_picture, points), 1.0, picture) for points in mesh(small)]
         if found:
             return _biggest_first(found)
     net = load_landmark_net(g)
-    finder = g.bundle.part("face_finder", CascadeFinder)
+    finder = _cascade_finder(g)
     for frames, least_score in _searches(finder, picture):
         found_here = (_confirmed(net, picture, frame, least_score) for frame in frames)
         faces = [face for face in found_here if face is not None]
@@ -255,3 +256,13 @@ def _distinct(faces: list[Face]) -> list[Face]:
 
 def _biggest_first(faces: list[Face]) -> list[Face]:
     return sorted(faces, key=lambda f: -_eye_distance(f))
+
+
+@per_model
+def _face_mesh(g: Generator) -> Mesh | None:
+    return load_mesh()
+
+
+@per_model
+def _cascade_finder(g: Generator) -> CascadeFinder:
+    return CascadeFinder()

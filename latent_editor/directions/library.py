@@ -23,6 +23,7 @@ from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
 from latent_editor.directions.slider_pack import with_imported
 from latent_editor.generators import Generator, random_ws
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.boundaries import kept_boundaries
 from latent_editor.networks.text_statistics import STATISTICS_FILE, TextStatistics
 
@@ -69,7 +70,13 @@ def named_directions(g: Generator, *, on_step: OnStep | None = None) -> Directio
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    return with_imported(g, g.bundle.part("directions", lambda: load_or_build(g, on_step=on_step)))
+    return with_imported(g, own_directions(g, on_step=on_step))
+
+
+@per_model
+def own_directions(g: Generator, *, on_step: OnStep | None = None) -> Directions:
+    """:func:`named_directions` without imported ones."""
+    return load_or_build(g, on_step=on_step)
 
 
 def kept_directions(g: Generator) -> Directions | None:
@@ -194,7 +201,7 @@ def _unmeasured(found: list[Candidate], w: Tensor) -> Directions:
             c.vector / c.vector.norm(dim=1).max().clamp_min(1e-9) * step,
             layers=c.layers,
             source=c.source,
-            detail=f"{c.detail}, not measured",
+            provenance=c.provenance.noted("not measured"),
             score=0.0,
         )
         for k, c in enumerate(found)
@@ -229,7 +236,12 @@ def _named(
     found = []
     for c, name in [*sure, *unsure]:
         d = Direction(
-            name.text, c.vector * name.sign, layers=c.layers, source=c.source, detail=c.detail, score=name.score
+            name.text,
+            c.vector * name.sign,
+            layers=c.layers,
+            source=c.source,
+            provenance=c.provenance,
+            score=name.score,
         )
         found.append((d, effects[units.index(c)]))
     return found

@@ -14,6 +14,7 @@ from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import MEASURED_NAMES, Namer, agreed
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.preview import small
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.boundaries import kept_boundaries
 from latent_editor.networks.clip import ClipModel, load_clip
 
@@ -43,15 +44,13 @@ def make_meter(g: Generator, ws: Tensor, *, namer: Namer) -> Meter:
     return Meter(g, ws, namer, Limits(g, ws[:8]), Identity(g, ws[:8]))
 
 
+@per_model
 def load_meter(g: Generator) -> Meter:
     """The meter of a generator, made once."""
 
-    def make() -> Meter:
-        preview = small(g, TRIAL_PX)
-        ws = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
-        return make_meter(preview, ws, namer=Namer(preview, own_clip(g), ws, axes=learned_axes(g)))
-
-    return g.bundle.part("slider meter", make)
+    preview = small(g, TRIAL_PX)
+    ws = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
+    return make_meter(preview, ws, namer=Namer(preview, own_clip(g), ws, axes=learned_axes(g)))
 
 
 def measured(

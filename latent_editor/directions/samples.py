@@ -13,6 +13,7 @@ from latent_editor.core.values import OnStep, Step
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.boundaries import Boundary, fit_boundary, latent_spread
 from latent_editor.networks.clip import ClipModel, load_clip
 
@@ -43,6 +44,7 @@ class Samples:
         return fit_boundary(self.even[order[-count:]], self.even[order[:count]], name=name)
 
 
+@per_model
 def load_samples(g: Generator, *, on_step: OnStep | None = None) -> Samples:
     """The samples of a generator, rendered at the first request and kept in memory: every pair of words shares them.
 
@@ -50,7 +52,7 @@ def load_samples(g: Generator, *, on_step: OnStep | None = None) -> Samples:
         MissingPart: the model comes without a CLIP.
         Stopped: ``on_step`` gave a true answer; the next time begins anew.
     """
-    return g.bundle.part("labelled samples", lambda: _render(g, on_step))
+    return _render(g, on_step)
 
 
 def _render(g: Generator, on_step: OnStep | None) -> Samples:

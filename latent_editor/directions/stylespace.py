@@ -18,6 +18,7 @@ from torch import Tensor
 
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, BadValue, MissingPart, Stopped
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, OnStep, Step
 from latent_editor.directions.measurement import measured
 from latent_editor.directions.regions import region_masks, region_names
@@ -26,6 +27,7 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.generators.stylespace import StyleLayer, row_inverse, style_layers, style_offset
 from latent_editor.models.bundle import cache_folder
+from latent_editor.models.per_model import per_model
 
 SOURCE = "stylespace"
 #: Pictures, sets of random signs for each of them, and the size that pictures are looked at in.
@@ -101,24 +103,25 @@ def channel_direction(g: Generator, channel: StyleChannel, *, name: str | None =
         name: What to call it; None takes the region and the place: "mouth 5.17".
 
     Returns:
-        A direction of the source "stylespace": a vector in W+ that moves this channel, and others by the residual that
-        ``detail`` tells where that is not zero.
+        A direction of the source "stylespace": a vector in W+ that moves this channel, and others by the residual,
+        which the provenance notes if it is not zero.
     """
     layer = style_layers(g)[channel.layer]
     change = torch.zeros(layer.channels)
     change[channel.channel] = layer.spread[channel.channel]
     vector, residual = style_offset(g, {channel.layer: change})
     place = f"{channel.layer}.{channel.channel}"
-    detail = f"channel {channel.channel} of the style layer {channel.layer}, {channel.share:.0%} in {channel.region}"
+    provenance = Provenance(channel=(channel.layer, channel.channel), note=f"{channel.share:.0%} in {channel.region}")
     if residual > 0.01:
-        detail += f", reached up to a residual of {residual:.0%}"
-    found = Direction(name or f"{channel.region} {place}", vector, source=SOURCE, detail=detail)
+        provenance = provenance.noted(f"reached up to a residual of {residual:.0%}")
+    found = Direction(name or f"{channel.region} {place}", vector, source=SOURCE, provenance=provenance)
     return measured(g, found, longest=LONGEST)
 
 
+@per_model
 def load_effects(g: Generator, *, on_step: OnStep | None = None) -> Tensor:
     """How much each channel moves each region: float32 [channels of all layers, regions]. See :class:`StyleChannel`."""
-    return g.bundle.part("style effects", lambda: _kept(g) or _measure_and_keep(g, on_step))[0]
+    return (_kept(g) or _measure_and_keep(g, on_step))[0]
 
 
 def effects_file(g: Generator) -> Path:

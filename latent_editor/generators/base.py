@@ -15,6 +15,7 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import Latent
 from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.models.bundle import Bundle
+from latent_editor.models.per_model import per_model
 
 NOISE_MODES = ("const", "none", "random")
 
@@ -174,7 +175,7 @@ class Generator(nn.Module, abc.ABC):
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change when any weight does."""
-        return self.bundle.part("fingerprint", self._fingerprint)
+        return fingerprint_of(self)
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
@@ -267,3 +268,9 @@ def random_latent(g: Generator, seed: int, *, truncation_psi: float = 0.7, class
     """The latent of a random picture, the same for the same seed on every machine. Arguments as :func:`random_ws`."""
     ws = random_ws(g, [seed], truncation_psi=truncation_psi, class_index=class_index)
     return g.latent(ws[0], method="random")
+
+
+@per_model
+def fingerprint_of(g: Generator) -> str:
+    """See :attr:`Generator.fingerprint`, which is worked out once."""
+    return g._fingerprint()

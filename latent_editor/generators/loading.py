@@ -16,7 +16,7 @@ from latent_editor.checkpoints.formats import EXTRAS_PREFIX, read_checkpoint
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, UnknownModel
 from latent_editor.generators import construction
-from latent_editor.generators.base import Generator
+from latent_editor.generators.base import Generator, fingerprint_of
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylegan3 import StyleGAN3
 from latent_editor.models.bundle import Bundle, cache_folder, open_bundle
@@ -83,7 +83,7 @@ def _load_file(path: Path, about: Mapping[str, object] | None = None) -> Generat
     folder = cache_folder() / MODELS_FOLDER / f"{path.stem}-{g.fingerprint}"
     fingerprint = g.fingerprint
     g.bundle = Bundle(name, folder, facts, checkpoint.extras)
-    g.bundle.keep("fingerprint", fingerprint)
+    fingerprint_of.put(g, fingerprint)
     return g
 
 

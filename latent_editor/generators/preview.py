@@ -13,6 +13,7 @@ from latent_editor.generators.blending import Blended
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.generators.refined import original
 from latent_editor.generators.wrapped import Wrapped
+from latent_editor.models.per_model import per_generator
 
 #: Finished pictures that the colours of early ones are fitted to, and the share of their variance that has to be met.
 FITTED, MIN_FIT = 6, 0.5
@@ -90,7 +91,7 @@ class Preview(Wrapped):
             return 0.0
         early = g.early_picture(ws, self.size_px, dtype=dtype)
         assert early is not None
-        finished: Tensor = g.bundle.part("finished samples", lambda: _finished(g, ws))
+        finished: Tensor = _finished(g)
         x = _with_one(early.double().permute(0, 2, 3, 1).flatten(0, 2))
         y = resized(finished, self.size_px).double().permute(0, 2, 3, 1).flatten(0, 2)
         penalty = 1e-6 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device) * len(x)
@@ -103,8 +104,10 @@ class Preview(Wrapped):
         return fit
 
 
-def _finished(g: Generator, ws: Tensor) -> Tensor:
-    """Whole pictures of ws, reduced to a size that all previews can be compared with."""
+@per_generator
+def _finished(g: Generator) -> Tensor:
+    """Whole pictures of seeded random ws, reduced to a size that all previews can be compared with."""
+    ws = random_ws(g, list(range(FITTED)))
     size = min(g.size_px, _LARGEST_PX)
     pictures = (g.synthesize(w, dtype=fastest_dtype(g.device)).clamp(-1, 1) for w in ws.split(1))
     return torch.cat([resized(picture, size) for picture in pictures])
@@ -124,10 +127,11 @@ def small(g: Generator, size_px: int) -> Generator:
         return g
     if isinstance(g, Blended):
         return Blended(small(g.inner, size_px), g.blend)
+    return preview_of(g, size_px)
+
+
+@per_generator
+def preview_of(g: Generator, size_px: int) -> Preview:
+    """:func:`small` of a generator that has more pixels than that; a refined one takes over what its model's fitted."""
     whole = original(g)
-    if whole is not g:
-        fitted = small(whole, size_px)
-        assert isinstance(fitted, Preview)
-        return g.bundle.part(f"preview of {size_px}", lambda: fitted.refined(g))
-    preview: Preview = g.bundle.part(f"preview of {size_px}", lambda: Preview(g, size_px))
-    return preview
+    return Preview(g, size_px) if whole is g else preview_of(whole, size_px).refined(g)

@@ -22,13 +22,12 @@ from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
 from latent_editor.models.bundle import Bundle
+from latent_editor.models.per_model import per_model
 
 T = TypeVar("T")
 
 #: Refined generators that are kept for each generator: as many faces as are edited at about the same time.
 MAX_KEPT = 12
-#: Parts of a model that depend on the pictures of this very generator; all others are those of the model.
-_OWN_PARTS = ("preview of ", "finished samples")
 
 
 def generator_for(g: Generator, latent: Latent) -> Generator:
@@ -65,8 +64,7 @@ def refined(g: Generator, refinement: Refinement) -> Generator:
     """
     g = original(g)
     check_refinement(g, refinement)
-    kept: _RefinedCache = g.bundle.part("refined generators", _RefinedCache)
-    return kept.get(refinement.digest, lambda: _refined(g, refinement))
+    return _refined_cache(g).get(refinement.digest, lambda: _refined(g, refinement))
 
 
 def original(g: Generator) -> Generator:
@@ -196,18 +194,7 @@ class RefinedBundle(Bundle):
         super().__init__(g.bundle.name, g.bundle.folder, g.bundle.about, g.bundle.extras)
         _ = g.fingerprint  # a latent's refinement belongs to the model, whose fingerprint stays the refined one's too
         self.g = g
-
-    def part(self, name: str, build: Callable[[], T]) -> T:
-        return super().part(name, build) if name.startswith(_OWN_PARTS) else self.g.bundle.part(name, build)
-
-    def keep(self, name: str, part: object) -> None:
-        if name.startswith(_OWN_PARTS):
-            super().keep(name, part)
-        else:
-            self.g.bundle.keep(name, part)
-
-    def built(self, name: str) -> bool:
-        return super().built(name) if name.startswith(_OWN_PARTS) else self.g.bundle.built(name)
+        self.parts = g.bundle.parts
 
 
 class _RefinedCache:
@@ -225,3 +212,8 @@ class _RefinedCache:
             while len(self._generators) > MAX_KEPT:
                 self._generators.popitem(last=False)
             return self._generators[digest]
+
+
+@per_model
+def _refined_cache(g: Generator) -> _RefinedCache:
+    return _RefinedCache()

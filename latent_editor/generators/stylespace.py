@@ -17,6 +17,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadValue
 from latent_editor.generators.base import Generator, random_ws
+from latent_editor.models.per_model import per_model
 
 #: Random latents that the spread of the channels is taken from.
 SAMPLES = 512
@@ -45,12 +46,9 @@ class StyleLayer:
         return len(self.weight)
 
 
+@per_model
 def style_layers(g: Generator) -> Sequence[StyleLayer]:
     """The layers of StyleSpace in the order of the ws that they read; none where an architecture has no styles."""
-    return g.bundle.part("style layers", lambda: _style_layers(g))
-
-
-def _style_layers(g: Generator) -> tuple[StyleLayer, ...]:
     ws = random_ws(g, list(range(SAMPLES)), truncation_psi=1.0).float().cpu()
     found = []
     for index, (row, weight) in enumerate(g.style_weights()):
@@ -109,16 +107,15 @@ def row_matrix(g: Generator, row: int) -> Tensor:
     return torch.cat([layer.weight / layer.spread[:, None] for layer in style_layers(g) if layer.row == row])
 
 
+@per_model
 def row_inverse(g: Generator, row: int) -> tuple[Tensor, Tensor]:
     """:func:`row_matrix` and its inverse [w_dim, C]."""
 
-    def solve() -> tuple[Tensor, Tensor]:
-        matrix = row_matrix(g, row)
-        return matrix, torch.linalg.pinv(matrix.double(), rtol=CUTOFF).float()
-
-    return g.bundle.part(f"style inverse {row}", solve)
+    matrix = row_matrix(g, row)
+    return matrix, torch.linalg.pinv(matrix.double(), rtol=CUTOFF).float()
 
 
+@per_model
 def style_axes(g: Generator) -> Tensor:
     """For each w, orthonormal axes in which the styles that it makes are told apart.
 
@@ -129,12 +126,8 @@ def style_axes(g: Generator) -> Tensor:
     Returns:
         float32 [num_ws, w_dim, w_dim], a row for each axis; the identity where an architecture has no styles.
     """
-
-    def solve() -> Tensor:
-        axes = torch.eye(g.w_dim).repeat(g.num_ws, 1, 1)
-        for row in {layer.row for layer in style_layers(g)}:
-            matrix = row_matrix(g, row).double()
-            axes[row] = torch.linalg.eigh(matrix.t() @ matrix).eigenvectors.t().float()
-        return axes
-
-    return g.bundle.part("style axes", solve)
+    axes = torch.eye(g.w_dim).repeat(g.num_ws, 1, 1)
+    for row in {layer.row for layer in style_layers(g)}:
+        matrix = row_matrix(g, row).double()
+        axes[row] = torch.linalg.eigh(matrix.t() @ matrix).eigenvectors.t().float()
+    return axes

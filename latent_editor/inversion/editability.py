@@ -17,6 +17,7 @@ from latent_editor.core.errors import BadLatent, BadValue
 from latent_editor.core.values import Direction, Latent
 from latent_editor.generators import Generator, generator_for, random_ws
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.perceptual import Discriminator, load_discriminator
 
 #: Units that each slider is moved by, to both sides.
@@ -85,7 +86,7 @@ def editability(g: Generator, latent: Latent, directions: Sequence[Direction]) -
     offsets = torch.stack([_offset(d) for d in directions]).to(g.device)  # [D, num_ws, w_dim]
     discriminator = load_discriminator(g)
     digest = hashlib.blake2b(offsets.cpu().numpy().tobytes(), digest_size=8).hexdigest()
-    usual: Tensor = g.bundle.part(f"slider effects {digest}", lambda: _usual(g, discriminator, offsets))
+    usual = _usual(g, digest, discriminator=discriminator, offsets=offsets)
     ratios = (_effects(drawing, discriminator, latent.ws.to(g.device), offsets) / usual.clamp_min(1e-8)).cpu()
     each = {d.name: float(r) for d, r in zip(directions, ratios[:, 0], strict=True)}
     means = ratios.mean(dim=0).tolist()
@@ -100,8 +101,9 @@ def _offset(d: Direction) -> Tensor:
     return offset
 
 
-def _usual(g: Generator, discriminator: Discriminator | None, offsets: Tensor) -> Tensor:
-    """The effects on random faces: [D, 2]."""
+@per_model
+def _usual(g: Generator, digest: str, *, discriminator: Discriminator | None, offsets: Tensor) -> Tensor:
+    """The effects of the offsets of this digest on random faces: [D, 2]."""
     count = FACES if g.size_px <= _FEWER_FROM_PX else _FEWEST_FACES
     faces = random_ws(g, list(range(1000, 1000 + count)), truncation_psi=PSI)
     return torch.stack([_effects(g, discriminator, ws, offsets) for ws in faces]).mean(dim=0)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, MissingPart, UnknownModel
+from latent_editor.models.per_model import Parts
 
 T = TypeVar("T")
 
@@ -36,14 +37,16 @@ FOUND_OUT = "prepared"
 class Bundle:
     """The folder of one model, and the parts that were built from it, each built once.
 
-    A part is whatever belongs to one generator and is costly to make: its encoder, its CLIP, its directions. Threads
-    may ask for the same part at the same time; one of them builds it and the others wait.
+    A part is whatever belongs to one model and is costly to make: its encoder, its CLIP, its directions
+    (:mod:`latent_editor.models.per_model`).
 
     Attributes:
         name: Short name, for messages and file names.
         folder: Where the part's files are, or None for a generator made in memory.
         about: The content of ``model.json``; where a file's generator has a cache folder, what is kept there.
         extras: Tensors that came in the same file as the generator, by part: such as the encoder of an e4e checkpoint.
+        parts: What was built for the model.
+        own_parts: What was built for this very generator; other than ``parts`` for a refined one.
     """
 
     def __init__(
@@ -57,34 +60,12 @@ class Bundle:
         self.folder = folder
         self.about = {**_kept_about(folder), **(about or {})}
         self.extras = dict(extras or {})
-        self._parts: dict[str, Any] = {}
+        self.parts = self.own_parts = Parts()
         self._lock = threading.Lock()
-        self._locks: dict[str, threading.RLock] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
         """A copied generator may be changed, so that it does not share the parts that were built for the first."""
         return Bundle(self.name, self.folder, self.about, self.extras)
-
-    def part(self, name: str, build: Callable[[], T]) -> T:
-        """The part called ``name``, built by ``build()`` at the first request."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.RLock())
-        with lock:  # one for each part, so that a slow one holds up only those who need it
-            if name not in self._parts:
-                self._parts[name] = build()
-            part: T = self._parts[name]
-            return part
-
-    def built(self, name: str) -> bool:
-        """Whether the part called ``name`` is there already."""
-        return name in self._parts
-
-    def keep(self, name: str, part: object) -> None:
-        """Makes ``part`` the part called ``name``, whether or not there was one."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.RLock())
-        with lock:
-            self._parts[name] = part
 
     def file(self, name: str, purpose: str) -> Path:
         """The path of a part's file: the model's own, or one that the embedded model lends.

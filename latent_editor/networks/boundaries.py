@@ -24,6 +24,7 @@ from torch import Tensor
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel, BadValue
 from latent_editor.generators import Generator, random_ws
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import clip_fingerprint
 
 BOUNDARIES_FILE = "boundaries.safetensors"
@@ -55,12 +56,9 @@ class Spread:
         return (ws.float().cpu().mean(dim=1) - self.mean) @ self.whiten
 
 
+@per_model
 def latent_spread(g: Generator) -> Spread:
     """The spread of a generator's random latents, learned once."""
-    return g.bundle.part("latent spread", lambda: _learn_spread(g))
-
-
-def _learn_spread(g: Generator) -> Spread:
     seeds = list(range(SAMPLES_PER_DIMENSION * g.w_dim))
     w = random_ws(g, seeds, truncation_psi=1.0)[:, 0].double().cpu()
     mean = w.mean(dim=0)

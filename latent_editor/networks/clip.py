@@ -26,6 +26,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadModel
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip_trunk import register_trunks
 from latent_editor.networks.faces import shows_faces
 from latent_editor.networks.torchvision_shim import prepare_torchvision
@@ -184,6 +185,7 @@ def _read_words(weights: Path) -> frozenset[str] | None:
     return None if words is None else frozenset(words.split())
 
 
+@per_model
 def load_clip(g: Generator) -> ClipModel:
     """The CLIP of a generator, built once: its own, or the one that is lent to a model that shows faces.
 
@@ -191,12 +193,14 @@ def load_clip(g: Generator) -> ClipModel:
         MissingPart: the model comes without one, and shows no faces.
         BadModel: its files are damaged.
     """
-    return g.bundle.part("clip", lambda: _load(g))
+    about = g.bundle.about.get("clip") or {}
+    return read_clip(_weights(g), name=str(about.get("model", CLIP_NAME)))
 
 
+@per_model
 def clip_fingerprint(g: Generator) -> str:
     """The fingerprint of :func:`load_clip`'s answer, without building it. Raises as that does."""
-    return g.bundle.part("clip fingerprint", lambda: _digest(_weights(g)))
+    return _digest(_weights(g))
 
 
 def _weights(g: Generator) -> Path:
@@ -204,8 +208,3 @@ def _weights(g: Generator) -> Path:
     if not g.bundle.has(CLIP_FILE, own=True) and not about:
         shows_faces(g)  # then one is lent
     return g.bundle.file(str(about.get("pretrained", CLIP_FILE)), "text prompts")
-
-
-def _load(g: Generator) -> ClipModel:
-    about = g.bundle.about.get("clip") or {}
-    return read_clip(_weights(g), name=str(about.get("model", CLIP_NAME)))

@@ -21,6 +21,7 @@ from latent_editor.degradations import luminance
 from latent_editor.degradations.damage import LUMA
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import resized
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import EqualConv, Residual, Trunk
 
@@ -135,6 +136,9 @@ def load_colorizer(g: Generator) -> Colorizer | None:
     """The colorizer that belongs to a generator, built once; None where the model comes without one."""
     if not g.bundle.has(COLORIZER_FILE):
         return None
-    path = g.bundle.file(COLORIZER_FILE, "colours of grey pictures")
-    found: Colorizer = g.bundle.part("colorizer", lambda: read_colorizer(path).to(g.device))
-    return found
+    return _read_for(g)
+
+
+@per_model
+def _read_for(g: Generator) -> Colorizer:
+    return read_colorizer(g.bundle.file(COLORIZER_FILE, "colours of grey pictures")).to(g.device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from latent_editor.checkpoints.foreign import ENCODER
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import resized
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.psp_encoder import PspEncoder, build_psp_encoder
 from latent_editor.networks.trunk import Trunk
@@ -64,6 +65,7 @@ def has_encoder(g: Generator) -> bool:
     return ENCODER in g.bundle.extras or g.bundle.has(ENCODER_FILE)
 
 
+@per_model
 def load_encoder(g: Generator) -> Encoder | PspEncoder:
     """The encoder that belongs to a generator, built once: what came in its own file, or the one in its folder.
 
@@ -71,10 +73,6 @@ def load_encoder(g: Generator) -> Encoder | PspEncoder:
         MissingPart: the model comes without one.
         BadModel: there is one, and it is damaged.
     """
-    return g.bundle.part("encoder", lambda: _load_encoder(g))
-
-
-def _load_encoder(g: Generator) -> Encoder | PspEncoder:
     if ENCODER in g.bundle.extras:
         return build_psp_encoder(g.bundle.extras[ENCODER], g)
     return read_encoder(g.bundle.file(ENCODER_FILE, "instant inversion")).to(g.device)

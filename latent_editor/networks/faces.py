@@ -17,6 +17,7 @@ from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.models.bundle import lent_file
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.eyes import to_middles
 from latent_editor.networks.landmarks import (
     FRAME_POINTS,
@@ -45,6 +46,7 @@ LOOKS = ((1.0, 0.68), (1.0, 0.5), (0.8, 0.6), (1.3, 0.6))
 _BATCH = 8
 
 
+@per_model
 def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
     """Whether a generator's pictures are faces, as its model says or as its samples show.
 
@@ -55,7 +57,14 @@ def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
         g: The generator.
         on_step: Told about each batch of samples; a true answer stops, and nothing is kept.
     """
-    return g.bundle.part("faces", lambda: _know(g, on_step))
+    about = g.bundle.about
+    if "faces" not in about and not about.get("canonical_points"):
+        facts = _kept(g)
+        if facts is None:
+            facts = look(g, on_step=on_step)
+            g.bundle.remember(g.fingerprint, facts)
+        about.update({name: facts[name] for name in ("faces", "canonical_points") if name in facts})
+    return bool(about.get("faces", about.get("canonical_points")))
 
 
 def canonical_points(g: Generator) -> Any:
@@ -69,17 +78,6 @@ def faces_known(g: Generator) -> bool:
     """Whether :func:`shows_faces` would answer without looking."""
     about = g.bundle.about
     return "faces" in about or bool(about.get("canonical_points")) or _kept(g) is not None
-
-
-def _know(g: Generator, on_step: OnStep | None) -> bool:
-    about = g.bundle.about
-    if "faces" not in about and not about.get("canonical_points"):
-        facts = _kept(g)
-        if facts is None:
-            facts = look(g, on_step=on_step)
-            g.bundle.remember(g.fingerprint, facts)
-        about.update({name: facts[name] for name in ("faces", "canonical_points") if name in facts})
-    return bool(about.get("faces", about.get("canonical_points")))
 
 
 def _kept(g: Generator) -> dict[str, Any] | None:

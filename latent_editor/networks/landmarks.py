@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.generators import Generator
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.eyes import EyeNet, look_into_eyes, to_pupils
 from latent_editor.networks.heatmaps import Block, soft_argmax
 from latent_editor.networks.network_files import read_network, save_network
@@ -117,13 +118,14 @@ def read_landmark_net(path: str | Path) -> LandmarkNet:
     return read_network(path, LandmarkNet, kind="landmarks")
 
 
+@per_model
 def load_landmark_net(g: Generator) -> LandmarkNet:
     """The landmark network that comes with a generator's model, built once.
 
     Raises:
         MissingPart: the model comes without one.
     """
-    return g.bundle.part("landmarks", lambda: read_landmark_net(g.bundle.file(LANDMARKS_FILE, "aligning faces")))
+    return read_landmark_net(g.bundle.file(LANDMARKS_FILE, "aligning faces"))
 
 
 class Located(NamedTuple):

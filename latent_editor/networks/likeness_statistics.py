@@ -22,6 +22,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, resized
 from latent_editor.generators.refined import original
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import load_clip
 from latent_editor.networks.encoder import has_encoder, load_encoder
 from latent_editor.networks.face_views import NEEDED
@@ -187,7 +188,7 @@ def identity_net(g: Generator) -> IdentityNet | None:
         return None
     path = named_in_environment()
     if path is not None:
-        return g.bundle.part(f"identity network {path}", lambda: OnnxIdentity(path))
+        return _onnx_identity(g, path)
     try:
         return ClipIdentity(load_clip(g))
     except MissingPart:
@@ -281,10 +282,18 @@ def likeness_statistics(
     g = original(g)
     chosen = net or identity_net(g)
     wanted = _fingerprint(g, chosen)
-    return g.bundle.part(f"likeness of {wanted}", lambda: _kept_or_built(g, chosen, wanted, on_step))
+    return _kept_or_built(g, wanted, net=chosen, on_step=on_step)
 
 
-def _kept_or_built(g: Generator, net: IdentityNet | None, wanted: str, on_step: OnStep | None) -> LikenessStatistics:
+@per_model
+def _onnx_identity(g: Generator, path: str) -> OnnxIdentity:
+    return OnnxIdentity(path)
+
+
+@per_model
+def _kept_or_built(
+    g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None
+) -> LikenessStatistics:
     name, found = _kept(g, net, wanted)
     if found is not None:
         return found
@@ -314,4 +323,4 @@ def statistics_known(g: Generator) -> bool:
         return False
     chosen = identity_net(g)
     wanted = _fingerprint(g, chosen)
-    return g.bundle.built(f"likeness of {wanted}") or _kept(g, chosen, wanted)[1] is not None
+    return _kept_or_built.is_built(g, wanted) or _kept(g, chosen, wanted)[1] is not None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, resized
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import Trunk
 
@@ -102,7 +103,9 @@ def load_discriminator(g: Generator) -> Discriminator | None:
     """The discriminator of a generator, its own or the one that is lent, built once; None where there is neither."""
     if not g.bundle.has(DISCRIMINATOR_FILE):
         return None
-    return g.bundle.part(
-        "discriminator",
-        lambda: read_discriminator(g.bundle.file(DISCRIMINATOR_FILE, "the perceptual distance")).to(g.device),
-    )
+    return _read_for(g)
+
+
+@per_model
+def _read_for(g: Generator) -> Discriminator:
+    return read_discriminator(g.bundle.file(DISCRIMINATOR_FILE, "the perceptual distance")).to(g.device)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from latent_editor.degradations import Damage, filled_smoothly, has_grey
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import EqualConv, Residual
 
@@ -161,6 +162,9 @@ def load_restorer(g: Generator) -> Restorer | None:
     """The restorer that belongs to a generator, built once; None where the model comes without one."""
     if not g.bundle.has(RESTORER_FILE):
         return None
-    path = g.bundle.file(RESTORER_FILE, "repairs")
-    found: Restorer = g.bundle.part("restorer", lambda: read_restorer(path).to(g.device))
-    return found
+    return _read_for(g)
+
+
+@per_model
+def _read_for(g: Generator) -> Restorer:
+    return read_restorer(g.bundle.file(RESTORER_FILE, "repairs")).to(g.device)

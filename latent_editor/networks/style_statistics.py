@@ -23,6 +23,7 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.generators.stylespace import StyleLayer, row_inverse, style_layers
 from latent_editor.models.bundle import cache_folder
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import ClipModel, load_clip
 
 #: Faces that are differentiated together; how often, at most and at least; for how long; and their truncation.
@@ -46,6 +47,7 @@ class StyleStatistics:
     rounds: int
 
 
+@per_model
 def load_style_statistics(g: Generator, *, on_step: OnStep | None = None) -> StyleStatistics:
     """The statistics of a generator and its CLIP, made once and kept in the user's cache; every prompt shares them.
 
@@ -58,7 +60,7 @@ def load_style_statistics(g: Generator, *, on_step: OnStep | None = None) -> Sty
         MissingPart: a generator without styles, or without a CLIP.
         Stopped: ``on_step`` gave a true answer.
     """
-    return g.bundle.part("style statistics", lambda: _complete(g, on_step))
+    return _complete(g, on_step)
 
 
 def style_statistics_file(g: Generator) -> Path:
@@ -68,7 +70,7 @@ def style_statistics_file(g: Generator) -> Path:
 
 def style_statistics_kept(g: Generator) -> bool:
     """Whether they are there already, and whole."""
-    if g.bundle.built("style statistics"):
+    if load_style_statistics.is_built(g):
         return True
     kept = _read(g, load_clip(g)) if style_layers(g) else None
     return kept is not None and kept[1]

@@ -21,6 +21,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import class_weights
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import ClipModel, clip_fingerprint, load_clip
 from latent_editor.networks.encoder import load_encoder
 
@@ -187,6 +188,7 @@ def _observations(
         yield ws, (seen[0] + seen[1]) / 2
 
 
+@per_model
 def load_text_statistics(g: Generator, *, on_step: OnStep | None = None, whole: bool = False) -> TextStatistics:
     """The statistics of a generator: its file's, or quickly made ones where there is none or it is out of date.
 
@@ -196,7 +198,7 @@ def load_text_statistics(g: Generator, *, on_step: OnStep | None = None, whole: 
         on_step: Told after each batch; a true answer stops, and what there is by then is used.
         whole: Raise Stopped instead of using what there is by then.
     """
-    return g.bundle.part("text statistics", lambda: kept_text_statistics(g) or _quick(g, on_step, whole))
+    return kept_text_statistics(g) or _quick(g, on_step, whole)
 
 
 def kept_text_statistics(g: Generator) -> TextStatistics | None:

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadPrompt, BadValue
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Latent, OnStep
 from latent_editor.generators import Generator, generator_for
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
+from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import ClipModel, load_clip
 from latent_editor.networks.style_statistics import load_style_statistics
 from latent_editor.networks.text_statistics import load_text_statistics
@@ -67,8 +69,8 @@ def text_direction(
             truthy answer stops, and what there is by then is used.
 
     Returns:
-        A direction of the source "text". 1.0 is one visible step and −3..3 is safe. ``score`` says how sure it is,
-        0..1, and ``detail`` begins with "unsure" where words are unknown or the latents tell little of the prompt.
+        A direction of the source "text". 1.0 is one visible step and −3..3 is safe. ``score`` is the confidence, 0..1;
+        ``provenance.doubts`` says which words are unknown and whether the latents say little about the prompt.
 
     Raises:
         BadPrompt: the prompt is empty, too long, without a word that the CLIP has seen, says nothing about a face, or
@@ -86,12 +88,12 @@ def text_direction(
     preserved, weight = find_guards(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, preserved=preserved, weight=weight)
-    about = method
+    note = ""
     if method == "global":
         styles = load_style_statistics(g, on_step=on_step)
         moved = style_way(g, styles, target.axis, threshold=threshold, preserved=preserved, weight=weight)
         found = replace(found, way=moved.way, radius=moved.radius)
-        about = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
+        note = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
     unit = _unit(g, clip, statistics.probes, found, target, latent)
     vector = (found.way * unit).expand(g.num_ws, -1).clone()
     if method == "optimize" and latent is not None:
@@ -102,7 +104,7 @@ def text_direction(
         name=read.text,
         vector=vector.float(),
         source="text",
-        detail=_detail(read.text, method, about, target.unknown, found.fit),
+        provenance=Provenance(method, read.text, doubts=_doubts(target.unknown, found.fit), note=note),
         score=round(found.fit * target.known, 3),
     )
 
@@ -137,15 +139,14 @@ def _seen(g: Generator, clip: ClipModel, latent: Latent) -> Tensor:
     return clip.encode_image(drawing.synthesize(latent.ws[None].to(g.device), dtype=dtype), dtype=dtype)[0].cpu()
 
 
-def method_of(direction: Direction) -> str | None:
-    """How a direction was made from words: one of :data:`METHODS`, or "mapper"; None for one that was not."""
-    method = direction.detail.rpartition(", ")[2]
-    return method if direction.source == "text" and method in (*METHODS, "mapper") else None
+@per_model
+def _guard_qualities(g: Generator, *, clip: ClipModel) -> Tensor:
+    return guard_qualities(clip)
 
 
 def find_guards(g: Generator, clip: ClipModel, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
     """What shall stay as it is: qualities that the prompt does not name, as far as they go, and what it denies."""
-    qualities = g.bundle.part("text guards", lambda: guard_qualities(clip))
+    qualities = _guard_qualities(g, clip=clip)
     preserved, weight = guard_axes(qualities, read, target.axis)
     negated = find_denied(clip, read)
     if not negated:
@@ -156,12 +157,8 @@ def find_guards(g: Generator, clip: ClipModel, read: Prompt, target: TextTarget)
     return torch.cat([preserved, torch.stack(negated)]), torch.cat([weight, torch.ones(len(negated))])
 
 
-def _detail(prompt: str, method: str, about: str, unknown: tuple[str, ...], fit: float) -> str:
-    doubts = []
-    if unknown:
-        doubts.append(f"the CLIP has never seen {', '.join(repr(w) for w in unknown)}")
-    if fit < UNSURE_FIT:
-        doubts.append("the latents tell little of it")
-    start = f"unsure: {'; '.join(doubts)}. " if doubts else ""
-    more = "" if about == method else f"{about}, "
-    return f"{start}{more}prompt {prompt!r}, {method}"
+def _doubts(unknown: Sequence[str], fit: float) -> tuple[str, ...]:
+    """Reasons to expect little of a direction, for people."""
+    words = f"the CLIP has never seen {', '.join(repr(w) for w in unknown)}" if unknown else ""
+    weak = "the latents say little about it" if fit < UNSURE_FIT else ""
+    return tuple(doubt for doubt in (words, weak) if doubt)

@@ -23,6 +23,7 @@ from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import import_directions, named_directions, write_directions
 from latent_editor.directions.calibration import LONGEST_STEP, VISIBLE_CHANGE, picture_change
 from latent_editor.directions.imports import FIRST, import_file
+from latent_editor.directions.library import own_directions
 from latent_editor.directions.slider_pack import add_to_pack, pack_file, read_pack, remove_from_pack
 from latent_editor.generators import Generator, construction, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -394,7 +395,7 @@ def one(name: str, value: float = 1.0) -> Directions:
 
 
 def test_imported_directions_follow_the_models_own(tiny_generator: StyleGAN2, cache: Path) -> None:
-    tiny_generator.bundle.part("directions", lambda: one("age"))
+    own_directions.put(tiny_generator, one("age"))
     assert named_directions(tiny_generator).names == ["age"]
     add_to_pack(tiny_generator, one("smile"))
     add_to_pack(tiny_generator, one("Age"))
@@ -419,7 +420,7 @@ def test_another_model_does_not_see_them(tiny_generator: StyleGAN2) -> None:
 
 
 def test_a_damaged_list_does_not_take_the_models_own_along(tiny_generator: StyleGAN2) -> None:
-    tiny_generator.bundle.part("directions", lambda: one("age"))
+    own_directions.put(tiny_generator, one("age"))
     add_to_pack(tiny_generator, one("smile"))
     pack_file(tiny_generator).write_bytes(b"damaged")
     with pytest.warns(RuntimeWarning, match="Imported directions are left out"):

@@ -13,6 +13,7 @@ import pytest
 from latent_editor.core.errors import BadModel, MissingPart, UnknownModel
 from latent_editor.models import bundle
 from latent_editor.models.bundle import FOLDERS_VARIABLE, MODEL_FILE, Bundle, model_folders, model_names, open_bundle
+from latent_editor.models.per_model import per_generator, per_model
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_part_is_built_once_by_many_threads() -> None:
         return built[-1]
 
     got: list[object] = []
-    threads = [threading.Thread(target=lambda: got.append(bundle.part("clip", build))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: got.append(bundle.parts.get("clip", build))) for _ in range(8)]
     for t in threads:
         t.start()
     for t in threads:
@@ -87,22 +88,67 @@ def test_a_part_is_built_once_by_many_threads() -> None:
 
 def test_a_part_may_need_another_part() -> None:
     bundle = Bundle("m")
-    assert bundle.part("sum", lambda: bundle.part("one", lambda: 1) + 1) == 2
+    assert bundle.parts.get("sum", lambda: bundle.parts.get("one", lambda: 1) + 1) == 2
 
 
 def test_a_failed_part_is_tried_again() -> None:
     bundle = Bundle("m")
     with pytest.raises(ZeroDivisionError):
-        bundle.part("p", lambda: 1 // 0)
-    assert bundle.part("p", lambda: 3) == 3
+        bundle.parts.get("p", lambda: 1 // 0)
+    assert bundle.parts.get("p", lambda: 3) == 3
 
 
 def test_a_copy_does_not_share_parts() -> None:
     bundle = Bundle("m", about={"a": 1})
-    bundle.part("p", lambda: 1)
+    bundle.parts.get("p", lambda: 1)
     again = copy.deepcopy(bundle)
     assert (again.name, again.about) == ("m", {"a": 1})
-    assert again.part("p", lambda: 2) == 2
+    assert again.parts.get("p", lambda: 2) == 2
+
+
+class _Owner:
+    """A generator, as far as its parts go."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+
+def test_answers_are_kept_by_model_and_positional_arguments() -> None:
+    @per_model
+    def square(g: _Owner, number: int, *, on_step: object = None) -> list[int]:
+        return [number**2]
+
+    @per_model
+    def cube(g: _Owner, number: int) -> list[int]:
+        return [number**3]
+
+    one, other = _Owner(Bundle("one")), _Owner(Bundle("other"))
+    assert not square.is_built(one, 3)
+    first = square(one, 3, on_step=print)
+    assert first == [9]
+    assert square(one, 3) is first  # whom it reports to is no part of the question
+    assert square.is_built(one, 3)
+    assert not square.is_built(one, 4)
+    assert square(other, 3) is not first
+    assert cube(one, 3) == [27]
+    square.put(one, [16], 4)
+    assert square(one, 4) == [16]
+
+
+def test_a_refined_generator_shares_its_models_parts_but_not_its_pictures() -> None:
+    @per_model
+    def weights(g: _Owner) -> list[int]:
+        return [1]
+
+    @per_generator
+    def pictures(g: _Owner) -> list[int]:
+        return [2]
+
+    whole, fitted = _Owner(Bundle("m")), _Owner(Bundle("m"))
+    fitted.bundle.parts = whole.bundle.parts
+    assert weights(fitted) is weights(whole)
+    assert pictures(fitted) is not pictures(whole)
+    assert pictures(fitted) is pictures(fitted)
 
 
 # What the embedded model lends.

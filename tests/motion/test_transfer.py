@@ -19,7 +19,7 @@ from latent_editor.generators import Generator, random_latent
 from latent_editor.media.decode import VideoClip
 from latent_editor.motion import Animation, take_motion
 from latent_editor.motion.transfer import follow_face, smoothed
-from latent_editor.networks.encoder import Encoder
+from latent_editor.networks.encoder import Encoder, load_encoder
 from latent_editor.rendering import render
 
 COUNT, FPS = 8, 5
@@ -135,7 +135,7 @@ def test_a_model_without_faces_takes_the_middle() -> None:
     g = random_generator()
     g.bundle.about["faces"] = False
     torch.manual_seed(0)
-    g.bundle.keep("encoder", Encoder(g.size_px, g.num_ws, g.w_dim, width=8, max_width=8).eval())
+    load_encoder.put(g, Encoder(g.size_px, g.num_ws, g.w_dim, width=8, max_width=8).eval())
     g.bundle.extras["encoder"] = {}
     pictures = tuple(Image.new("RGB", (64, 48), (20 * i, 90, 200 - 20 * i)) for i in range(5))
     motion = take_motion(VideoClip(pictures, FPS), g, layers=["all"])

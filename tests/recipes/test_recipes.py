@@ -18,6 +18,7 @@ from latent_editor import recipes
 from latent_editor.core.errors import BadRecipe
 from latent_editor.core.values import Direction, Directions, Edit
 from latent_editor.directions import named_directions
+from latent_editor.directions.library import own_directions
 from latent_editor.editing.edits import apply
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -77,7 +78,7 @@ def test_people_can_read_it(tiny_generator: StyleGAN2, edits: list[Edit]) -> Non
 
 
 def test_one_written_by_hand_names_sliders(tiny_generator: StyleGAN2, edits: list[Edit]) -> None:
-    tiny_generator.bundle.keep("directions", Directions([edits[0].direction]))
+    own_directions.put(tiny_generator, Directions([edits[0].direction]))
     recipe = read(edits=[{"slider": "LONG hair", "strength": 2, "layers": [0, 2]}])
     (edit,) = recipe.edits(tiny_generator)
     assert (edit.strength, edit.layers, edit.direction) == (2.0, (0, 2), edits[0].direction)
@@ -105,7 +106,7 @@ def test_a_model_that_cannot_make_it_says_so(portraits: Generator, tiny_generato
     with pytest.raises(BadRecipe, match="'red hair' was made for the model 'portraits' and cannot be made with 'tiny'"):
         recipe.edits(tiny_generator)
     slider = named_directions(portraits)[0]
-    tiny_generator.bundle.keep("directions", Directions([Direction("other", torch.zeros(1, 1))]))
+    own_directions.put(tiny_generator, Directions([Direction("other", torch.zeros(1, 1))]))
     with pytest.raises(BadRecipe, match="whose sliders are other"):
         Recipe.of([Edit(slider, 1.0)], portraits).edits(tiny_generator)
 
@@ -114,7 +115,7 @@ def test_sliders_of_another_model_are_found_by_name(tiny_generator: StyleGAN2, e
     other = random_generator(img_resolution=16)
     assert other.num_ws != tiny_generator.num_ws
     theirs = Direction("Long Hair", torch.ones(other.num_ws, other.w_dim))
-    other.bundle.keep("directions", Directions([theirs]))
+    own_directions.put(other, Directions([theirs]))
     n = tiny_generator.num_ws
     recipe = Recipe.of([Edit(edits[0].direction, 1.5, (2, n)), Edit(edits[0].direction, 1.0, (0, 4))], tiny_generator)
     found = recipe.edits(other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from latent_editor.generators import Generator
-from latent_editor.generators.preview import Preview, small
+from latent_editor.generators.preview import Preview, preview_of, small
 from latent_editor.sessions.placement import IDENTITY, Placement
 
 #: Side of the pictures that a large generator's small one draws.
@@ -24,7 +24,7 @@ def choose_generator(g: Generator, size_px: int, placement: Placement = IDENTITY
         return g
     if size_px <= THUMBNAIL_PX:
         return small(g, SMALL_PX)
-    if not g.bundle.built(f"preview of {SMALL_PX}"):  # made for the first thumbnail, which nobody waits for
+    if not preview_of.is_built(g, SMALL_PX):  # made for the first thumbnail, which nobody waits for
         return g
     preview = small(g, SMALL_PX)
     return preview if isinstance(preview, Preview) and preview.fit >= TRUE_FIT else g
