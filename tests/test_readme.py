@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -97,6 +98,19 @@ def test_paths_in_the_text_exist(page: str) -> None:
         assert (ROOT / path).exists(), f"{page} mentions {path}"
 
 
+def test_where_to_add_names_what_is_there() -> None:
+    """Each name in a row of the table occurs in one of the files or folders that the row links to."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = text.split("## Where to add it\n")[1].split("\n## ")[0].strip().splitlines()[2:]
+    assert len(rows) > 10
+    for row in rows:
+        links = [ROOT / link for link in re.findall(r"\]\(([^)]+)\)", row)]
+        linked = "".join(path.read_text(encoding="utf-8") for path in links if path.is_file())
+        names = re.findall(r"`@?([A-Za-z_]\w+)`", row)
+        missing = [name for name in names if not re.search(rf"\b{name}\b", linked) and not name.startswith("NAME")]
+        assert not missing, f"{row[:60]}…: {missing}"
+
+
 def test_versions_agree() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
@@ -115,3 +129,18 @@ def test_licenses_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert citation["license"] == project["license"] == "Apache-2.0"
     assert "torch" in requirements()
+
+
+def test_pre_commit_runs_the_pinned_ruff() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    pinned = re.search(r"^ruff==(.*)$", (ROOT / "requirements-dev.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert pinned
+    assert [repo["rev"] for repo in hooks if "ruff" in repo["repo"]] == [f"v{pinned[1]}"]
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.md")), ids=lambda path: path.stem)
+def test_issue_templates_have_front_matter(form: Path) -> None:
+    _, front, body = form.read_text(encoding="utf-8").split("---\n", 2)
+    assert yaml.safe_load(front).keys() == {"name", "about", "labels"}
+    commands = re.findall(r"`latent-editor ([a-z]+)", body)
+    assert set(commands) <= set(re.findall(r"^    ([a-z]+)\b", build_parser().format_help(), flags=re.MULTILINE))
