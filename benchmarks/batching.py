@@ -26,7 +26,7 @@ from setting import setting
 
 from latent_editor.generators import Generator, construction, load_generator, random_ws
 from latent_editor.rendering import render_tensor
-from latent_editor.ui.service.frame_renderer import most_together
+from latent_editor.ui.service.frame_renderer import max_batch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +62,7 @@ def measure(g: Generator, seconds: float) -> dict[str, Any]:
     return {
         "ms": {n: round(statistics.median(t), 1) for n, t in times.items()},
         "of_single": {n: round(statistics.median(t) / n / one, 2) for n, t in times.items()},
-        "drawn_together": most_together(g),
+        "drawn_together": max_batch(g),
     }
 
 

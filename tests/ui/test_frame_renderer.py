@@ -1,4 +1,4 @@
-"""What several visitors ask for at the same time is drawn together, as each would have got it alone."""
+"""Batched pictures equal those drawn one by one, and a bad request harms no other."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.perceptual import psnr_db
 from latent_editor.rendering import render_tensor
-from latent_editor.ui.service.frame_renderer import MAX_TOGETHER, FrameRenderer, _RenderRequest, most_together
+from latent_editor.ui.service.frame_renderer import MAX_BATCH, FrameRenderer, _RenderRequest, max_batch
 
 
 def drawn_together(g: Generator, ws: Sequence[Tensor], transforms: Sequence[Tensor | None]) -> list[Tensor]:
-    orders = [_RenderRequest(w, t) for w, t in zip(ws, transforms, strict=True)]
-    return FrameRenderer()._draw((g, transforms[0] is not None), orders)
+    requests = [_RenderRequest(w, t) for w, t in zip(ws, transforms, strict=True)]
+    return FrameRenderer()._draw((g, transforms[0] is not None), requests)
 
 
-def test_pictures_drawn_together_are_those_drawn_alone(portraits: Generator) -> None:
+def test_batched_pictures_equal_single_ones(portraits: Generator) -> None:
     ws = [random_ws(portraits, seeds) for seeds in ([1], [2, 3], [4], [5])]
     together = drawn_together(portraits, ws, [None] * 4)
     assert [len(pictures) for pictures in together] == [1, 2, 1, 1]
@@ -31,7 +31,7 @@ def test_pictures_drawn_together_are_those_drawn_alone(portraits: Generator) -> 
         assert psnr_db(pictures, render_tensor(portraits, some, precision="fp32")).min() > 45
 
 
-def test_each_is_moved_as_it_wants() -> None:
+def test_each_picture_keeps_its_own_transform() -> None:
     kwargs = {"z_dim": 16, "w_dim": 16, "img_resolution": 16, "img_channels": 3, "c_dim": 0}
     g = construction.random("stylegan3", {**kwargs, "channel_base": 128, "channel_max": 8}).eval().requires_grad_(False)
     ws = [random_ws(g, seeds) for seeds in ([1], [2, 3])]
@@ -40,7 +40,7 @@ def test_each_is_moved_as_it_wants() -> None:
         assert psnr_db(pictures, render_tensor(g, some, transform=move)).min() > 45
 
 
-def test_a_visitor_who_cannot_be_served_harms_no_other(tiny_generator: StyleGAN2) -> None:
+def test_a_bad_request_harms_no_other(tiny_generator: StyleGAN2) -> None:
     frame_renderer, g = FrameRenderer(), tiny_generator
     good = random_ws(g, [1])
     bad: list[tuple[Tensor, Tensor | None, type[Exception]]] = [
@@ -61,10 +61,10 @@ def test_a_visitor_who_cannot_be_served_harms_no_other(tiny_generator: StyleGAN2
         list(pool.map(drag, range(6)))
 
 
-def test_visitors_of_several_models_share_what_is_kept(tiny_generator: StyleGAN2) -> None:
+def test_several_models_share_the_cache(tiny_generator: StyleGAN2) -> None:
     kwargs = {"z_dim": 16, "w_dim": 16, "img_resolution": 16, "channel_base": 256}
     other = construction.random("stylegan2", kwargs).eval().requires_grad_(False)
-    frame_renderer = FrameRenderer(most_bytes=300_000)
+    frame_renderer = FrameRenderer(max_bytes=300_000)
 
     def drag(i: int) -> None:
         g = (tiny_generator, other)[i % 2]
@@ -73,18 +73,18 @@ def test_visitors_of_several_models_share_what_is_kept(tiny_generator: StyleGAN2
             ws = ws.clone()
             ws[:, k % g.num_ws :] += 0.1
             assert psnr_db(frame_renderer.draw(g, ws), render_tensor(g, ws)).min() > 45
-            assert frame_renderer.kept.bytes <= 300_000
+            assert frame_renderer.cache.bytes <= 300_000
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(drag, range(6)))
-    assert frame_renderer.kept.bytes > 0
+    assert frame_renderer.cache.bytes > 0
 
 
 def test_large_pictures_are_drawn_one_by_one_on_a_cpu(tiny_generator: StyleGAN2) -> None:
     kwargs = {"z_dim": 8, "w_dim": 8, "channel_base": 1024, "channel_max": 8}
     large = construction.random("stylegan2", {**kwargs, "img_resolution": 512})
-    assert most_together(large) == 1
-    assert most_together(tiny_generator) == MAX_TOGETHER
+    assert max_batch(large) == 1
+    assert max_batch(tiny_generator) == MAX_BATCH
 
 
 def test_images_have_the_wanted_size(tiny_generator: StyleGAN2) -> None:
