@@ -1,7 +1,7 @@
-"""Starts the page: ``python app.py``, then open http://127.0.0.1:7860.
+"""Serves the page: ``python app.py``, then open http://127.0.0.1:7860.
 
-Settings, as arguments or in the environment: LATENT_EDITOR_MODEL, LATENT_EDITOR_DEVICE, LATENT_EDITOR_HOST,
-LATENT_EDITOR_PORT (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are understood too), LATENT_EDITOR_MAX_MODEL_MB,
+Options can also be set in the environment: LATENT_EDITOR_MODEL, LATENT_EDITOR_DEVICE, LATENT_EDITOR_HOST,
+LATENT_EDITOR_PORT (or GRADIO_SERVER_NAME and GRADIO_SERVER_PORT), LATENT_EDITOR_MAX_MODEL_MB,
 LATENT_EDITOR_MODEL_UPLOADS (yes or no).
 """
 
@@ -19,7 +19,7 @@ from latent_editor.runtime.openmp import OPENMP_ENV
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.update({**OPENMP_ENV, **os.environ})  # before torch is imported
 
-try:  # on a Hugging Face Space with shared GPUs; it wants to be imported before torch
+try:  # on a Hugging Face Space with shared GPUs; must be imported before torch
     import spaces
 
     on_gpu: Callable[..., Any] = spaces.GPU
@@ -46,12 +46,12 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
-    """Builds every part once and connects them.
+    """Builds the model, the registry and the web app.
 
     Args:
-        model: The model that the page starts with: a name, a folder, or a file.
+        model: The initial model: a name, a folder, or a file.
         device: "cpu" or "cuda".
-        max_model_mb: The largest model file that visitors may bring; 0 for none.
+        max_model_mb: Size limit of uploaded model files, in MB; 0 disables uploads.
     """
     keep_freed_memory()
     load = functools.partial(load_generator, device=device)
@@ -61,8 +61,7 @@ def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
 
 
 def model_limit_mb(options: argparse.Namespace) -> int:
-    """The largest model file that visitors may bring; none where others than the owner can reach the page, unless the
-    owner says so."""
+    """Size limit of uploaded model files, in MB; by default 0 (no uploads) if other computers can reach the page."""
     local = options.host in LOCAL_HOSTS and "SPACE_ID" not in os.environ
     allowed = options.model_uploads if options.model_uploads is not None else local
     return int(options.max_model_mb) if allowed else 0
@@ -78,41 +77,31 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument(
         "--model",
         default=setting("LATENT_EDITOR_MODEL") or "portraits",
-        help="a name in weights/, a model's folder, or any StyleGAN file",
+        help="a name in weights/, a model folder, or a StyleGAN checkpoint (default: %(default)s)",
     )
     parser.add_argument("--device", default=device, help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--host", default=host, help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=int(port), help="port to listen at (default: %(default)s)")
+    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=int(port), help="port to listen on (default: %(default)s)")
     parser.add_argument(
         "--max-model-mb",
         type=int,
         default=int(setting("LATENT_EDITOR_MAX_MODEL_MB") or MAX_UPLOAD_MB),
-        help="the largest model file that can be opened in the page (default: %(default)s)",
+        help="size limit of uploaded model files (default: %(default)s)",
     )
-    uploads_allowed = {"yes": True, "no": False}.get(setting("LATENT_EDITOR_MODEL_UPLOADS", "").lower())
-    uploads = parser.add_mutually_exclusive_group()
-    uploads.add_argument(
-        "--allow-model-uploads",
-        dest="model_uploads",
-        action="store_true",
-        default=uploads_allowed,
-        help="let every visitor open model files, also on an address that others can reach",
-    )
-    uploads.add_argument(
-        "--no-uploads",
-        dest="model_uploads",
-        action="store_false",
-        default=uploads_allowed,
-        help="let nobody open model files",
+    parser.add_argument(
+        "--model-uploads",
+        action=argparse.BooleanOptionalAction,
+        default={"yes": True, "no": False}.get(setting("LATENT_EDITOR_MODEL_UPLOADS", "").lower()),
+        help="let every visitor upload model files (default: only if no other computer can reach the page)",
     )
     return parser.parse_args(arguments)
 
 
 @functools.cache
 def default_app() -> FastAPI:
-    """The app as the environment describes it."""
+    """The app, configured by the environment."""
     options = read_arguments([])
-    # Whatever serves the app chose the address: it may be anybody's.
+    # The server that imports this app chose the address, which may be public.
     limit_mb = model_limit_mb(options) if options.model_uploads else 0
     return build(options.model, options.device, max_model_mb=limit_mb)
 

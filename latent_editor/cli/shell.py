@@ -17,7 +17,7 @@ from latent_editor.cli.commands import (
     drag,
     edit,
     fetch,
-    imagine,
+    generate,
     inspect,
     invert,
     mapper,
@@ -36,7 +36,7 @@ from latent_editor.version import __version__
 #: In the order of the help.
 _COMMANDS = (
     invert, repair, compare, edit, drag, batch, mix, animate, directions,
-    random, imagine, mapper, fetch, inspect, convert, prepare, ops, doctor,
+    random, generate, mapper, fetch, inspect, convert, prepare, ops, doctor,
 )  # fmt: skip
 
 #: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).

@@ -77,7 +77,7 @@ def inverted(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     """The astronaut's latent, made by the command in a process of its own; what it printed."""
     folder = tmp_path_factory.mktemp("inverted")
     photo = shared_folder / "photos" / "astronaut.png"
-    process = start("invert", photo, "-o", "me.latent", "--method", "w+", "--seconds", "2", "--json", folder=folder)
+    process = start("invert", photo, "-o", "me.latent", "--method", "encoder", "--json", folder=folder)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return folder / "me.latent", json.loads(out.splitlines()[-1]), err
@@ -87,13 +87,12 @@ def test_invert_says_how_it_went(inverted: tuple[Path, dict[str, Any], str]) -> 
     path, data, err = inverted
     assert {"psnr_db", "seconds", "steps", "method"} <= set(data)
     assert data["psnr_db"] > 10
-    assert 0 < data["seconds"] < 60
-    assert data["steps"] >= 1
-    assert data["method"] == "w+"
+    assert data["seconds"] > 0
+    assert data["method"] == "encoder"
     latent = le.Latent.load(path)
     assert latent.psnr_db == data["psnr_db"]
-    assert "One w for each layer" in err
-    assert " 100 %" in err or " dB" in err
+    assert "Encoder" in err
+    assert " 100 %" in err
     assert "Warning" not in err
 
 
@@ -120,7 +119,7 @@ def test_edit_sets_sliders_and_pastes(
 def test_edit_takes_a_prompt(inverted: tuple[Path, dict[str, Any], str], shell: Shell, tmp_path: Path) -> None:
     plain, red = tmp_path / "plain.png", tmp_path / "red.png"
     shell.json("edit", inverted[0], "-o", plain)
-    data = shell.json("edit", inverted[0], "-o", red, "--text", "red hair=1.5")
+    data = shell.json("edit", inverted[0], "-o", red, "--prompt", "red hair=1.5")
     assert [(e["strength"], e["source"]) for e in data["edits"]] == [(1.5, "text")]
     with Image.open(plain) as a, Image.open(red) as b:
         assert a.tobytes() != b.tobytes()
@@ -161,7 +160,7 @@ def test_bad_words_are_explained(shell: Shell, tmp_path: Path) -> None:
     assert "'x', expected a whole number" in shell.refuses("random", "--seed", "x", "-o", "a.png")
     for strength in ("x", "nan", "inf", ""):
         assert "expected a number" in shell.refuses("edit", "a.latent", "-o", "a.png", "--set", f"age={strength}")
-    assert 'as in "age=1.5"' in shell.refuses("edit", "a.latent", "-o", "a.png", "--text", "a beard")
+    assert 'as in "age=1.5"' in shell.refuses("edit", "a.latent", "-o", "a.png", "--prompt", "a beard")
     assert "above 0" in shell.refuses("invert", "a.png", "-o", "a.latent", "--seconds", "0")
 
 
@@ -226,7 +225,7 @@ def test_unknown_methods_are_refused(inverted: tuple[Path, Any, str], shell: She
 def test_bad_prompts_are_refused(prompt: str, shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "a.latent"
     shell.json("random", "--seed", 1, "-o", path)
-    shell.refuses("edit", path, "-o", tmp_path / "a.png", "--text", f"{prompt}=1")
+    shell.refuses("edit", path, "-o", tmp_path / "a.png", "--prompt", f"{prompt}=1")
 
 
 def test_unknown_sliders_are_refused(shell: Shell, tmp_path: Path) -> None:

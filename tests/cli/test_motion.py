@@ -13,7 +13,7 @@ from support.media_files import read_pictures, tone, write_sound
 from support.shell import Shell
 
 import latent_editor as le
-from latent_editor.cli.commands.animate import _follow, _key, name_and_range
+from latent_editor.cli.commands.animate import _audio_reactive, _keyframe, name_and_range
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import DIRECTIONS_FILE, write_directions
 from latent_editor.generators import load_generator
@@ -61,12 +61,14 @@ def test_a_slider_moves_in_a_loop(animate) -> None:
     assert np.abs(seen[5] - seen[0]).mean() > 3 * steps[-1]
 
 
-def test_key_frames_faces_and_recipes(animate, shell: Shell, model: str, face: Path, tmp_path: Path) -> None:
-    keys = ("--key", "0: smile=0", "--key", "0.5: smile=2, long hair=1", "--key", "1: smile=0")
-    assert animate(*keys, "--seconds", 1, "--ease", "spline", name="a.webm")["moving"] == ["smile", "long hair"]
+def test_keyframes_faces_and_recipes(animate, shell: Shell, model: str, face: Path, tmp_path: Path) -> None:
+    keyframes = ("--keyframe", "0: smile=0", "--keyframe", "0.5: smile=2, long hair=1", "--keyframe", "1: smile=0")
+    assert animate(*keyframes, "--seconds", 1, "--ease", "spline", name="a.webm")["moving"] == ["smile", "long hair"]
     recipe = tmp_path / "a.recipe"
     shell.json("edit", face, "-o", tmp_path / "x.png", "--set", "smile=2", "--save-recipe", recipe, "--model", model)
-    told = animate("--to", tmp_path / "2.latent", "--recipe", recipe, "--seconds", 0.5, "--noise", 3, name="a.gif")
+    told = animate(
+        "--target-face", tmp_path / "2.latent", "--recipe", recipe, "--seconds", 0.5, "--noise", 3, name="a.gif"
+    )
     assert (told["frames"], told["moving"]) == (5, [])
     first, last = (p.astype(float) for p in (told["pictures"][0], told["pictures"][-1]))
     assert np.abs(first - last).mean() > 2
@@ -74,7 +76,7 @@ def test_key_frames_faces_and_recipes(animate, shell: Shell, model: str, face: P
 
 def test_a_slider_follows_a_track_as_long_as_it_sounds(animate, tmp_path: Path) -> None:
     track = write_sound(tmp_path / "a.wav", np.concatenate([tone(440, 0.5, 0.0), tone(440, 0.7)]))
-    told = animate("--sound", track, "--follow", "smile=0..3,mid")
+    told = animate("--audio", track, "--audio-reactive", "smile=0..3,mid")
     assert (told["frames"], told["sound"]) == (12, True)
     seen = [p.astype(float) for p in told["pictures"]]
     assert np.abs(seen[10] - seen[1]).mean() > 5 * np.abs(seen[3] - seen[1]).mean()
@@ -105,21 +107,21 @@ def test_bad_videos_are_refused(shell: Shell, model: str, face: Path, tmp_path: 
     assert "easing 'bouncy'" in refused(*slider, "--ease", "bouncy")
     assert "No direction is called 'hat'" in refused("--slider", "hat=0..1")
     assert "expected a name and a range" in refused("--slider", "smile")
-    assert "there is none" in refused("--follow", "smile=0..1")
-    assert "does not exist" in refused("--follow", "smile=0..1", "--sound", tmp_path / "none.mp3")
+    assert "Name one with --audio" in refused("--audio-reactive", "smile=0..1")
+    assert "does not exist" in refused("--audio-reactive", "smile=0..1", "--audio", tmp_path / "none.mp3")
     assert "does not exist" in refused("--clip", tmp_path / "none.mp4")
-    assert "Make it longer" in refused("--key", "0: smile=0", "--key", "9: smile=1")
+    assert "Make it longer" in refused("--keyframe", "0: smile=0", "--keyframe", "9: smile=1")
     long = write_sound(tmp_path / "long.wav", tone(10, 7200, rate_hz=100), rate_hz=100)
-    assert "too long (120 minutes)" in refused("--sound", long, "--follow", "smile=0..1")
+    assert "too long (120 minutes)" in refused("--audio", long, "--audio-reactive", "smile=0..1")
 
 
-def test_wishes_are_read() -> None:
+def test_ranges_and_keyframes_are_parsed() -> None:
     assert name_and_range("a=b=-2..2") == ("a=b", -2, 2)
     assert name_and_range("age = 3") == ("age", 0, 3)
-    assert _follow("smile=0..2,low") == (("smile", 0, 2), "low")
-    assert _follow("red, long hair=-1..1") == (("red, long hair", -1, 1), "all")
-    assert _key("1.5: age=2, smile=-1") == (1.5, [("age", 2), ("smile", -1)])
-    assert _key("0:") == (0, [])
+    assert _audio_reactive("smile=0..2,low") == (("smile", 0, 2), "low")
+    assert _audio_reactive("red, long hair=-1..1") == (("red, long hair", -1, 1), "all")
+    assert _keyframe("1.5: age=2, smile=-1") == (1.5, [("age", 2), ("smile", -1)])
+    assert _keyframe("0:") == (0, [])
 
 
 def test_faces_are_mixed(shell: Shell, model: str, face: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_an_edit_prepares_what_it_needs(run: Run, model: Path, tmp_path: Path) -
     assert err == ""
     _, _, err = run("edit", latent, "-o", picture, "--model", model)
     assert err == ""  # nothing to edit, nothing to find
-    code, _, err = run("edit", latent, "-o", picture, "--model", model, "--text", "a beard=1")
+    code, _, err = run("edit", latent, "-o", picture, "--model", model, "--prompt", "a beard=1")
     assert code == 1
     assert "Looking for faces" in err
     assert "Finding sliders" not in err

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import latent_editor as le
-from latent_editor.cli.commands.repair import _placed
+from latent_editor.cli.commands.repair import _hints_in_crop
 from latent_editor.cli.shell import main
 from latent_editor.degradations import Damage, Downsampled, Grey, Masked, damage_of
 from latent_editor.generators import Generator
@@ -116,7 +116,7 @@ def test_sliders_work_on_a_repaired_face(portraits: Generator) -> None:
     g = portraits
     found = le.repair(g, to_image(Grey()(face(g))[0]), grey=True, seconds=0)
     edit = le.Edit(le.named_directions(g)[0], 2.0)
-    drawn = [to_tensor(le.render(g, le.apply(found.latent, edits)), g.size_px) for edits in ((), (edit,))]
+    drawn = [to_tensor(le.render(g, le.edited(found.latent, edits)), g.size_px) for edits in ((), (edit,))]
     assert float((drawn[0] - drawn[1]).abs().mean()) > 0.01
 
 
@@ -190,7 +190,7 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
     image.save(tmp_path / "damaged.png")
     mask.save(tmp_path / "mask.png")
     words = ["repair", str(tmp_path / "damaged.png"), "-o", str(tmp_path / "out" / "fixed.png"), "--aligned", "--json"]
-    more = ["--grey", "--colour", "0.9,0.1=navy", "--mask", str(tmp_path / "mask.png")]
+    more = ["--grayscale", "--color-hint", "0.9,0.1=navy", "--mask", str(tmp_path / "mask.png")]
     more += ["--seconds", "0.5", "--latent", str(tmp_path / "a.latent")]
     assert main([*words, *more]) == 0
     data = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -200,8 +200,8 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
     g.check(le.Latent.load(data["latent"]))
     assert main(words) == 2
     assert "at least one fault" in capsys.readouterr().err
-    for wrong, told in (("0.9=navy", "place and colour"), ("0.9,2=navy", "from 0 to 1"), ("0.9,0.1=n", "no colour")):
-        assert main([*words, "--grey", "--colour", wrong]) == 2
+    for wrong, told in (("0.9=navy", "a point and a color"), ("0.9,2=navy", "from 0 to 1"), ("0.9,0.1=n", "no colour")):
+        assert main([*words, "--grayscale", "--color-hint", wrong]) == 2
         assert told in capsys.readouterr().err
     mask.resize((30, 20)).save(tmp_path / "mask.png")
     assert main([*words, *more]) == 2
@@ -212,6 +212,6 @@ def test_places_in_a_photo_become_places_in_its_crop() -> None:
     photo = le.Photo(Image.new("RGB", (400, 200)))
     crop = le.Crop(Image.new("RGB", (64, 64)), np.array([[2.0, 0, 100], [0, 2.0, 50]]))  # 128 pixels of the photo
     inside, beside = le.ColorHint(0.41, 0.57, "red"), le.ColorHint(0.1, 0.5, "blue")
-    (found,) = _placed([inside, beside], photo, crop)
+    (found,) = _hints_in_crop([inside, beside], photo, crop)
     assert (found.x, found.y, found.colour) == (pytest.approx(0.5), pytest.approx(0.5), "red")
-    assert _placed([beside], photo, photo.image) == [beside]
+    assert _hints_in_crop([beside], photo, photo.image) == [beside]

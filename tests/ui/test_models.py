@@ -307,8 +307,8 @@ class TestWhoMayUpload:
         assert limit() == 2048
         assert limit("--host", "localhost", "--max-model-mb", "10") == 10
         assert limit("--host", "0.0.0.0") == 0
-        assert limit("--host", "0.0.0.0", "--allow-model-uploads") == 2048
-        assert limit("--no-uploads") == 0
+        assert limit("--host", "0.0.0.0", "--model-uploads") == 2048
+        assert limit("--no-model-uploads") == 0
         monkeypatch.setenv("SPACE_ID", "me/it")
         assert limit("--host", "127.0.0.1") == 0
         monkeypatch.setenv("LATENT_EDITOR_MODEL_UPLOADS", "yes")

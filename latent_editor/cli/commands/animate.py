@@ -1,4 +1,4 @@
-"""``animate FACE.latent -o OUT.mp4``: a face that moves."""
+"""``animate FACE.latent -o OUT.mp4``: renders a video of a face that moves."""
 
 from __future__ import annotations
 
@@ -30,65 +30,72 @@ if TYPE_CHECKING:
     from latent_editor.generators import Generator
     from latent_editor.motion import Animation, Motion, SliderTrack
 
-    Told = tuple[str, float, float]
+    NamedRange = tuple[str, float, float]
 
-#: How long a video is where nothing says it.
-SECONDS = 4.0
+#: Length of a video when no option, clip or audio track sets it.
+DEFAULT_SECONDS = 4.0
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "animate", run, about="Make a video: sliders that move, other faces, sound, a clip.")
+    parser = add_command(
+        commands, "animate", run, about="Make a video with sliders, other faces, audio or a driving clip."
+    )
     parser.add_argument("latent", metavar="FACE.latent")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mp4", help="or .webm or .gif")
     what = parser.add_argument_group("what moves (repeatable)")
     for option, name, about in (
-        ("--slider", "NAME=A..B", "a slider that goes from A to B, and in a loop back"),
-        ("--text", "PROMPT=A..B", "the same for what a prompt describes"),
+        ("--slider", "NAME=A..B", "move a slider from A to B (and back again with --loop)"),
+        ("--prompt", "PROMPT=A..B", "the same for an edit described by a prompt"),
     ):
         what.add_argument(option, action="append", default=[], type=name_and_range, metavar=name, help=about)
     what.add_argument(
-        "--key",
+        "--keyframe",
         action="append",
         default=[],
-        type=_key,
+        type=_keyframe,
         metavar="'SECONDS: NAME=X, NAME=Y'",
-        help="a key frame: how sliders stand at a time; one that is not named stands at 0",
+        help="slider positions at a given time; sliders not listed are at 0",
     )
-    what.add_argument("--to", action="append", default=[], metavar="FACE.latent", help="a face to become, one by one")
-    what.add_argument("--recipe", metavar="FILE", help="edits that stand still")
-    sound = parser.add_argument_group("sound")
-    sound.add_argument("--sound", metavar="TRACK", help="a track to be laid under the video")
-    sound.add_argument(
-        "--follow",
+    what.add_argument(
+        "--target-face", action="append", default=[], metavar="FACE.latent", help="a face to morph into, in this order"
+    )
+    what.add_argument("--recipe", metavar="FILE", help="a recipe of edits to apply to every frame")
+    audio = parser.add_argument_group("audio")
+    audio.add_argument("--audio", metavar="TRACK", help="audio track of the video")
+    audio.add_argument(
+        "--audio-reactive",
         action="append",
         default=[],
-        type=_follow,
+        type=_audio_reactive,
         metavar="NAME=A..B[,BAND]",
-        help="a slider at A in silence and at B where it is loud; of all, or of the band low, mid or high",
+        help="a slider that follows the loudness of the audio from A (silent) to B (loud), "
+        "optionally of one frequency band: low, mid or high (repeatable)",
     )
-    clip = parser.add_argument_group("motion of another face")
-    clip.add_argument("--clip", metavar="CLIP", help="a video whose face moves this one")
+    clip = parser.add_argument_group("motion transfer")
+    clip.add_argument("--clip", metavar="CLIP", help="driving video, whose face moves this one")
     clip.add_argument(
-        "--layers", action="append", metavar="L", help="which layers it moves (default: coarse and middle)"
+        "--layers", action="append", metavar="L", help="layers to transfer motion in (default: coarse and middle)"
     )
-    clip.add_argument("--amount", type=number, default=1.0, metavar="X", help="how much of it (default: 1)")
-    clip.add_argument("--neutral", type=whole_number, default=0, metavar="N", help="its picture at rest (default: 0)")
+    clip.add_argument("--amount", type=number, default=1.0, metavar="X", help="strength of the motion (default: 1)")
+    clip.add_argument(
+        "--neutral", type=whole_number, default=0, metavar="N", help="frame of the clip at rest (default: 0)"
+    )
     _add_video(parser.add_argument_group("video"))
 
 
 def _add_video(video: argparse._ArgumentGroup) -> None:
     video.add_argument(
-        "--seconds", type=positive_number, metavar="S", help="how long (default: the clip, the track, or 4)"
+        "--seconds", type=positive_number, metavar="S", help="length (default: that of the clip or the track, else 4)"
     )
-    video.add_argument("--fps", type=positive_number, default=25.0, metavar="N", help="pictures a second (default: 25)")
-    video.add_argument("--size", type=whole_number, metavar="PX", help="side of the picture (default: the model's)")
-    video.add_argument("--loop", action="store_true", help="the first picture follows the last without a seam")
+    video.add_argument("--fps", type=positive_number, default=25.0, metavar="N", help="frames per second (default: 25)")
+    video.add_argument("--size", type=whole_number, metavar="PX", help="width and height (default: the model's)")
+    video.add_argument("--loop", action="store_true", help="make a seamless loop")
     video.add_argument(
         "--ease", default="smooth", metavar="E", help="linear, smooth (default), ease-in, ease-out or spline"
     )
     video.add_argument("--quality", type=whole_number, default=75, metavar="Q", help="1 to 100 (default: 75)")
     video.add_argument(
-        "--noise", type=noise, default="const", metavar="N", help="const (default), none, or the seed of another noise"
+        "--noise", type=noise, default="const", metavar="N", help="noise inputs: const (default), none, or a seed"
     )
 
 
@@ -98,18 +105,18 @@ def run(arguments: argparse.Namespace) -> Result:
 
     output = check_output(arguments.output, *VIDEO_SUFFIXES)
     latent = le.Latent.load(arguments.latent)
-    faces = [le.Latent.load(path) for path in arguments.to]
+    faces = [le.Latent.load(path) for path in arguments.target_face]
     recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
-    sound = Path(arguments.sound) if arguments.sound else None
-    config = VideoConfig(fps=arguments.fps, quality=arguments.quality, sound=sound)
+    audio = Path(arguments.audio) if arguments.audio else None
+    config = VideoConfig(fps=arguments.fps, quality=arguments.quality, sound=audio)
     g = le.load_generator(arguments.model)
     g.check(latent)
     side = arguments.size if arguments.size is not None else g.size_px
-    # Long work comes before the video is drawn: what cannot be should be said before that.
-    check_video(output, (side, side), frame_count(arguments.seconds or SECONDS, arguments.fps), config)
-    named = bool(arguments.slider or arguments.key or arguments.follow or recipe)
-    show_preparation(g, *(() if named else ("faces", "text") if arguments.text else ("faces",)))
-    with stop_on_interrupt() as stopped, ProgressBar("Drawing") as bar:
+    # Fail before the slow work if the video cannot be written as asked.
+    check_video(output, (side, side), frame_count(arguments.seconds or DEFAULT_SECONDS, arguments.fps), config)
+    named = bool(_uses_sliders(arguments) or recipe)
+    show_preparation(g, *(() if named else ("faces", "text") if arguments.prompt else ("faces",)))
+    with stop_on_interrupt() as stopped, ProgressBar("Rendering") as bar:
 
         def on_step(step: Step) -> bool:
             bar.show(step)
@@ -130,7 +137,7 @@ def run(arguments: argparse.Namespace) -> Result:
         "moving": [slide.direction.name for slide in animation.slides],
     }
     loop = ", a loop" if arguments.loop else ""
-    return Result(data, f"{output}: {video.frames} pictures in {video.seconds:g} s, {side} × {side}{loop}")
+    return Result(data, f"{output}: {video.frames} frames in {video.seconds:g} s, {side} × {side}{loop}")
 
 
 def _animation(
@@ -141,32 +148,38 @@ def _animation(
     arguments: argparse.Namespace,
     on_step: Callable[[Step], bool],
 ) -> Animation:
-    """All that moves, put together."""
+    """Everything that moves, as one animation."""
     from latent_editor.motion import Animation, Keyframe, LatentPath, ramp
 
-    directions = le.named_directions(g) if arguments.slider or arguments.key or arguments.follow else le.Directions()
+    directions = le.named_directions(g) if _uses_sliders(arguments) else le.Directions()
     edits = tuple(le.retarget_edits(g, latent, recipe.edits(g))) if recipe else ()
     motion = _motion(g, arguments, on_step) if arguments.clip else None
-    slides, seconds = _following(directions, arguments, motion.seconds if motion else None)
+    slides, seconds = _audio_tracks(directions, arguments, motion.seconds if motion else None)
     moving: list[tuple[Direction, float, float]] = [
         (find_direction(directions, name), low, high) for name, low, high in arguments.slider
     ]
-    moving += [(le.text_direction(g, prompt, latent=latent), low, high) for prompt, low, high in arguments.text]
+    moving += [(le.text_direction(g, prompt, latent=latent), low, high) for prompt, low, high in arguments.prompt]
     slides += [ramp(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
-    if arguments.key:
-        keys = [
+    if arguments.keyframe:
+        keyframes = [
             Keyframe(time_s, tuple(le.Edit(find_direction(directions, name), x) for name, x in rows))
-            for time_s, rows in arguments.key
+            for time_s, rows in arguments.keyframe
         ]
-        slides += Animation.of_keys(keys, seconds, loop=arguments.loop, ease=arguments.ease).slides
+        slides += Animation.of_keys(keyframes, seconds, loop=arguments.loop, ease=arguments.ease).slides
     walk = None
     if faces:
         steps = len(faces) + 1 if arguments.loop else len(faces)
         times = tuple(i * seconds / steps for i in range(len(faces) + 1))
         walk = LatentPath(times, (latent, *faces), arguments.ease)
     if not (slides or walk or motion):
-        raise le.BadValue("Nothing moves. Name what should: --slider, --text, --key, --to, --follow or --clip.")
+        raise le.BadValue(
+            "Nothing moves. Add --slider, --prompt, --keyframe, --target-face, --audio-reactive or --clip."
+        )
     return Animation(seconds, arguments.loop, tuple(slides), edits, walk, motion)
+
+
+def _uses_sliders(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.slider or arguments.keyframe or arguments.audio_reactive)
 
 
 def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step], bool]) -> Motion:
@@ -178,32 +191,32 @@ def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step
     return take_motion(clip, g, layers=layers, amount=arguments.amount, neutral=arguments.neutral, on_step=on_step)
 
 
-def _following(
+def _audio_tracks(
     directions: le.Directions, arguments: argparse.Namespace, clip_s: float | None
 ) -> tuple[list[SliderTrack], float]:
-    """The sliders that follow the track, and how long the video is."""
+    """The audio-reactive sliders, and the length of the video in seconds."""
     from latent_editor.media.decode import read_track
     from latent_editor.media.encode import frame_count
     from latent_editor.motion import follow, levels
 
-    if arguments.follow and not arguments.sound:
-        raise le.BadValue("A slider is to follow a sound, and there is none. Name the track with --sound.")
-    if not arguments.sound:
-        return [], arguments.seconds or clip_s or SECONDS
-    track = read_track(arguments.sound, seconds=arguments.seconds or clip_s)
+    if arguments.audio_reactive and not arguments.audio:
+        raise le.BadValue("--audio-reactive needs an audio track. Name one with --audio.")
+    if not arguments.audio:
+        return [], arguments.seconds or clip_s or DEFAULT_SECONDS
+    track = read_track(arguments.audio, seconds=arguments.seconds or clip_s)
     seconds = arguments.seconds or clip_s or track.seconds
     count = frame_count(seconds, arguments.fps)
     slides = [
         follow(
             find_direction(directions, name), low, high, levels(track, arguments.fps, count, band=band), arguments.fps
         )
-        for (name, low, high), band in arguments.follow
+        for (name, low, high), band in arguments.audio_reactive
     ]
     return slides, seconds
 
 
-def name_and_range(text: str) -> Told:
-    """ "age=-2..2" → ("age", -2, 2); "age=2" goes from 0."""
+def name_and_range(text: str) -> NamedRange:
+    """ "age=-2..2" → ("age", -2, 2); "age=2" starts at 0."""
     name, equals, span = text.rpartition("=")
     low, dots, high = span.partition("..")
     if not equals or not name.strip():
@@ -211,13 +224,13 @@ def name_and_range(text: str) -> Told:
     return (name.strip(), number(low), number(high)) if dots else (name.strip(), 0.0, number(span))
 
 
-def _follow(text: str) -> tuple[Told, str]:
+def _audio_reactive(text: str) -> tuple[NamedRange, str]:
     """ "smile=0..2,low" → (("smile", 0, 2), "low")."""
     span, _, band = text.rpartition(",") if "," in text.rpartition("=")[2] else (text, "", "all")
     return name_and_range(span), band.strip()
 
 
-def _key(text: str) -> tuple[float, list[tuple[str, float]]]:
+def _keyframe(text: str) -> tuple[float, list[tuple[str, float]]]:
     """ "1.5: age=2, smile=1" → (1.5, [("age", 2), ("smile", 1)])."""
     time_s, colon, rest = text.partition(":")
     if not colon:

@@ -22,7 +22,9 @@ def add(commands: Commands) -> None:
         commands, "directions", run, about="List the sliders of a model: name, safe range, source, score."
     )
     parser.add_argument("--rebuild", action="store_true", help="find them anew and keep them in the model's folder")
-    commands_below = parser.add_subparsers(title="commands", metavar="[import|fit|clean|channels]", required=False)
+    commands_below = parser.add_subparsers(
+        title="commands", metavar="[import|fit|disentangle|channels]", required=False
+    )
     directions_import.add(commands_below)
     directions_fit.add(commands_below)
     directions_channels.add(commands_below)

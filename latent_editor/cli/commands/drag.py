@@ -1,4 +1,4 @@
-"""``drag FACE.latent -o OUT.png --from X,Y --to X,Y``: takes hold of points of a picture and moves them."""
+"""``drag FACE.latent -o OUT.png --from X,Y --to X,Y``: moves points of an image (DragGAN)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "drag", run, about="Move points of a picture. Ctrl-C keeps the best.")
+    parser = add_command(
+        commands, "drag", run, about="Drag points of an image to new places. Ctrl-C keeps the best result so far."
+    )
     parser.add_argument("latent", metavar="FACE.latent")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png")
-    for name, what in (("--from", "a point to take hold of"), ("--to", "where the point of the same place goes")):
+    for name, what in (("--from", "handle point"), ("--to", "target point of the handle at the same position")):
         parser.add_argument(
             name,
             dest=f"{name[2:]}_points",
@@ -32,12 +34,12 @@ def add(commands: Commands) -> None:
             default=[],
             type=_point,
             metavar="X,Y",
-            help=f"{what}, in fractions of the picture from left and top (repeatable)",
+            help=f"{what}, as fractions of the image's width and height (repeatable)",
         )
-    parser.add_argument("--mask", metavar="FILE", help="a picture of the same size, white where the face may change")
+    parser.add_argument("--mask", metavar="FILE", help="image of the same size, white where the face may change")
     parser.add_argument("--seconds", type=positive_number, default=10.0, metavar="S", help="time limit (default: 10)")
-    parser.add_argument("--latent", dest="latent_output", metavar="OUT.latent", help="save the new latent too")
-    parser.add_argument("--save-recipe", metavar="FILE", help="save the move as an edit, to replay it")
+    parser.add_argument("--latent", dest="latent_output", metavar="OUT.latent", help="also save the new latent")
+    parser.add_argument("--save-recipe", metavar="FILE", help="save the drag as a recipe")
 
 
 def run(arguments: argparse.Namespace) -> Result:
@@ -70,9 +72,7 @@ def run(arguments: argparse.Namespace) -> Result:
         le.Recipe.of([edit], g).save(recipe_output)
     if latent_output is not None:
         moved.save(latent_output)
-    tensor_files.write_bytes(
-        output, exports.png_bytes(le.render(le.generator_for(g, moved), moved.ws), model=g.name, edits=[edit])
-    )
+    tensor_files.write_bytes(output, exports.png_bytes(le.render(g, moved), model=g.name, edits=[edit]))
     asked = sum(math.dist(start, end) for start, end in handles) / len(handles)
     share = 1 - last[-1].left / asked if last else 0.0
     data = {

@@ -1,4 +1,4 @@
-"""``edit FACE.latent -o OUT.png``: moves sliders of a latent and renders it."""
+"""``edit FACE.latent -o OUT.png``: edits a latent and renders it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "edit", run, about="Change a latent and render it.")
+    parser = add_command(commands, "edit", run, about="Edit a latent and render it.")
     parser.add_argument("latent", metavar="FACE.latent")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png")
     parser.add_argument(
@@ -29,24 +29,25 @@ def add(commands: Commands) -> None:
         default=[],
         type=name_and_strength,
         metavar="NAME=X",
-        help="move a slider; the beginning of its name is enough (repeatable)",
+        help="set a slider; a unique prefix of its name is enough (repeatable)",
     )
     parser.add_argument(
-        "--text",
+        "--prompt",
         action="append",
         default=[],
         type=name_and_strength,
-        metavar="PROMPT=X",
-        help="change what a prompt describes: 'red hair=1.5', 'young -> old | not bald=1' (repeatable)",
+        metavar="TEXT=X",
+        help="edit described by a prompt: 'red hair=1.5', 'young -> old | not bald=1' (repeatable)",
     )
     parser.add_argument(
         "--method",
         default="fast",
         metavar="M",
-        help="how prompts are read: fast (default), global (StyleCLIP's, in StyleSpace) or optimize (for this face)",
+        help="how to find a prompt's direction: fast (default), global (StyleCLIP global directions) or optimize "
+        "(latent optimization for this face)",
     )
     parser.add_argument(
-        "--threshold", type=number, metavar="T", help="for global: 0..1, the higher the less comes along (default: 0.2)"
+        "--threshold", type=number, metavar="T", help="for global: 0..1, higher is more disentangled (default: 0.2)"
     )
     parser.add_argument(
         "--mapper",
@@ -54,31 +55,30 @@ def add(commands: Commands) -> None:
         default=[],
         type=name_and_strength,
         metavar="FILE=X",
-        help="change what a mapper was trained for (repeatable)",
+        help="apply a trained latent mapper (repeatable)",
     )
     parser.add_argument(
         "--region",
         metavar="PART",
-        help="let the sliders and prompts act in a part only: eyes, nose, mouth, face, hair, background, or a picture "
+        help="restrict sliders and prompts to a region: eyes, nose, mouth, face, hair, background, or a mask image "
         "that is white there",
     )
     parser.add_argument(
-        "--take",
+        "--transfer",
         action="append",
         default=[],
         metavar="PART=X",
         type=part_and_amount,
-        help="take a part of the face of --from: eyes, nose, mouth, face or hair, by an amount of 0..1 (repeatable)",
+        help="transfer a part of the source face (eyes, nose, mouth, face or hair), X in 0..1 (repeatable)",
     )
-    parser.add_argument("--from", dest="source", metavar="OTHER", help="the face to take from: a photo, or a latent")
-    parser.add_argument("--recipe", metavar="FILE", help="do what a saved recipe says, before the rest")
-    parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits, to replay them on other photos")
-    parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into the photo that it came from")
+    parser.add_argument("--source-face", metavar="OTHER", help="source of --transfer: a photo or a latent")
+    parser.add_argument("--recipe", metavar="FILE", help="apply a saved recipe before the other edits")
+    parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits to apply them to other photos")
+    parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into its photo")
     add_face(parser)
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.compositing import edited_landmarks
     from latent_editor.core import tensor_files
     from latent_editor.media import exports
 
@@ -88,28 +88,27 @@ def run(arguments: argparse.Namespace) -> Result:
     recipe_output = check_output(arguments.save_recipe) if arguments.save_recipe else None
     photo = le.open_photo(arguments.paste) if arguments.paste else None
     mappers = [(le.TextMapper.load(path), strength) for path, strength in arguments.mapper]
-    if (not arguments.source) != (not arguments.take):
-        raise le.BadValue("--take needs --from, and --from --take: name a part and the face that it is taken from.")
+    if (not arguments.source_face) != (not arguments.transfer):
+        raise le.BadValue("--transfer and --source-face need each other: name a part and the face to transfer it from.")
     g = le.load_generator(arguments.model)
     g.check(latent)
-    if arguments.set or arguments.text or photo is not None:
-        show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.text else ("faces",)))
+    if arguments.set or arguments.prompt or photo is not None:
+        show_preparation(g, *(() if arguments.set else ("faces", "text") if arguments.prompt else ("faces",)))
     edits = le.retarget_edits(g, latent, recipe.edits(g)) if recipe else []
-    new = [*_named(g, arguments.set), *_described(g, latent, arguments)]
+    new = [*_slider_edits(g, arguments.set), *_prompt_edits(g, latent, arguments)]
     new += [le.Edit(mapper.direction(g, latent), strength) for mapper, strength in mappers]
     if arguments.region is not None:
         region = _region(g, latent, arguments.region)
         new = [replace(edit, region=region) for edit in new]
     edits += new
-    edits += _taken(g, latent, arguments)
+    edits += _transfer_edits(g, latent, arguments)
     if recipe_output is not None:
         le.Recipe.of(edits, g).save(recipe_output)
-    image = le.render(g, le.edited(latent, edits))
-    if photo is not None:
-        # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
+    if photo is None:
+        image = le.render(g, le.edited(latent, edits))
+    else:
         crop = le.align(photo, g, face=arguments.face)
-        points = edited_landmarks(image, g, crop)
-        image = le.paste(photo, crop, image, original=le.render(g, latent), landmarks=points)
+        image = le.paste_edit(g, photo, crop, latent, edits)
     tensor_files.write_bytes(output, exports.png_bytes(image, model=g.name, edits=edits, photo=photo))
     rows = [
         {
@@ -123,23 +122,23 @@ def run(arguments: argparse.Namespace) -> Result:
     kept = le.strength_scale(edits)
     data = {"edits": rows, "size_px": list(image.size), "pasted": photo is not None, "model": g.name, "kept": kept}
     changes = ", ".join(f"{e.direction.name} {e.strength:+g}" for e in edits) or "no change"
-    held = "" if kept == 1 else f"\nHeld back to {kept:.0%} of that, the most that the model can show."
+    held = "" if kept == 1 else f"\nScaled to {kept:.0%}: combined, these edits exceed the model's range."
     return Result({**data, "output": str(output)}, f"{output}: {changes}{held}")
 
 
-def _taken(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[le.Edit]:
-    """What --take asks for, of a photo's face or a latent's."""
-    if not arguments.source:
+def _transfer_edits(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[Edit]:
+    """The edits of ``--transfer``; the source face is a photo or a latent."""
+    if not arguments.source_face:
         return []
-    path, crop = Path(arguments.source), None
+    path, crop = Path(arguments.source_face), None
     if path.suffix.lower() in (LATENT_SUFFIX, ".safetensors"):
         other = le.Latent.load(path)
     else:
         crop = le.align(le.open_photo(path), g)
         other = le.invert(g, crop, method="encoder")
     edits = []
-    with ProgressBar("Taking") as bar:
-        for part, amount in arguments.take:
+    with ProgressBar("Transferring") as bar:
+        for part, amount in arguments.transfer:
             name = path.stem[:40]
             edits.append(
                 le.transfer_part(g, latent, other, part, photo=crop, amount=amount, name=name, on_step=bar.show)
@@ -148,47 +147,46 @@ def _taken(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[
 
 
 def part_and_amount(text: str) -> tuple[str, float]:
-    """ "mouth=0.8" → ("mouth", 0.8); "mouth" takes all of it."""
+    """ "mouth=0.8" → ("mouth", 0.8); "mouth" → ("mouth", 1.0)."""
     return name_and_strength(text) if "=" in text else (text.strip(), 1.0)
 
 
-def _region(g: Generator, latent: Latent, wish: str) -> le.Region:
-    """A part of the face by its name, else a picture of the region."""
-    if wish in le.PARTS:
-        return le.face_part(g, latent, wish)
-    if not Path(wish).is_file():
-        raise le.BadValue(
-            f"{shorten(wish)!r} is neither a part ({', '.join(le.PARTS)}) nor a picture. Choose one of them."
-        )
-    return le.Region.of(le.open_photo(wish).image, Path(wish).stem[:40])
+def _region(g: Generator, latent: Latent, part_or_path: str) -> le.Region:
+    """A part of the face by its name, or the region that a mask image shows."""
+    if part_or_path in le.PARTS:
+        return le.face_part(g, latent, part_or_path)
+    path = Path(part_or_path)
+    if not path.is_file():
+        raise le.BadValue(f"{shorten(part_or_path)!r} is neither a part ({', '.join(le.PARTS)}) nor an image file.")
+    return le.Region.of(le.open_photo(path).image, path.stem[:40])
 
 
 def find_direction(directions: Directions, name: str) -> Direction:
-    """The direction of this name, or the only one whose name begins with it; upper and lower case are the same.
+    """Finds a direction by its name or by a unique prefix of it, ignoring case.
 
     Raises:
-        UnknownDirection: none, or several.
+        UnknownDirection: no direction matches, or several do.
     """
-    fitting = [d for d in directions if d.name.casefold().startswith(name.casefold())] if name else []
-    exact = [d for d in fitting if d.name.casefold() == name.casefold()]
-    if len(exact or fitting) == 1:
-        return (exact or fitting)[0]
-    problem = "Several directions begin with" if fitting else "No direction is called"
-    there_are = ", ".join(d.name for d in fitting or directions)
-    raise le.UnknownDirection(f"{problem} {shorten(name)!r}: choose one of {there_are}.")
+    matching = [d for d in directions if d.name.casefold().startswith(name.casefold())] if name else []
+    exact = [d for d in matching if d.name.casefold() == name.casefold()]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    problem = "Several directions begin with" if matching else "No direction is called"
+    choices = ", ".join(d.name for d in matching or directions)
+    raise le.UnknownDirection(f"{problem} {shorten(name)!r}: choose one of {choices}.")
 
 
-def _named(g: Generator, wishes: list[tuple[str, float]]) -> list[Edit]:
-    directions = le.named_directions(g) if wishes else le.Directions()
-    return [le.Edit(find_direction(directions, name), strength) for name, strength in wishes]
+def _slider_edits(g: Generator, settings: list[tuple[str, float]]) -> list[Edit]:
+    directions = le.named_directions(g) if settings else le.Directions()
+    return [le.Edit(find_direction(directions, name), strength) for name, strength in settings]
 
 
-def _described(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[Edit]:
+def _prompt_edits(g: Generator, latent: Latent, arguments: argparse.Namespace) -> list[Edit]:
     edits = []
     options: dict[str, Any] = {"method": arguments.method}
     if arguments.threshold is not None:
         options["threshold"] = arguments.threshold
-    for prompt, strength in arguments.text:
+    for prompt, strength in arguments.prompt:
         with ProgressBar(f"Reading {shorten(prompt, 30)!r}") as bar:
             direction = le.text_direction(g, prompt, latent=latent, on_step=bar.show, **options)
         edits.append(le.Edit(direction, strength))

@@ -1,4 +1,4 @@
-"""``repair PHOTO -o FIXED.png --scale 8``: repairs a damaged portrait."""
+"""``repair PHOTO -o FIXED.png --scale 8``: restores a damaged portrait."""
 
 from __future__ import annotations
 
@@ -22,40 +22,41 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "repair", run, about="Repair a damaged portrait by what the model knows of faces.")
+    parser = add_command(commands, "repair", run, about="Restore a damaged portrait with the model as a prior.")
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("-o", "--output", required=True, metavar="FIXED.png")
     parser.add_argument(
-        "--mask", metavar="MASK", help="a picture of the photo's size, white where the photo is missing"
+        "--mask", metavar="MASK", help="image of the photo's size, white where pixels are missing (inpainting)"
     )
-    parser.add_argument("--scale", type=positive_number, metavar="N", help="it has N times too few pixels (2 to 16)")
-    parser.add_argument("--grey", action="store_true", help="it has lost its colours")
+    parser.add_argument("--scale", type=positive_number, metavar="N", help="upscale by N, 2 to 16 (super-resolution)")
+    parser.add_argument("--grayscale", action="store_true", help="colorize a grayscale photo")
     parser.add_argument(
-        "--colour",
-        type=_dab,
+        "--color-hint",
+        type=_color_hint,
         action="append",
         default=[],
-        metavar="X,Y=COLOUR",
-        help='with --grey: a colour that is known, and where, in widths and heights of the photo: "0.5,0.2=sienna"; '
-        "can be repeated",
-    )
-    parser.add_argument("--blur", type=positive_number, metavar="PX", help="it is blurred: standard deviation, pixels")
-    parser.add_argument(
-        "--noise", type=positive_number, metavar="S", help="it is grainy: standard deviation (0.05 to 0.4)"
+        metavar="X,Y=COLOR",
+        help='with --grayscale: a known color at a point, in fractions of width and height: "0.5,0.2=red" (repeatable)',
     )
     parser.add_argument(
-        "--jpeg", type=positive_number, metavar="Q", help="it was kept as JPEG of this quality (1 to 95)"
+        "--blur", type=positive_number, metavar="PX", help="remove Gaussian blur of this standard deviation, in pixels"
     )
     parser.add_argument(
-        "--aligned", action="store_true", help="take the whole picture as it is, without looking for a face"
+        "--noise", type=positive_number, metavar="S", help="remove noise of this standard deviation, 0.05 to 0.4"
     )
-    parser.add_argument("--latent", metavar="FACE.latent", help="write the latent too, to edit it")
+    parser.add_argument(
+        "--jpeg", type=positive_number, metavar="Q", help="remove JPEG artifacts of this quality, 1 to 95"
+    )
+    parser.add_argument(
+        "--aligned", action="store_true", help="the image is an aligned crop already: do not detect a face"
+    )
+    parser.add_argument("--latent", metavar="FACE.latent", help="also write the latent, to edit it")
     parser.add_argument(
         "--seconds",
         type=positive_number,
         default=10.0,
         metavar="S",
-        help="time to spend where the model has no restorer (default: 10)",
+        help="time to optimize if the model has no restorer (default: 10)",
     )
     add_face(parser)
 
@@ -79,11 +80,11 @@ def run(arguments: argparse.Namespace) -> Result:
             picture,
             mask=mask_image,
             scale=arguments.scale,
-            grey=arguments.grey,
+            grey=arguments.grayscale,
             blur_px=arguments.blur,
             noise=arguments.noise,
             jpeg=arguments.jpeg,
-            colours=_placed(arguments.colour, photo, picture),
+            colours=_hints_in_crop(arguments.color_hint, photo, picture),
             seconds=arguments.seconds,
             on_step=on_step,
         )
@@ -103,19 +104,19 @@ def run(arguments: argparse.Namespace) -> Result:
     return Result(data, f"{output}: agrees with the photo to {found.agreement_db:.1f} dB, {seconds:.1f} s")
 
 
-def _dab(text: str) -> le.ColorHint:
-    place, equals, colour = text.partition("=")
+def _color_hint(text: str) -> le.ColorHint:
+    place, equals, color = text.partition("=")
     x, comma, y = place.partition(",")
     if not (equals and comma):
-        raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected place and colour, as in "0.5,0.2=sienna"')
+        raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected a point and a color, as in "0.5,0.2=sienna"')
     try:
-        return le.ColorHint(number(x), number(y), colour.strip())
+        return le.ColorHint(number(x), number(y), color.strip())
     except le.BadValue as e:
         raise argparse.ArgumentTypeError(str(e)) from e
 
 
-def _placed(hints: list[le.ColorHint], photo: Photo, picture: Crop | Image.Image) -> list[le.ColorHint]:
-    """Dabs of a photo where they lie in the crop; those beside the crop are left out."""
+def _hints_in_crop(hints: list[le.ColorHint], photo: Photo, picture: Crop | Image.Image) -> list[le.ColorHint]:
+    """Moves color hints from photo to crop coordinates; drops those outside the crop."""
     import numpy as np
 
     from latent_editor.ops import affine
@@ -131,13 +132,13 @@ def _placed(hints: list[le.ColorHint], photo: Photo, picture: Crop | Image.Image
 def _aligned(
     g: Generator, photo: Photo, mask: Photo | None, arguments: argparse.Namespace
 ) -> tuple[Crop | Image.Image, Image.Image | None]:
-    """The face, or the whole picture, and the same part of the mask."""
+    """The aligned face (or the whole image), and the mask cropped alike."""
     from PIL import Image
 
     if mask is not None and mask.image.size != photo.image.size:
         raise le.BadValue(
             f"The mask has {mask.image.width} × {mask.image.height} pixels and the photo {photo.image.width} × "
-            f"{photo.image.height}; expected the same. Draw the mask on the photo itself."
+            f"{photo.image.height}; expected the same size. Paint the mask on the photo itself."
         )
     if arguments.aligned:
         return photo.image, None if mask is None else mask.image
@@ -146,7 +147,7 @@ def _aligned(
     if mask is None:
         return crop, None
     (a, b, c), (d, e, f) = crop.crop_to_photo.tolist()
-    # Pillow takes pixel centres at whole numbers plus one half too.
+    # Pillow's pixel centers are at half-integers too.
     part = mask.image.convert("L").transform(
         crop.image.size, Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
     )

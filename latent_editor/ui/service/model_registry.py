@@ -186,7 +186,7 @@ class ModelRegistry:
         if not self.max_upload_mb:
             raise BadInput(
                 "This server takes no model files. Run the editor on your own computer to use a model of your own, or "
-                "let its owner start it with --allow-model-uploads."
+                "let its owner start it with --model-uploads."
             )
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""``generate_from_text "an old man with a beard" -o FACE.latent``: a face from nothing but words."""
+"""``generate "an old man with a beard" -o FACE.latent``: generates a face from a text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    about = "Make a face that a text describes: a picture, or a latent to edit further. Ctrl-C keeps the best."
-    parser = add_command(commands, "imagine", run, about=about)
+    about = "Generate a face from a text, as an image or a latent to edit. Ctrl-C keeps the best result so far."
+    parser = add_command(commands, "generate", run, about=about)
     parser.add_argument("text", metavar="TEXT", help='"an old man with a beard", "a pale elf | not make-up"')
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png", help="or OUT.latent")
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="another seed, another face")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument("--seconds", type=number, default=4.0, metavar="S", help="time to search (default: 4)")
 
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> Result:
     g = le.load_generator(arguments.model)
     show_preparation(g, "faces", "text")
     started = time.perf_counter()
-    with stop_on_interrupt() as stopped, ProgressBar(f"Imagining {shorten(arguments.text, 30)!r}") as bar:
+    with stop_on_interrupt() as stopped, ProgressBar(f"Generating {shorten(arguments.text, 30)!r}") as bar:
 
         def on_step(step: Step) -> bool:
             bar.show(step)
