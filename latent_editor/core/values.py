@@ -1,6 +1,6 @@
 """The values that flow through the editor. All are immutable; none knows how it is used.
 
-photo → align → :class:`Crop` → invert → :class:`Latent` → apply :class:`Edit` s → ws → render → paste
+photo → align → :class:`Crop` → invert → :class:`Latent` → edited by :class:`Edit` s → render → paste
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadLatent, BadValue, UnknownDirection
 from latent_editor.core.feature_patch import FeaturePatch
+from latent_editor.core.provenance import UNKNOWN, Provenance
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.region import Blend, Region
 
@@ -70,7 +71,7 @@ class Latent:
         psnr_db: Likeness of the rendered latent to the crop it came from, where there was one.
         method: How it was found ("encoder", "w", "w+", "pivotal", "random", …).
         refinement: What it changes in the generator; None for a point in W+ alone.
-            :func:`latent_editor.generators.refined.generator_for` gives the generator that draws it.
+            :func:`latent_editor.rendering.render` draws the latent with it.
         blend: What else is drawn in parts of its picture, where it was edited in regions.
     """
 
@@ -151,36 +152,23 @@ class Latent:
         return self
 
 
-#: Attributes of a direction by their keys in files and JSON.
-_KEYS = {
-    "name": "name",
-    "low": "low",
-    "high": "high",
-    "layers": "layers",
-    "source": "source",
-    "detail": "detail",
-    "score": "score",
-    "leakage": "entanglement",
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A way to change a latent: one slider.
+    """A semantic direction in latent space: one slider.
 
     Attributes:
-        name: What it does, in a word or three ("red hair"). Unique within a model.
+        name: Its effect in a few words ("red hair"). Unique within a model.
         vector: float32 [num_ws, w_dim]. One calibrated unit: adding it once is one visible step.
-        low, high: The measured safe range, in units.
+        low, high: Measured safe range, in units.
         layers: Half-open range of the ws it acts on by default.
         source: "pca", "sefa", "boundary", "stylespace", "text", "imported", …
-        detail: Which component, which prompt: whatever is needed to make it again.
-        score: How sure the name is, 0..1, or None where the user chose it.
-        entanglement: What it changes from −2 to +2, measured on random faces, in standard deviations of faces: "own" is
-            what its name says, the others ("hair", "skin", "age", "pose", "background", "identity", …) come along. None
-            where nobody measured.
-        taken: ``vector`` is another face's ws, and the strength, 0..1, the way that is gone there.
-        graft: What is added to the activations instead, the strength times, where it is taken by its picture.
+        provenance: How it was made: method, prompt, component number, examples, …
+        score: Confidence in the name, 0..1; None if the user chose it.
+        entanglement: Change from −2 to +2, measured on random faces, in standard deviations over faces: "own" is the
+            named attribute; the others ("hair", "skin", "age", "pose", "background", "identity", …) are side effects.
+            None if not measured.
+        interpolates: ``vector`` is another face's W+ code; strength in [0, 1] interpolates towards it.
+        feature_patch: F-space features added to the activations, scaled by the strength; used instead of ``vector``.
     """
 
     name: str
@@ -189,7 +177,7 @@ class Direction:
     high: float = 3.0
     layers: tuple[int, int] | None = None
     source: str = "unknown"
-    detail: str = ""
+    provenance: Provenance = UNKNOWN
     score: float | None = None
     entanglement: Mapping[str, float] | None = None
     interpolates: bool = False
@@ -197,25 +185,61 @@ class Direction:
 
     @property
     def space(self) -> str:
-        """ "w" where it moves all the layers that it acts on alike, "w+" where each in its own way."""
+        """ "w" if it moves all of its layers alike, "w+" if each layer has a vector of its own."""
         acting = self.vector if self.layers is None else self.vector[slice(*self.layers)]
         return "w" if len(acting) == 0 or bool((acting == acting[:1]).all()) else "w+"
 
+    @property
+    def detail(self) -> str:
+        """The provenance as one line for people."""
+        return self.provenance.describe()
+
+    @property
+    def prompt(self) -> str | None:
+        """The text that a text direction was made from, whatever it is called now; None for other directions."""
+        return (self.provenance.prompt or self.name) if self.source == "text" else None
+
     def facts(self) -> dict[str, Any]:
-        """What files and JSON tell of it beside its vector, by their keys."""
-        return {key: getattr(self, attribute) for key, attribute in _KEYS.items()}
+        """Everything but the vector, by its keys in files and JSON; "provenance" only where something is known."""
+        provenance = self.provenance.to_json()
+        return {
+            "name": self.name,
+            "low": self.low,
+            "high": self.high,
+            "layers": self.layers,
+            "source": self.source,
+            "detail": self.detail,
+            "score": self.score,
+            "leakage": self.entanglement,
+            **({"provenance": provenance} if provenance else {}),
+        }
 
     @staticmethod
     def from_facts(facts: Mapping[str, Any], vector: Tensor) -> Direction:
-        """The direction of a vector and what :meth:`facts` told.
+        """Builds a direction from its vector and from what :meth:`facts` returned.
+
+        Files of earlier versions have no "provenance": it is recovered from their "detail".
 
         Raises:
-            KeyError: an unknown key.
-            TypeError: no name.
+            BadValue: a provenance that cannot be read.
+            KeyError: no name.
+            TypeError: an unknown key.
         """
-        values = {_KEYS[key]: value for key, value in facts.items()}
-        layers = values.get("layers")
-        return Direction(**{**values, "layers": tuple(layers) if layers else None}, vector=vector)
+        values = dict(facts)
+        layers, detail = values.pop("layers", None), values.pop("detail", "")
+        source = str(values.get("source", "unknown"))
+        if "provenance" in values:
+            provenance = Provenance.from_json(values.pop("provenance"))
+        else:
+            provenance = Provenance.from_detail(source, str(detail))
+        return Direction(
+            values.pop("name"),
+            vector,
+            layers=tuple(layers) if layers else None,
+            provenance=provenance,
+            entanglement=values.pop("leakage", None),
+            **values,
+        )
 
     def renamed(self, name: str) -> Direction:
         return replace(self, name=name, score=None)

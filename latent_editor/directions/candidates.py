@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from latent_editor.core.provenance import Provenance
 from latent_editor.directions.budget import COMPONENTS
 from latent_editor.directions.calibration import unit_vector, within
 from latent_editor.directions.naming import Name, Namer
@@ -36,7 +37,7 @@ class Candidate:
         source: How it was found: "pca", "sefa", "boundary" or "gradient".
         origin: Which vector it is; candidates of one origin differ in their layers alone.
         vector: float32 [num_ws, w_dim], a row of any length for each layer.
-        detail: Where it comes from, in words.
+        provenance: How it was made.
         layers: Half-open range of ws that it acts on; None for all.
         label: What it was learned from; it is given no other name. None for what was found without labels.
     """
@@ -44,7 +45,7 @@ class Candidate:
     source: str
     origin: str
     vector: Tensor
-    detail: str
+    provenance: Provenance
     layers: tuple[int, int] | None = None
     label: str | None = None
 
@@ -60,7 +61,7 @@ class Candidate:
         return replace(self, vector=self.vector * gain)
 
     def limited(self, words: str, layers: tuple[int, int]) -> Candidate:
-        return replace(self, detail=f"{self.detail}, {words}", layers=layers)
+        return replace(self, provenance=self.provenance.noted(words), layers=layers)
 
 
 def find_candidates(
@@ -87,8 +88,8 @@ def find_candidates(
             if all((unit @ other).abs() < ALIKE for other in units):
                 units.append(unit)
                 origin = f"{name} component {k + 1}"
-                detail = f"{origin}, {parts.explained[k]:.1%} of the variance"
-                found.append(Candidate("pca", origin, unit.expand(g.num_ws, -1).clone(), detail))
+                provenance = Provenance(component=k + 1, decomposed=name, share=float(parts.explained[k]))
+                found.append(Candidate("pca", origin, unit.expand(g.num_ws, -1).clone(), provenance))
     ranges = [(words, r) for words, r in RANGES.items() if layered and r[1] < g.num_ws]
     return found + [whole.limited(words, r) for whole in found for words, r in ranges]
 
@@ -103,7 +104,7 @@ def boundary_candidates(g: Generator, boundaries: Sequence[Boundary]) -> list[Ca
             "boundary",
             f"boundary {b.name}",
             b.offset(spread).expand(g.num_ws, -1).clone(),
-            f"labelled pictures, {b.accuracy:.0%} of held-out ones told rightly",
+            Provenance(accuracy=b.accuracy, note="labeled pictures"),
             label=b.name,
         )
         for b in boundaries

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from latent_editor.core.provenance import Provenance
 from latent_editor.directions.candidates import Candidate, Progress
 from latent_editor.directions.naming import Namer
 from latent_editor.networks.boundaries import latent_spread
@@ -96,7 +97,7 @@ def gradient_candidates(namer: Namer, ws: Tensor, *, progress: Progress) -> list
     found = []
     for k, name in enumerate(namer.names):
         own, leaks = rates[:, k].mean(dim=0), rates * leaking(namer, k).sqrt()[:, None]
-        detail = f"gradients of what reads it on {len(ws)} faces, away from those of all else"
+        provenance = Provenance(note=f"gradients of its measurement on {len(ws)} faces, apart from those of all others")
         way = colour @ least_leaking(own, leaks, shortness=SHORTNESS)
-        found.append(Candidate(SOURCE, f"gradient {name}", way.expand(ws.shape[1], -1).clone(), detail, label=name))
+        found.append(Candidate(SOURCE, f"gradient {name}", way.expand(ws.shape[1], -1).clone(), provenance, label=name))
     return found

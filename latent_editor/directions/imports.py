@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadDirection, BadValue
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Directions, OnStep, Step
 from latent_editor.directions.calibration import unit_vector
 from latent_editor.directions.foreign import Found, clean, read_foreign
@@ -99,9 +100,11 @@ def import_file(
 
 def _direction(one: Found, name: str, file: str, g: Generator) -> Direction:
     vector = one.vector.expand(g.num_ws, -1).clone()
-    detail = f"from {file}: {one.kind}, {_shape(one)}; {_origin(one)}"
+    provenance = Provenance(file=file, note=f"{one.kind}, {_shape(one)}; {_origin(one)}")
     if one.fingerprint == g.fingerprint:
-        return Direction(name, vector, one.low, one.high, one.layers, "imported", detail, entanglement=one.entanglement)
+        return Direction(
+            name, vector, one.low, one.high, one.layers, "imported", provenance, entanglement=one.entanglement
+        )
     layers = None if one.layers is None else (one.layers[0], min(one.layers[1], g.num_ws))
     acting = vector if layers is None else torch.zeros_like(vector)
     if layers is not None:
@@ -113,7 +116,7 @@ def _direction(one: Found, name: str, file: str, g: Generator) -> Direction:
     step = _length(unit_vector(*_trials(g, layers), acting))
     reach = 3.0 if one.reach is None else one.reach * longest / step
     high = round(min(max(reach, SHORTEST_REACH), LONGEST_REACH), 1)
-    return Direction(name, vector * (step / longest), -high, high, layers, "imported", detail)
+    return Direction(name, vector * (step / longest), -high, high, layers, "imported", provenance)
 
 
 def _length(offset: Tensor) -> float:

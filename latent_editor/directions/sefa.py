@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latent_editor.core.provenance import Provenance
 from latent_editor.directions.candidates import ALIKE, Candidate
 from latent_editor.generators import Generator
 
@@ -73,7 +74,7 @@ def style_candidates(g: Generator, *, apart_from: Sequence[Candidate] = (), coun
                 SOURCE,
                 origin,
                 vector.expand(g.num_ws, -1).clone(),
-                f"{origin}, {shares[k]:.1%} of the styles",
+                Provenance(component=k + 1, decomposed=f"the weights of {words}", share=float(shares[k])),
                 None if group is None else (first, stop),
             )
             if len(new) < wanted and not any(_alike(candidate, other) for other in (*apart_from, *found, *new)):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadLatent, BadValue
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, OnStep
 from latent_editor.directions.measurement import Meter, acting, load_meter, measured, own_clip
 from latent_editor.directions.naming import VOCABULARY, agreed
@@ -55,7 +56,7 @@ def fit_direction(
         on_step: Told of the rendering of samples; a true answer stops.
 
     Returns:
-        A direction of the source "boundary". ``detail`` tells the accuracy on samples that were kept apart,
+        A direction of the source "boundary". ``provenance.accuracy`` is the accuracy on held-out samples,
         ``entanglement`` what else it changes.
 
     Raises:
@@ -70,8 +71,8 @@ def fit_direction(
     samples = load_samples(g, on_step=on_step)
     boundary = samples.boundary(axis, name or " ".join(more.split()))
     normals = [samples.boundary(other, text).normal for text, other in zip(clean, others, strict=True)]
-    pair = more if less is None else f"{more} / {less}"
-    return _finished(g, boundary, normals, f"{pair!r}, {_accuracy(boundary)}{_without(clean)}", axis)
+    provenance = Provenance(prompt=more, opposite=less, accuracy=boundary.accuracy, disentangled_from=tuple(clean))
+    return _finished(g, boundary, normals, provenance, axis)
 
 
 def fit_direction_from_examples(
@@ -106,8 +107,8 @@ def fit_direction_from_examples(
     spread = latent_spread(g)
     boundary = fit_boundary(spread.even(more), spread.even(less), name=name)
     normals = _normals_of(g, clean, on_step)
-    detail = f"{len(more)} and {len(less)} examples, {_accuracy(boundary)}{_without(clean)}"
-    return _finished(g, boundary, normals, detail, _axis_between(g, more, less))
+    provenance = Provenance(examples=(len(more), len(less)), accuracy=boundary.accuracy, disentangled_from=tuple(clean))
+    return _finished(g, boundary, normals, provenance, _axis_between(g, more, less))
 
 
 def disentangle_direction(
@@ -146,25 +147,18 @@ def disentangle_direction(
             rows[i] = way * left * row.norm()
     axis = None if direction.name in meter.namer.names else _prompt_axis(g, direction)
     cleaned = measured(g, replace(direction, vector=rows @ spread.colour), axis)
-    return replace(cleaned, detail=f"{direction.detail}{_without(texts)}")
+    return replace(cleaned, provenance=direction.provenance.disentangled(tuple(texts)))
 
 
 def _finished(
-    g: Generator, boundary: Boundary, others: Sequence[Tensor], detail: str, axis: Tensor | None
+    g: Generator, boundary: Boundary, others: Sequence[Tensor], provenance: Provenance, axis: Tensor | None
 ) -> Direction:
     normal, _ = apart_from(boundary.normal, others)
     offset = latent_spread(g).colour @ normal
     vector = offset.expand(g.num_ws, -1).clone()
-    found = Direction(boundary.name, vector, source=SOURCE, detail=detail, score=0.0 if axis is not None else None)
+    score = 0.0 if axis is not None else None
+    found = Direction(boundary.name, vector, source=SOURCE, provenance=provenance, score=score)
     return measured(g, found, axis)
-
-
-def _accuracy(boundary: Boundary) -> str:
-    return f"{boundary.accuracy:.0%} of held-out ones told rightly"
-
-
-def _without(texts: Sequence[str]) -> str:
-    return f", without {', '.join(repr(t) for t in texts)}" if texts else ""
 
 
 def _axis_of(clip: ClipModel, text: str) -> Tensor:
@@ -212,11 +206,12 @@ def _leaks(meter: Meter, direction: Direction, offset: Tensor) -> list[str]:
 
 
 def _prompt_axis(g: Generator, direction: Direction) -> Tensor | None:
-    """What a direction's own name says to the CLIP; None where it says nothing."""
-    clip = own_clip(g)
-    if clip is None or direction.source not in (SOURCE, "text") or clip.unknown_words(direction.name):
+    """What the text that a direction was made from, or else its name, means to the CLIP; None if it means nothing."""
+    clip, made = own_clip(g), direction.provenance
+    text = made.prompt or direction.name
+    if clip is None or direction.source not in (SOURCE, "text") or clip.unknown_words(text):
         return None
-    return text_axis(clip, direction.name, None)
+    return text_axis(clip, text, made.opposite)
 
 
 def _axis_between(g: Generator, more: Tensor, less: Tensor) -> Tensor | None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from latent_editor.compositing.part_blend import grafted
 from latent_editor.core.errors import BadValue
 from latent_editor.core.feature_patch import FeaturePatch
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.region import Region, resized_share
 from latent_editor.core.values import Crop, Direction, Edit, Latent, OnStep
 from latent_editor.editing.face_parts import PARTS, face_parts, has_parts, points_in
@@ -82,7 +83,7 @@ def transfer_part(
     label = f"{region.name} of {name}" if name else f"other {region.name}"
     rows = HAIR_ROWS if region.name == HAIR else USUAL_ROWS
     rows = rows if rows[1] <= g.num_ws else (0, g.num_ws)  # a network of few layers
-    direction = Direction(label, other.ws, 0.0, 1.0, rows, SOURCE, name, interpolates=True)
+    direction = Direction(label, other.ws, 0.0, 1.0, rows, SOURCE, Provenance(note=name), interpolates=True)
     edit = Edit(direction, amount, region=region)
     if region.name == HAIR or not has_parts(g) or g.channels != 3 or feature_size(g, RefiningConfig()) is None:
         return edit

@@ -7,7 +7,7 @@ the directions' numbers too, so that the same model replays it exactly, needing 
      "edits": [{"slider": "long hair", "strength": 1.5}, {"prompt": "red hair", "strength": 1}]}
 """
 
-from latent_editor.recipes.ingredients import Ingredient, prompt_of
+from latent_editor.recipes.ingredients import Ingredient
 from latent_editor.recipes.recipe import Recipe
 
-__all__ = ["Ingredient", "Recipe", "prompt_of"]
+__all__ = ["Ingredient", "Recipe"]

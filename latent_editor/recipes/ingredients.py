@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from dataclasses import dataclass
 
 from latent_editor.core.region import Region
 from latent_editor.core.values import Direction
 
-#: Version 2 holds what is taken from the picture of another face.
-FORMAT, VERSION = "latent-editor recipe", 2
-#: What a recipe may tell of a direction beside its name, its graft and its numbers.
-DIRECTION_KEYS = ("source", "detail", "low", "high", "layers", "score", "leakage", "taken")
+#: Version 2 has patches of features from the picture of another face, version 3 the provenance of directions.
+FORMAT, VERSION = "latent-editor recipe", 3
+#: Keys of a direction in a recipe, besides its name, its patch of features and its vector.
+DIRECTION_KEYS = ("source", "detail", "provenance", "low", "high", "layers", "score", "leakage", "taken")
 MAKE_AGAIN = "Save it again, or choose another"
 
 
@@ -37,15 +35,3 @@ class Ingredient:
     muted: bool = False
     direction: Direction | None = None
     region: Region | None = None
-
-
-def prompt_of(direction: Direction) -> str | None:
-    """The prompt that a direction was made of, whatever it is called now; None for one that was not."""
-    if direction.source != "text":
-        return None
-    told = re.search(r"prompt (.+), \w+$", direction.detail, re.DOTALL)
-    try:
-        prompt = ast.literal_eval(told[1]) if told else direction.name
-    except (ValueError, SyntaxError):
-        prompt = direction.name
-    return prompt if isinstance(prompt, str) else direction.name

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadRecipe, BadValue
 from latent_editor.core.feature_patch import FeaturePatch
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.region import Region
 from latent_editor.core.values import Direction
 from latent_editor.recipes.feature_patch import graft_from
@@ -118,7 +119,7 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tenso
         _number(about.get("high", 3.0), f"the upper limit of {name!r}"),
         layers,
         _text(about.get("source", "unknown"), f"the source of {name!r}"),
-        _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MAX_TEXT),
+        _provenance(name, about),
         None if about.get("score") is None else _number(about["score"], f"the score of {name!r}"),
         None
         if entanglement is None
@@ -126,6 +127,17 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tenso
         about.get("taken") is True,
         _graft(name, about, features),
     )
+
+
+def _provenance(name: str, about: dict[str, Any]) -> Provenance:
+    """How a direction was made; in recipes of earlier versions, as far as its "detail" says."""
+    if "provenance" not in about:
+        detail = _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MAX_TEXT)
+        return Provenance.from_detail(str(about.get("source")), detail)
+    try:
+        return Provenance.from_json(about["provenance"])
+    except BadValue as e:
+        raise BadRecipe(f"the origin of {name!r} cannot be used: {e} {MAKE_AGAIN}.") from e
 
 
 def _graft(name: str, about: dict[str, Any], features: Tensor | None) -> FeaturePatch | None:

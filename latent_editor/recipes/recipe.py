@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from torch import Tensor
 
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadInput, BadRecipe, MissingPart
+from latent_editor.core.provenance import UNKNOWN
 from latent_editor.core.values import Direction, Edit, OnStep
 from latent_editor.directions import named_directions
 from latent_editor.generators import Generator
 from latent_editor.recipes.feature_patch import graft_told
-from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient, prompt_of
+from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
 from latent_editor.recipes.masks import mask_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
 from latent_editor.sessions.placement import AXES, IDENTITY, Placement
@@ -51,7 +52,7 @@ class Recipe:
     def of(edits: Sequence[Edit], g: Generator, *, name: str = "", placement: Placement = IDENTITY) -> Recipe:
         """The recipe of edits that were made with a model."""
         items = tuple(
-            Ingredient(e.direction.name, e.strength, prompt_of(e.direction), e.layers, e.muted, e.direction, e.region)
+            Ingredient(e.direction.name, e.strength, e.direction.prompt, e.layers, e.muted, e.direction, e.region)
             for e in edits
         )
         return Recipe(items, g.name, g.fingerprint, g.num_ws, name, placement)
@@ -117,8 +118,7 @@ class Recipe:
         vectors |= {
             f"{key}/graft": d.feature_patch.features for key, d in directions.items() if d.feature_patch is not None
         }
-        grafted = any(d.feature_patch is not None for d in directions.values())
-        data: dict[str, Any] = {"format": FORMAT, "version": VERSION if grafted else 1}
+        data: dict[str, Any] = {"format": FORMAT, "version": _version(directions.values())}
         if self.name:
             data["name"] = self.name
         if self.model:
@@ -165,6 +165,14 @@ class Recipe:
             raise BadRecipe(f"{name} is no recipe that can be read ({str(e)[:120]}). {MAKE_AGAIN}.") from e
 
 
+def _version(directions: Iterable[Direction]) -> int:
+    """The lowest version of the format that can hold these directions."""
+    found = list(directions)
+    if any(d.provenance != UNKNOWN for d in found):
+        return VERSION
+    return 2 if any(d.feature_patch is not None for d in found) else 1
+
+
 def _packed(vector: Tensor) -> Tensor:
     """float32 [1, w_dim] where all rows are alike, else [num_ws, w_dim]."""
     vector = vector.detach().float().cpu()
@@ -180,7 +188,7 @@ def _told(item: Ingredient) -> dict[str, Any]:
         told["region"] = {"name": item.region.name, "mask": mask_text(item.region)}
     if item.direction is not None:
         facts = {**item.direction.facts(), "taken": item.direction.interpolates}
-        about = {key: facts[key] for key in DIRECTION_KEYS}
+        about = {key: facts[key] for key in DIRECTION_KEYS if key in facts}
         told["direction"] = {
             k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None and v is not False
         }

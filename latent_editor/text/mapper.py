@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadDirection, BadModel, BadValue
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Latent, OnStep, Step
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
@@ -119,8 +120,8 @@ class TextMapper:
             )
         g.check(latent)
         vector = self.networks(_even(latent_spread(g), latent.ws[None]))[0] / REACH
-        detail = f"{self.steps} steps, prompt {self.prompt!r}, mapper"
-        return Direction(self.prompt, vector.float().clone(), source="text", detail=detail)
+        provenance = Provenance("mapper", self.prompt, note=f"{self.steps} steps")
+        return Direction(self.prompt, vector.float().clone(), source="text", provenance=provenance)
 
     def save(self, path: str | Path) -> None:
         """Writes it as safetensors in half precision, atomically."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadModel
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import build_directions, named_directions, read_directions, write_directions
 from latent_editor.directions.budget import Budget
@@ -75,7 +76,14 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     vectors = [torch.randn(1, 8).expand(4, 8).clone(), torch.randn(1, 8).expand(4, 8).clone()]
     written = Directions(
         [
-            Direction("age", vectors[0], source="pca", detail="first", score=0.75, layers=(0, 2)),
+            Direction(
+                "age",
+                vectors[0],
+                source="pca",
+                provenance=Provenance(component=1, decomposed="structure", share=0.25),
+                score=0.75,
+                layers=(0, 2),
+            ),
             Direction("smile", vectors[1], low=-2.0, high=2.5, source="pca", score=None),
         ]
     )
@@ -83,8 +91,8 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     read, fingerprint = read_directions(tmp_path / "d.safetensors")
     assert fingerprint == "abc"
     for a, b in zip(read, written, strict=True):
-        assert (a.name, a.low, a.high, a.layers, a.source, a.detail, a.score) == (
-            b.name, b.low, b.high, b.layers, b.source, b.detail, b.score,
+        assert (a.name, a.low, a.high, a.layers, a.source, a.provenance, a.score) == (
+            b.name, b.low, b.high, b.layers, b.source, b.provenance, b.score,
         )  # fmt: skip
         assert torch.allclose(a.vector, b.vector, atol=2e-3)
 
@@ -187,7 +195,7 @@ def test_names_are_given_once_surest_first(namer: Namer) -> None:
 
 
 def candidate(g: Generator, origin: str, layers: tuple[int, int] | None = None) -> Candidate:
-    return Candidate("pca", origin, torch.ones(g.num_ws, g.w_dim), origin, layers)
+    return Candidate("pca", origin, torch.ones(g.num_ws, g.w_dim), Provenance(), layers)
 
 
 def test_the_choice_takes_each_name_component_and_effect_once(namer: Namer) -> None:
@@ -213,7 +221,7 @@ def test_the_choice_takes_each_name_component_and_effect_once(namer: Namer) -> N
 
 def test_a_limited_candidate_acts_on_its_layers_alone(portraits: Generator) -> None:
     trials = random_ws(portraits, [1, 2])
-    whole = Candidate("pca", "a", random_ws(portraits, [77])[0], "a")
+    whole = Candidate("pca", "a", random_ws(portraits, [77])[0], Provenance())
     middle = whole.limited("middle layers", (4, 8)).calibrated(portraits, trials)
     assert middle.acting[:4].abs().max() == middle.acting[8:].abs().max() == 0
     assert torch.allclose(middle.acting[4:8], unit_vector(portraits, trials, middle.acting)[4:8], rtol=0.2)

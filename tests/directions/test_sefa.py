@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from latent_editor.core.provenance import Provenance
 from latent_editor.directions.candidates import Candidate
 from latent_editor.directions.sefa import factorize, style_candidates
 from latent_editor.generators import Generator, construction
@@ -52,7 +53,7 @@ def test_candidates_are_apart_from_each_other_and_from_what_is_there(tiny_genera
     for c in first:
         assert c.vector.shape == (tiny_generator.num_ws, tiny_generator.w_dim)
         assert c.layers is None or 0 <= c.layers[0] < c.layers[1] <= tiny_generator.num_ws
-    known = Candidate("pca", "the same", first[0].vector * -3, "")
+    known = Candidate("pca", "the same", first[0].vector * -3, Provenance())
     others = style_candidates(tiny_generator, apart_from=[known])
     cosines = [torch.nn.functional.cosine_similarity(c.vector[0], known.vector[0], dim=0).abs() for c in others]
     assert max(cosines) < 0.61

@@ -161,6 +161,7 @@ def test_examples_become_a_measured_slider(faceless: StyleGAN2) -> None:
     way, planted_way = slider.vector[0] @ spread.whiten, spread.colour @ axis
     assert torch.nn.functional.cosine_similarity(way, planted_way, dim=0) > 0.6
     assert (slider.name, slider.source, slider.space) == ("theirs", "boundary", "w")
+    assert slider.provenance.examples == (80, 80)
     assert "80 and 80 examples" in slider.detail
     assert slider.entanglement
     assert slider.low <= -1 < 1 <= slider.high
@@ -184,10 +185,12 @@ def test_words_become_a_slider(quick: Generator) -> None:
     slider = fit_direction(quick, "a person with long hair", "a person with short hair", clean=["age"], name="length")
     assert slider.entanglement is not None
     assert slider.entanglement["own"] > 0.5
-    assert "without 'age'" in slider.detail
+    assert slider.provenance.prompt == "a person with long hair"
+    assert slider.provenance.disentangled_from == ("age",)
     assert slider.vector.shape == (quick.num_ws, quick.w_dim)
     cleaned = disentangle_direction(quick, slider, ["a smiling person / a serious person"])
-    assert cleaned.detail.startswith(slider.detail)
+    assert cleaned.provenance.disentangled_from == ("age", "a smiling person / a serious person")
+    assert replace(cleaned.provenance, disentangled_from=("age",)) == slider.provenance
     assert torch.nn.functional.cosine_similarity(cleaned.vector.flatten(), slider.vector.flatten(), dim=0) > 0.5
 
 

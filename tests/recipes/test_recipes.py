@@ -16,13 +16,14 @@ from support.random_generators import random_generator
 
 from latent_editor import recipes
 from latent_editor.core.errors import BadRecipe
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Directions, Edit
 from latent_editor.directions import named_directions
 from latent_editor.directions.library import own_directions
-from latent_editor.editing.edits import apply
+from latent_editor.editing.edits import edited
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.recipes import Recipe, prompt_of
+from latent_editor.recipes import Recipe
 from latent_editor.sessions.placement import Placement
 from latent_editor.text import text_direction
 
@@ -33,7 +34,8 @@ START = {"format": "latent-editor recipe", "version": 1}
 def edits(tiny_generator: StyleGAN2) -> list[Edit]:
     seeded = torch.Generator().manual_seed(0)
     shape = tiny_generator.num_ws, tiny_generator.w_dim
-    own = Direction("long hair", torch.randn(shape, generator=seeded), -2.5, 4.0, (0, 4), "pca", "component 3", 0.75)
+    made = Provenance(component=3, decomposed="structure", share=0.04)
+    own = Direction("long hair", torch.randn(shape, generator=seeded), -2.5, 4.0, (0, 4), "pca", made, 0.75)
     same = Direction(
         "Größe 👩‍🦰", torch.randn(1, shape[1], generator=seeded).expand(shape), entanglement={"own": 2.5, "age": 0.1}
     )
@@ -58,10 +60,10 @@ def test_a_recipe_survives_its_file(tiny_generator: StyleGAN2, edits: list[Edit]
     for found, edit in zip(again.edits(tiny_generator), edits, strict=True):
         assert (found.strength, found.layers, found.muted) == (edit.strength, edit.layers, edit.muted)
         assert torch.equal(found.direction.vector, edit.direction.vector)
-        for name in ("name", "low", "high", "layers", "source", "detail", "score", "entanglement"):
+        for name in ("name", "low", "high", "layers", "source", "provenance", "score", "entanglement"):
             assert getattr(found.direction, name) == getattr(edit.direction, name), name
     latent = random_latent(tiny_generator, 7)
-    assert torch.equal(apply(latent, again.edits(tiny_generator)), apply(latent, edits))
+    assert torch.equal(edited(latent, again.edits(tiny_generator)).ws, edited(latent, edits).ws)
     changed = Recipe.of([*edits[:-1], Edit(edits[-1].direction, -2.1)], tiny_generator)
     assert changed.digest != recipe.digest
 
@@ -72,7 +74,7 @@ def test_an_empty_recipe_is_one(tiny_generator: StyleGAN2) -> None:
 
 def test_people_can_read_it(tiny_generator: StyleGAN2, edits: list[Edit]) -> None:
     told = json.loads(Recipe.of(edits, tiny_generator).to_bytes())
-    assert {key: told[key] for key in START} == START
+    assert (told["format"], told["version"]) == (START["format"], 3)
     assert told["edits"][0]["slider"] == "long hair"
     assert told["edits"][0]["strength"] == 1.5
 
@@ -126,23 +128,47 @@ def test_sliders_of_another_model_are_found_by_name(tiny_generator: StyleGAN2, e
         beyond.edits(other)
 
 
+def disentangled(prompt: str) -> Direction:
+    """A text slider as it is after it was made independent of others and renamed."""
+    made = Provenance("fast", prompt, doubts=("few examples",)).disentangled(("age", "a man / a woman"))
+    return Direction("mine, clean", torch.ones(4, 8), source="text", provenance=made)
+
+
 @pytest.mark.parametrize(
-    ("source", "detail", "prompt"),
-    [
-        ("text", "prompt 'red hair', fast", "red hair"),
-        (
-            "text",
-            "unsure: the CLIP has never seen 'xyz'. prompt 'an elf, with \"ears\"', optimize",
-            'an elf, with "ears"',
-        ),
-        ("text", 'prompt "a king\'s crown", fast', "a king's crown"),
-        ("text", "whatever", "now called so"),
-        ("text", "prompt open('x'), fast", "now called so"),
-        ("pca", "prompt 'red hair', fast", None),
-    ],
+    "prompt", ["red hair", "an elf, with \"ears\", without 'x'", "a king's crown", "prompt 'a', fast"]
 )
-def test_prompts_are_found_in_details(source: str, detail: str, prompt: str | None) -> None:
-    assert prompt_of(Direction("now called so", torch.zeros(1, 1), source=source, detail=detail)) == prompt
+def test_a_recipe_keeps_the_prompt_of_a_disentangled_slider(tiny_generator: StyleGAN2, prompt: str) -> None:
+    edit = Edit(disentangled(prompt), 1.0)
+    data = Recipe.of([edit], tiny_generator).to_bytes()
+    (item,) = Recipe.from_bytes(data).ingredients
+    assert item.prompt == prompt
+    assert item.direction is not None
+    assert item.direction.provenance == edit.direction.provenance
+    assert json.loads(data)["version"] == 3
+
+
+@pytest.mark.parametrize("prompt", ["red hair", "an elf, with \"ears\", without 'x'", "a king's crown"])
+def test_recipes_of_earlier_versions_still_know_their_prompts(tiny_generator: StyleGAN2, prompt: str) -> None:
+    data = json.loads(Recipe.of([Edit(disentangled(prompt), 1.0)], tiny_generator).to_bytes())
+    told = data["edits"][0]["direction"]
+    del told["provenance"]
+    (item,) = Recipe.from_bytes(json.dumps({**data, "version": 2}).encode()).ingredients
+    assert item.direction is not None
+    assert item.direction.prompt == prompt
+    assert item.direction.detail == told["detail"]
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [[], "fast", {"sparkle": 1}, {"prompt": 5}, {"prompt": "x" * 5000}, {"prompt": "a\u0000"}, {"component": -1},
+     {"component": True}, {"share": 2}, {"share": float("1e999")}, {"examples": [1]}, {"disentangled_from": "age"},
+     {"disentangled_from": ["a"] * 1000}],
+)  # fmt: skip
+def test_a_damaged_provenance_is_refused(tiny_generator: StyleGAN2, provenance: Any) -> None:
+    data = json.loads(Recipe.of([Edit(disentangled("red hair"), 1.0)], tiny_generator).to_bytes())
+    data["edits"][0]["direction"]["provenance"] = provenance
+    with pytest.raises(BadRecipe):
+        Recipe.from_bytes(json.dumps(data).encode())
 
 
 # Files of strangers.
@@ -150,8 +176,8 @@ def test_prompts_are_found_in_details(source: str, detail: str, prompt: str | No
 
 def test_a_newer_version_says_so() -> None:
     for extra in ({}, {"edits": "something new"}, {"sparkle": 1}):
-        with pytest.raises(BadRecipe, match=r"a\.recipe: .*newer Latent Editor \(version 3 .* Update"):
-            read(**{**extra, "version": 3})
+        with pytest.raises(BadRecipe, match=r"a\.recipe: .*newer Latent Editor \(version 4 .* Update"):
+            read(**{**extra, "version": 4})
 
 
 @pytest.mark.parametrize(

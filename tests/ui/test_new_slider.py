@@ -152,7 +152,7 @@ def test_a_cleaned_slider_stands_where_the_other_stood(
 ) -> None:
     def clean(g, direction, *, on_step):  # type: ignore[no-untyped-def]
         assert direction.name == "smile"
-        return Direction("smile", direction.vector / 2, source="boundary", detail="without 'age'")
+        return Direction("smile", direction.vector / 2, source="boundary")
 
     monkeypatch.setattr(fit_direction, "disentangle_direction", clean)
     change(client, path, "move", key="d1", value=1.5)

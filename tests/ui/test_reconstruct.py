@@ -107,7 +107,7 @@ class TestDescribe:
         self, service: ModelService, ready: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def text_direction(g: StyleGAN2, prompt: str, **_: Any) -> Direction:
-            return Direction(prompt, torch.ones(g.num_ws, g.w_dim), source="text", detail=prompt)
+            return Direction(prompt, torch.ones(g.num_ws, g.w_dim), source="text")
 
         monkeypatch.setattr(studio_module, "text_direction", text_direction)
         for prompt in ("red hair", "a beard"):

@@ -10,10 +10,11 @@ import torch
 from support.web import service_of
 
 from latent_editor.core.errors import BadPrompt
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Latent, OnStep, Step
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.sessions.session import Session, Slider
-from latent_editor.text import METHODS, method_of
+from latent_editor.text import METHODS
 from latent_editor.ui.jobs import text
 from latent_editor.ui.jobs.text import imagine_event, reread_event
 from latent_editor.ui.service.model_service import ModelService
@@ -67,7 +68,7 @@ def test_whoever_goes_elsewhere_gets_no_face(service: ModelService, monkeypatch:
 def test_a_slider_is_read_in_another_way(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     def text_direction(g: StyleGAN2, prompt: str, *, method: str, **_: Any) -> Direction:
         vector = torch.full((g.num_ws, g.w_dim), float(METHODS.index(method)))
-        return Direction(prompt, vector, source="text", detail=f"prompt {prompt!r}, {method}")
+        return Direction(prompt, vector, source="text", provenance=Provenance(method, prompt))
 
     monkeypatch.setattr(text, "text_direction", text_direction)
     g = service.g
@@ -76,9 +77,8 @@ def test_a_slider_is_read_in_another_way(service: ModelService, monkeypatch: pyt
     answer = reread_event(service)(session.id, "t1", "optimize")
     assert [(s["name"], s["strength"]) for s in answer["session"]["sliders"]] == [("mine", 1.5)]
     now = service.store.get(session.id)
-    assert method_of(now.slider("t1").edit.direction) == "optimize"
+    assert now.slider("t1").edit.direction.provenance.method == "optimize"
     assert float(now.slider("t1").edit.direction.vector[0, 0]) == METHODS.index("optimize")
-    assert method_of(now.undone().slider("t1").edit.direction) == "fast"
-    other = service.store.update(session.id, lambda s: s.added(Slider.of("d0", service.directions[0])))
-    assert method_of(other.slider("d0").edit.direction) is None
+    assert now.undone().slider("t1").edit.direction.provenance.method == "fast"
+    service.store.update(session.id, lambda s: s.added(Slider.of("d0", service.directions[0])))
     assert reread_event(service)(session.id, "d0", "fast")["error"]["kind"] == "BadValue"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from latent_editor.core.errors import BadValue
+from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Latent
 from latent_editor.editing.point_drag.points import Handle, check_handles
 
@@ -29,5 +30,5 @@ def drag_direction(before: Latent, after: Latent, handles: Sequence[Handle], *, 
             "drag, of the same model."
         )
     points = check_handles(handles).tolist()
-    detail = "; ".join(f"{x:.3f},{y:.3f} → {u:.3f},{v:.3f}" for (x, y), (u, v) in points)
-    return Direction(name, after.ws - before.ws, -REACH, REACH, None, "drag", detail)
+    note = "; ".join(f"{x:.3f},{y:.3f} → {u:.3f},{v:.3f}" for (x, y), (u, v) in points)
+    return Direction(name, after.ws - before.ws, -REACH, REACH, None, "drag", Provenance(note=note))

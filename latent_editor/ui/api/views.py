@@ -78,6 +78,7 @@ def direction_view(direction: Direction) -> dict[str, Any]:
         "high": direction.high,
         "source": direction.source,
         "detail": direction.detail,
+        "method": direction.provenance.method,
         "score": direction.score,
         "leakage": None if direction.entanglement is None else dict(direction.entanglement),
         "limit": 1 if direction.interpolates or direction.source == MIXED else 3,

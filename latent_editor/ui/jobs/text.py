@@ -10,7 +10,6 @@ from dataclasses import replace
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Direction, Latent, Step
 from latent_editor.media.exports import jpeg_bytes
-from latent_editor.recipes import prompt_of
 from latent_editor.rendering import to_image
 from latent_editor.sessions.session import Session
 from latent_editor.text import generate_from_text, text_direction
@@ -77,7 +76,7 @@ def reread_event(models: Models) -> Callable[[str, str, str], Answer]:
 def _reread(models: Models, session_id: str, key: str, method: str) -> Answer:
     session = models.store.get(session_id)
     service, slider = models.service_of(session), session.slider(key)
-    prompt, latent = prompt_of(slider.edit.direction), service.latent(session)
+    prompt, latent = slider.edit.direction.prompt, service.latent(session)
     if prompt is None:
         raise BadValue(f"The slider {slider.edit.direction.name!r} was not made from words. Choose another one.")
     wanted: str = prompt
