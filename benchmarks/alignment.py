@@ -24,8 +24,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from environment import environment
 from PIL import Image
-from setting import setting
 
 import latent_editor as le
 from latent_editor.generators import Generator
@@ -238,7 +238,8 @@ def main() -> None:
     random = np.random.default_rng(7)
     cases = [Case(n, le.open_photo(args.photos / n).image, points) for n, points in read_points().items()]
     warps = [warped(case, random) for case in cases for _ in range(args.copies)]
-    results: dict[str, Any] = {"setting": setting(), "photos": measure(cases, g), "photos warped": measure(warps, g)}
+    results: dict[str, Any] = {"setting": environment(), "photos": measure(cases, g)}
+    results["photos warped"] = measure(warps, g)
     bare = without_faces(args.photos, random, args.faceless)
     results["without faces"] = {"pictures": len(bare), "false": sum(len(le.find_faces(p, g)) for p in bare)}
     if args.validation:

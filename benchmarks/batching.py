@@ -8,7 +8,7 @@ Writes ``benchmarks/results/batching.json``.
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from environment import environment
 from rendering import wait_for_kernels
 from serving import write
-from setting import setting
 
 from latent_editor.generators import Generator, construction, load_generator, random_ws
 from latent_editor.rendering import render_tensor
@@ -77,7 +77,7 @@ def main() -> None:
         rows[name] = row = measure(g, options.seconds)
         shares = "  ".join(f"{n}: {share:.2f}" for n, share in row["of_single"].items())
         print(f"{name:<20} one {row['ms'][1]:>8.1f} ms   {shares}   together {row['drawn_together']}", flush=True)
-    write("batching.json", {**setting(kernels=state), "rows": rows})
+    write("batching.json", {**environment(kernels=state), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ validation itself, so that it flatters. Writes ``benchmarks/results/colour_bound
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from setting import setting
+from environment import environment
 from torch import Tensor
 
 from latent_editor.degradations import luminance
@@ -87,7 +87,7 @@ def main() -> None:
         errors = [float((known_v @ solved(known, colours, r) - colours_v).abs().mean()) for r in RIDGES]
         left[name] = round(min(errors) / float(colours_v.abs().mean()), 3)
         print(f"{name}: {left[name]:.3f}", flush=True)
-    about = {**setting(), "train": len(rows), "validation": len(rows_v)}
+    about = {**environment(), "train": len(rows), "validation": len(rows_v)}
     RESULT.write_text(json.dumps({**about, "left_of_greys_error": left}, indent=1) + "\n")
 
 

@@ -13,7 +13,7 @@ writes ``benchmarks/results/edits.json`` and the tables of ``docs/edits.md``.
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from setting import setting
+from environment import environment
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -212,7 +212,7 @@ def encode(g: le.Generator, pictures: Tensor) -> Tensor:
 
 def moved(g: le.Generator, ws: Tensor, d: le.Direction, strength: float) -> Tensor:
     """ws [N, num_ws, w_dim] with one edit."""
-    return torch.stack([le.apply(g.latent(w, method="measured"), [le.Edit(d, strength)]) for w in ws])
+    return torch.stack([le.edited(g.latent(w, method="measured"), [le.Edit(d, strength)]).ws for w in ws])
 
 
 def measure_slider(
@@ -260,7 +260,7 @@ def measure_prompt(readers: Readers, ws: Tensor, seen: np.ndarray, prompt: str, 
     latents = [g.latent(w, method="measured") for w in ws]
     each = [le.text_direction(g, prompt, latent=latent, method=method) for latent in latents]
     seconds = (time.perf_counter() - began) / len(ws)
-    after = torch.stack([le.apply(x, [le.Edit(d, 2.0)]) for x, d in zip(latents, each, strict=True)])
+    after = torch.stack([le.edited(x, [le.Edit(d, 2.0)]).ws for x, d in zip(latents, each, strict=True)])
     told = against_leaks(readers, readers.read(render(g, after)) - seen, *PROMPTS[prompt])
     return {**told, "score": each[-1].score, "seconds": round(seconds, 2)}
 
@@ -330,7 +330,7 @@ def judged(args: argparse.Namespace) -> tuple[Readers, Tensor, dict[str, Any]]:
     )  # fmt: skip
     ws = torch.cat([random_ws(g, list(range(2000, 2000 + args.random))), latents[:: len(latents) // args.inverted]])
     head = {
-        "setting": setting(),
+        "setting": environment(),
         "model": {"name": g.name, "fingerprint": g.fingerprint, "size_px": g.size_px},
         "faces": {"random": args.random, "inverted": args.inverted},
         "readers": readers.accuracy_,

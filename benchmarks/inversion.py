@@ -4,7 +4,7 @@ One command::
 
     python benchmarks/inversion.py --validation V.tar [--photos FOLDER] [--count 8] [--seconds 60] [--baselines 4]
 
-Every stage of one climb gives a point: its seconds, PSNR, perceptual distance, and what the model's named sliders do, as
+Every stage of an inversion gives a point: seconds, PSNR, perceptual distance, and what the model's sliders do, as
 a multiple of what they do on random faces. "w+ alone" is method "w+" with 20 seconds of its own. "Plain Adam" has a
 minute, against five seconds of "features": it starts from the mean latent, without an encoder, over the reference
 operations: float32, NCHW, and the grouped convolution of the public code. Writes
@@ -13,7 +13,7 @@ operations: float32, NCHW, and the grouped convolution of the public code. Write
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from environment import environment
 from PIL import Image, ImageDraw
-from setting import setting
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.generators import modulation
+from latent_editor.generators import generator_for, modulation
 from latent_editor.generators.pictures import to_image
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import LABELS, editability, picture_tensor
@@ -135,7 +135,7 @@ def ladder(g: le.Generator, crop: Any, seconds: float, sliders: le.Directions) -
 
 @torch.no_grad()
 def measured(g: le.Generator, latent: le.Latent, target: Tensor, sliders: le.Directions) -> dict[str, Any]:
-    picture = le.generator_for(g, latent).synthesize(latent.ws[None].to(g.device))
+    picture = generator_for(g, latent).synthesize(latent.ws[None].to(g.device))
     discriminator, edits = load_discriminator(g), editability(g, latent, sliders)
     refinement = latent.refinement
     return {
@@ -222,7 +222,8 @@ def main() -> None:
     args = parser.parse_args()
     g = le.load_generator(args.model)
     sliders = le.named_directions(g)
-    results: dict[str, Any] = {**setting(), "model": {"name": g.name, "fingerprint": g.fingerprint, "px": g.size_px}}
+    model = {"name": g.name, "fingerprint": g.fingerprint, "px": g.size_px}
+    results: dict[str, Any] = {**environment(), "model": model}
     groups: dict[str, list[dict[str, Any]]] = {}
     le.invert(g, to_image(g.synthesize(g.w_avg.expand(1, g.num_ws, -1))[0]), seconds=8)  # kernels are loaded meanwhile
     for group, pictures in crops(g, args).items():

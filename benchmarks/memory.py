@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from environment import environment  # noqa: E402
 from serving import App, Visitor, served, write  # noqa: E402
-from setting import setting  # noqa: E402
 
 VISITORS, STEPS, MAX_GROWTH = 4, 10, 0.05
 WARM_S = 20.0
@@ -55,7 +55,7 @@ def main() -> None:
     growth = rows[-1]["memory_mb"] / rows[1]["memory_mb"] - 1
     flat = "flat" if growth <= MAX_GROWTH else "it grows"
     print(f"{growth:+.1%} after the first tenth, {time.perf_counter() - begun:.0f} s: {flat}")
-    write("memory.json", {**setting(), "wanted_growth": MAX_GROWTH, "growth": round(growth, 4), "rows": rows})
+    write("memory.json", {**environment(), "wanted_growth": MAX_GROWTH, "growth": round(growth, 4), "rows": rows})
 
 
 if __name__ == "__main__":

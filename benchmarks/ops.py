@@ -1,12 +1,12 @@
-"""Measures the operations against plain PyTorch: ``python benchmarks/ops.py``, three minutes (``--quick``: one).
+"""Benchmarks the kernels against plain PyTorch: ``python benchmarks/ops.py``, three minutes (``--quick``: one).
 
-Kernel and reference take turns, so that a busy machine is busy for both; medians, and their ratio, are what counts. The
-figures go to ``benchmarks/results/ops.json``; ``latent_editor/ops/decisions.py`` says what follows from them.
+Kernel and reference alternate, so that other load on the machine affects both; compare medians and their ratio. The
+results go to ``benchmarks/results/ops.json`` and are the basis of ``latent_editor/ops/kernel_selection.py``.
 """
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from setting import setting
+from environment import environment
 from torch import Tensor
 
 from latent_editor import ops
@@ -27,19 +27,18 @@ from latent_editor.generators.modulation import ModulatedConv, ToRGB
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.generators.stylegan3_filters import low_pass
 from latent_editor.ops import building, kernels
-from latent_editor.ops.decisions import DTYPES, USED
+from latent_editor.ops.kernel_selection import DTYPES, USED
 from latent_editor.runtime.malloc import keep_freed_memory
 
 os.environ.pop("LATENT_EDITOR_OPS", None)
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ops.json"
 
-#: Channels and pixels: of FFHQ at 1024², 256² and 64², and of the embedded model at 128² and 32².
+#: Channels and resolution of layers: FFHQ at 1024², 256² and 64², the embedded model at 128² and 32².
 SHAPES = ((32, 1024), (128, 256), (512, 64), (32, 128), (128, 32))
-#: Longest time for one case, in seconds, and the least number of turns.
+#: Time limit for one case, in seconds, and the minimum number of turns.
 BUDGET_S, MIN_TURNS = 1.0, 5
-#: Input channels, output channels, pixels of the input, and whether it is enlarged: layers of FFHQ and of the embedded
-#: model.
+#: Layers of FFHQ and of the embedded model: input channels, output channels, input resolution, upsampling factor.
 LAYERS = (
     (512, 512, 4, 1), (512, 512, 32, 1), (512, 512, 32, 2), (128, 128, 256, 1), (128, 64, 256, 2), (32, 32, 1024, 1),
     (32, 32, 128, 1), (64, 32, 64, 2),
@@ -57,7 +56,7 @@ def pictures(device: torch.device) -> Iterator[tuple[str, Tensor]]:
 
 
 def forward(device: torch.device) -> Iterator[Case]:
-    """The operations as a picture's rendering calls them."""
+    """The operations with the arguments that rendering uses."""
     f = ops.setup_filter([1, 3, 3, 1])
     assert f is not None
     f = f.to(device)
@@ -89,7 +88,7 @@ def forward(device: torch.device) -> Iterator[Case]:
 
 
 def layers(device: torch.device) -> Iterator[Case]:
-    """Whole layers of a network: with the kernels one pass, without them its parts on plain PyTorch."""
+    """Whole layers: a single kernel call, or the separate operations in plain PyTorch."""
     if device.type != "cpu":
         return
     f = ops.setup_filter([1, 3, 3, 1])
@@ -112,7 +111,7 @@ def layers(device: torch.device) -> Iterator[Case]:
 
 
 def backward(device: torch.device) -> Iterator[Case]:
-    """The same with the gradients of everything, as in training and inversion."""
+    """Forward and backward pass, as in training and inversion."""
     for what, x in pictures(device):
         c, size = x.shape[1:3]
         if size > 256:
@@ -133,7 +132,7 @@ def backward(device: torch.device) -> Iterator[Case]:
 
 
 def measured(run: Callable[[], object], library: kernels.Kernels, turns: int) -> tuple[float, float]:
-    """Medians of the reference and of the kernel in milliseconds."""
+    """Median times of the reference and of the kernel, in milliseconds."""
     times: dict[bool, list[float]] = {False: [], True: []}
     started = time.perf_counter()
     for turn in range(turns + 1):
@@ -143,7 +142,7 @@ def measured(run: Callable[[], object], library: kernels.Kernels, turns: int) ->
             run()
             if library.device == "cuda":
                 torch.cuda.synchronize()
-            if turn:  # the first warms the caches
+            if turn:  # the first turn warms the caches
                 times[fused].append(time.perf_counter() - begun)
         if turn >= MIN_TURNS and time.perf_counter() - started > BUDGET_S:
             break
@@ -170,7 +169,7 @@ def run(device: torch.device, turns: int) -> list[dict[str, object]]:
 
 
 def summary(rows: list[dict[str, object]]) -> dict[str, dict[str, float]]:
-    """The least, the middle and the greatest ratio of each operation, with and without gradients."""
+    """Minimum, median and maximum speedup of each operation, with and without gradients."""
     found: dict[str, list[float]] = {}
     for row in rows:
         kind = "gradients" if "gradients" in str(row["case"]) else "values"
@@ -186,7 +185,7 @@ def main() -> None:
     devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     found = {device.type: run(device, turns) for device in devices}
     report = {
-        **setting(gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None),
+        **environment(gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None),
         "summary": {device: summary(rows) for device, rows in found.items()},
         "cases": found,
     }

@@ -19,9 +19,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from environment import environment  # noqa: E402
 from playwright.sync_api import Page  # noqa: E402
 from serving import chromium, percentiles, served, write  # noqa: E402
-from setting import setting  # noqa: E402
 
 WARM_S = 20.0
 #: From a slider's event to the unpacked picture, 160 times, in milliseconds.
@@ -146,7 +146,7 @@ def main() -> None:
         page.add_init_script(BLOCKED)
         opened_face(page, address)
         report("slider to pixels, plain requests", page.evaluate(DRAG), 0.030, 0.060)
-    write("page.json", {**setting(), "rows": rows})
+    write("page.json", {**environment(), "rows": rows})
 
 
 if __name__ == "__main__":

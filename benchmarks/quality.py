@@ -11,7 +11,7 @@ multiple of random faces; the stages of one climb, and the photographs, are meas
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -22,8 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from environment import environment
 from PIL import Image
-from setting import setting
 from torch import Tensor
 
 import latent_editor as le
@@ -78,7 +78,7 @@ def main() -> None:
     for method, seconds in (("w+", args.seconds), ("features", args.refine)):
         if seconds > 0:
             stages[method] = measured(g, portraits, method, seconds, sliders)
-    about = {**setting(), "model": g.fingerprint, "count": len(portraits)}
+    about = {**environment(), "model": g.fingerprint, "count": len(portraits)}
     RESULT.write_text(json.dumps({**about, "stages": stages}, indent=1) + "\n")
     print(json.dumps(stages, indent=1))
 

@@ -13,7 +13,7 @@ portraits that were trained on, and reconstructions of the validation portraits.
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from setting import setting
+from environment import environment
 from torch import Tensor
 
 import latent_editor as le
@@ -107,7 +107,7 @@ def main() -> None:
         for name, pair in samples.items():
             x = pair[number] if bring is None else (pair[number] - mean) @ bring
             results[space][name] = compared(x, spread[0], floor)
-    about = {**setting(), "model": g.fingerprint, "random": args.count, "validation": len(held)}
+    about = {**environment(), "model": g.fingerprint, "random": args.count, "validation": len(held)}
     RESULT.write_text(json.dumps({**about, "spaces": results}, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 

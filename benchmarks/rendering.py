@@ -1,22 +1,22 @@
-"""Measures rendering against what it consists of: ``python benchmarks/rendering.py``, about three minutes.
+"""Benchmarks rendering against lower bounds and a reference: ``python benchmarks/rendering.py``, about three minutes.
 
-Renders the embedded model and an FFHQ-1024 of random weights, in float32 and bfloat16, one picture and eight
-(``--all``: eight of FFHQ-1024 too). In the same turns it measures
+Renders the embedded model and a randomly initialized FFHQ-1024, in float32 and bfloat16, with batches of one and eight
+(of FFHQ-1024 eight only with ``--all``). In alternation it measures
 
-- the limit: the operations of the network's convolutions at the rate of large matrix products of that precision;
+- the limit: the FLOPs of the network's convolutions at the rate of large matrix products of that precision;
 - the floor: the network's convolutions alone, as PyTorch runs them in channels_last order, in the fastest precision;
 - plain PyTorch: this project's code without its kernels, in the fastest precision;
-- the reference: the public definition, float32 in NCHW order, with the weights of each sample modulated and one grouped
-  convolution, then ``upfirdn2d`` on plain PyTorch (of one picture only);
-- an edit of the later half of the layers, where what comes before is kept.
+- the reference: the published definition, float32 in NCHW order, with modulated weights for each sample and one grouped
+  convolution, then ``upfirdn2d`` in plain PyTorch (batch one only);
+- an edit of the later half of the layers, with cached activations of the first half.
 
-All take turns, so that a busy machine is busy for all; ratios of medians are what counts, and the processor's own time,
-which others on the same cores do not lengthen. The figures go to ``benchmarks/results/rendering.json``.
+The cases alternate, so that other load on the machine affects all of them; compare ratios of medians, and CPU time,
+which other processes do not lengthen. The results go to ``benchmarks/results/rendering.json``.
 """
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -33,7 +33,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from setting import setting
+from environment import environment
 from torch import Tensor
 
 from latent_editor.generators import construction, load_generator, random_ws
@@ -51,9 +51,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "rendering.json"
 FFHQ = {
     "z_dim": 512, "w_dim": 512, "img_resolution": 1024, "channel_base": 32768, "channel_max": 512, "conv_clamp": 256,
 }  # fmt: skip
-#: Side of the matrices that tell the rate; how long the kernels may take to be built.
+#: Side of the matrices that measure the GEMM rate; timeout for building the kernels, in seconds.
 GEMM_SIDE, BUILD_S = 2048, 180
-#: What is shorter is warmed before it is timed.
+#: Cases faster than this run once untimed in each turn, to warm the caches.
 WARMED_MS = 100.0
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -68,12 +68,12 @@ def generators() -> dict[str, StyleGAN2]:
         g.eval().requires_grad_(False)
     for name, parameter in ffhq.named_parameters():
         if name.endswith("noise_strength"):
-            parameter.fill_(0.1)  # as in a trained network, so that nothing can leave it out
+            parameter.fill_(0.1)  # as in a trained network: at 0 the noise could be skipped
     return found
 
 
 def operations(g: StyleGAN2) -> float:
-    """Multiplications and additions of the convolutions of one picture."""
+    """FLOPs of the convolutions of one image."""
     total = 0.0
     for resolution, _, block in g.synthesis.blocks():
         for layer in block.children():
@@ -84,7 +84,7 @@ def operations(g: StyleGAN2) -> float:
 
 
 def reference(g: StyleGAN2, ws: Tensor) -> Tensor:
-    """The picture by the public definition (Karras et al. 2020, eq. 1 and 3): float32, NCHW, grouped convolutions."""
+    """Synthesis by the published definition (Karras et al. 2020, eq. 1 and 3): float32, NCHW, grouped convolutions."""
     n = len(ws)
     _, _, block = next(g.synthesis.blocks())
     x, image = block.const.expand(n, -1, -1, -1).contiguous(), None
@@ -120,7 +120,7 @@ def _modulated(x: Tensor, weight: Tensor, styles: Tensor, f: Tensor, *, up: int,
 
 
 def convolutions(g: StyleGAN2, n: int, dtype: torch.dtype) -> list[Callable[[], Tensor]]:
-    """The network's convolutions of n pictures by themselves, each with an input of its own."""
+    """The network's convolutions alone, for n images, each with its own input."""
     calls: list[Callable[[], Tensor]] = []
     for resolution, _, block in g.synthesis.blocks():
         for layer in block.children():
@@ -139,7 +139,7 @@ def convolutions(g: StyleGAN2, n: int, dtype: torch.dtype) -> list[Callable[[], 
 
 
 def without_kernels(run: Callable[[], object]) -> object:
-    """What ``run`` gives with the references in place of the kernels."""
+    """Calls ``run`` with the reference implementations in place of the kernels."""
     libraries = [kernels.kernels_for(device) for device in kernels.DEVICES]
     before = [library.ready for library in libraries]
     try:
@@ -152,9 +152,9 @@ def without_kernels(run: Callable[[], object]) -> object:
 
 
 def in_turns(cases: dict[str, Callable[[], object]], seconds: float, least: int) -> dict[str, dict[str, float]]:
-    """Median and least milliseconds of each, and the median of the processor's time, of all threads together.
+    """Median and minimum milliseconds of each case, and median CPU time over all threads.
 
-    What is short runs twice in a turn, and the second time counts: while a slider is dragged the caches are warm too.
+    Short cases run twice a turn and only the second run counts: the caches are also warm while a slider is dragged.
     """
     times: dict[str, list[float]] = {name: [] for name in cases}
     busy: dict[str, list[float]] = {name: [] for name in cases}
@@ -178,7 +178,7 @@ def in_turns(cases: dict[str, Callable[[], object]], seconds: float, least: int)
 
 
 def measure(name: str, g: StyleGAN2, batch: int, seconds: float) -> list[dict[str, Any]]:
-    """One network and batch in each precision; in each turn all of it."""
+    """Measures one network and batch size in each precision, in alternation."""
     ws = random_ws(g, list(range(batch)))
     cases: dict[str, Callable[[], object]] = {}
     for short, dtype in DTYPES.items():
@@ -197,7 +197,7 @@ def measure(name: str, g: StyleGAN2, batch: int, seconds: float) -> list[dict[st
     rows = []
     for short, dtype in DTYPES.items():
         own, gemm = found[short], found[f"gemm {short}"]
-        share = operations(g) * batch / (2.0 * GEMM_SIDE**3)  # how many of the products the network amounts to
+        share = operations(g) * batch / (2.0 * GEMM_SIDE**3)  # the network's FLOPs in units of one matrix product
         row = {
             "model": name,
             "precision": short,
@@ -220,7 +220,7 @@ def measure(name: str, g: StyleGAN2, batch: int, seconds: float) -> list[dict[st
 
 
 def _edited(ws: Tensor) -> Tensor:
-    """Another later half of the layers each time."""
+    """Changes the later half of the layers at random."""
     half = ws.shape[1] // 2
     return torch.cat([ws[:, :half], ws[:, half:] + torch.randn_like(ws[:, half:]) * 0.1], dim=1)
 
@@ -237,7 +237,7 @@ def print_row(row: dict[str, Any]) -> None:
 
 
 def wait_for_kernels() -> str:
-    """Asks for the kernels of the CPU, waits while they are built, and says what there is."""
+    """Requests the CPU kernels, waits until they are built, and returns their state."""
     library = kernels.kernels_for("cpu")
     library.ask()
     if library.thread is not None:
@@ -247,14 +247,16 @@ def wait_for_kernels() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="eight pictures of FFHQ-1024 too")
-    parser.add_argument("--seconds", type=float, default=15, help="for each network and batch, at least three turns")
+    parser.add_argument("--all", action="store_true", help="also FFHQ-1024 with batch eight")
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="for each network and batch, at least three turns"
+    )
     options = parser.parse_args()
     torch.set_num_threads(min(os.cpu_count() or 2, 2))
     torch.manual_seed(0)
     kept, state = keep_freed_memory(), wait_for_kernels()
     rows: list[dict[str, Any]] = []
-    for name, g in generators().items():  # built outside of the inference mode, as in the page
+    for name, g in generators().items():  # built outside of inference mode, as in the app
         with torch.inference_mode():
             ws = random_ws(g, [0])
             exact = g.synthesize(ws)
@@ -264,7 +266,7 @@ def main() -> None:
             for batch in (1, 8) if g.size_px < 1024 or options.all else (1,):
                 rows += measure(name, g, batch, options.seconds)
     report = {
-        **setting(kernels=state, keeps_memory=kept),
+        **environment(kernels=state, keeps_memory=kept),
         "rows": rows,
     }
     RESULTS.parent.mkdir(exist_ok=True)

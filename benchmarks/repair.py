@@ -11,7 +11,7 @@ into ``docs/repair.md``.
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from setting import setting
+from environment import environment
 from torch import Tensor
 
 import latent_editor as le
@@ -115,7 +115,7 @@ def main() -> None:
         }
         for name, all_ in each.items()
     }
-    about = {**setting(), "count": len(each["grey"]), "size_px": g.size_px, "seconds": args.seconds}
+    about = {**environment(), "count": len(each["grey"]), "size_px": g.size_px, "seconds": args.seconds}
     RESULT.write_text(json.dumps({**about, "repairs": results}, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(results, indent=1, ensure_ascii=False))
 

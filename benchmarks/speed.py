@@ -1,7 +1,7 @@
-"""All measurements of speed, one after the other, and the tables that show them: ``python benchmarks/speed.py``.
+"""Runs all speed benchmarks and updates their tables: ``python benchmarks/speed.py``.
 
-About half an hour on two idle cores. The portraits for inversions are named by ``--validation``; without them that part
-is left out. What a part measures, and how to read it, stands in ``benchmarks/README.md``.
+Takes about half an hour on two idle cores. ``--validation`` names the portraits for the inversion benchmark, which is
+skipped without them. ``benchmarks/README.md`` explains what each part measures and how to read it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("rendering", "ops", "batching", "page", "visitors", "memory", "start")
+PARTS = ("rendering", "ops", "batching", "page", "concurrent_users", "memory", "start")
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     shared = ROOT.parent / "shared"
     parser.add_argument("--validation", type=Path, default=shared / "data" / "portraits" / "validation.tar")
     parser.add_argument("--photos", type=Path, default=shared / "photos")
-    parser.add_argument("--only", nargs="+", choices=[*PARTS, "inversion"], help="only these")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, "inversion"], help="run only these")
     args = parser.parse_args()
     commands = {part: [f"benchmarks/{part}.py"] for part in PARTS}
     if args.validation.exists():
@@ -31,7 +31,7 @@ def main() -> None:
     for part in args.only or commands:
         print(f"\n## {part}\n", flush=True)
         if subprocess.run([sys.executable, *commands[part]], cwd=ROOT).returncode:
-            failed.append(part)  # the others are worth having
+            failed.append(part)  # keep going: the other results are still useful
     subprocess.run([sys.executable, "docs/make_tables.py"], cwd=ROOT, check=True)
     if failed:
         raise SystemExit(f"Not measured: {', '.join(failed)}.")

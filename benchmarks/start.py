@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from environment import environment  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 from serving import chromium, served, write  # noqa: E402
-from setting import setting  # noqa: E402
 
 BETWEEN_S = 45.0  # after the first start kernels are built; the next ones find them
 
@@ -44,7 +44,7 @@ def main() -> None:
         for name, stay_s in (("first start", BETWEEN_S), ("second start", 0.0), ("third start", 0.0)):
             rows[name] = started(browser, cache, stay_s)
             print(f"{name:<14}" + "".join(f"{key} {value:<10}" for key, value in rows[name].items()), flush=True)
-    write("start.json", {**setting(), "rows": rows})
+    write("start.json", {**environment(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ writes ``benchmarks/results/text_directions.json`` and the table of ``docs/text.
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 

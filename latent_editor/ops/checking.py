@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.ops import kernels, library
-from latent_editor.ops.decisions import DTYPES, OPTIONAL, USED
+from latent_editor.ops.kernel_selection import DTYPES, OPTIONAL, USED
 from latent_editor.ops.modulated_conv import packed
 from latent_editor.ops.styles import modulation_styles_reference
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from latent_editor.core.tensor_files import write_bytes
 from latent_editor.ops import building
-from latent_editor.ops.decisions import DTYPES, USED
+from latent_editor.ops.kernel_selection import DTYPES, USED
 
 #: "reference" turns the kernels off.
 VARIABLE = "LATENT_EDITOR_OPS"

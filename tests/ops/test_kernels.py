@@ -20,8 +20,8 @@ from latent_editor import ops
 from latent_editor.generators.stylegan3_filters import low_pass
 from latent_editor.ops import checking, kernels, library
 from latent_editor.ops.bias_act import ACTIVATIONS
-from latent_editor.ops.decisions import DTYPES, OPTIONAL, USED
 from latent_editor.ops.filtered_lrelu import filtered_lrelu_reference
+from latent_editor.ops.kernel_selection import DTYPES, OPTIONAL, USED
 
 ORDERS = [torch.contiguous_format, torch.channels_last]
 OPS = torch.ops.latent_editor

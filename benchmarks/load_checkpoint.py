@@ -1,13 +1,13 @@
-"""Measures how long a full-size checkpoint takes to open, and how much memory: ``python benchmarks/opening.py``.
+"""Measures the time and memory to load a full-size checkpoint: ``python benchmarks/load_checkpoint.py``.
 
-Writes a StyleGAN2 of FFHQ's size with random weights as NVIDIA's pickle, alone and beside the generator and the
-discriminator of its training, and as a file of this project; opens each in a process of its own on two threads. The
-figures go to ``benchmarks/results/opening.json``. Wanted: under 5 s and 1 GB for the first.
+Writes a randomly initialized StyleGAN2 of FFHQ's size as an NVIDIA pickle (G_ema alone, and a whole training snapshot)
+and as a safetensors file of this project, and loads each in its own process with two threads. The results go to
+``benchmarks/results/load_checkpoint.json``. Target: under 5 s and 1 GB for the first.
 """
 
 from __future__ import annotations
 
-import as_the_app  # noqa: F401
+import app_env  # noqa: F401
 
 # isort: split
 
@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "opening.json"
+RESULTS = ROOT / "benchmarks" / "results" / "load_checkpoint.json"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 FFHQ = {
@@ -32,7 +32,7 @@ FFHQ = {
 
 CHILD = """
 import json, sys, time
-def peak_mb():  # of this program, mapped files included; ru_maxrss would count the parent's
+def peak_mb():  # of this process, with mapped files; ru_maxrss would include the parent's
     return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 start = time.perf_counter()
 import torch
@@ -52,7 +52,7 @@ print(json.dumps({
 
 
 def opened(path: Path, runs: int = 3) -> dict[str, object]:
-    """The fastest of some runs, since the machine may be busy."""
+    """Loads a file several times and keeps the fastest run, because the machine may be busy."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
     found = []
     for _ in range(runs):

@@ -1,4 +1,4 @@
-"""Imported before torch, it lets a benchmark's threads wait for each other as the app's and the command's do."""
+"""Import before torch: sets the OpenMP environment that the app and the command line use."""
 
 import os
 import sys

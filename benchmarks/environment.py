@@ -1,4 +1,4 @@
-"""Where and when a measurement was made: the head of each file of results."""
+"""Date, commit, machine and versions of a measurement: the header of each results file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 
-def setting(**machine: Any) -> dict[str, Any]:
-    """Date, commit, machine and versions; ``machine`` adds what one benchmark wants to know beside the rest."""
+def environment(**machine: Any) -> dict[str, Any]:
+    """Describes the environment of a measurement; ``machine`` adds fields to the machine's description."""
     root = Path(__file__).resolve().parent.parent
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
     return {

@@ -1,19 +1,19 @@
-"""Where the kernels are used: only where they beat plain PyTorch, as ``benchmarks/ops.py`` measured."""
+"""Which operations use a compiled kernel: those that ``benchmarks/ops.py`` measured to beat plain PyTorch."""
 
 from __future__ import annotations
 
 import torch
 
-#: The precisions that a device's kernels know; all others run as references.
+#: Dtypes that the kernels of a device support; others run the reference.
 DTYPES = {
     "cpu": (torch.float32, torch.bfloat16),
     "cuda": (torch.float32, torch.float16, torch.bfloat16),
 }
 
-#: PyTorch's time over the kernel's: medians over sizes, precisions and memory orders, for values and with gradients
-#: (None: these run as the reference). Two cores with AVX-512, PyTorch 2.13; all figures in benchmarks/results/ops.json.
-#: An operation below 1 is not used there. No GPU was at hand when the CUDA kernels were written: they are used because
-#: each replaces several passes over memory by one, and only after the check of a build has passed on the GPU itself.
+#: Speedup over plain PyTorch: median over sizes, dtypes and memory formats, of the forward pass and with gradients
+#: (None: gradients run the reference). Two cores with AVX-512, PyTorch 2.13; details in benchmarks/results/ops.json.
+#: A kernel with a speedup below 1 is not used. The CUDA kernels were not benchmarked: they are used because each
+#: replaces several passes over memory with one, and only after a new build has passed its check on the GPU itself.
 MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
     "cpu": {
         "upfirdn2d": (2.7, 1.8),
@@ -27,7 +27,7 @@ MEASURED: dict[str, dict[str, tuple[float, float | None] | None]] = {
     "cuda": {"upfirdn2d": None, "bias_act": None, "filtered_lrelu": None, "modulation_epilogue": None},
 }
 
-#: Operations whose kernels want more than every processor has; elsewhere their parts run.
+#: Operations whose kernels need instructions that not every CPU has; other CPUs run the separate operations.
 OPTIONAL = ("modulated_conv", "to_rgb")
 
 USED: dict[str, tuple[str, ...]] = {
