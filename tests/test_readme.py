@@ -14,6 +14,7 @@ from support.environment import ROOT
 
 import latent_editor as le
 from latent_editor.cli.shell import build_parser
+from latent_editor.train.__main__ import PARTS
 from latent_editor.version import __version__
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -144,3 +145,10 @@ def test_issue_templates_have_front_matter(form: Path) -> None:
     assert yaml.safe_load(front).keys() == {"name", "about", "labels"}
     commands = re.findall(r"`latent-editor ([a-z]+)", body)
     assert set(commands) <= set(re.findall(r"^    ([a-z]+)\b", build_parser().format_help(), flags=re.MULTILINE))
+
+
+def test_every_training_part_is_documented() -> None:
+    table = re.findall(
+        r"^\| `(\w+)` \|", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert set(table) == set(PARTS)
