@@ -66,7 +66,7 @@ def test_a_photo_is_reconstructed_edited_compared_undone_and_saved(page: Page, s
     expect(text).to_have_count(1)
     expect(text.locator(".name")).to_have_text("red hair")
     assert np.abs(shown(page) - moved).mean() > 0.3
-    text.get_by_label("More for red hair").click()
+    text.get_by_label("Options for red hair").click()
     text.get_by_role("button", name="Remove").click()
     expect(text).to_have_count(0)
 
@@ -132,7 +132,7 @@ def test_twelve_directions_with_pictures_are_offered_and_can_be_added(page: Page
     expect(card.locator(".value")).to_have_text("+0.6")
     expect(page.locator("[data-hook=strip] button")).to_have_count(3)
     full = shown(page)
-    card.get_by_label("More for").click()
+    card.get_by_label("Options for").click()
     until_changed(page, lambda: card.get_by_role("radio", name="Coarse").check(force=True))
     assert np.abs(shown(page) - full).max() > 0
     page.locator("[data-hook=reset]").click()
@@ -151,11 +151,11 @@ def test_points_are_dragged_by_pointer_and_from_the_keyboard_and_undone(page: Pa
     expect(move).to_be_disabled()
 
     # From the keyboard: a point in the middle with its target above, moved aside, and taken away again.
-    page.get_by_role("button", name="Add a point").click()
-    point = page.get_by_role("button", name="Point 1, 50 % across, 50 % down")
+    page.get_by_role("button", name="Add point").click()
+    point = page.get_by_role("button", name="Point 1, 50% across, 50% down")
     expect(point).to_be_focused()
     page.keyboard.press("Shift+ArrowRight")
-    expect(page.get_by_role("button", name="Point 1, 52 % across, 50 % down")).to_be_focused()
+    expect(page.get_by_role("button", name="Point 1, 52% across, 50% down")).to_be_focused()
     page.keyboard.press("Delete")
     expect(page.locator(".handles .point")).to_have_count(0)
 
@@ -303,25 +303,25 @@ def test_a_grey_photo_gets_colours_that_are_put_on_it(page: Page, shared_folder:
     view(page, "repair")
     dabs, go = page.locator(".dab"), page.get_by_role("button", name="Repair", exact=True)
     expect(go).to_be_disabled()
-    expect(page.get_by_label("Colour of the dab")).to_be_hidden()
-    page.get_by_label("No colours").check()
-    expect(page.get_by_label("Colour of the dab")).to_be_visible()
+    expect(page.get_by_label("Hint color")).to_be_hidden()
+    page.get_by_label("Grayscale").check()
+    expect(page.get_by_label("Hint color")).to_be_visible()
 
     # One by the keyboard, which is moved and removed; one where the photo is clicked, for the blue wall.
-    tool = page.get_by_role("button", name="Put it on the photo")
+    tool = page.get_by_role("button", name="Place on photo")
     tool.focus()
     page.keyboard.press("Enter")
-    expect(dabs).to_have_attribute("aria-label", re.compile("50 % across, 50 % down"))
+    expect(dabs).to_have_attribute("aria-label", re.compile("50% across, 50% down"))
     page.keyboard.press("Shift+ArrowDown")
-    expect(dabs).to_have_attribute("aria-label", re.compile("50 % across, 52 % down"))
+    expect(dabs).to_have_attribute("aria-label", re.compile("50% across, 52% down"))
     page.keyboard.press("Delete")
     expect(dabs).to_have_count(0)
-    page.get_by_label("Colour of the dab").fill("#2040c0")
+    page.get_by_label("Hint color").fill("#2040c0")
     expect(tool).to_have_attribute("aria-pressed", "true")
     paper = page.locator(".paper .dabs").bounding_box()
     assert paper
     page.mouse.click(paper["x"] + 0.06 * paper["width"], paper["y"] + 0.06 * paper["height"])
-    expect(dabs).to_have_attribute("aria-label", re.compile("#2040c0, 6 % across, 6 % down"))
+    expect(dabs).to_have_attribute("aria-label", re.compile("#2040c0, 6% across, 6% down"))
 
     go.click()
     view(page, "reconstruct")
@@ -416,14 +416,14 @@ def test_a_photo_can_be_drawn_by_another_model(
 def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> None:
     page.locator("[data-hook=examples] button").first.click()
     view(page, "edit")
-    page.get_by_role("button", name="Mix a face").click()
-    until_changed(page, lambda: page.get_by_role("region", name="Mix a face").get_by_label("Face 2").click())
+    page.get_by_role("button", name="Mix in a face").click()
+    until_changed(page, lambda: page.get_by_role("region", name="Mix in a face").get_by_label("Face 2").click())
     mixed = page.locator(".card[data-key^=m]")
     expect(mixed.locator(".value")).to_have_text("+0.5")
     expect(mixed.locator("input[type=range]")).to_be_focused()
 
     page.get_by_role("button", name="Video", exact=True).click()
-    save = page.get_by_role("link", name="Save the video")
+    save = page.get_by_role("link", name="Save video")
     expect(save).to_be_visible()
     expect(page.locator("video.movie")).to_have_js_property("paused", False)
     with page.expect_download() as download:
@@ -433,9 +433,9 @@ def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> 
 
     # Another kind has to be made first; what is under way can be cancelled; closing shows the picture again.
     page.get_by_role("radio", name="WebM").check(force=True)
-    page.get_by_role("button", name="Make the video").click()
+    page.get_by_role("button", name="Create video").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("button", name="Make the video")).to_be_focused()
+    expect(page.get_by_role("button", name="Create video")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Video", exact=True)).to_be_focused()
     expect(page.locator(".movie")).to_have_count(0)

@@ -1,83 +1,143 @@
-// Talks to the server: plain routes for what is quick, gradio's queue for what takes seconds.
+// @ts-check
+// Server API: plain routes for quick requests, gradio's queue for work that takes seconds.
 
+import { strings } from './strings.js';
+
+/** @import { ProblemInfo } from './types.js' */
+
+/** A problem as the page shows it: what happened, and what to do. */
 export class Problem extends Error {
+  /** @param {ProblemInfo} info */
   constructor({ kind = 'Problem', what, todo }) {
     super(what);
-    Object.assign(this, { kind, what, todo });
+    this.kind = kind;
+    this.what = what;
+    this.todo = todo;
   }
 }
 
-const NO_SERVER = { kind: 'offline', what: 'The server does not answer.', todo: 'See that it still runs, then try again; what you see here is kept.' };
+const offline = () => new Problem({ kind: 'offline', ...strings.problems.offline });
+/** @param {string} path */
 const address = (path) => new URL(path, document.baseURI);
 
+/**
+ * @param {any} answer
+ * @param {number} status
+ */
+const refusal = (answer, status) => new Problem(answer.error ?? strings.problems.status(status));
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 async function send(path, options) {
   let response;
   try {
     response = await fetch(address(path), options);
   } catch (error) {
     if (error.name === 'AbortError') throw error;
-    throw new Problem(NO_SERVER);
+    throw offline();
   }
   if (response.ok) return response;
-  const answer = await response.json().catch(() => ({}));
-  throw new Problem(answer.error ?? { what: `The server answered ${response.status}.`, todo: 'Try again.' });
+  throw refusal(await response.json().catch(() => ({})), response.status);
 }
 
-export function get(path, signal) {
-  return send(path, { signal }).then((response) => response.json());
+/**
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ */
+export async function get(path, signal) {
+  return (await send(path, { signal })).json();
 }
 
-export function post(path, body = {}) {
-  return postFor(path, body).then((response) => response.json());
+/**
+ * @param {string} path
+ * @param {object} body
+ */
+export async function post(path, body = {}) {
+  return (await postFor(path, body)).json();
 }
 
-export function postFor(path, body, signal) {
-  return send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), signal });
+/**
+ * Posts JSON and returns the raw response.
+ * @param {string} path
+ * @param {object} body
+ */
+export function postFor(path, body) {
+  return send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 }
 
-export function upload(path, file) {
-  const headers = { 'Content-Type': 'application/octet-stream', 'X-File-Name': encodeURIComponent(file.name || 'photo') };
-  return send(path, { method: 'POST', headers, body: file }).then((response) => response.json());
+/**
+ * @param {File} file
+ * @param {string} fallback
+ */
+const uploadHeaders = (file, fallback) => ({
+  'Content-Type': 'application/octet-stream',
+  'X-File-Name': encodeURIComponent(file.name || fallback),
+});
+
+/**
+ * @param {string} path
+ * @param {File} file
+ */
+export async function upload(path, file) {
+  return (await send(path, { method: 'POST', headers: uploadHeaders(file, 'photo'), body: file })).json();
 }
 
-/** An upload that tells how far it is, as a fraction; `signal` breaks it off. */
-export function uploadSlowly(path, file, { onFraction, signal }) {
-  return new Promise((done, failed) => {
-    const request = new XMLHttpRequest();
+/**
+ * Uploads a file and reports progress as a fraction.
+ * @param {string} path
+ * @param {File} file
+ * @param {{onFraction: (fraction: number) => void, signal: AbortSignal}} options
+ * @returns {Promise<any>}
+ */
+export function uploadWithProgress(path, file, { onFraction, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch reports no upload progress
     request.open('POST', address(path));
-    request.setRequestHeader('Content-Type', 'application/octet-stream');
-    request.setRequestHeader('X-File-Name', encodeURIComponent(file.name || 'model'));
+    for (const [name, value] of Object.entries(uploadHeaders(file, 'model'))) request.setRequestHeader(name, value);
     request.upload.addEventListener('progress', ({ loaded, total }) => onFraction(total ? loaded / total : 0));
-    request.addEventListener('error', () => failed(new Problem(NO_SERVER)));
-    request.addEventListener('abort', () => failed(new DOMException('broken off', 'AbortError')));
+    request.addEventListener('error', () => reject(offline()));
+    request.addEventListener('abort', () => reject(new DOMException('The upload was aborted', 'AbortError')));
     request.addEventListener('load', () => {
-      let answer = {};
-      try { answer = JSON.parse(request.responseText); } catch { /* told by the status below */ }
-      if (request.status < 300) done(answer);
-      else failed(new Problem(answer.error ?? { what: `The server answered ${request.status}.`, todo: 'Try again.' }));
+      const answer = parsed(request.responseText);
+      if (request.status < 300) resolve(answer);
+      else reject(refusal(answer, request.status));
     });
     signal.addEventListener('abort', () => request.abort());
     request.send(file);
   });
 }
 
-/** A file from the server and the name that it should have. */
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {}; // the status says enough
+  }
+}
+
+/**
+ * A file from the server, and its name.
+ * @param {string} path
+ */
 export async function fetchFile(path) {
   const response = await send(path);
   const name = /filename\*=UTF-8''([^;]+)/.exec(response.headers.get('Content-Disposition') ?? '');
   return { blob: await response.blob(), name: name ? decodeURIComponent(name[1]) : 'file' };
 }
 
-/** Calls a gradio event; yields each of its answers. */
+/**
+ * Calls a gradio event; yields each of its answers.
+ * @param {string} event
+ * @param {unknown[]} data
+ */
 export async function* call(event, data) {
-  const begun = await send(`gradio_api/call/${event}`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ data }),
-  }).then((response) => response.json());
-  const response = await send(`gradio_api/call/${event}/${begun.event_id}`);
+  const { event_id: id } = await post(`gradio_api/call/${event}`, { data });
+  const response = await send(`gradio_api/call/${event}/${id}`);
   for await (const [kind, answer] of serverEvents(response)) {
-    if (kind === 'error') throw new Problem({ what: 'The work was broken off.', todo: 'Try again.' });
+    if (kind === 'error') throw new Problem(strings.problems.interrupted);
     const value = answer?.[0];
     if (value?.error) throw new Problem(value.error);
     if (value && (kind === 'generating' || kind === 'complete')) yield value;
@@ -85,17 +145,21 @@ export async function* call(event, data) {
   }
 }
 
+/**
+ * @param {Response} response
+ * @returns {AsyncGenerator<[kind: string, data: any]>}
+ */
 async function* serverEvents(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const body = /** @type {ReadableStream<BufferSource>} */ (response.body);
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
-    const { value, done } = await reader.read().catch(() => { throw new Problem(NO_SERVER); });
+    const { value, done } = await reader.read().catch(() => { throw offline(); });
     if (done) return;
-    text += value;
-    let end;
-    while ((end = text.indexOf('\n\n')) >= 0) {
-      const fields = Object.fromEntries(text.slice(0, end).split('\n').map((line) => line.split(/: (.*)/s)));
-      text = text.slice(end + 2);
+    const blocks = (text + value).split('\n\n');
+    text = blocks.pop() ?? ''; // the beginning of the next event
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split('\n').map((line) => line.split(/: (.*)/s)));
       if (fields.event && fields.event !== 'heartbeat') yield [fields.event, JSON.parse(fields.data ?? 'null')];
     }
   }

@@ -1,91 +1,133 @@
-// Dabs of colour on a grey photo: where somebody knows what colour it had.
+// @ts-check
+// Color hints on a grayscale photo: dabs of color where the visitor knows it.
 
-import { el } from './dom.js';
+import { el, focusQuietly } from './dom.js';
+import { arrowStep, moved, placeIn } from './geometry.js';
+import { strings } from './strings.js';
 
-const MOST = 32;
-const STEPS = [0.005, 0.02];
-const inside = (value) => Math.min(Math.max(value, 0), 1);
+/** @import { Point } from './types.js' */
+/** @typedef {{x: number, y: number, colour: string}} ColorHint In the server's JSON. */
 
-/** `layer` lies over the picture and takes presses while `tool` is pressed. Each dab is {x, y, colour}. */
-export function createDabs(changed) {
-  const list = [];
-  const colour = el('input', { type: 'color', value: '#8a4b2d', 'aria-label': 'Colour of the dab' });
-  const tool = el('button', { type: 'button', 'aria-pressed': 'false' }, 'Put it on the photo');
-  const layer = el('div', { class: 'dabs', role: 'group', 'aria-label': 'Dabs of colour' });
-  const place = (event) => {
-    const area = layer.getBoundingClientRect();
-    return { x: inside((event.clientX - area.left) / area.width), y: inside((event.clientY - area.top) / area.height) };
-  };
+const MAX_HINTS = 32;
+const KEY_STEPS = /** @type {const} */ ([0.005, 0.02]);
+const FIRST_COLOR = '#8a4b2d';
 
-  function show() {
-    layer.replaceChildren(...list.map(button));
-    tool.disabled = list.length >= MOST;
-    changed();
-  }
+export class ColorHints {
+  /** @type {ColorHint[]} */
+  list = [];
+  /** The layer over the picture; takes presses while the tool is active. */
+  layer = el('div', { class: 'dabs', role: 'group', 'aria-label': strings.colorHints.layer });
+  element;
+  #color = el('input', { type: 'color', value: FIRST_COLOR, 'aria-label': strings.colorHints.color });
+  #tool = el('button', { type: 'button', 'aria-pressed': 'false' }, strings.colorHints.place);
+  #onChange;
 
-  function button(dab, i) {
-    const where = `${Math.round(dab.x * 100)} % across, ${Math.round(dab.y * 100)} % down`;
-    const label = `Dab ${i + 1}, ${dab.colour}, ${where}. Arrow keys move it, Delete removes it.`;
-    const element = el('button', { type: 'button', class: 'dab', 'aria-label': label, title: 'Drag to move, double-click to remove', style: `left: ${dab.x * 100}%; top: ${dab.y * 100}%; background: ${dab.colour}` });
-    element.addEventListener('keydown', (event) => key(event, dab));
-    element.addEventListener('pointerdown', (event) => { event.stopPropagation(); element.setPointerCapture(event.pointerId); });
-    element.addEventListener('pointermove', (event) => {
-      if (!element.hasPointerCapture(event.pointerId)) return;
-      Object.assign(dab, place(event));
-      element.style.left = `${dab.x * 100}%`;
-      element.style.top = `${dab.y * 100}%`;
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    this.element = el('div', { class: 'known' }, el('label', {}, strings.colorHints.label, this.#color), this.#tool);
+    this.#color.addEventListener('change', () => this.arm(true));
+    this.#tool.addEventListener('click', (event) => {
+      if (event.detail === 0) this.#add([0.5, 0.5]); // from the keyboard; arrow keys move it from here
+      else this.arm(this.#tool.getAttribute('aria-pressed') !== 'true');
     });
-    element.addEventListener('dblclick', () => remove(dab));
-    return element;
+    this.layer.addEventListener('pointerdown', (event) => {
+      if (event.button || event.target !== this.layer) return;
+      event.preventDefault();
+      this.#add(placeIn(event, this.layer));
+    });
   }
 
-  const focus = (i) => (layer.children[i] ?? tool).focus({ preventScroll: true });
-
-  function remove(dab) {
-    const i = list.indexOf(dab);
-    list.splice(i, 1);
-    show();
-    focus(Math.min(i, list.length - 1));
+  /** @param {boolean} on */
+  arm(on) {
+    this.#tool.setAttribute('aria-pressed', String(on));
+    this.layer.classList.toggle('armed', on);
   }
 
-  function key(event, dab) {
-    const step = STEPS[Number(event.shiftKey)];
-    const way = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
-    if (way) {
-      Object.assign(dab, { x: inside(dab.x + way[0]), y: inside(dab.y + way[1]) });
-      show();
-      focus(list.indexOf(dab));
-    } else if (event.key === 'Delete' || event.key === 'Backspace') remove(dab);
+  clear() {
+    this.list.length = 0;
+    this.arm(false);
+    this.#show();
+  }
+
+  /** @param {Point} place */
+  #add([x, y]) {
+    if (this.list.length >= MAX_HINTS) return;
+    this.list.push({ x, y, colour: this.#color.value });
+    this.#show();
+    this.#focus(this.list.length - 1);
+  }
+
+  /**
+   * @param {ColorHint} hint
+   * @param {Point} step
+   */
+  #move(hint, step) {
+    put(hint, moved([hint.x, hint.y], step));
+    this.#show();
+    this.#focus(this.list.indexOf(hint));
+  }
+
+  /** @param {ColorHint} hint */
+  #remove(hint) {
+    const i = this.list.indexOf(hint);
+    this.list.splice(i, 1);
+    this.#show();
+    this.#focus(Math.min(i, this.list.length - 1));
+  }
+
+  #show() {
+    this.layer.replaceChildren(...this.list.map((hint, i) => this.#createButton(hint, i)));
+    this.#tool.disabled = this.list.length >= MAX_HINTS;
+    this.#onChange();
+  }
+
+  /** @param {number} i */
+  #focus(i) {
+    focusQuietly(this.layer.children[i] ?? this.#tool);
+  }
+
+  /**
+   * @param {ColorHint} hint
+   * @param {number} i
+   */
+  #createButton(hint, i) {
+    const label = strings.colorHints.hint(i + 1, hint.colour, strings.units.place(hint.x, hint.y));
+    const button = el('button', { type: 'button', class: 'dab', 'aria-label': label, title: strings.colorHints.title });
+    Object.assign(button.style, { ...position(hint), background: hint.colour });
+    button.addEventListener('keydown', (event) => this.#press(event, hint));
+    button.addEventListener('dblclick', () => this.#remove(hint));
+    button.addEventListener('pointerdown', (event) => {
+      event.stopPropagation();
+      button.setPointerCapture(event.pointerId);
+    });
+    button.addEventListener('pointermove', (event) => {
+      if (!button.hasPointerCapture(event.pointerId)) return;
+      put(hint, placeIn(event, this.layer));
+      Object.assign(button.style, position(hint));
+    });
+    return button;
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {ColorHint} hint
+   */
+  #press(event, hint) {
+    const step = arrowStep(event, KEY_STEPS);
+    if (step) this.#move(hint, step);
+    else if (event.key === 'Delete' || event.key === 'Backspace') this.#remove(hint);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
-
-  function add(at) {
-    if (list.length >= MOST) return;
-    list.push({ ...at, colour: colour.value });
-    show();
-    focus(list.length - 1);
-  }
-
-  function arm(on) {
-    tool.setAttribute('aria-pressed', String(on));
-    layer.classList.toggle('armed', on);
-  }
-
-  tool.addEventListener('click', (event) => {
-    if (event.detail === 0) add({ x: 0.5, y: 0.5 }); // by the keyboard: arrow keys move it from there
-    else arm(tool.getAttribute('aria-pressed') !== 'true');
-  });
-  colour.addEventListener('change', () => arm(true));
-  layer.addEventListener('pointerdown', (event) => {
-    if (event.button || event.target !== layer) return;
-    event.preventDefault();
-    add(place(event));
-  });
-  return {
-    list, layer, arm,
-    element: el('div', { class: 'known' }, el('label', {}, 'A colour you know', colour), tool),
-    clear() { list.length = 0; arm(false); show(); },
-  };
 }
+
+/**
+ * @param {ColorHint} hint
+ * @param {Point} place
+ */
+const put = (hint, [x, y]) => Object.assign(hint, { x, y });
+
+/** @param {ColorHint} hint */
+const position = ({ x, y }) => ({ left: `${x * 100}%`, top: `${y * 100}%` });

@@ -1,35 +1,27 @@
-// Small helpers to build the page. Text is always set as text, never as markup.
+// @ts-check
+// Small helpers for building the page. Text is always set as text, never as markup.
 
-const PATHS = {
-  logo: '<path d="M3 8h18M3 16h18"/><circle cx="15" cy="8" r="2.6" class="fill"/><circle cx="9" cy="16" r="2.6" class="fill"/>',
-  theme: '<circle cx="12" cy="12" r="8.5"/><path d="M12 3.5v17a8.5 8.5 0 0 0 0-17z" class="fill"/>',
-  help: '<circle cx="12" cy="12" r="9"/><path d="M9.4 9.3a2.7 2.7 0 1 1 3.9 2.6c-.9.5-1.3 1-1.3 2"/><path d="M12 17.2v.1"/>',
-  plus: '<path d="M12 5v14M5 12h14"/>',
-  camera: '<path d="M4 8h3l1.6-2.5h6.8L17 8h3v11H4z"/><circle cx="12" cy="13" r="3.4"/>',
-  dice: '<rect x="4.5" y="4.5" width="15" height="15" rx="3"/><path d="M9 9v.1M15 9v.1M9 15v.1M15 15v.1M12 12v.1" stroke-width="2.4"/>',
-  portrait: '<rect x="3.5" y="3.5" width="17" height="17" rx="2.5"/><circle cx="12" cy="10.2" r="3.2"/><path d="M6 20c.6-3.4 3-5 6-5s5.4 1.6 6 5"/>',
-  wipe: '<path d="M9 7l-5 5 5 5M15 7l5 5-5 5"/>',
-  enter: '<path d="M19 6v6H6M10 8l-4 4 4 4"/>',
-  undo: '<path d="M9 6L4.5 10.5 9 15"/><path d="M5 10.5h9a5 5 0 0 1 0 10h-3"/>',
-  redo: '<path d="M15 6l4.5 4.5L15 15"/><path d="M19 10.5h-9a5 5 0 0 0 0 10h3"/>',
-  save: '<path d="M12 4v11M7.5 10.5L12 15l4.5-4.5M4.5 19.5h15"/>',
-  down: '<path d="M7.5 10l4.5 4.5 4.5-4.5"/>',
-  check: '<path d="M5.5 12.5l4.2 4.2 8.8-9.4"/>',
-  file: '<path d="M7 3.8h7l4 4v12.4H7z"/><path d="M13.6 4v4.2H18M12.5 17v-5M10.2 14.2l2.3-2.3 2.3 2.3"/>',
-  eye: '<path d="M2.5 12S6 5.8 12 5.8 21.5 12 21.5 12 18 18.2 12 18.2 2.5 12 2.5 12z"/><circle cx="12" cy="12" r="2.8"/>',
-  shut: '<path d="M3 10c2 3 5 4.8 9 4.8S19 13 21 10M12 15v3M6.5 13.5L5 16M17.5 13.5L19 16"/>',
-  more: '<path d="M5.5 12v.1M12 12v.1M18.5 12v.1" stroke-width="3"/>',
-  film: '<rect x="3.5" y="5" width="17" height="14" rx="2"/><path d="M10 9.2v5.6l4.8-2.8z" class="fill"/>',
-  close: '<path d="M6 6l12 12M18 6L6 18"/>',
-};
+import { ICONS } from './icons.js';
 
+/** @import { Elements } from './types.js' */
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** @param {string} name */
 export function icon(name) {
   const holder = document.createElement('template');
-  holder.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${PATHS[name]}</svg>`;
-  return holder.content.firstChild;
+  holder.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${ICONS[name]}</svg>`;
+  return /** @type {SVGElement} */ (holder.content.firstChild);
 }
 
-/** el('button', {class: 'quiet', onclick: f, 'aria-label': 'x'}, child, 'text', …) */
+/**
+ * el('button', { class: 'quiet', onclick: f, 'aria-label': 'x' }, child, 'text', …)
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, any>} attributes on… adds a listener; true sets an empty attribute; false and null set none.
+ * @param {(Node | string | false | null | undefined)[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -37,22 +29,88 @@ export function el(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, '');
     else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child != null));
+  for (const child of children) if (child) element.append(child);
   return element;
 }
 
-/** All elements marked with data-hook, by that name. */
+/**
+ * Like el(), for SVG.
+ * @template {keyof SVGElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, string>} attributes
+ */
+export function svg(tag, attributes = {}) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+/**
+ * A field's label, in small print.
+ * @param {string} text
+ */
+export const small = (text) => el('span', { class: 'small' }, text);
+
+/**
+ * The options of a select.
+ * @param {(readonly [value: string | number, label: string])[]} options
+ */
+export const optionsOf = (options) => options.map(([value, label]) => el('option', { value }, label));
+
+/**
+ * The value of a field as a number.
+ * @param {{value: string}} field
+ */
+export const numberOf = (field) => Number(field.value);
+
+/** @param {Event} event */
+export const targetOf = (event) => /** @type {HTMLElement} */ (event.target);
+
+/**
+ * All elements with a data-hook, by its name.
+ * @param {HTMLElement} root
+ */
 export function hooks(root) {
+  /** @type {Record<string, HTMLElement>} */
   const found = {};
-  for (const element of root.querySelectorAll('[data-hook]')) found[element.dataset.hook] = element;
-  return found;
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll('[data-hook]'))) {
+    found[String(element.dataset.hook)] = element;
+  }
+  return /** @type {Elements} */ (/** @type {unknown} */ (found));
 }
 
+/** @param {HTMLElement} root */
 export function fillIcons(root) {
-  for (const element of root.querySelectorAll('[data-icon]')) element.replaceChildren(icon(element.dataset.icon));
+  for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll('[data-icon]'))) {
+    element.replaceChildren(icon(String(element.dataset.icon)));
+  }
 }
 
-export function signed(value) {
-  const text = Math.abs(value).toFixed(1);
-  return text === '0.0' ? '0' : `${value < 0 ? '−' : '+'}${text}`;
+/**
+ * Focuses without scrolling.
+ * @param {Element | null | undefined} element
+ */
+export function focusQuietly(element) {
+  if (element instanceof HTMLElement) element.focus({ preventScroll: true });
+}
+
+/**
+ * Keeps events of a tool over the picture from reaching the picture, where they would wipe or hold it.
+ * @param {HTMLElement[]} elements
+ * @param {string[]} kinds
+ */
+export function keepEvents(elements, kinds) {
+  for (const element of elements) {
+    for (const kind of kinds) element.addEventListener(kind, (event) => event.stopPropagation());
+  }
+}
+
+/**
+ * Shows a fraction, or an indeterminate bar for null.
+ * @param {HTMLProgressElement} bar
+ * @param {number | null} fraction
+ */
+export function showFraction(bar, fraction) {
+  if (fraction === null) bar.removeAttribute('value');
+  else bar.setAttribute('value', String(fraction));
 }

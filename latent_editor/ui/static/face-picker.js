@@ -1,46 +1,75 @@
-// The form that asks for another face: a photo, a saved latent or an example.
+// @ts-check
+// A form that asks for another face: a photo, a saved latent or an example.
 
 import { upload } from './api.js';
-import { PHOTOS, fileButton } from './choices.js';
-import { el } from './dom.js';
+import { PHOTO_TYPES, createFileButton } from './choices.js';
+import { el, focusQuietly, small } from './dom.js';
+
+/** @import { Editor, SessionState } from './types.js' */
 
 /**
- * Sends the face that was chosen, with what `wish()` adds, and takes the state that comes back, or nothing where the visitor
- * cancelled; `send` may show in `place` how far it is.
- * `choice` is what else there is to choose; an example is called `one()` and its number.
+ * @typedef {object} FacePickerOptions
+ * @property {string} label
+ * @property {string} about What happens to the chosen face, in one sentence.
+ * @property {string} choose Label of the photo button.
+ * @property {string} or Label before the examples.
+ * @property {HTMLElement} choice Further options.
+ * @property {() => (number: number) => string} exampleName
+ * @property {() => object} extra Values sent along with the face.
+ * @property {(request: any, place: HTMLElement) => Promise<SessionState | undefined>} send
+ *   May show progress in `place`. Undefined if the visitor cancelled.
+ * @property {() => void} onDone
  */
-export function createOtherFace(app, { label, about, or, choice, one, send, wish, onDone }) {
-  const faces = el('div', { class: 'faces' });
-  const photo = fileButton('Choose a photo', { accept: PHOTOS, onFiles: ([file]) => take(async () => ({ key: (await upload(app.path('/example'), file)).key })) });
-  const place = el('div', { class: 'place' });
-  const element = el('section', { class: 'maker', 'aria-label': label },
-    el('p', { class: 'small' }, about),
-    choice, el('div', { class: 'row' }, photo, el('span', { class: 'small' }, or)), faces, place);
 
+/**
+ * @param {Editor} editor
+ * @param {FacePickerOptions} options
+ */
+export function createFacePicker({ store, changes, messages }, options) {
+  const { label, about, choose, or, choice, exampleName, extra, send, onDone } = options;
+  const faces = el('div', { class: 'faces' });
+  const photo = createFileButton(choose, { accept: PHOTO_TYPES, onFiles: ([file]) => { take(() => uploaded(file)); } });
+  const place = el('div', { class: 'place' });
+  const element = el(
+    'section', { class: 'maker', 'aria-label': label },
+    el('p', { class: 'small' }, about), choice, el('div', { class: 'row' }, photo, small(or)), faces, place,
+  );
+
+  /** @param {File} file */
+  const uploaded = async (file) => ({ key: (await upload(store.path('/example'), file)).key });
+
+  /** @param {() => object | Promise<object>} chosen */
   async function take(chosen) {
     element.classList.add('waiting');
-    app.clear('panel');
+    messages.clear('panel');
     try {
-      await app.settled();
-      const state = await send({ ...await chosen(), ...wish() }, place);
+      await changes.settled();
+      const state = await send({ ...await chosen(), ...extra() }, place);
       if (state) {
-        app.set(state);
+        store.setState(state);
         onDone();
       }
     } catch (problem) {
-      app.problem(problem, 'panel');
+      messages.problem(problem, 'panel');
     } finally {
       element.classList.remove('waiting');
     }
   }
+
+  /**
+   * @param {number} seed
+   * @param {number} i
+   */
+  function createExample(seed, i) {
+    const image = el('img', { src: store.exampleUrl(seed), alt: '', width: 44, height: 44 });
+    const onclick = () => take(() => ({ seed }));
+    return el('button', { type: 'button', 'aria-label': exampleName()(i + 1), onclick }, image);
+  }
   return {
     element,
     open() {
-      faces.replaceChildren(...app.about.examples.map((seed, i) => el(
-        'button', { type: 'button', 'aria-label': `${one()} ${i + 1}`, onclick: () => take(async () => ({ seed })) },
-        el('img', { src: app.path(`/face/${seed}.jpg?m=${app.about.model.fingerprint}`), alt: '', width: 44, height: 44 }),
-      )));
-      photo.focus({ preventScroll: true });
+      faces.replaceChildren(...store.about.examples.map(createExample));
+      focusQuietly(photo);
     },
   };
 }

@@ -1,109 +1,125 @@
-// The picture's frames: the newest values go to the server at once, and no old frame is ever shown over a newer one.
+// @ts-check
+// Frame scheduler: sends the newest values at once, and never shows an old frame over a newer one.
 
-import { postFor } from './api.js';
-import { openLine } from './frame-socket.js';
+import { createScreen } from './frame-screen.js';
 
-export function startFrames(app) {
-  const dragged = new Map(); // key → strength not yet told to the server
-  const screen = startScreen(app, (number) => { line?.saw(number); settle(number); });
-  let line = null;
-  let session = null;
-  let sequence = 0; // of the newest wish
-  let settled = 0; // up to here wishes are answered, and what came is on the screen
-  let moving = false; // smaller pictures while a slider moves; the state that follows asks for a full one
-  let posting = false;
+/** @import { FrameHandlers, FrameSocket } from './frame-socket.js' */
+/** @typedef {Pick<FrameSocket, 'isReady' | 'request' | 'acknowledge' | 'end'>} Socket */
 
-  app.drag = (key, strength) => { dragged.set(key, strength); ask(true); };
-  app.dragged = (key) => dragged.delete(key);
-  app.refresh = () => ask(false);
-  app.on('state', (before) => {
-    if (before?.revision !== app.state.revision) dragged.clear();
-    if (session === app.session) return;
-    session = app.session;
-    line?.end();
-    line = openLine(app.path('/drag'), {
-      onFrame: screen.show,
-      onProblem: (number, problem) => { app.problem(problem, 'panel'); settle(number ?? sequence); },
-      onBreak: () => { if (settled < sequence) post(); },
+/**
+ * @typedef {object} Outside What the scheduler needs from outside.
+ * @property {(handlers: FrameHandlers) => Socket} openSocket
+ * @property {(request: object) => Promise<Blob>} requestFrame The HTTP fallback.
+ * @property {(jpeg: Blob) => Promise<void>} put Shows a picture.
+ * @property {(by: number) => void} markBusy
+ * @property {(problem: any) => void} onProblem
+ */
+
+export class Frames {
+  #outside;
+  #screen;
+  /** @type {Socket | null} */
+  #socket = null;
+  /** @type {Map<string, number>} */
+  #pending = new Map(); // key → strength not yet told to the server
+  #sequence = 0; // of the newest request
+  #settled = 0; // requests up to this one are answered, and their frames on the screen
+  #isMoving = false; // true asks for smaller frames; the state that follows the move asks for a full one
+  #isPosting = false;
+
+  /** @param {Outside} outside */
+  constructor(outside) {
+    this.#outside = outside;
+    this.#screen = createScreen(outside.put, (number) => {
+      this.#socket?.acknowledge(number);
+      this.#settle(number);
     });
-  });
-
-  function ask(inMotion) {
-    if (settled === sequence) app.busy(1);
-    sequence += 1;
-    moving = inMotion;
-    if (line?.ready()) line.ask(wish(), screen.shown());
-    else post();
   }
 
-  const wish = () => ({ sequence, strengths: Object.fromEntries(dragged), moving });
-
-  function settle(number) {
-    if (number <= settled) return;
-    settled = number;
-    if (settled === sequence) app.busy(-1);
+  /** Replaces the socket by one for a new session. */
+  connect() {
+    this.#socket?.end();
+    this.#socket = this.#outside.openSocket({
+      onFrame: this.#screen.show,
+      onProblem: (number, problem) => {
+        this.#outside.onProblem(problem);
+        this.#settle(number ?? this.#sequence);
+      },
+      onBreak: () => { if (!this.#isSettled) this.#post(); },
+    });
   }
 
-  /** Where there is no line: one request at a time, each with the newest values. */
-  async function post() {
-    if (posting) return;
-    posting = true;
-    while (settled < sequence) {
-      if (line?.ready()) { // it is back
-        line.ask(wish(), screen.shown());
-        break;
-      }
-      const wanted = wish();
+  /**
+   * Requests a preview frame for a moving slider.
+   * @param {string} key
+   * @param {number} strength
+   */
+  drag(key, strength) {
+    this.#pending.set(key, strength);
+    this.#ask(true);
+  }
+
+  /** Requests a full frame. */
+  refresh() {
+    this.#ask(false);
+  }
+
+  /**
+   * The server knows the strength now, so frames need not carry it.
+   * @param {string} key
+   */
+  committed(key) {
+    this.#pending.delete(key);
+  }
+
+  /** Drops strengths that belong to another face. */
+  forget() {
+    this.#pending.clear();
+  }
+
+  get #isSettled() {
+    return this.#settled === this.#sequence;
+  }
+
+  #newest() {
+    return { sequence: this.#sequence, strengths: Object.fromEntries(this.#pending), moving: this.#isMoving };
+  }
+
+  /** @param {boolean} isMoving */
+  #ask(isMoving) {
+    if (this.#isSettled) this.#outside.markBusy(1);
+    this.#sequence += 1;
+    this.#isMoving = isMoving;
+    if (!this.#send()) this.#post();
+  }
+
+  /** Sends by the socket; false if it is not ready. */
+  #send() {
+    if (!this.#socket?.isReady) return false;
+    this.#socket.request(this.#newest(), this.#screen.shown());
+    return true;
+  }
+
+  /** HTTP fallback: one request at a time, each with the newest values, until the socket is back. */
+  async #post() {
+    if (this.#isPosting) return;
+    this.#isPosting = true;
+    while (!this.#isSettled && !this.#send()) {
+      const request = this.#newest();
       try {
-        const response = await postFor(app.path('/frame'), wanted);
-        await screen.show(wanted.sequence, await response.blob());
+        await this.#screen.show(request.sequence, await this.#outside.requestFrame(request));
       } catch (problem) {
-        app.problem(problem, 'panel');
+        this.#outside.onProblem(problem);
       }
-      settle(wanted.sequence);
+      this.#settle(request.sequence);
     }
-    posting = false;
-  }
-}
-
-/** Shows frames one after another; of those that come while one is being unpacked only the newest is shown. */
-function startScreen(app, onShown) {
-  const { result } = app.elements;
-  let taken = 0; // the number of the newest frame that came, and of the one on the screen
-  let shown = 0;
-  let next = null;
-  let showing = null;
-  let address = null;
-
-  async function run() {
-    while (next) {
-      const [number, jpeg] = next;
-      next = null;
-      if (app.root.dataset.view !== 'reconstruct') await put(jpeg);
-      shown = number;
-      onShown(number);
-      app.emit('frame', number);
-    }
-    showing = null;
+    this.#isPosting = false;
   }
 
-  async function put(jpeg) {
-    const old = address;
-    address = URL.createObjectURL(jpeg);
-    result.src = address; // browsers keep the old picture until the new one is there
-    await result.decode().catch(() => null);
-    if (old) URL.revokeObjectURL(old);
+  /** @param {number} number */
+  #settle(number) {
+    if (number <= this.#settled) return;
+    this.#settled = number;
+    if (this.#isSettled) this.#outside.markBusy(-1);
   }
-
-  return {
-    shown: () => shown,
-    /** Ends when this frame, or a newer one, is on the screen. */
-    show(number, jpeg) {
-      if (number <= taken) return showing;
-      taken = number;
-      next = [number, jpeg];
-      showing ??= run();
-      return showing;
-    },
-  };
 }

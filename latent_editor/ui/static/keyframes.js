@@ -1,56 +1,121 @@
-// Key frames: looks of this face, one after another, each an entry of the history; null is the unedited face.
+// @ts-check
+// Keyframes of the video. Each is an entry of the history; null is the unedited face.
 
-import { el, icon } from './dom.js';
+import { el, icon, optionsOf, small } from './dom.js';
+import { strings } from './strings.js';
 
-const EASES = [['smooth', 'smoothly'], ['linear', 'evenly'], ['ease-in', 'slowly at first'], ['ease-out', 'slowly at last'], ['spline', 'without a halt']];
-const MOST = 24;
+/** @import { Editor } from './types.js' */
+/** @typedef {string | null} Keyframe */
 
-export function createKeys(app, onChange) {
-  let keys = []; // none: from the unedited face to the present one
+const MAX_KEYFRAMES = 24;
+
+/**
+ * @param {Editor} editor
+ * @param {() => void} onChange
+ */
+export function createKeyframes(editor, onChange) {
+  const { store } = editor;
+  const words = strings.keyframes;
+  /** @type {Keyframe[]} */
+  let keys = []; // empty: from the unedited face to the current one
   const list = el('ol', { class: 'keys' });
-  const ease = el('select', { 'aria-label': 'How it goes from one to the next', onchange: onChange }, ...EASES.map(([value, label]) => el('option', { value }, label)));
-  const add = el('button', { type: 'button', onclick: addPresent }, 'Add what is shown');
-  const clear = el('button', { type: 'button', class: 'quiet', onclick: () => { keys = []; show(); onChange(); } }, 'As usual');
-  const element = el('details', { class: 'fold' }, el('summary', { class: 'quiet' }, 'Key frames'),
-    el('p', { class: 'small' }, 'Click a picture of the history below, then add it. They are passed in this order.'),
-    list, el('div', { class: 'row' }, add, clear), el('label', { class: 'row' }, el('span', { class: 'small' }, 'It moves'), ease));
-
-  const present = () => app.state.history[app.state.at].id;
+  const eases = optionsOf(Object.entries(words.eases));
+  const ease = el('select', { 'aria-label': words.easeLabel, onchange: onChange }, ...eases);
+  const add = el('button', { type: 'button', onclick: addPresent }, words.add);
+  const clear = el('button', { type: 'button', class: 'quiet', onclick: () => change([]) }, words.clear);
+  const element = el(
+    'details', { class: 'fold' }, el('summary', { class: 'quiet' }, words.head),
+    el('p', { class: 'small' }, words.about),
+    list, el('div', { class: 'row' }, add, clear), el('label', { class: 'row' }, small(words.easeRow), ease),
+  );
+  const present = () => store.state.history[store.state.at].id;
 
   function addPresent() {
-    if (!keys.length) keys = [null]; // the start, so that something moves
-    keys.push(present());
+    change([...(keys.length ? keys : [null]), present()]); // start from the unedited face, so that something moves
+  }
+  /**
+   * @param {Keyframe[]} now
+   * @param {{at: number, deed: string}} [focus]
+   */
+  function change(now, focus) {
+    keys = now;
     show();
+    if (focus) {
+      const button = list.children[focus.at]?.querySelector(`[data-do="${focus.deed}"]:not(:disabled)`);
+      /** @type {HTMLElement} */ (button ?? add).focus();
+    }
     onChange();
   }
-
-  function show(focus = null) {
-    const known = new Set(app.state.history.map(({ id }) => id));
+  function show() {
+    const known = new Set(store.state.history.map(({ id }) => id));
     keys = keys.filter((key) => key === null || known.has(key));
     const shown = keys.length ? keys : [null, present()];
-    list.replaceChildren(...shown.map((key, i) => frame(key, i, keys.length > 0)));
-    add.disabled = keys.length >= MOST;
+    const deeds = (/** @type {number} */ i) => (keys.length ? createDeeds(keys, i, change) : null);
+    list.replaceChildren(...shown.map((key, i) => createFrame(editor, key, deeds(i))));
+    add.disabled = keys.length >= MAX_KEYFRAMES;
     clear.hidden = keys.length === 0;
-    if (focus) (list.children[focus.at]?.querySelector(`[data-do="${focus.what}"]:not(:disabled)`) ?? add).focus();
-  }
-
-  function frame(key, i, editable) {
-    const label = key === null ? 'unedited' : app.state.history.find(({ id }) => id === key).label;
-    const source = key === null ? app.picture('unedited.jpg') : app.picture(`moment/${key}.jpg`);
-    const deed = (what, name, glyph, disabled, action) => el('button', { type: 'button', class: 'quiet icon', 'data-do': what, 'aria-label': `${name} key frame ${i + 1}`, title: name, disabled, onclick: action }, glyph);
-    const swap = (to) => { [keys[i], keys[to]] = [keys[to], keys[i]]; show({ at: to, what: to < i ? 'back' : 'on' }); onChange(); };
-    const deeds = !editable ? null : el('div', { class: 'row' },
-      deed('back', 'Earlier', '‹', i === 0, () => swap(i - 1)),
-      deed('out', 'Remove', icon('close'), false, () => { keys.splice(i, 1); show({ at: Math.max(0, i - 1), what: 'out' }); onChange(); }),
-      deed('on', 'Later', '›', i === keys.length - 1, () => swap(i + 1)));
-    return el('li', { title: label }, el('img', { src: source, alt: label, width: 64, height: 64 }), deeds);
   }
 
   return {
     element,
-    open: () => show(),
-    update: () => show(),
-    wish: () => (keys.length ? { keys, ease: ease.value } : { ease: ease.value }),
-    says: (loop) => (keys.length ? `Past ${keys.length} key frames${loop ? ', and on to the first' : ''}.` : `From the unedited face to the one shown${loop ? ', and back' : ''}.`),
+    show,
+    isEmpty: () => keys.length === 0,
+    request: () => (keys.length ? { keys, ease: ease.value } : { ease: ease.value }),
+    /** @param {boolean} loop */
+    summary: (loop) => words.summary(keys.length, loop),
   };
+}
+
+/**
+ * @param {Editor} editor
+ * @param {Keyframe} key
+ * @param {HTMLElement | null} deeds
+ */
+function createFrame({ store }, key, deeds) {
+  const entry = store.state.history.find(({ id }) => id === key);
+  const label = entry ? entry.label : strings.keyframes.unedited;
+  const source = store.pictureUrl(key === null ? 'unedited.jpg' : `moment/${key}.jpg`);
+  const image = el('img', { src: source, alt: label, width: 64, height: 64 });
+  return el('li', { title: label }, image, deeds);
+}
+
+/**
+ * The buttons of a keyframe: earlier, remove, later.
+ * @param {Keyframe[]} keys
+ * @param {number} i
+ * @param {(keys: Keyframe[], focus: {at: number, deed: string}) => void} change
+ */
+function createDeeds(keys, i, change) {
+  const { earlier, remove, later, deedLabel } = strings.keyframes;
+  /**
+   * @param {string} deed
+   * @param {string} title
+   * @param {string | Node} glyph
+   * @param {boolean} disabled
+   * @param {() => void} onclick
+   */
+  const button = (deed, title, glyph, disabled, onclick) => el('button', {
+    type: 'button', class: 'quiet icon', 'data-do': deed,
+    'aria-label': deedLabel(title, i + 1), title, disabled, onclick,
+  }, glyph);
+  const swap = (/** @type {number} */ to, /** @type {string} */ deed) => change(swapped(keys, i, to), { at: to, deed });
+  const drop = () => change(keys.filter((_, j) => j !== i), { at: Math.max(0, i - 1), deed: 'out' });
+  return el(
+    'div', { class: 'row' },
+    button('back', earlier, '‹', i === 0, () => swap(i - 1, 'back')),
+    button('out', remove, icon('close'), false, drop),
+    button('on', later, '›', i === keys.length - 1, () => swap(i + 1, 'on')),
+  );
+}
+
+/**
+ * @template T
+ * @param {T[]} list
+ * @param {number} i
+ * @param {number} j
+ */
+export function swapped(list, i, j) {
+  const other = [...list];
+  [other[i], other[j]] = [other[j], other[i]];
+  return other;
 }

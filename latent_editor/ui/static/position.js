@@ -1,54 +1,76 @@
-// For models that can move their pictures: three sliders, across, down and around.
+// @ts-check
+// Position sliders, for models that can translate and rotate their pictures.
 
-import { startMoving } from './slider-card.js';
 import { el } from './dom.js';
+import { percentAlong } from './numbers.js';
+import { bindSlider } from './slider-input.js';
+import { strings } from './strings.js';
 
-const WAYS = {
-  'position-x': { title: 'Move across', step: 0.005, steps: [0.01, 0.1], notch: 0.012, say: (value) => `${Math.round(value * 100)} %` },
-  'position-y': { title: 'Move down', step: 0.005, steps: [0.01, 0.1], notch: 0.012, say: (value) => `${Math.round(value * 100)} %` },
-  'position-turn': { title: 'Turn', step: 1, steps: [1, 15], notch: 2.5, say: (value) => `${Math.round(value)}°` },
-};
+/** @import { Axis, Editor } from './types.js' */
+/** @typedef {keyof typeof AXES} AxisKey */
 
-export function startPosition(app) {
-  const { position } = app.elements;
+const SHIFT = { step: 0.005, steps: /** @type {const} */ ([0.01, 0.1]), notch: 0.012 };
+const TURN = { step: 1, steps: /** @type {const} */ ([1, 15]), notch: 2.5 };
+const AXES = { 'position-x': SHIFT, 'position-y': SHIFT, 'position-turn': TURN };
+
+/** @param {Editor} editor */
+export function startPosition(editor) {
+  const { elements: { position }, store, events } = editor;
+  /** @type {ReturnType<typeof createAxis>[]} */
   let axes = [];
-  let model = null;
+  let model = '';
 
-  app.on('about', () => {
-    const known = app.about.model.axes.filter(({ key }) => WAYS[key]);
+  function show() {
+    if (store.state.ready) for (const axis of axes) axis.update(store.state.position[axis.key]);
+  }
+  events.on('about', () => {
+    const { fingerprint, axes: all } = store.about.model;
+    const known = all.filter(({ key }) => key in AXES);
     position.hidden = known.length === 0;
-    if (model === app.about.model.fingerprint) return;
-    model = app.about.model.fingerprint;
-    axes = known.map((axis) => createAxis(app, axis));
-    position.replaceChildren(el('h2', {}, 'Position'), ...axes.map((axis) => axis.element));
+    if (model === fingerprint) return;
+    model = fingerprint;
+    axes = known.map((axis) => createAxis(editor, axis));
+    position.replaceChildren(el('h2', {}, strings.position.head), ...axes.map(({ element }) => element));
     show();
   });
-  const show = () => { if (app.state?.ready) for (const axis of axes) axis.update(app.state.position[axis.key]); };
-  app.on('state', show);
-  app.on('flush', () => { for (const axis of axes) axis.commit(); });
+  events.on('state', show);
+  events.on('flush', () => { for (const axis of axes) axis.commit(); });
 }
 
-function createAxis(app, { key, limit }) {
-  const { title, step, steps, notch, say } = WAYS[key];
+/**
+ * @param {Editor} editor
+ * @param {Axis} axis
+ */
+function createAxis(editor, { key, limit }) {
+  const { step, steps, notch } = AXES[/** @type {AxisKey} */ (key)];
+  const { title, figure } = strings.position.axes[/** @type {AxisKey} */ (key)];
   const input = el('input', { type: 'range', id: key, min: -limit, max: limit, step, value: 0 });
-  const value = el('button', { type: 'button', class: 'value', title: 'Back to its place' });
+  const value = el('button', { type: 'button', class: 'value', title: strings.position.reset });
   const element = el('div', { class: 'axis' }, el('label', { for: key }, title), input, value);
-  const percent = (x) => `${((x + limit) / (2 * limit)) * 100}%`;
+  /** @param {number} now */
   const draw = (now) => {
-    input.style.setProperty('--from', percent(Math.min(now, 0)));
-    input.style.setProperty('--to', percent(Math.max(now, 0)));
-    const said = (now > 0 ? '+' : '') + say(now).replace('-', '−');
-    input.setAttribute('aria-valuetext', said);
-    value.textContent = said;
+    input.style.setProperty('--from', percentAlong(Math.min(now, 0), -limit, limit));
+    input.style.setProperty('--to', percentAlong(Math.max(now, 0), -limit, limit));
+    const shown = `${now > 0 ? '+' : ''}${figure(now)}`.replace('-', '−');
+    input.setAttribute('aria-valuetext', shown);
+    value.textContent = shown;
     value.disabled = now === 0;
-    value.setAttribute('aria-label', `${title} is ${said}; back to its place`);
+    value.setAttribute('aria-label', strings.position.valueLabel(title, shown));
   };
-  const moving = startMoving(app, key, input, draw, { verb: 'place', steps, notch });
-  value.addEventListener('click', () => { moving.to(0); input.focus(); });
-  const update = (now) => {
-    if (moving.active()) return;
-    input.value = now;
-    draw(now);
+  const motion = bindSlider(editor, key, input, draw, { verb: 'place', steps, notch });
+  value.addEventListener('click', () => {
+    motion.moveTo(0);
+    input.focus();
+  });
+  return {
+    key,
+    element,
+    commit: motion.commit,
+    /** @param {number} now */
+    update(now) {
+      if (motion.isActive()) return;
+      input.value = String(now);
+      draw(now);
+    },
   };
-  return { key, element, update, commit: moving.commit };
 }

@@ -1,85 +1,108 @@
-// The live reconstruction: picture, bar, seconds, likeness; stopping keeps the best so far.
+// @ts-check
+// The live reconstruction: picture, progress, likeness. Stopping keeps the best result so far.
 
 import { call, post } from './api.js';
+import { focusQuietly } from './dom.js';
+import { RunCounter } from './run-counter.js';
+import { strings } from './strings.js';
 
-const SECONDS = 20;
+/** @import { Editor } from './types.js' */
+
+const MAX_SECONDS = 20;
 const WAITING_MS = 4000;
 
-export function startReconstruction(app) {
-  const { bar, figures, stop, result, original, recrop, 'your-crop': yourCrop } = app.elements;
-  let runs = 0;
-  let active = 0; // the run on the screen; 0 for none. What an older one still answers is not listened to.
+/** @param {Editor} editor */
+export function startReconstruction(editor) {
+  const { elements: { figures, stop, result, recrop }, store, events, messages, views } = editor;
+  const runs = new RunCounter();
 
-  app.on('reconstruct', async (crop) => {
-    const mine = active = (runs += 1);
-    const waiting = setTimeout(() => { if (mine === active) figures.textContent = 'waiting for a free turn …'; }, WAITING_MS);
-    begin(crop);
+  /** @param {string} crop */
+  async function reconstruct(crop) {
+    const run = runs.begin();
+    const tellWaiting = () => { if (runs.isActive(run)) figures.textContent = strings.reconstruction.waiting; };
+    const waiting = setTimeout(tellWaiting, WAITING_MS);
+    showStart(editor, crop);
     try {
-      for await (const answer of call('reconstruct', [app.session, SECONDS, 'auto'])) {
+      for await (const answer of call('reconstruct', [store.session, MAX_SECONDS, 'auto'])) {
         clearTimeout(waiting);
-        if (mine !== active) return;
+        if (!runs.isActive(run)) return;
         if (answer.session) {
-          active = 0;
-          app.set(answer.session);
-          app.view('edit');
-        } else show(answer);
+          runs.end();
+          store.setState(answer.session);
+          views.show('edit');
+        } else showStep(editor, answer);
       }
     } catch (problem) {
-      if (mine !== active) return;
-      active = 0;
-      app.view(app.state.ready ? 'edit' : 'start');
-      app.problem(problem, app.state.ready ? 'panel' : 'start');
+      if (runs.isActive(run)) fail(problem);
     } finally {
       clearTimeout(waiting);
     }
-  });
-
-  function begin(crop) {
-    yourCrop.src = result.src = crop;
-    original.removeAttribute('src');
-    result.classList.add('waiting');
-    bar.removeAttribute('value');
-    figures.textContent = 'a first look …';
-    stop.hidden = true;
-    stop.disabled = false;
-    app.emit('wipe', 100);
-    app.view('reconstruct');
+  }
+  /** @param {any} problem */
+  function fail(problem) {
+    runs.end();
+    views.show(store.state.ready ? 'edit' : 'start');
+    messages.problem(problem, store.state.ready ? 'panel' : 'start');
+  }
+  /**
+   * Cancels the run: the visitor went elsewhere, or to another model.
+   * @param {string} query
+   */
+  async function leave(query) {
+    runs.end();
+    await post(store.path(`/cancel${query}`)).catch(() => null);
   }
 
-  function show({ fraction, seconds, likeness, image }) {
-    if (image) {
-      result.src = image;
-      result.classList.remove('waiting');
-      if (stop.hidden) {
-        stop.hidden = false;
-        stop.focus({ preventScroll: true });
-      }
-    }
-    bar.value = fraction;
-    const like = likeness ? ` · likeness ${likeness.word} (${likeness.psnr_db.toFixed(1)} dB)` : '';
-    figures.textContent = `${seconds.toFixed(0)} s${like}`;
-  }
-
+  events.on('reconstruct', reconstruct);
   stop.addEventListener('click', () => {
     stop.disabled = true;
-    post(app.path('/stop')).catch((problem) => app.problem(problem, 'panel'));
+    post(store.path('/stop')).catch((problem) => messages.problem(problem, 'panel'));
   });
-
-  /** Ends a run whose outcome is not wanted any more: the visitor went elsewhere, or to another model. */
-  async function leave(query) {
-    active = 0;
-    await post(app.path(`/cancel${query}`)).catch(() => null);
-  }
   recrop.addEventListener('click', async () => {
     await leave('?keep_photo=true');
-    app.emit('crop-by-hand');
+    events.emit('crop-by-hand');
   });
-  app.on('leave-for-repair', async () => {
+  events.on('leave-for-repair', async () => {
     await leave('?keep_photo=true');
-    app.emit('repair');
+    events.emit('repair');
   });
-  app.on('view', (name) => {
-    if (name !== 'reconstruct') result.classList.remove('waiting');
-    if (name !== 'reconstruct' && active) leave('');
+  events.on('view', (name) => {
+    if (name === 'reconstruct') return;
+    result.classList.remove('waiting');
+    if (runs.active) leave('');
   });
+}
+
+/**
+ * @param {Editor} editor
+ * @param {string} crop
+ */
+function showStart({ elements, events, views }, crop) {
+  const { bar, figures, stop, result, original, 'your-crop': yourCrop } = elements;
+  yourCrop.src = result.src = crop;
+  original.removeAttribute('src');
+  result.classList.add('waiting');
+  bar.removeAttribute('value');
+  figures.textContent = strings.reconstruction.firstLook;
+  stop.hidden = true;
+  stop.disabled = false;
+  events.emit('wipe', 100);
+  views.show('reconstruct');
+}
+
+/**
+ * @param {Editor} editor
+ * @param {any} answer
+ */
+function showStep({ elements: { bar, figures, stop, result } }, { fraction, seconds, likeness, image }) {
+  if (image) {
+    result.src = image;
+    result.classList.remove('waiting');
+    if (stop.hidden) {
+      stop.hidden = false;
+      focusQuietly(stop);
+    }
+  }
+  bar.value = fraction;
+  figures.textContent = strings.reconstruction.progress(seconds, likeness);
 }

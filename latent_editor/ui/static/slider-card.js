@@ -1,114 +1,126 @@
-// One slider in use: a picture of this face at each end, the track with its safe range, and a menu.
+// @ts-check
+// A slider in use: thumbnails of this face at both ends, a track with its safe range, and a menu.
 
-import { el, icon, signed } from './dom.js';
+import { el, icon } from './dom.js';
+import { percentAlong, signed } from './numbers.js';
+import { regionName } from './region.js';
+import { bindSlider } from './slider-input.js';
 import { createMenu } from './slider-menu.js';
+import { strings } from './strings.js';
 
-const COMMIT_MS = 350; // moves closer together than this (keys, a double click) are one entry of the history
+/** @import { Editor, Slider } from './types.js' */
 
-export function createCard(app, first) {
-  const { key, limit } = first;
+const PICTURED = 2; // the strength shown by the pictures at the ends, if within the safe range
+
+/**
+ * @param {Editor} editor
+ * @param {Slider} first
+ */
+export function createCard(editor, first) {
+  const { key } = first;
   let slider = first;
-  const input = el('input', { type: 'range', min: first.taken ? 0 : -limit, max: limit, step: 0.02 });
-  const name = el('label', { class: 'name' });
-  input.id = name.htmlFor = `slider-${key}`;
-  const where = el('span', { class: 'where', hidden: true });
-  const value = el('button', { type: 'button', class: 'value', title: 'Back to zero' });
-  const eye = el('button', { type: 'button', class: 'quiet icon' });
-  const more = el('button', { type: 'button', class: 'quiet icon', 'aria-expanded': 'false' }, icon('more'));
-  const ends = [el('span', { class: 'end low' }), el('span', { class: 'end high' })];
-  const menu = createMenu(app, key, () => slider);
-  const element = el('li', { class: 'card', 'data-key': key }, ends[0], el('div', { class: 'top' }, name, where, value, eye, more), input, ends[1], menu.element);
+  const parts = createParts(first);
+  const { input, value, eye, more, ends } = parts;
+  const menu = createMenu(editor, key, () => slider);
+  const top = el('div', { class: 'top' }, parts.name, parts.where, value, eye, more);
+  const element = el('li', { class: 'card', 'data-key': key }, top, ends.low, input, ends.high, menu.element);
+  const motion = bindSlider(editor, key, input, (strength) => drawTrack(parts, slider, strength));
 
-  const draw = (strength) => {
-    const least = Number(input.min);
-    const percent = (x) => `${((Math.min(Math.max(x, least), limit) - least) / (limit - least)) * 100}%`;
-    input.style.setProperty('--from', percent(Math.min(strength, 0)));
-    input.style.setProperty('--to', percent(Math.max(strength, 0)));
-    input.style.setProperty('--low', percent(slider.low));
-    input.style.setProperty('--high', percent(slider.high));
-    input.setAttribute('aria-valuetext', signed(strength));
-    value.textContent = signed(strength);
-    value.disabled = strength === 0;
-    value.setAttribute('aria-label', `${slider.name} is ${signed(strength)}; back to zero`);
-  };
-
-  const moving = startMoving(app, key, input, draw);
-  value.addEventListener('click', () => { moving.to(0); input.focus(); });
-  eye.addEventListener('click', () => app.change({ do: 'mute', key, value: !slider.muted }));
+  value.addEventListener('click', () => {
+    motion.moveTo(0);
+    input.focus();
+  });
+  eye.addEventListener('click', () => editor.changes.change({ do: 'mute', key, value: !slider.muted }));
   more.addEventListener('click', () => {
     menu.element.hidden = !menu.element.hidden;
     more.setAttribute('aria-expanded', String(!menu.element.hidden));
   });
-  for (const [end, strength] of [[ends[0], slider.low], [ends[1], slider.high]]) {
-    end.addEventListener('click', () => moving.to(Math.max(-2, Math.min(2, strength))));
-  }
+  ends.low.addEventListener('click', ({ shiftKey }) => {
+    if (shiftKey) motion.moveTo(Math.max(-PICTURED, slider.low));
+    else motion.moveBy(-motion.coarse);
+  });
+  ends.high.addEventListener('click', ({ shiftKey }) => {
+    if (shiftKey) motion.moveTo(Math.min(PICTURED, slider.high));
+    else motion.moveBy(motion.coarse);
+  });
 
-  function update(now) {
-    slider = now;
-    name.title = now.name;
-    name.replaceChildren(now.name, ...(now.unsure ? [el('small', { title: 'This name is a guess.' }, ' unclear')] : []));
-    where.hidden = !now.region || now.taken;
-    where.textContent = now.region;
-    where.title = `Acts only there: ${now.region}`;
-    if (!moving.active()) {
-      input.value = now.strength;
-      draw(now.strength);
-    }
-    element.classList.toggle('muted', now.muted);
-    eye.replaceChildren(icon(now.muted ? 'shut' : 'eye'));
-    eye.setAttribute('aria-pressed', String(now.muted));
-    eye.setAttribute('aria-label', `Mute ${now.name}`);
-    eye.title = now.muted ? 'Show its effect' : 'Hide its effect';
-    more.setAttribute('aria-label', `More for ${now.name}`);
-    menu.update(now);
-  }
-  const showPair = (source) => { for (const end of ends) end.style.backgroundImage = `url("${source}")`; };
-  return { element, update, showPair, commit: moving.commit };
+  return {
+    element,
+    commit: motion.commit,
+    /** @param {Slider} now */
+    update(now) {
+      slider = now;
+      if (!motion.isActive()) {
+        input.value = String(now.strength);
+        drawTrack(parts, now, now.strength);
+      }
+      element.classList.toggle('muted', now.muted);
+      showSlider(parts, now);
+      menu.update(now);
+    },
+    /** @param {string} source A picture of the face at both ends, side by side. */
+    showPair(source) {
+      for (const end of Object.values(ends)) end.style.backgroundImage = `url("${source}")`;
+    },
+  };
 }
 
-/** While it moves the picture follows; when it rests the server is told, which makes one entry of the history. */
-export function startMoving(app, key, input, draw, { verb = 'move', steps = [0.1, 0.5], notch = 0.08 } = {}) {
-  let timer = 0;
-  let active = false;
-  const move = (strength) => {
-    active = true;
-    draw(strength);
-    app.drag(key, strength);
+/** @param {Slider} slider */
+function createParts({ key, limit, taken }) {
+  const id = `slider-${key}`;
+  const end = (/** @type {string} */ side) => el('button', { type: 'button', class: `end ${side}` });
+  return {
+    input: el('input', { type: 'range', id, min: taken ? 0 : -limit, max: limit, step: 0.02 }),
+    name: el('label', { class: 'name', for: id }),
+    where: el('span', { class: 'where', hidden: true }),
+    value: el('button', { type: 'button', class: 'value', title: strings.slider.reset }),
+    eye: el('button', { type: 'button', class: 'quiet icon' }),
+    more: el('button', { type: 'button', class: 'quiet icon', 'aria-expanded': 'false' }, icon('more')),
+    ends: { low: end('low'), high: end('high') },
   };
-  const commit = async () => {
-    clearTimeout(timer);
-    if (!active) return;
-    active = false;
-    const value = Number(input.value);
-    await app.change({ do: verb, key, value });
-    if (!active) app.dragged(key);
-  };
-  const commitSoon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(commit, COMMIT_MS);
-  };
-  const to = (strength) => {
-    input.value = strength;
-    move(strength);
-    commit();
-  };
-  input.addEventListener('input', () => {
-    if (Math.abs(input.value) < notch) input.value = 0; // the notch
-    move(Number(input.value));
-  });
-  input.addEventListener('keydown', (event) => {
-    const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-    if (event.key === 'Delete' || event.key === 'Backspace') return to(0);
-    if (!way) return undefined;
-    event.preventDefault();
-    const step = steps[event.shiftKey ? 1 : 0];
-    input.value = Math.round(Number(input.value) / steps[0] + (way * step) / steps[0]) * steps[0];
-    move(Number(input.value));
-    commitSoon();
-    return undefined;
-  });
-  input.addEventListener('change', commitSoon);
-  input.addEventListener('blur', commit);
-  input.addEventListener('dblclick', () => to(0));
-  return { to, commit, active: () => active };
+}
+
+/** @typedef {ReturnType<typeof createParts>} Parts */
+
+/**
+ * @param {Parts} parts
+ * @param {Slider} slider
+ * @param {number} strength
+ */
+function drawTrack({ input, value, ends }, slider, strength) {
+  const [least, most] = [Number(input.min), Number(input.max)];
+  const marks = { from: Math.min(strength, 0), to: Math.max(strength, 0), low: slider.low, high: slider.high };
+  for (const [name, at] of Object.entries(marks)) input.style.setProperty(`--${name}`, percentAlong(at, least, most));
+  input.setAttribute('aria-valuetext', signed(strength));
+  value.textContent = signed(strength);
+  value.disabled = strength === 0;
+  value.setAttribute('aria-label', strings.slider.valueLabel(slider.name, signed(strength)));
+  // Not disabled: a button that disables itself loses the focus.
+  ends.low.setAttribute('aria-disabled', String(strength <= least));
+  ends.high.setAttribute('aria-disabled', String(strength >= most));
+}
+
+/**
+ * @param {Parts} parts
+ * @param {Slider} slider
+ */
+function showSlider({ name, where, eye, more, ends }, slider) {
+  name.title = slider.name;
+  const guess = slider.unsure && el('small', { title: strings.slider.guessHint }, ` ${strings.slider.unsure}`);
+  name.replaceChildren(slider.name, ...(guess ? [guess] : []));
+  where.hidden = !slider.region || slider.taken;
+  where.textContent = regionName(slider.region ?? '');
+  where.title = strings.region.only(where.textContent);
+  eye.replaceChildren(icon(slider.muted ? 'eye-off' : 'eye'));
+  eye.setAttribute('aria-pressed', String(slider.muted));
+  eye.setAttribute('aria-label', strings.slider.mute(slider.name));
+  eye.title = slider.muted ? strings.slider.show : strings.slider.hide;
+  more.setAttribute('aria-label', strings.slider.options(slider.name));
+  for (const [end, label] of /** @type {const} */ ([
+    [ends.low, strings.slider.less(slider.name)],
+    [ends.high, strings.slider.more(slider.name)],
+  ])) {
+    end.setAttribute('aria-label', label);
+    end.title = strings.slider.endHint(label);
+  }
 }

@@ -1,129 +1,146 @@
-// The video panel: from the unedited face to the present one and back, at once; key frames, sound and motion are folded away.
+// @ts-check
+// The video panel.
 
 import { fetchFile } from './api.js';
-import { el, icon } from './dom.js';
-import { createMotion, createSound } from './media-file.js';
-import { createKeys } from './keyframes.js';
-import { choices } from './choices.js';
-import { work } from './job.js';
+import { el, focusQuietly, icon } from './dom.js';
+import { runJob } from './job.js';
+import { strings } from './strings.js';
+import { createPlayer } from './video-player.js';
+import { createVideoSettings } from './video-settings.js';
 
-const KINDS = [['mp4', 'MP4'], ['webm', 'WebM'], ['gif', 'GIF']];
-const LENGTHS = [2, 4, 6, 10, 15, 20, 30, 60];
+/** @import { Editor } from './types.js' */
 
-export function startFilm(app) {
-  const { film, 'film-open': opener, picture } = app.elements;
-  const kind = choices('Format', KINDS, 'mp4', stale);
-  const length = el('select', { 'aria-label': 'Length', onchange: stale }, ...LENGTHS.map((s) => el('option', { value: s, selected: s === 4 }, `${s} seconds`)));
-  const loop = el('input', { type: 'checkbox', checked: true, onchange: stale });
-  const keys = createKeys(app, stale);
-  const sound = createSound(app, changed);
-  const motion = createMotion(app, changed);
-  const make = el('button', { type: 'button', class: 'main', onclick: shoot }, 'Make the video');
-  const keep = el('a', { class: 'button main', hidden: true }, icon('save'), 'Save the video');
-  const hint = el('p', { class: 'small', role: 'status' });
-  const place = el('div', { class: 'place' });
-  const close = el('button', { type: 'button', class: 'quiet icon', 'aria-label': 'Close the video panel', onclick: () => leave(true) }, icon('close'));
-  const head = el('div', { class: 'row head-row' }, el('h2', {}, 'Video'), close);
-  const settings = el('div', { class: 'settings' },
-    el('span', { class: 'small' }, 'Format'), kind.element,
-    el('span', { class: 'small' }, 'Length'), el('div', { class: 'row' }, length, el('label', { class: 'check' }, loop, 'Loop without a seam')));
-  film.append(head, el('div', { 'data-slot': 'film' }), place, keep, make, hint, settings, keys.element, sound.element, motion.element);
+/** @param {Editor} editor */
+export function startVideo(editor) {
+  const { elements: { 'film-open': opener }, store, events } = editor;
+  const panel = new VideoPanel(editor);
+  opener.addEventListener('click', () => (panel.isOpen ? panel.leaveByHand() : panel.open()));
+  events.on('view', (name) => { if (name !== 'edit') panel.leave(); });
+  events.on('state', (before) => {
+    if (before.revision === store.state.revision) panel.update();
+    else panel.leave();
+  });
+}
 
-  let movie = null; // {element, address, key}: what plays in place of the picture
-  let running = false;
+function createParts() {
+  const words = strings.video;
+  return {
+    make: el('button', { type: 'button', class: 'main' }, words.make),
+    save: el('a', { class: 'button main', hidden: true }),
+    hint: el('p', { class: 'small', role: 'status' }),
+    place: el('div', { class: 'place' }),
+    close: el('button', { type: 'button', class: 'quiet icon', 'aria-label': words.close }, icon('close')),
+  };
+}
 
-  const wish = () => ({ kind: kind.value(), seconds: Number(length.value), loop: loop.checked, ...keys.wish(), ...sound.wish(), ...motion.wish() });
-  const told = () => JSON.stringify([app.state.revision, app.state.history[app.state.at]?.id, wish()]);
-  const something = () => app.state.sliders.some(({ strength, muted }) => strength !== 0 && !muted) || keys.wish().keys || sound.moves() || motion.moves();
+class VideoPanel {
+  #editor;
+  #parts = createParts();
+  #settings;
+  #player;
+  #isRendering = false;
 
-  /** A track or a clip plays once, and as long as it is; the way back may be asked for again. */
-  function changed(seconds) {
-    if (seconds) {
-      loop.checked = false;
-      length.value = LENGTHS.findLast((s) => s <= Math.min(Math.max(seconds, LENGTHS[0]), 20));
-    }
-    stale();
+  /** @param {Editor} editor */
+  constructor(editor) {
+    this.#editor = editor;
+    const { film: panel, picture } = editor.elements;
+    const { make, save, hint, place, close } = this.#parts;
+    this.#settings = createVideoSettings(editor, () => this.#show());
+    this.#player = createPlayer(picture, save);
+    const head = el('div', { class: 'row head-row' }, el('h2', {}, strings.video.head), close);
+    panel.append(head, el('div', { 'data-slot': 'film' }), place, save, make, hint, ...this.#settings.elements);
+    make.addEventListener('click', () => this.#create());
+    close.addEventListener('click', () => this.leaveByHand());
+    panel.addEventListener('keydown', (event) => { if (event.key === 'Escape') this.leaveByHand(); });
   }
 
-  /** What was made is not what is asked for any more. */
-  function stale() {
-    const fresh = movie !== null && movie.key === told();
-    keep.hidden = !fresh;
-    make.hidden = fresh || running;
-    make.disabled = !something();
-    hint.textContent = something() ? keys.says(loop.checked) : 'Nothing is changed yet: move a slider first, or take the motion of a clip.';
+  get isOpen() {
+    return !this.#editor.elements.film.hidden;
   }
 
-  async function shoot() {
-    running = true;
+  /** Opens the panel and renders at once if anything moves. */
+  open() {
+    this.#setOpen(true);
+    this.#editor.events.emit('wipe', 100);
+    this.#editor.messages.clear('film');
+    this.#settings.open();
+    this.#show();
+    focusQuietly(this.#parts.make);
+    if (this.#isMoving) this.#create();
+  }
+
+  leave() {
+    if (!this.isOpen) return;
+    this.#parts.place.querySelector('button')?.click(); // cancels the job under way
+    this.#player.drop();
+    this.#setOpen(false);
+  }
+
+  leaveByHand() {
+    this.leave();
+    this.#editor.elements['film-open'].focus();
+  }
+
+  /** Updates after an edit or a click on the history; an outdated video gives way to the picture. */
+  update() {
+    if (!this.isOpen) return;
+    if (!this.#player.isFresh(this.#request)) this.#player.drop();
+    this.#settings.update();
+    this.#show();
+  }
+
+  /** @param {boolean} on */
+  #setOpen(on) {
+    const { root, elements: { film: panel, 'film-open': opener } } = this.#editor;
+    panel.hidden = !on;
+    root.classList.toggle('filming', on);
+    opener.setAttribute('aria-expanded', String(on));
+  }
+
+  get #isMoving() {
+    return this.#editor.store.isEdited || this.#settings.moves();
+  }
+
+  /** Identifies the video that would be rendered now. */
+  get #request() {
+    const { revision, history, at } = this.#editor.store.state;
+    return JSON.stringify([revision, history[at]?.id, this.#settings.request()]);
+  }
+
+  #show() {
+    const { make, save, hint } = this.#parts;
+    const isFresh = this.#player.isFresh(this.#request);
+    save.hidden = !isFresh;
+    make.hidden = isFresh || this.#isRendering;
+    make.disabled = !this.#isMoving;
+    hint.textContent = this.#isMoving ? this.#settings.summary() : strings.video.nothing;
+  }
+
+  async #create() {
+    const { make, save } = this.#parts;
+    this.#isRendering = true;
     make.hidden = true;
-    app.clear('film');
-    drop();
+    this.#editor.messages.clear('film');
+    this.#player.drop();
     try {
-      await app.settled();
-      const key = told();
-      const answer = await work(app, place, 'Drawing', 'film', [app.session, wish()]);
-      if (answer?.film && !film.hidden) play(await fetchFile(app.path(`/save/film/${answer.film}`)), key);
+      await this.#render();
     } catch (problem) {
-      app.problem(problem, 'film');
+      this.#editor.messages.problem(problem, 'film');
     }
-    running = false;
-    stale();
-    if (!film.hidden) (keep.hidden ? make : keep).focus({ preventScroll: true });
+    this.#isRendering = false;
+    this.#show();
+    if (this.isOpen) focusQuietly(save.hidden ? make : save);
   }
 
-  function play({ blob, name }, key) {
-    const address = URL.createObjectURL(blob);
-    const still = blob.type === 'image/gif';
-    const audible = Boolean(sound.wish().sound || motion.wish().clip);
-    const element = still ? el('img', { class: 'movie', alt: 'The video' })
-      : el('video', { class: 'movie', loop: true, autoplay: true, playsinline: true, controls: audible, 'aria-label': 'The video' });
-    element.muted = !audible;
-    element.src = address;
-    element.addEventListener('pointerdown', (event) => event.stopPropagation());
-    picture.append(element);
-    movie = { element, address, key };
-    keep.href = address;
-    keep.download = name;
-    keep.lastChild.textContent = `Save the video (${blob.size < 1e6 ? `${Math.ceil(blob.size / 1e3)} kB` : `${(blob.size / 1e6).toFixed(1)} MB`})`;
+  async #render() {
+    const { store, changes } = this.#editor;
+    await changes.settled();
+    const request = this.#request;
+    const data = [store.session, this.#settings.request()];
+    const job = { label: strings.jobs.rendering, event: 'film', data };
+    const answer = await runJob(store, this.#parts.place, job);
+    if (!answer?.film || !this.isOpen) return;
+    const file = await fetchFile(store.path(`/save/film/${answer.film}`));
+    if (this.isOpen) this.#player.play(file, { request, audible: this.#settings.isAudible() });
   }
-
-  function drop() {
-    movie?.element.remove();
-    if (movie) URL.revokeObjectURL(movie.address);
-    movie = null;
-  }
-
-  function leave(focus = false) {
-    if (film.hidden) return;
-    place.querySelector('button')?.click(); // what is under way is not wanted any more
-    drop();
-    film.hidden = true;
-    app.root.classList.remove('filming');
-    opener.setAttribute('aria-expanded', 'false');
-    if (focus) opener.focus();
-  }
-
-  opener.addEventListener('click', () => {
-    if (!film.hidden) { leave(true); return; }
-    film.hidden = false;
-    app.root.classList.add('filming');
-    opener.setAttribute('aria-expanded', 'true');
-    app.emit('wipe', 100);
-    app.clear('film');
-    keys.open();
-    sound.open();
-    stale();
-    make.focus({ preventScroll: true });
-    if (something()) shoot();
-  });
-  film.addEventListener('keydown', (event) => { if (event.key === 'Escape') leave(true); });
-  app.on('view', (name) => { if (name !== 'edit') leave(); });
-  app.on('state', (before) => {
-    if (film.hidden) return;
-    if (before?.revision !== app.state.revision) { leave(); return; }
-    if (movie && movie.key !== told()) drop(); // the history was clicked: the picture is seen again
-    keys.update();
-    stale();
-  });
 }
