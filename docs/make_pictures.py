@@ -14,7 +14,6 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import latent_editor as le
-from latent_editor.compositing import edited_landmarks
 from latent_editor.media.decode import Clip
 from latent_editor.motion import draw, take_motion
 
@@ -68,10 +67,9 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     box = tuple(round(v) for v in (x - half, y - half, x + half, y + half))
     edits = [le.Edit(le.text_direction(g, prompt, latent=latent), 1.5) for prompt in ("red hair", "an old person")]
     edits += [le.Edit(turn_of(g), strength) for strength in (-1.5, 1.5)]
-    original, row = le.render(g, latent), [("photo", photo.image.crop(box))]
+    row = [("photo", photo.image.crop(box))]
     for edit in edits:
-        image = le.render(le.generator_for(g, latent), le.apply(latent, [edit]))
-        whole = le.paste(photo, crop, image, original=original, landmarks=edited_landmarks(image, g, crop))
+        whole = le.paste_edit(g, photo, crop, latent, [edit])
         row.append((f"{edit.direction.name} {edit.strength:+g}", whole.crop(box)))
     return row
 
@@ -138,7 +136,7 @@ def main() -> None:
             continue
         for prompt in ("red hair", "a blue background"):
             d = le.text_direction(g, prompt, latent=latent)
-            row.append((f"“{prompt}” +2", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, 2.0)]))))
+            row.append((f"“{prompt}” +2", le.render(g, le.edited(latent, [le.Edit(d, 2.0)]))))
         rows.append(row)
         faces.append(latent)
         whole.append(pasted(g, path, latent))
@@ -211,7 +209,7 @@ def words(g: le.Generator) -> None:
     for seed in (46, 16, 13):
         latent = le.random_latent(g, seed)
         directions = [le.text_direction(g, p, method=m, latent=latent) for p, m in ways]
-        edited = [le.render(g, le.apply(latent, [le.Edit(d, 2.0)])) for d in directions]
+        edited = [le.render(g, le.edited(latent, [le.Edit(d, 2.0)])) for d in directions]
         shown = [(f"{p}, {m}", picture) for (p, m), picture in zip(ways, edited, strict=True)]
         rows.append([("face", le.render(g, latent)), *shown])
     sheet(rows, HERE / "text_ways.jpg")
@@ -229,7 +227,7 @@ def dragging(g: le.Generator) -> None:
         latent = le.random_latent(g, seed)
         d = le.drag_direction(latent, le.drag(g, latent, handles, seconds=30), handles)
         moved = [
-            (f"{name} {s:g}", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, s)])))
+            (f"{name} {s:g}", le.render(g, le.edited(latent, [le.Edit(d, s)])))
             for s in (0.0, 0.5, 1.0)
         ]
         marked = moved[0][1].resize((TILE, TILE), Image.Resampling.BICUBIC)
@@ -245,13 +243,13 @@ def dragging(g: le.Generator) -> None:
 
 def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
     directions = [le.text_direction(g, p, latent=latent) for p in PROMPTS]
-    return [(d.name, le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, 2.0)]))) for d in directions]
+    return [(d.name, le.render(g, le.edited(latent, [le.Edit(d, 2.0)]))) for d in directions]
 
 
 def _moves(g: le.Generator, latent: le.Latent, d: le.Direction) -> list[tuple[str, Image.Image]]:
     strengths = (-3.0, 0.0, 3.0)
     return [
-        (f"{d.name} {s:+g}", le.render(le.generator_for(g, latent), le.apply(latent, [le.Edit(d, s)])))
+        (f"{d.name} {s:+g}", le.render(g, le.edited(latent, [le.Edit(d, s)])))
         for s in strengths
     ]
 

@@ -9,8 +9,9 @@
     crop = le.align(photo, g)
     latent = le.invert(g, crop, seconds=20)
     sliders = le.named_directions(g)
-    image = le.render(g, le.edited(latent, [le.Edit(sliders[0], 1.5)]))
-    whole = le.paste(photo, crop, image)
+    edits = [le.Edit(sliders[0], 1.5)]
+    face = le.render(g, le.edited(latent, edits))
+    whole = le.paste_edit(g, photo, crop, latent, edits)
 
 Importing the package is instant and has no effect; each name is imported from its module when it is first used.
 """
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from latent_editor.editing.edits import edited, layer_range, strength_scale
     from latent_editor.editing.face_parts import PARTS, face_part
     from latent_editor.editing.part_transfer import transfer_part
+    from latent_editor.editing.paste_back import paste_edit
     from latent_editor.editing.point_drag import DragStep, drag, drag_direction
     from latent_editor.editing.retarget import retarget_edits
     from latent_editor.editing.style_mixing import interpolate, mix
@@ -132,6 +134,7 @@ __all__ = [
     "named_directions",
     "open_photo",
     "paste",
+    "paste_edit",
     "prepare",
     "prepared",
     "psnr_db",
@@ -176,6 +179,7 @@ _NAMES_OF = {
     "editing.retarget": "retarget_edits",
     "restoration.repair": "RepairResult repair",
     "editing.part_transfer": "transfer_part",
+    "editing.paste_back": "paste_edit",
     "text": "TextMapper generate_from_text text_direction train_mapper",
     "core.values": "Crop Direction Directions Edit Latent OnStep Photo Step",
     "models.bundle": "model_names",

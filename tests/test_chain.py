@@ -31,11 +31,12 @@ def test_a_photo_in_an_edited_photo_out(
     latent = le.Latent.load(tmp_path / "me.latent")
 
     edits = [le.Edit(le.named_directions(g)[0], 2.0), le.Edit(le.text_direction(g, "red hair", latent=latent), 1.0)]
-    plain, edited = le.render(g, latent), le.render(g, le.apply(latent, edits))
+    plain, edited = le.render(g, latent), le.render(g, le.edited(latent, edits))
     assert np.abs(np.asarray(plain, np.float32) - np.asarray(edited, np.float32)).mean() > 1
 
-    whole = np.asarray(le.paste(photo, crop, edited))
     before = np.asarray(photo.image)
+    assert np.array_equal(np.asarray(le.paste_edit(g, photo, crop, latent, [])), before)
+    whole = np.asarray(le.paste_edit(g, photo, crop, latent, edits))
     assert whole.shape == before.shape
     changed = (whole != before).any(axis=2)
     assert changed.any()
@@ -63,5 +64,5 @@ def test_a_random_face_can_be_edited(portraits: le.Generator) -> None:
     assert len(sliders) >= 12
     plain = np.asarray(le.render(portraits, latent), np.float32)
     for slider in sliders[:12]:
-        moved = le.render(portraits, le.apply(latent, [le.Edit(slider, slider.high)]))
+        moved = le.render(portraits, le.edited(latent, [le.Edit(slider, slider.high)]))
         assert np.abs(np.asarray(moved, np.float32) - plain).mean() > 1, slider.name

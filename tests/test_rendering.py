@@ -6,14 +6,20 @@ import copy
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from latent_editor import rendering
 from latent_editor.core.errors import BadLatent, BadValue
-from latent_editor.generators import Generator, construction, random_latent, random_ws
+from latent_editor.core.refinement import Refinement
+from latent_editor.core.region import Region
+from latent_editor.core.values import Direction, Edit, Latent
+from latent_editor.editing.edits import edited
+from latent_editor.generators import Generator, construction, generator_for, random_latent, random_ws
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_image, to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import invert
@@ -22,9 +28,10 @@ from latent_editor.rendering import ActivationCache, Renderer, render, render_ba
 
 
 def test_pixels_are_the_generators(tiny_generator: StyleGAN2) -> None:
-    ws = random_ws(tiny_generator, [1, 2])
+    latents = [random_latent(tiny_generator, seed) for seed in (1, 2)]
+    ws = torch.stack([latent.ws for latent in latents])
     expected = ((tiny_generator.synthesize(ws).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    for image, pixels in zip(render_batch(tiny_generator, ws, precision="fp32"), expected, strict=True):
+    for image, pixels in zip(render_batch(tiny_generator, latents, precision="fp32"), expected, strict=True):
         assert np.array_equal(np.asarray(image), pixels.permute(1, 2, 0).numpy())
 
 
@@ -45,12 +52,11 @@ def test_a_picture_survives_the_way_to_a_tensor_and_back() -> None:
     assert np.array_equal(np.asarray(to_image(to_tensor(Image.fromarray(pixels), 16)[0])), pixels)
 
 
-def test_render_takes_latents_and_ws_in_any_size(tiny_generator: StyleGAN2) -> None:
+def test_render_gives_any_size(tiny_generator: StyleGAN2) -> None:
     latent = random_latent(tiny_generator, 5)
     one = render(tiny_generator, latent)
     assert one.size == (32, 32)
     assert one.mode == "RGB"
-    assert one.tobytes() == render(tiny_generator, latent.ws[None]).tobytes()
     assert render(tiny_generator, latent, size_px=80).size == (80, 80)
     assert render(tiny_generator, latent, size_px=8).size == (8, 8)
 
@@ -91,6 +97,49 @@ def test_a_latent_of_another_model_is_refused(tiny_generator: StyleGAN2, portrai
 def test_random_latents_repeat_and_differ(tiny_generator: StyleGAN2) -> None:
     assert torch.equal(random_latent(tiny_generator, 3).ws, random_latent(tiny_generator, 3).ws)
     assert not torch.equal(random_latent(tiny_generator, 3).ws, random_latent(tiny_generator, 4).ws)
+
+
+def test_a_tensor_is_refused_since_it_says_nothing_of_a_refinement(tiny_generator: StyleGAN2) -> None:
+    ws = random_ws(tiny_generator, [1])
+    for what in (ws, ws[0]):
+        with pytest.raises(BadLatent, match="g.latent"):
+            render(tiny_generator, what)
+    with pytest.raises(BadLatent, match="g.latent"):
+        render_batch(tiny_generator, ws)
+
+
+def edits_of(g: StyleGAN2) -> dict[str, list[Edit]]:
+    direction = Direction("up", 0.3 * torch.randn(g.num_ws, g.w_dim, generator=torch.Generator().manual_seed(0)))
+    half = Region.of(np.eye(2).repeat(8, 0).repeat(8, 1))
+    return {"none": [], "a slider": [Edit(direction, 1.0)], "a region": [Edit(direction, 1.0, region=half)]}
+
+
+def refined_latent(g: StyleGAN2, seed: int) -> Latent:
+    noise = torch.Generator().manual_seed(seed)
+    features = {8: torch.randn(g.config.channels_at(8), 8, 8, generator=noise)}
+    return replace(random_latent(g, seed), refinement=Refinement(features))
+
+
+@pytest.mark.parametrize("name", ["none", "a slider", "a region"])
+def test_a_refined_latent_keeps_its_refinement_through_every_edit(tiny_generator: StyleGAN2, name: str) -> None:
+    g, latent, edits = tiny_generator, refined_latent(tiny_generator, 1), edits_of(tiny_generator)[name]
+    now = edited(latent, edits)
+    drawing = generator_for(g, now)
+    expected = to_image(drawing.synthesize(now.ws[None], noise="const", dtype=torch.float32).clamp(-1, 1)[0])
+    found = render(g, now, precision="fp32")
+    assert found.tobytes() == expected.tobytes()
+    plain = render(g, edited(replace(latent, refinement=None), edits), precision="fp32")
+    assert np.abs(np.asarray(found, int) - np.asarray(plain, int)).mean() > 1, "the oracle sees a dropped refinement"
+
+
+def test_a_batch_draws_each_latent_by_its_own_refinement(tiny_generator: StyleGAN2) -> None:
+    g = tiny_generator
+    latents = [random_latent(g, 1), refined_latent(g, 2), random_latent(g, 3), refined_latent(g, 4)]
+    latents += [edited(latents[1], edits_of(g)["a region"])]
+    together = render_batch(g, latents, precision="fp32")
+    for image, latent in zip(together, latents, strict=True):
+        away = np.abs(np.asarray(image, int) - np.asarray(render(g, latent, precision="fp32"), int))
+        assert away.max() <= 1  # a batch may round otherwise
 
 
 def test_an_unknown_precision_is_refused(tiny_generator: StyleGAN2) -> None:
@@ -142,33 +191,69 @@ def test_only_the_layers_from_the_edit_on_are_computed(tiny_generator: StyleGAN2
 
 
 def test_what_is_asked_for_once_takes_no_memory(tiny_generator: StyleGAN2) -> None:
-    kept = ActivationCache()
-    renderer = Renderer(tiny_generator, kept=kept)
+    cache = ActivationCache()
+    renderer = Renderer(tiny_generator, cache=cache)
     for seed in range(8):
         renderer.render_tensor(random_ws(tiny_generator, [seed]))
-    assert kept.bytes == 0
+    assert cache.bytes == 0
     renderer.render_tensor(random_ws(tiny_generator, [5]))
-    assert kept.bytes > 0
+    assert cache.bytes > 0
 
 
 def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
-    kept = ActivationCache(100_000)
-    renderer = Renderer(tiny_generator, kept=kept)
+    cache = ActivationCache(100_000)
+    renderer = Renderer(tiny_generator, cache=cache)
     for seed in range(40):
         ws = random_ws(tiny_generator, [seed])
         for _ in range(2):
             assert torch.equal(renderer.render_tensor(ws), render_tensor(tiny_generator, ws))
-        assert 0 < kept.bytes <= 100_000
-    assert kept.bytes == sum(size for _, size in kept._items.values())
+        assert 0 < cache.bytes <= 100_000
+    assert cache.bytes == sum(size for _, size in cache._items.values())
+
+
+def test_an_item_that_would_fill_the_cache_is_not_stored(tiny_generator: StyleGAN2) -> None:
+    ws = random_ws(tiny_generator, [1])
+    everything = ActivationCache()
+    for _ in range(2):
+        Renderer(tiny_generator, cache=everything).render_tensor(ws)
+    sizes = sorted(size for _, size in everything._items.values())
+    assert sizes[0] < sizes[-1] // 2
+    cache = ActivationCache(2 * sizes[-1] - 1)  # the largest takes more than half of it
+    for seed in (1, 2, 3):
+        ws = random_ws(tiny_generator, [seed])
+        for _ in range(3):
+            assert torch.equal(
+                Renderer(tiny_generator, cache=cache).render_tensor(ws), render_tensor(tiny_generator, ws)
+            )
+        held = [size for _, size in cache._items.values()]
+        assert held
+        assert max(held) < sizes[-1]
+    tiny = ActivationCache(sizes[0] - 1)  # not even the smallest fits
+    for _ in range(3):
+        assert torch.equal(Renderer(tiny_generator, cache=tiny).render_tensor(ws), render_tensor(tiny_generator, ws))
+    assert tiny.bytes == 0
+
+
+def test_only_so_many_requests_are_remembered(tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = len(list(tiny_generator.synthesis.blocks()))
+    monkeypatch.setattr(rendering, "MAX_REQUESTED_KEYS", 2 * blocks)
+    cache = ActivationCache()
+    renderer = Renderer(tiny_generator, cache=cache)
+    for seed in (1, 2, 3, 4, 5, 1):  # by its second request the first one is forgotten
+        renderer.render_tensor(random_ws(tiny_generator, [seed]))
+    assert cache.bytes == 0
+    assert len(cache._requested) <= 2 * blocks
+    renderer.render_tensor(random_ws(tiny_generator, [1]))
+    assert cache.bytes > 0
 
 
 def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) -> None:
     other = copy.deepcopy(tiny_generator)
     other.synthesis.b4.const.add_(1.0)
-    kept, ws = ActivationCache(), random_ws(tiny_generator, [1])
+    cache, ws = ActivationCache(), random_ws(tiny_generator, [1])
     for _ in range(2):
         for g in (tiny_generator, other):
-            assert torch.equal(Renderer(g, kept=kept).render_tensor(ws), render_tensor(g, ws))
+            assert torch.equal(Renderer(g, cache=cache).render_tensor(ws), render_tensor(g, ws))
     assert not torch.equal(render_tensor(tiny_generator, ws), render_tensor(other, ws))
     gone = weakref.ref(other)
     del g, other
@@ -177,7 +262,7 @@ def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) 
 
 
 def test_threads_share_a_renderer(tiny_generator: StyleGAN2) -> None:
-    renderer = Renderer(tiny_generator, kept=ActivationCache(200_000))  # little, so that things come and go
+    renderer = Renderer(tiny_generator, cache=ActivationCache(200_000))  # little, so that things come and go
     all_ws = [random_ws(tiny_generator, [seed]) for seed in range(6)]
     expected = [render_tensor(tiny_generator, ws) for ws in all_ws]
 

@@ -68,7 +68,7 @@ def of_outline(outline: np.ndarray, side: int, feather: float) -> Masks:
 
 def of_head(
     photo: np.ndarray,
-    before: np.ndarray | None,
+    before: np.ndarray,
     after: np.ndarray,
     points: tuple[Points, Points],
     crop_px: int,
@@ -77,54 +77,51 @@ def of_head(
 ) -> Masks:
     """The head: that of the photo, and what the edit lets grow beyond it.
 
-    1. The head is cut out of the photo, of the edited picture, and of the unedited one where there is one.
-    2. Grown is what is head only after the edit, where the pictures differ visibly: hair that was drawn too wide
-       before the edit is no growth.
+    1. The head is segmented in the photo, in the edited picture and in the unedited one.
+    2. Pixels that are head only after the edit count as growth where the two pictures differ visibly: hair that was
+       drawn too wide before the edit is no growth.
     3. The outline follows the photo's edges, and the edited picture's where the head has grown.
     4. Where its edge moves, what is around moves along, so that the old edge is covered.
 
     Args:
         photo: float32 [S, S, 3], 0..255.
-        before, after: float32 [s, s, 3]; before may be None.
+        before, after: float32 [s, s, 3], 0..255, the generator's pictures without and with the edit.
         points: Of the face in the photo and in the edited picture, in crop pixels.
         crop_px: Side of the crop.
         feather: Share of the crop's side.
         flow: float32 [s, s, 2], how the edit moved what is in the picture, or None.
     """
     # 1.
-    small = [cv2.resize(x, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA) for x in (photo, after)]
-    there, then = (head(as_bytes(x), p, crop_px) for x, p in zip(small, points, strict=True))
-    grown, replaced = then * (1 - there), np.abs(then - there)
-    if before is not None:
-        # 2.
-        unedited = cv2.resize(before, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA)
-        once = head(as_bytes(unedited), points[0], crop_px)
-        replaced = _really(np.abs(then - once), unedited, small[1])
-        grown = grown * replaced
+    small = [cv2.resize(x, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA) for x in (photo, before, after)]
+    marks = (points[0], points[0], points[1])
+    in_photo, in_before, in_after = (head(as_bytes(x), p, crop_px) for x, p in zip(small, marks, strict=True))
+    # 2.
+    replaced = _visible_changes(np.abs(in_after - in_before), small[1], small[2])
+    grown = in_after * (1 - in_photo) * replaced
     sliver = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     grown, replaced = (cv2.morphologyEx(x, cv2.MORPH_OPEN, sliver) for x in (grown, replaced))
     # 3.
     reach = max(1, round(OUTLINE_SHARE * feather * CUT_PX))
-    outline = guided(there, small[0], reach, OUTLINE_LEVELS, fine=photo)
+    outline = guided(in_photo, small[0], reach, OUTLINE_LEVELS, fine=photo)
     if grown.any():
         fine = cv2.resize(after, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-        more = guided(cv2.dilate(np.maximum(grown, there), round_), small[1], reach, OUTLINE_LEVELS, fine=fine)
+        more = guided(cv2.dilate(np.maximum(grown, in_photo), round_), small[2], reach, OUTLINE_LEVELS, fine=fine)
         near = cv2.GaussianBlur(cv2.dilate(grown, round_, iterations=2), (0, 0), reach / 2)
         near = cv2.resize(near, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         outline = np.maximum(outline, more * near)
     outline = smooth_step((outline - 0.12) / 0.76)
     sides = rounded_square(len(photo), SIDES_SHARE * feather, SIDES_ROUNDNESS)
     # 4.
-    room = None if flow is None else _room_to_move(there, flow, len(photo)) * sides * (1 - outline)
+    room = None if flow is None else _room_to_move(in_photo, flow, len(photo)) * sides * (1 - outline)
     return Masks(outline * sides, feather, cv2.GaussianBlur(replaced, (0, 0), 1.0), room)
 
 
-def _room_to_move(there: np.ndarray, flow: np.ndarray, side: int) -> np.ndarray:
-    """A mask [side, side] around the moving parts of a head's edge, so much wider as they move, and soft."""
-    far = cv2.resize(np.hypot(flow[..., 0], flow[..., 1]), there.shape) * (len(there) / len(flow))
-    edge = cv2.morphologyEx(there, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) * (far > MOVING)
-    wide = np.zeros_like(there)
+def _room_to_move(head_mask: np.ndarray, flow: np.ndarray, side: int) -> np.ndarray:
+    """Soft mask [side, side] around the moving silhouette of a head, dilated by its displacement."""
+    far = cv2.resize(np.hypot(flow[..., 0], flow[..., 1]), head_mask.shape) * (len(head_mask) / len(flow))
+    edge = cv2.morphologyEx(head_mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) * (far > MOVING)
+    wide = np.zeros_like(head_mask)
     for least in range(math.ceil(float(far.max()))):
         reach = 2 * (least + 2) + 1
         round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
@@ -132,7 +129,7 @@ def _room_to_move(there: np.ndarray, flow: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(smooth_step(cv2.resize(cv2.GaussianBlur(wide, (0, 0), 1.2), (side, side))))
 
 
-def _really(changed: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _visible_changes(changed: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Of the patches where two cuts differ, those that the pictures explain: both their colours and their edges differ.
 
     Hair in a new colour may be cut differently; that is no change of shape.

@@ -31,35 +31,36 @@ STRIP = 512
 def paste(
     photo: Photo,
     crop: Crop,
-    image: Image.Image,
     *,
+    edited: Image.Image,
+    original: Image.Image,
     feather: float = FEATHER,
-    original: Image.Image | None = None,
     landmarks: Points | None = None,
     mask: Image.Image | None = None,
 ) -> Image.Image:
-    """Puts a picture of the crop back into the photo, at the photo's own resolution.
+    """Carries the change between two pictures of a crop over to its photo, at the photo's own resolution.
 
-    1. What the photo shows of the crop is brought into the crop's frame.
-    2. A mask is made that follows the head in the photo and in the edited picture; where the crop has no landmarks it
-       is the crop, rounded.
-    3. The change from ``original`` to ``image`` is carried over to the photo, band by band: detail that the edit left
-       alone stays the photo's. Where ``original`` is not given, the crop itself takes its place, and the picture's
-       colours are matched to the photo's along the mask's border.
-    4. The change is taken back into the photo's frame. Every pixel outside of the mask stays as it was, to the bit; if
-       ``image`` and ``original`` are equal, so does every other.
+    :func:`latent_editor.editing.paste_back.paste_edit` makes both pictures from a latent and its edits.
+
+    1. The photo is resampled into the crop's frame.
+    2. The mask follows the head in the photo and in the edited picture; without landmarks it is the rounded crop.
+    3. The change from ``original`` to ``edited`` is carried over to the photo, band by band: detail that the edit did
+       not change stays the photo's.
+    4. The change is resampled into the photo's frame. Pixels outside the mask stay bit-identical; if ``edited`` equals
+       ``original``, so do all others.
 
     Args:
         photo: The photo that the crop was cut from.
-        crop: Tells where.
-        image: The edited crop, RGB, sRGB as generators draw it, of any square size.
-        feather: Width of the soft border as a share of the crop's side, 0.01 to 0.5.
-        original: The reconstruction without edits, at any square size, or None.
-        landmarks: The points of the edited face in crop pixels (:func:`edited_landmarks`); None takes the crop's.
-        mask: Where the edited picture goes, white on black, over the whole crop, of any size; None lets it be found.
+        crop: Where in the photo.
+        edited: The edited crop, RGB, sRGB as generators draw it, of any square size.
+        original: The same crop without the edit: what the generator draws for the unedited latent, or the crop's own
+            image where the edit was made on that. Any square size.
+        feather: Width of the soft border as a fraction of the crop's side, 0.01 to 0.5.
+        landmarks: Landmarks of the edited face in crop pixels (:func:`edited_landmarks`); None takes the crop's.
+        mask: Where the edited picture goes, white on black, over the whole crop, of any size; None finds the head.
 
     Returns:
-        RGB, or RGBA where the photo is transparent, the photo's size, in the photo's own colour encoding.
+        RGB, or RGBA where the photo is transparent, the photo's size, in the photo's own color encoding.
 
     Raises:
         BadValue: ``feather`` is outside of its range, or the crop does not belong to this photo.
@@ -69,9 +70,9 @@ def paste(
     box = _seen_part(photo, crop)
     crop_px = crop.image.width
     # 1.
-    side = max(image.width, original.width if original else crop_px)
-    before, after = (_floats(x, side, photo) for x in (original or crop.image, image))
-    if original is not None and np.array_equal(before, after):
+    side = max(edited.width, original.width)
+    before, after = (_floats(x, side, photo) for x in (original, edited))
+    if np.array_equal(before, after):
         return (photo.rgba or photo.image).copy()
     wanted = min(WORK_PX, affine.scale_of(crop.crop_to_photo) * crop_px)
     work = max(side, math.ceil(wanted - 1e-6))
@@ -79,10 +80,8 @@ def paste(
     seen = affine.warp(np.asarray(photo.image), to_work, (work, work)).astype(np.float32)
     flow = motion(before, after)
     # 2.
-    where = _masks(seen, (before if original else None, after), crop, (landmarks, mask), feather, flow)
+    where = _masks(seen, (before, after), crop, (landmarks, mask), feather, flow)
     # 3.
-    if original is None:
-        after = after + _offset(before - after, where, feather)
     if flow is not None:
         wide = where.outline if where.room is None else where.outline + where.room
         flow = flow * cv2.resize(wide, (side, side), interpolation=cv2.INTER_AREA)[..., None]
@@ -97,7 +96,7 @@ def paste(
 
 def _masks(
     seen: np.ndarray,
-    pictures: tuple[np.ndarray | None, np.ndarray],
+    pictures: tuple[np.ndarray, np.ndarray],
     crop: Crop,
     given: tuple[Points | None, Image.Image | None],
     feather: float,
@@ -131,21 +130,6 @@ def _floats(image: Image.Image, size_px: int, photo: Photo) -> np.ndarray:
     if image.size != (size_px, size_px):
         image = image.resize((size_px, size_px), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32)
-
-
-def _offset(difference: np.ndarray, where: masks.Masks, feather: float) -> np.ndarray:
-    """Smooth colours [s, s, 3] that take away a difference along the mask's border, less so inwards."""
-    side = len(difference)
-    inside = cv2.resize(where.outline, (side, side), interpolation=cv2.INTER_AREA) > 0
-    depth = cv2.distanceTransform(np.pad(inside.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1] - 0.5
-    border = np.clip(1 - depth / (feather * side), 0, 1) * inside
-    sigma = 0.1 * side
-
-    def blurred(x: np.ndarray, sigma: float) -> np.ndarray:
-        return cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-
-    offset = blurred(difference * border[..., None], sigma) / (blurred(border, sigma)[..., None] + 1e-3)
-    return blurred(offset * np.sqrt(border)[..., None], sigma / 3)
 
 
 def _blended(

@@ -39,40 +39,57 @@ def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
     return ranges[group]
 
 
-def apply(latent: Latent, edits: Sequence[Edit]) -> Tensor:
-    """Adds edits of the whole picture to a latent. The order does not matter but for what is taken from other faces.
+def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
+    """Applies edits to a latent. :func:`latent_editor.rendering.render` draws the result, refinement included.
 
-    Edits that go together beyond what the model can show are all held back by the same share, which
-    :func:`strength_scale` tells, so that no strength makes a picture white or black.
+    Edits that together exceed the model's range are all scaled down by :func:`strength_scale`, so that no strength
+    turns a picture white or black.
+
+    1. Edits without a region move the latent's ws, and with them everything that is drawn.
+    2. The others are grouped by their regions mᵢ. Where regions overlap, their edits act together: every subset of
+       them is drawn with the weight Π mᵢ · Π (1 − mⱼ), i in the subset and j not. Subsets that show nowhere are
+       dropped.
+    3. A latent that was edited before keeps what it has in its regions, and the new edits act on that too.
+    4. Feature patches from other faces are added everywhere, each scaled by its strength.
 
     Args:
         latent: Where to start.
-        edits: What to add; muted ones are passed over.
+        edits: What to apply; muted edits are skipped.
 
     Returns:
-        float32 ws [num_ws, w_dim].
+        ``latent`` with new ws, and with a blend where edits have regions. Its refinement is unchanged.
 
     Raises:
         BadLatent: a direction of another shape than the latent's.
-        BadValue: an edit that acts in a region: a picture with one is drawn of more than one point (:func:`edited`).
+        BadValue: regions that overlap in too many ways.
+    """
+    acting = [edit for edit in _acting(edits) if edit.direction.feature_patch is None]
+    everywhere = [edit for edit in acting if edit.region is None]
+    ws = _edited_ws(latent, everywhere)  # 1.
+    groups = list(_by_region(acting).values())
+    before = latent.blend or Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
+    blend = _in_regions(before, latent, ws, everywhere, groups) if groups else before
+    blend = replace(blend, features=_grafted(before, edits))  # 4.
+    return replace(latent, ws=ws, blend=blend if len(blend.weights) or blend.features else None)
+
+
+def _edited_ws(latent: Latent, edits: Sequence[Edit]) -> Tensor:
+    """The ws [num_ws, w_dim] of a latent after edits without a region.
+
+    The order matters only for edits that interpolate towards another face: they come first, so that sliders act on
+    what they bring.
     """
     ws = latent.ws.clone()
     acting = _acting(edits)
-    for edit in acting:
-        if edit.region is not None:
-            raise BadValue(
-                f"The edit {edit.direction.name!r} acts in the region {edit.region.name!r}, which no single ws can "
-                "show. Use edited(latent, edits), and render what it gives."
-            )
     vectors = [_vector(edit, ws) for edit in acting]
-    kept = _kept(acting, vectors)
-    for edit in acting:  # first, so that sliders act on what is taken too
+    scale = _scale(acting, vectors)
+    for edit in acting:
         if edit.direction.interpolates:
             start, stop = edit.layers or edit.direction.layers or (0, len(ws))
             ws[start:stop] = ws[start:stop].lerp(_aimed(edit.direction, latent)[start:stop], edit.strength)
     for edit, vector in zip(acting, vectors, strict=True):
         if not edit.direction.interpolates:
-            ws += kept * edit.strength * vector
+            ws += scale * edit.strength * vector
     return ws
 
 
@@ -84,36 +101,6 @@ def _aimed(direction: Direction, latent: Latent) -> Tensor:
     return refinement.pivot.float().lerp(direction.vector, 1 / refinement.gain)
 
 
-def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
-    """A latent with edits, those with a region in their regions only.
-
-    1. Edits without a region move the latent's ws, and with them everything that is drawn.
-    2. The others are grouped by their regions mᵢ. Where regions overlap their edits act together: every set of them
-       is drawn with the share Π mᵢ · Π (1 − mⱼ), i in the set and j not. Sets that show nowhere are left out.
-    3. What a latent that was edited before has in its regions stays there, and is edited too.
-    4. Parts that are taken from another face as features are added to all of it, each as much as its amount says.
-
-    Args:
-        latent: Where to start.
-        edits: What to do; muted ones are passed over.
-
-    Returns:
-        A latent to be rendered. It is ``latent`` with other ws, and with a blend where there are regions.
-
-    Raises:
-        BadLatent: a direction of another shape than the latent's.
-        BadValue: regions that overlap in too many ways.
-    """
-    acting = [edit for edit in _acting(edits) if edit.direction.feature_patch is None]
-    everywhere = [edit for edit in acting if edit.region is None]
-    ws = apply(latent, everywhere)  # 1.
-    groups = list(_by_region(acting).values())
-    before = latent.blend or Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
-    blend = _in_regions(before, latent, ws, everywhere, groups) if groups else before
-    blend = replace(blend, features=_grafted(before, edits))  # 4.
-    return replace(latent, ws=ws, blend=blend if len(blend.weights) or blend.features else None)
-
-
 def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit], groups: list[list[Edit]]) -> Blend:
     """Steps 2 and 3 of :func:`edited`: what is drawn where, the carrier's ``ws`` being edited everywhere already."""
     # 2.
@@ -121,7 +108,7 @@ def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit
     shares = torch.stack([resized_share(region.share, REGION_PX) for region in regions if region is not None])
     inside = [[replace(edit, region=None) for edit in group] for group in groups]
     drawn = [
-        (share, apply(latent, [*everywhere, *(edit for i in chosen for edit in inside[i])]) - ws)
+        (share, _edited_ws(latent, [*everywhere, *(edit for i in chosen for edit in inside[i])]) - ws)
         for chosen, share in _sets(shares)
     ]
     # 3.
@@ -168,7 +155,7 @@ def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
 
 
 def strength_scale(edits: Sequence[Edit]) -> float:
-    """The share of every strength that :func:`apply` uses: 1, or less where edits go too far together.
+    """The factor on every strength in :func:`edited`: 1, or less where edits exceed the model's range together.
 
     1. An edit at its direction's safe limit, ``low`` or ``high``, has the effort 1, and one twice as strong 2.
     2. The effort of several is the length of their sum, each a vector of its effort along its direction: √(uᵀ·C·u),
@@ -178,7 +165,7 @@ def strength_scale(edits: Sequence[Edit]) -> float:
     A limit by the distance of ws from their mean was refused: along some directions a picture is white before that
     distance has grown by a tenth. The safe limits are measured along each.
 
-    Edits in regions are held back with those that act everywhere; told is the region where that is most.
+    Edits in a region are scaled together with those that act everywhere. Returns the smallest scale of all regions.
 
     Args:
         edits: As for :func:`edited`, all for one latent.
@@ -186,7 +173,7 @@ def strength_scale(edits: Sequence[Edit]) -> float:
     acting = _acting(edits)
     everywhere = [edit for edit in acting if edit.region is None]
     together = [[*everywhere, *inside] for inside in _by_region(acting).values()] or [everywhere]
-    return min(_kept(some, [_limited(e.direction.vector, e) for e in some]) for some in together)
+    return min(_scale(some, [_limited(e.direction.vector, e) for e in some]) for some in together)
 
 
 def _by_region(edits: Sequence[Edit]) -> dict[str, list[Edit]]:
@@ -202,7 +189,7 @@ def _acting(edits: Sequence[Edit]) -> list[Edit]:
     return [edit for edit in edits if not edit.muted and edit.strength != 0]
 
 
-def _kept(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
+def _scale(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
     if not edits:
         return 1.0
     units = torch.nn.functional.normalize(torch.stack([v.flatten() for v in vectors]).double(), dim=1)

@@ -25,7 +25,7 @@ __all__ = ["PATHS", "chosen_layers", "interpolate", "mix", "mix_direction", "ren
 SOURCE = "mix"
 
 PATHS = ("linear", "spherical")
-#: Below this angle (rad) a circle is a line to the last digit of float32.
+#: Two directions that differ from parallel or opposite by less than this angle (rad) are joined by a line.
 _STRAIGHT = 1e-4
 #: Seeded noise comes from torch's one source of random numbers, which is put back after: one picture at a time.
 _SEEDING = threading.Lock()
@@ -150,23 +150,28 @@ def interpolate(
     return Latent(ws, g.name, g.fingerprint, method="mix", refinement=blend)
 
 
-def _spherical(points: Tensor, shares: Tensor, centre: Tensor) -> Tensor:
-    """Weighted directions and distances from a centre: points [K, num_ws, w_dim] → [num_ws, w_dim]."""
-    away = points - centre
+def _spherical(points: Tensor, shares: Tensor, center: Tensor) -> Tensor:
+    """Weighted directions and distances from a center: points [K, num_ws, w_dim] → [num_ws, w_dim].
+
+    Two rows in opposite directions have no unique great circle between them: they are joined by the straight line.
+    """
+    away = (points - center).double()  # float32 cannot tell an angle near π from π
+    shares = shares.double()[:, None, None]
     distances = away.norm(dim=-1, keepdim=True)  # [K, num_ws, 1]
-    ways = away / distances.clamp_min(1e-9)
-    weights = shares[:, None, None].expand_as(distances)
+    units = away / distances.clamp_min(1e-9)
+    weights = shares.expand_as(distances)
+    opposite = torch.zeros_like(distances[0], dtype=torch.bool)
     if len(points) == 2:
-        angle = (ways[0] * ways[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()  # [num_ws, 1]
-        # Opposite ones have no one circle: they are joined by a line too.
-        bent = (angle > _STRAIGHT) & (angle < math.pi - _STRAIGHT)
-        sine = torch.where(bent, angle.sin(), torch.ones_like(angle))
-        weights = torch.where(bent, (weights * angle).sin() / sine, weights)
-    way = (weights * ways).sum(0)
-    length = way.norm(dim=-1, keepdim=True)
-    distance = (shares[:, None, None] * distances).sum(0)
-    straight = (shares[:, None, None] * away).sum(0)
-    return centre + torch.where(length > 1e-3, way / length.clamp_min(1e-9) * distance, straight)
+        angle = (units[0] * units[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()  # [num_ws, 1]
+        opposite = angle > math.pi - _STRAIGHT
+        curved = (angle > _STRAIGHT) & ~opposite
+        sine = torch.where(curved, angle.sin(), torch.ones_like(angle))
+        weights = torch.where(curved, (weights * angle).sin() / sine, weights)
+    unit = (weights * units).sum(0)
+    length = unit.norm(dim=-1, keepdim=True)
+    on_sphere = unit / length.clamp_min(1e-9) * (shares * distances).sum(0)
+    straight = (shares * away).sum(0)
+    return center + torch.where(opposite | (length < 1e-3), straight, on_sphere).float()
 
 
 def _blended(parts: Sequence[tuple[Refinement | None, float]], ws: Tensor) -> Refinement | None:

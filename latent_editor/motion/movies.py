@@ -12,7 +12,6 @@ from torch import Tensor
 from latent_editor.core.values import Latent, OnStep
 from latent_editor.editing.style_mixing import render_with_noise
 from latent_editor.generators import Generator
-from latent_editor.generators.refined import generator_for
 from latent_editor.media.encode import Video, VideoConfig, check_video, write_video
 from latent_editor.media.exports import description
 from latent_editor.motion.animation import Animation
@@ -47,7 +46,7 @@ def draw(
     for time_s in animation.times(fps):
         now = animation.latent_at(g, latent, time_s)
         if noise == "const":
-            yield render(generator_for(g, now), now.ws, size_px=size_px, transform=transform)
+            yield render(g, now, size_px=size_px, transform=transform)
         else:
             yield render_with_noise(g, now, noise, size_px=size_px)
 

@@ -14,11 +14,11 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from latent_editor.alignment import align
-from latent_editor.compositing import edited_landmarks, paste
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadLatent, BadValue, LatentEditorError, NoFaceFound, Stopped
 from latent_editor.core.values import Crop, Edit, Latent, OnStep, Photo, Step
 from latent_editor.editing.edits import edited
+from latent_editor.editing.paste_back import paste_edit
 from latent_editor.editing.retarget import retarget_edits
 from latent_editor.generators import Generator
 from latent_editor.inversion import invert
@@ -208,14 +208,11 @@ class BatchEditor:
             return None
 
     def _drawn(self, latent: Latent, photo: Photo, crop: Crop) -> Image.Image:
-        transform = self.recipe.placement.matrix() if self.g.has_transform and not self.config.paste else None
         edits = retarget_edits(self.g, latent, self.edits)
-        image = render(self.g, edited(latent, edits), transform=transform)
-        if not self.config.paste:
-            return image
-        # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
-        points = edited_landmarks(image, self.g, crop)
-        return paste(photo, crop, image, original=render(self.g, latent), landmarks=points)
+        if self.config.paste:
+            return paste_edit(self.g, photo, crop, latent, edits)
+        transform = self.recipe.placement.matrix() if self.g.has_transform else None
+        return render(self.g, edited(latent, edits), transform=transform)
 
     def _note(self, name: str, entry: Mapping[str, Any]) -> None:
         self._journal[name] = dict(entry)

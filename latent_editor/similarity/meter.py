@@ -153,7 +153,7 @@ def identity_moved(
 
     Args:
         g: The generator.
-        before, after: ``latent`` and ``apply(latent, edits)``, or their pictures.
+        before, after: ``latent`` and ``edited(latent, edits)``, or their pictures.
         identity: As in :func:`compare`.
 
     Returns:

@@ -431,7 +431,7 @@ def test_an_imported_direction_moves_a_latent(tiny_generator: StyleGAN2, tmp_pat
     np.save(tmp_path / "a.npy", VECTOR)
     (found,) = import_directions(tmp_path / "a.npy", tiny_generator)
     latent = le.random_latent(tiny_generator, 1)
-    assert torch.allclose(le.apply(latent, [le.Edit(found, 2.0)]), latent.ws + 2 * found.vector)
+    assert torch.allclose(le.edited(latent, [le.Edit(found, 2.0)]).ws, latent.ws + 2 * found.vector)
 
 
 # The command.

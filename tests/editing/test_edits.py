@@ -9,7 +9,7 @@ import torch
 
 from latent_editor.core.errors import BadLatent, BadValue
 from latent_editor.core.values import Direction, Edit, Latent
-from latent_editor.editing.edits import MAX_EFFORT, apply, layer_range, strength_scale
+from latent_editor.editing.edits import MAX_EFFORT, edited, layer_range, strength_scale
 
 LATENT = Latent(torch.zeros(12, 4), "tiny", "0")
 
@@ -19,37 +19,37 @@ def direction(name: str = "up", value: float = 1.0) -> Direction:
 
 
 def test_an_edit_adds_strength_times_the_vector() -> None:
-    assert torch.equal(apply(LATENT, [Edit(direction(), 1.5)]), torch.full((12, 4), 1.5))
+    assert torch.equal(edited(LATENT, [Edit(direction(), 1.5)]).ws, torch.full((12, 4), 1.5))
 
 
 def test_edits_commute_and_cancel() -> None:
     a, b = Edit(direction("a", 0.25), 2.0), Edit(direction("b", 4.0), -0.5)
-    assert torch.equal(apply(LATENT, [a, b]), apply(LATENT, [b, a]))
-    assert torch.equal(apply(LATENT, [a, replace(a, strength=-2.0)]), LATENT.ws)
+    assert torch.equal(edited(LATENT, [a, b]).ws, edited(LATENT, [b, a]).ws)
+    assert torch.equal(edited(LATENT, [a, replace(a, strength=-2.0)]).ws, LATENT.ws)
 
 
 def test_the_latent_itself_stays_as_it_is() -> None:
-    apply(LATENT, [Edit(direction(), 3.0)])
+    edited(LATENT, [Edit(direction(), 3.0)])
     assert LATENT.ws.abs().max() == 0
 
 
 def test_layers_of_the_edit_come_before_those_of_the_direction() -> None:
     limited = replace(direction(), layers=(0, 4))
-    changed = apply(LATENT, [Edit(limited, 1.0)])
+    changed = edited(LATENT, [Edit(limited, 1.0)]).ws
     assert changed[:4].min() == 1
     assert changed[4:].abs().max() == 0
-    changed = apply(LATENT, [Edit(limited, 1.0, layers=(8, 12))])
+    changed = edited(LATENT, [Edit(limited, 1.0, layers=(8, 12))]).ws
     assert changed[8:].min() == 1
     assert changed[:8].abs().max() == 0
 
 
 def test_muted_edits_change_nothing() -> None:
-    assert torch.equal(apply(LATENT, [Edit(direction(), 3.0, muted=True)]), LATENT.ws)
+    assert torch.equal(edited(LATENT, [Edit(direction(), 3.0, muted=True)]).ws, LATENT.ws)
 
 
 def test_a_direction_of_another_model_is_refused() -> None:
     with pytest.raises(BadLatent, match="different models"):
-        apply(LATENT, [Edit(Direction("x", torch.ones(18, 512)), 1.0)])
+        edited(LATENT, [Edit(Direction("x", torch.ones(18, 512)), 1.0)])
 
 
 @pytest.mark.parametrize("num_ws", [4, 8, 12, 18])
@@ -82,7 +82,7 @@ def axis(at: int, **changes: float) -> Direction:
 def test_what_is_safe_is_not_held_back() -> None:
     edits = [Edit(axis(0), 3.0), Edit(axis(1), -3.0), Edit(axis(2), 3.0)]
     assert strength_scale(edits) == 1
-    assert apply(LATENT, edits)[0].tolist() == [3, -3, 3, 0]
+    assert edited(LATENT, edits).ws[0].tolist() == [3, -3, 3, 0]
     assert strength_scale([]) == 1
 
 
@@ -90,8 +90,8 @@ def test_one_that_goes_too_far_ends_at_the_limit() -> None:
     for limit in (3.0, 1.5):
         edit = Edit(axis(0, low=-1.0, high=limit), 1000.0)
         assert strength_scale([edit]) == pytest.approx(MAX_EFFORT * limit / 1000)
-        assert apply(LATENT, [edit])[:, 0].tolist() == pytest.approx([MAX_EFFORT * limit] * 12)
-    assert apply(LATENT, [Edit(axis(0, low=-1.0), -9.0)])[0, 0] == pytest.approx(-MAX_EFFORT)
+        assert edited(LATENT, [edit]).ws[:, 0].tolist() == pytest.approx([MAX_EFFORT * limit] * 12)
+    assert edited(LATENT, [Edit(axis(0, low=-1.0), -9.0)]).ws[0, 0] == pytest.approx(-MAX_EFFORT)
 
 
 def test_unlike_edits_go_further_together_than_like_ones() -> None:

@@ -19,6 +19,7 @@ from latent_editor.core.region import REGION_PX, Blend, Region, resized_share
 from latent_editor.core.values import Direction, Edit, Latent
 from latent_editor.editing.edits import edited
 from latent_editor.editing.face_parts import points_in
+from latent_editor.generators import generator_for
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render_tensor
 
@@ -79,7 +80,7 @@ def share_of(edit: Edit, size_px: int) -> torch.Tensor:
 
 
 def drawn(g: le.Generator, latent: Latent) -> torch.Tensor:
-    return render_tensor(le.generator_for(g, latent), latent.ws[None], precision="fp32")[0]
+    return render_tensor(generator_for(g, latent), latent.ws[None], precision="fp32")[0]
 
 
 def in_place(g: le.Generator, other: Latent, latent: Latent) -> torch.Tensor:

@@ -161,15 +161,15 @@ class TestDrag:
         direction = le.drag_direction(latent, moved, ONE)
         assert (direction.name, direction.source) == ("drag", "drag")
         assert direction.detail == "0.500,0.500 → 0.600,0.500"
-        assert torch.allclose(le.apply(latent, [le.Edit(direction, 1.0)]), moved.ws, atol=1e-6)
-        assert torch.equal(le.apply(latent, []), latent.ws)
+        assert torch.allclose(le.edited(latent, [le.Edit(direction, 1.0)]).ws, moved.ws, atol=1e-6)
+        assert torch.equal(le.edited(latent, []).ws, latent.ws)
 
     def test_the_mouth_of_a_portrait_follows_and_the_eyes_do_less(self, portraits: Generator) -> None:
         """The landmark network, which the drag knows nothing of, is the oracle."""
         net = load_landmark_net(portraits)
 
         def points(latent: le.Latent) -> np.ndarray:
-            (found,) = find_each(net, np.asarray(le.render(portraits, latent.ws).convert("RGB"))[None])
+            (found,) = find_each(net, np.asarray(le.render(portraits, latent).convert("RGB"))[None])
             assert found is not None
             return found / portraits.size_px
 

@@ -14,8 +14,9 @@ import latent_editor as le
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.region import REGION_PX, Blend, Region
 from latent_editor.core.values import Direction, Edit, Latent
-from latent_editor.editing.edits import apply, edited
+from latent_editor.editing.edits import edited
 from latent_editor.editing.face_parts import face_parts
+from latent_editor.generators import generator_for
 from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.generators.blending import Blended
 from latent_editor.generators.layers import Stretched
@@ -39,7 +40,7 @@ def half(left: bool = True, until: float = 0.25) -> Region:
 
 
 def drawn(g: le.Generator, latent: Latent) -> torch.Tensor:
-    return render_tensor(le.generator_for(g, latent), latent.ws[None], precision="fp32")[0]
+    return render_tensor(generator_for(g, latent), latent.ws[None], precision="fp32")[0]
 
 
 def test_the_rest_of_the_picture_stays_and_the_region_shows_the_whole_edit(tiny_generator: StyleGAN2) -> None:
@@ -47,7 +48,7 @@ def test_the_rest_of_the_picture_stays_and_the_region_shows_the_whole_edit(tiny_
     latent = le.random_latent(g, 3)
     edit = Edit(pushed(g), 1.0, region=half())
     before, after = drawn(g, latent), drawn(g, edited(latent, [edit]))
-    whole = drawn(g, replace(latent, ws=apply(latent, [replace(edit, region=None)])))
+    whole = drawn(g, edited(latent, [replace(edit, region=None)]))
     # Blends begin at 8² of 32², and four convolutions reach 2 and 2·½ … pixels of it from there: half of the picture.
     torch.testing.assert_close(after[..., -size // 8 :], before[..., -size // 8 :], atol=1e-5, rtol=0)
     inside = slice(0, size // 8)
@@ -59,7 +60,7 @@ def test_it_is_no_mix_of_two_finished_pictures(tiny_generator: StyleGAN2) -> Non
     g = tiny_generator
     latent, edit = le.random_latent(g, 3), Edit(pushed(g), 1.0, region=half(until=0.5))
     before, after = drawn(g, latent), drawn(g, edited(latent, [edit]))
-    whole = drawn(g, replace(latent, ws=apply(latent, [replace(edit, region=None)])))
+    whole = drawn(g, edited(latent, [replace(edit, region=None)]))
     share = torch.nn.functional.interpolate(half(until=0.5).share[None, None], size=g.size_px, mode="area")[0, 0]
     assert (after - before.lerp(whole, share)).abs().max() > 0.02
 
@@ -70,10 +71,10 @@ def test_two_regions_act_each_in_its_own_and_together_where_they_overlap(tiny_ge
     apart = edited(latent, [Edit(one, 1.0, region=half()), Edit(two, 1.0, region=half(left=False))])
     assert apart.blend is not None
     assert len(apart.blend.weights) == 2
-    right = drawn(g, replace(latent, ws=apply(latent, [Edit(two, 1.0)])))
+    right = drawn(g, edited(latent, [Edit(two, 1.0)]))
     torch.testing.assert_close(drawn(g, apart)[..., -size // 8 :], right[..., -size // 8 :], atol=1e-5, rtol=0)
     over = edited(latent, [Edit(one, 1.0, region=half()), Edit(two, 1.0, region=half(until=0.5))])
-    both = drawn(g, replace(latent, ws=apply(latent, [Edit(one, 1.0), Edit(two, 1.0)])))
+    both = drawn(g, edited(latent, [Edit(one, 1.0), Edit(two, 1.0)]))
     torch.testing.assert_close(drawn(g, over)[..., : size // 8], both[..., : size // 8], atol=1e-5, rtol=0)
     same = edited(latent, [Edit(one, 1.0, region=half()), Edit(two, 1.0, region=half())])
     assert same.blend is not None
@@ -85,10 +86,8 @@ def test_what_has_no_region_is_drawn_as_ever(tiny_generator: StyleGAN2) -> None:
     latent, edit = le.random_latent(g, 3), Edit(pushed(g), 1.0)
     plain = edited(latent, [edit, Edit(pushed(g, seed=2), 0.0, region=half()), replace(edit, muted=True)])
     assert plain.blend is None
-    assert torch.equal(plain.ws, apply(latent, [edit]))
-    assert le.generator_for(g, plain) is g
-    with pytest.raises(le.BadValue, match="edited"):
-        apply(latent, [replace(edit, region=half())])
+    assert torch.equal(plain.ws, edited(latent, [edit]).ws)
+    assert generator_for(g, plain) is g
 
 
 def test_a_refined_face_is_edited_in_its_own_generator(tiny_generator: StyleGAN2) -> None:
@@ -99,13 +98,13 @@ def test_a_refined_face_is_edited_in_its_own_generator(tiny_generator: StyleGAN2
     latent = g.latent(ws, method="pivotal", refinement=refinement)
     edit = Edit(pushed(g), 1.0, region=half())
     before, after = drawn(g, latent), drawn(g, edited(latent, [edit]))
-    whole = drawn(g, replace(latent, ws=apply(latent, [replace(edit, region=None)])))
+    whole = drawn(g, edited(latent, [replace(edit, region=None)]))
     torch.testing.assert_close(after[..., -size // 8 :], before[..., -size // 8 :], atol=1e-5, rtol=0)
     torch.testing.assert_close(after[..., : size // 8], whole[..., : size // 8], atol=1e-5, rtol=0)
     other = le.random_latent(g, 9)
     interpolates = Direction("their left", other.ws, 0.0, 1.0, interpolates=True)
-    aimed = apply(latent, [Edit(interpolates, 1.0)])
-    synthesis = le.generator_for(g, latent).synthesis
+    aimed = edited(latent, [Edit(interpolates, 1.0)]).ws
+    synthesis = generator_for(g, latent).synthesis
     assert isinstance(synthesis, Stretched)
     torch.testing.assert_close(synthesis.stretched(aimed[None])[0], other.ws)
 
@@ -114,8 +113,9 @@ def test_all_of_the_picture_is_the_edit_alone(tiny_generator: StyleGAN2) -> None
     """Previews, activations and several latents at once."""
     g = tiny_generator
     latent, edit = le.random_latent(g, 3), Edit(pushed(g), 1.0, region=Region.of(np.ones((16, 16)), "all"))
-    now, ws = edited(latent, [edit]), apply(latent, [replace(edit, region=None)])
-    drawing = le.generator_for(g, now)
+    now, everywhere = edited(latent, [edit]), edited(latent, [replace(edit, region=None)])
+    ws = everywhere.ws
+    drawing = generator_for(g, now)
     assert isinstance(drawing, Blended)
     torch.testing.assert_close(drawing.activations(now.ws[None], 16), g.activations(ws[None], 16))
     many = torch.stack([now.ws, now.ws + 0.1])
@@ -123,7 +123,7 @@ def test_all_of_the_picture_is_the_edit_alone(tiny_generator: StyleGAN2) -> None
         drawing.synthesize(many), g.synthesize(torch.stack([ws, ws + 0.1])), atol=1e-5, rtol=1e-4
     )
     small = le.render(g, now, size_px=16)
-    assert np.abs(np.asarray(small, int) - np.asarray(le.render(g, ws, size_px=16), int)).max() <= 1
+    assert np.abs(np.asarray(small, int) - np.asarray(le.render(g, everywhere, size_px=16), int)).max() <= 1
     from latent_editor.generators.preview import small as preview
 
     torch.testing.assert_close(preview(drawing, 16).synthesize(now.ws[None]), preview(g, 16).synthesize(ws[None]))
@@ -133,7 +133,7 @@ def test_stylegan3_blends_where_its_layers_are(tiny_stylegan3: StyleGAN3) -> Non
     g, size = tiny_stylegan3, tiny_stylegan3.size_px
     latent, edit = le.random_latent(g, 3), Edit(pushed(g), 1.0, region=half())
     before, after = drawn(g, latent), drawn(g, edited(latent, [edit]))
-    whole = drawn(g, replace(latent, ws=apply(latent, [replace(edit, region=None)])))
+    whole = drawn(g, edited(latent, [replace(edit, region=None)]))
     changed = (whole - before).abs().mean(dim=(0, 1))
     left = (after - before).abs().mean(dim=(0, 1))
     assert left[-size // 8 :].mean() < 0.1 * changed[-size // 8 :].mean()

@@ -15,7 +15,6 @@ from latent_editor.core.values import Latent
 from latent_editor.editing.style_mixing import chosen_layers, interpolate, mix, render_with_noise
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.base import random_ws
-from latent_editor.generators.refined import generator_for
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render
 
@@ -83,6 +82,10 @@ def test_spherical_of_alike_opposite_and_mean_faces_is_finite(tiny_generator: St
     assert torch.allclose(interpolate(g, [one, one], 0.3, path="spherical").ws, one.ws, atol=1e-5)
     for other in (opposite, mean):
         assert torch.isfinite(interpolate(g, [one, other], 0.5, path="spherical").ws).all()
+    # Opposite points are joined by no great circle of their own: by a line, which leads through the mean face.
+    for share in (0.25, 0.5, 0.9):
+        found = interpolate(g, [one, opposite], share, path="spherical").ws - g.w_avg
+        torch.testing.assert_close(found, (1 - 2 * share) * (one.ws - g.w_avg), atol=1e-4, rtol=0)
     three = interpolate(g, [one, opposite, mean], [0.3, 0.3, 0.4], path="spherical")
     assert torch.isfinite(three.ws).all()
 
@@ -97,7 +100,7 @@ def test_refinements_are_weighted_too(tiny_generator: StyleGAN2) -> None:
     assert torch.allclose(half.refinement.weights[name], change / 2)
     assert interpolate(g, [plain, ours], 0.0).refinement is None
     assert mix(g, ours, plain, "fine").refinement is ours.refinement
-    assert render(generator_for(g, half), half.ws).tobytes() != render(g, plain).tobytes()
+    assert render(g, half).tobytes() != render(g, plain).tobytes()
 
 
 def test_bad_mixtures_are_refused(tiny_generator: StyleGAN2, portraits: Generator, two: list[Latent]) -> None:

@@ -51,13 +51,12 @@ def test_a_crop_is_srgb_and_the_pasted_photo_in_its_own_encoding(tiny_generator:
     crop = crop_by_hand(photo, tiny_generator, (24.0, 16.0, 48.0))
     assert np.abs(np.array(crop.image.getpixel((16, 16))) - [40, 200, 40]).max() <= 2
     blue = Image.new("RGB", crop.image.size, (20, 30, 200))
-    for original in (None, crop.image):
-        whole = paste(photo, crop, blue, original=original)
-        assert whole.getpixel((2, 2)) == (200, 40, 40)
-        assert np.abs(np.array(whole.getpixel((48, 40))) - [30, 20, 200]).max() <= 3
-        saved = Image.open(io.BytesIO(png_bytes(whole, model="tiny", photo=photo)))
-        assert saved.info["icc_profile"] == swapped_profile()
-        assert saved.size == grass.size
+    whole = paste(photo, crop, edited=blue, original=crop.image)
+    assert whole.getpixel((2, 2)) == (200, 40, 40)
+    assert np.abs(np.array(whole.getpixel((48, 40))) - [30, 20, 200]).max() <= 3
+    saved = Image.open(io.BytesIO(png_bytes(whole, model="tiny", photo=photo)))
+    assert saved.info["icc_profile"] == swapped_profile()
+    assert saved.size == grass.size
 
 
 def test_transparency_is_kept_and_colours_are_not_mixed_twice(tiny_generator: StyleGAN2) -> None:
@@ -69,14 +68,14 @@ def test_transparency_is_kept_and_colours_are_not_mixed_twice(tiny_generator: St
     Image.fromarray(pixels).save(buffer, "PNG")
     photo = open_photo(buffer.getvalue())
     crop = crop_by_hand(photo, tiny_generator, (24.0, 16.0, 48.0))
-    plain = paste(photo, crop, crop.image, original=crop.image)
+    plain = paste(photo, crop, edited=crop.image, original=crop.image)
     assert np.array_equal(np.asarray(plain), pixels)
     red = Image.fromarray(np.asarray(crop.image) // 2 + np.array([100, 0, 0], np.uint8))
-    whole = np.asarray(paste(photo, crop, red, original=crop.image))
+    whole = np.asarray(paste(photo, crop, edited=red, original=crop.image))
     assert np.array_equal(whole[..., 3], pixels[..., 3])
     assert np.array_equal(whole[:12], pixels[:12])
     shown = np.asarray(Image.alpha_composite(Image.new("RGBA", (96, 80), (128, 128, 128, 255)), Image.fromarray(whole)))
-    opaque = np.asarray(paste(Photo(photo.image), crop, red, original=crop.image), int)
+    opaque = np.asarray(paste(Photo(photo.image), crop, edited=red, original=crop.image), int)
     visible = (whole[..., :3] > 0) & (whole[..., :3] < 255)
     assert np.abs(shown[..., :3].astype(int) - opaque)[visible].max() <= 2
 

@@ -15,7 +15,7 @@ from support.random_generators import random_generator
 from latent_editor.core.errors import BadLatent, BadValue, Stopped
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import Direction, Edit, Latent
-from latent_editor.editing.edits import apply
+from latent_editor.editing.edits import edited
 from latent_editor.generators import construction, random_latent
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -91,7 +91,7 @@ def test_the_latent_at_a_time_is_the_edited_one(
     still = Edit(Direction("smile", torch.ones_like(direction.vector)), 0.5)
     slide = SliderTrack(direction, Curve((0.0, 1.0), (0.0, 2.0), "linear"), (2, 4))
     animation = Animation(1.0, slides=(slide,), edits=(still,))
-    expected = apply(latent, [still, Edit(direction, 1.0, (2, 4))])
+    expected = edited(latent, [still, Edit(direction, 1.0, (2, 4))]).ws
     assert torch.allclose(animation.latent_at(tiny_generator, latent, 0.5).ws, expected)
 
 
@@ -143,8 +143,8 @@ def test_a_video_shows_what_is_rendered(
     assert (video.frames, video.seconds, video.size) == (10, 1.0, (96, 96))
     seen = read_pictures(path)
     for time_s, picture in zip(animation.times(10), seen, strict=True):
-        ws = apply(latent, animation.edits_at(time_s))
-        assert psnr(picture, np.asarray(render(tiny_generator, ws, size_px=96))) > 26
+        now = edited(latent, animation.edits_at(time_s))
+        assert psnr(picture, np.asarray(render(tiny_generator, now, size_px=96))) > 26
     data = path.read_bytes()
     assert b"hair" in data
     assert b"tiny" in data

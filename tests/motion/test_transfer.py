@@ -14,7 +14,7 @@ from support.random_generators import random_generator
 from latent_editor.core.errors import BadValue, MissingPart, NoFaceFound, Stopped
 from latent_editor.core.values import Direction, Edit, Step
 from latent_editor.directions import named_directions
-from latent_editor.editing.edits import apply
+from latent_editor.editing.edits import edited
 from latent_editor.generators import Generator, random_latent
 from latent_editor.media.decode import VideoClip
 from latent_editor.motion import Animation, take_motion
@@ -44,7 +44,7 @@ def slider(portraits: Generator) -> Direction:
 @pytest.fixture(scope="module")
 def moving(portraits: Generator, slider: Direction) -> VideoClip:
     driver = random_latent(portraits, 18)
-    faces = [render(portraits, apply(driver, [Edit(slider, float(s))])) for s in STRENGTHS]
+    faces = [render(portraits, edited(driver, [Edit(slider, float(s))])) for s in STRENGTHS]
     return VideoClip(tuple(carried(face, i) for i, face in enumerate(faces)), FPS, "moving.mp4")
 
 
@@ -78,7 +78,7 @@ def test_another_face_does_what_the_first_one_did(portraits: Generator, slider: 
     target = random_latent(portraits, 34)
     motion = take_motion(moving, portraits)
     animation = Animation(motion.seconds, True, motion=motion)
-    pictures = [render(portraits, animation.latent_at(portraits, target, t).ws) for t in animation.times(FPS)]
+    pictures = [render(portraits, animation.latent_at(portraits, target, t)) for t in animation.times(FPS)]
     again = take_motion(VideoClip(tuple(pictures), FPS), portraits, smooth_s=0)
     start, stop = slider.layers or (0, 8)
     acting = slice(start, min(stop, 8))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from latent_editor.core.errors import BadRecipe, BadValue, NoFaceFound, Stopped
 from latent_editor.core.values import Direction, Edit, Latent, Step
-from latent_editor.editing.edits import apply
+from latent_editor.editing.edits import edited
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.recipes import Recipe, batch
 from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, AlbumConfig, BatchEditor, PhotoResult, photos_in
@@ -64,7 +64,7 @@ def test_all_photos_of_a_folder_are_edited_alike(g: StyleGAN2, edits: list[Edit]
         assert outcome.output is not None
         latent = Latent.load(out / "latents" / f"{outcome.output.stem}.latent")
         with Image.open(outcome.output) as image:
-            assert image.tobytes() == render(g, apply(latent, edits)).tobytes()
+            assert image.tobytes() == render(g, edited(latent, edits)).tobytes()
             assert "hair +1.00" in image.text["Description"]
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions)

@@ -11,7 +11,7 @@ import torch
 from support.web import service_of
 
 from latent_editor.core.values import Direction, Latent, Step
-from latent_editor.editing.edits import apply
+from latent_editor.editing.edits import edited
 from latent_editor.editing.point_drag import DragStep
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.sessions.placement import Placement
@@ -71,7 +71,7 @@ def test_stop_keeps_the_best_so_far(service: ModelService, session: Session, mon
     *_, last = drag_event(service)(session.id, HANDLES, 5.0)
     assert last["session"]["ready"]
     now = service.store.get(session.id)
-    before = apply(service.latent(session), session.edits)
+    before = edited(service.latent(session), session.edits).ws
     assert torch.allclose(now.sliders[0].edit.direction.vector, torch.full_like(before, 0.07), atol=1e-6)
 
 

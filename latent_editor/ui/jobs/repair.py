@@ -113,12 +113,14 @@ def repairs(service: ModelService, crop: Crop, request: RepairRequest) -> Iterat
 
 def repaired_draft(pending: PendingPhoto, crop: Crop, image: Image.Image) -> PendingPhoto:
     """The photo with the repaired crop in its place, enlarged where the crop has more pixels by now."""
-    photo, crop = pending.photo, replace(crop, image=image)
+    photo, damaged, crop = replace(pending.photo, rgba=None), crop.image, replace(crop, image=image)
     enlarged = max(1.0, 1 / affine.scale_of(crop.crop_to_photo))
     enlarged = min(enlarged, max(1.0, (WORKING_PIXELS / (photo.image.width * photo.image.height)) ** 0.5))
     size = (round(photo.image.width * enlarged), round(photo.image.height * enlarged))
     if size != photo.image.size:
         scales = np.array([[size[0] / photo.image.width], [size[1] / photo.image.height]])
-        photo = replace(photo, image=photo.image.resize(size, Image.Resampling.BICUBIC), rgba=None)
+        photo = replace(photo, image=photo.image.resize(size, Image.Resampling.BICUBIC))
         crop = replace(crop, crop_to_photo=crop.crop_to_photo * scales)
-    return PendingPhoto(replace(photo, image=paste(photo, crop, image), rgba=None), crop)
+    everywhere = Image.new("L", (1, 1), 255)  # a repair changes the background too, not only the head
+    whole = paste(photo, crop, edited=image, original=damaged, mask=everywhere)
+    return PendingPhoto(replace(photo, image=whole), crop)

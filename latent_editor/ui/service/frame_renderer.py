@@ -72,7 +72,7 @@ class FrameRenderer:
         transforms = [r.transform.expand(len(r.ws), 3, 3) for r in requests if r.transform is not None]
         ws = torch.cat([r.ws for r in requests])
         transform = torch.cat(transforms) if transforms else None
-        pictures = Renderer(g, kept=self.cache).render_tensor(ws, transform=transform)
+        pictures = Renderer(g, cache=self.cache).render_tensor(ws, transform=transform)
         return list(pictures.split([len(r.ws) for r in requests]))
 
 

@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 
 from latent_editor.alignment import align, crop_by_hand, find_faces
-from latent_editor.compositing import edited_landmarks, paste
 from latent_editor.core.errors import BadValue, LatentEditorError, MissingPart
 from latent_editor.core.values import Crop, Direction, Directions, Edit, Latent, Photo, Step
-from latent_editor.editing.edits import apply, edited, layer_range
+from latent_editor.editing.edits import edited, layer_range
+from latent_editor.editing.paste_back import paste_edit
 from latent_editor.generators import Generator, random_latent
 from latent_editor.generators.refined import generator_for
 from latent_editor.inversion import invert
@@ -223,11 +223,7 @@ class ModelService:
         """
         if session.photo is None or session.crop is None:
             raise BadValue("This face comes from no photo. Save the picture itself, or start from a photo.")
-        # With the unedited face beside it only the change is pasted, so that the photo keeps its own detail.
-        latent = self.latent(session)
-        after, before = (render(self.g, edited(latent, edits)) for edits in (session.edits, ()))
-        points = edited_landmarks(after, self.g, session.crop)
-        return paste(session.photo, session.crop, after, original=before, landmarks=points)
+        return paste_edit(self.g, session.photo, session.crop, self.latent(session), session.edits)
 
     # Faces
 
@@ -311,7 +307,7 @@ class ModelService:
             )
             images = [image for images in drawn for image in images]
         else:
-            ws = torch.stack([apply(latent, [Edit(direction, s)]) for s in strengths])
+            ws = torch.stack([edited(latent, [Edit(direction, s)]).ws for s in strengths])
             images = self.frame_renderer.images(choose_generator(self.generator(latent), PAIR_PX), ws, size_px=PAIR_PX)
         for i, image in enumerate(images):
             row.paste(image, (i * PAIR_PX, 0))
