@@ -21,7 +21,7 @@ from latent_editor.directions.measurement import acting, learned_axes, own_clip
 from latent_editor.directions.naming import Name, Namer
 from latent_editor.directions.sefa import SOURCE as SEFA
 from latent_editor.directions.sefa import style_candidates
-from latent_editor.directions.slider_pack import with_imported
+from latent_editor.directions.slider_pack import add_to_pack, read_pack, remove_from_pack, unique, with_imported
 from latent_editor.generators import Generator, random_ws
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.boundaries import kept_boundaries
@@ -77,6 +77,35 @@ def named_directions(g: Generator, *, on_step: OnStep | None = None) -> Directio
 def own_directions(g: Generator, *, on_step: OnStep | None = None) -> Directions:
     """:func:`named_directions` without imported ones."""
     return load_or_build(g, on_step=on_step)
+
+
+def add_directions(g: Generator, directions: Directions) -> Directions:
+    """Adds directions to the imported ones of a model, in the user's cache.
+
+    Returns:
+        The same directions under the names that :func:`named_directions` lists them by: a name that one of the model's
+        own directions has gets a number.
+    """
+    add_to_pack(g, directions)
+    return Directions(named_directions(g)[len(named_directions(g)) - len(directions) :])
+
+
+def imported_directions(g: Generator) -> Directions:
+    """The imported directions of a model, under the names that :func:`named_directions` lists them by.
+
+    Raises:
+        BadModel: their file is damaged.
+    """
+    return unique(read_pack(g), own_directions(g))
+
+
+def remove_direction(g: Generator, name: str) -> Direction:
+    """Deletes one of :func:`imported_directions`, and returns it.
+
+    Raises:
+        UnknownDirection: no imported direction has this name.
+    """
+    return remove_from_pack(g, name, own_directions(g))
 
 
 def kept_directions(g: Generator) -> Directions | None:

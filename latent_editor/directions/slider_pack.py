@@ -61,22 +61,31 @@ def add_to_pack(g: Generator, directions: Directions) -> Directions:
     return kept
 
 
-def remove_from_pack(g: Generator, name: str) -> Direction:
-    """Forgets an imported direction, and returns it.
+def remove_from_pack(g: Generator, name: str, own: Directions) -> Direction:
+    """Deletes an imported direction.
+
+    Args:
+        g: The model.
+        name: The direction's name as :func:`with_imported` lists it.
+        own: The model's own directions.
+
+    Returns:
+        The deleted direction, under that name.
 
     Raises:
-        UnknownDirection: none of this name was imported.
+        UnknownDirection: no imported direction has this name.
     """
     imported = read_pack(g)
     if not imported:
-        raise UnknownDirection(f"No direction was imported for the model {g.name!r}, so that none can be removed.")
-    gone = imported[name]
-    kept = Directions(d for d in imported if d is not gone)
-    if kept:
-        write_directions(kept, pack_file(g), fingerprint=g.fingerprint)
+        raise UnknownDirection(f"No direction was imported for the model {g.name!r}, so none can be removed.")
+    listed = unique(imported, own)
+    deleted = listed[name]
+    left = Directions(d for d, shown in zip(imported, listed, strict=True) if shown is not deleted)
+    if left:
+        write_directions(left, pack_file(g), fingerprint=g.fingerprint)
     else:
         pack_file(g).unlink()
-    return gone
+    return deleted
 
 
 def unique(directions: Directions, others: Directions) -> Directions:

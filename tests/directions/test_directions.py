@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,31 @@ def test_one_unit_changes_pictures_by_the_visible_amount(portraits: Generator) -
     change = picture_change(portraits, ws, unit)
     at_limit = unit.norm(dim=1).max() >= 0.95 * LONGEST_STEP * (ws - ws.mean(0)).square().mean().sqrt()
     assert at_limit or change == pytest.approx(VISIBLE_CHANGE, rel=0.35)
+
+
+class RootGenerator(torch.nn.Module):
+    """Draws gray pictures whose light is ``gain`` times the square root of w's first number."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def synthesize(self, ws: torch.Tensor, *, dtype: torch.dtype) -> torch.Tensor:
+        return (self.gain * ws[:, 0, 0].clamp_min(0).sqrt())[:, None, None, None].expand(-1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("length", [0.8, 1.0, 4.0])
+def test_a_unit_is_visible_also_where_pictures_do_not_change_in_proportion(length: float) -> None:
+    """The oracle: a change of gain · √length is the visible one at the length that the gain is chosen for."""
+    ws = torch.zeros(2, 3, 4)
+    ws[0, :, 1:], ws[1, :, 1:] = (4 / 3) ** 0.5, -((4 / 3) ** 0.5)  # a standard deviation of 1, none of it in the light
+    offset = torch.zeros(3, 4)
+    offset[:, 0] = 0.37
+    unit = unit_vector(RootGenerator(VISIBLE_CHANGE / length**0.5), ws, offset)
+    start = abs(math.log(length / 1.5))  # how far the first guess is off; each round halves it
+    assert abs(math.log(float(unit[0, 0]) / length)) <= start / 4 + 1e-4
 
 
 def test_directions_are_found_for_any_generator(tiny_generator: StyleGAN2) -> None:

@@ -23,8 +23,8 @@ from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import import_directions, named_directions, write_directions
 from latent_editor.directions.calibration import LONGEST_STEP, VISIBLE_CHANGE, picture_change
 from latent_editor.directions.imports import FIRST, import_file
-from latent_editor.directions.library import own_directions
-from latent_editor.directions.slider_pack import add_to_pack, pack_file, read_pack, remove_from_pack
+from latent_editor.directions.library import add_directions, imported_directions, own_directions, remove_direction
+from latent_editor.directions.slider_pack import add_to_pack, pack_file, read_pack
 from latent_editor.generators import Generator, construction, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.models.bundle import CACHE_VARIABLE
@@ -404,13 +404,26 @@ def test_imported_directions_follow_the_models_own(tiny_generator: StyleGAN2, ca
     add_to_pack(tiny_generator, one("smile", 2.0))  # again: the new one instead
     assert named_directions(tiny_generator).names == ["age", "Age (2)", "smile"]
     assert named_directions(tiny_generator)["smile"].vector.max() == 2
-    assert remove_from_pack(tiny_generator, "SMILE").name == "smile"
-    with pytest.raises(UnknownDirection, match="There are: Age"):
-        remove_from_pack(tiny_generator, "smile")
-    remove_from_pack(tiny_generator, "age")
+    assert imported_directions(tiny_generator).names == ["Age (2)", "smile"]
+    assert remove_direction(tiny_generator, "SMILE").name == "smile"
+    for gone in ("smile", "age"):  # the model's own is not an imported one
+        with pytest.raises(UnknownDirection, match="There are: Age"):
+            remove_direction(tiny_generator, gone)
+    remove_direction(tiny_generator, "age (2)")
     assert not pack_file(tiny_generator).exists()
     with pytest.raises(UnknownDirection, match="No direction was imported"):
-        remove_from_pack(tiny_generator, "age")
+        remove_direction(tiny_generator, "age (2)")
+
+
+def test_an_added_direction_is_returned_under_the_name_that_finds_it(tiny_generator: StyleGAN2) -> None:
+    own_directions.put(tiny_generator, one("beard"))
+    for value in (2.0, 3.0):  # the second one replaces the first
+        for name, listed in (("beard", "beard (2)"), ("scar", "scar")):
+            (added,) = add_directions(tiny_generator, one(name, value))
+            assert added.name == listed
+            assert named_directions(tiny_generator)[listed].vector.max() == value
+    assert named_directions(tiny_generator)["beard"].vector.max() == 1
+    assert add_directions(tiny_generator, Directions()) == ()
 
 
 def test_another_model_does_not_see_them(tiny_generator: StyleGAN2) -> None:
@@ -455,6 +468,12 @@ def test_the_command_makes_sliders(
     capsys.readouterr()
     assert main(["directions", "import", "--list", "--json"]) == 0
     assert [d["name"] for d in json.loads(capsys.readouterr().out)["directions"]] == ["light"]
+    file = str(folder / "ganspace_light_direction.pkl")
+    assert main(["directions", "import", file, "--name", "smile"]) == 0  # the model has a slider of this name
+    out, _ = capsys.readouterr()
+    assert 'edit --set "smile (2)=1"' in out
+    assert main(["directions", "--json", "import", "--remove", "smile (2)"]) == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == "smile (2)"
     assert main(["directions", "--json", "import", "--remove", "light"]) == 0
     assert json.loads(capsys.readouterr().out)["removed"] == "light"
     assert list(cache.rglob("*.safetensors")) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from latent_editor.directions import (
 )
 from latent_editor.directions.entanglement import Identity, largest_leak, leakage_row
 from latent_editor.directions.gradients import ON_ALL, gradient_candidates, jacobian, least_leaking
+from latent_editor.directions.library import own_directions
 from latent_editor.directions.limits import Limits
 from latent_editor.directions.naming import Namer
 from latent_editor.generators import Generator, random_ws
@@ -213,6 +215,22 @@ def test_sampling_can_be_stopped(quick: Generator) -> None:
 def test_a_direction_of_another_shape_is_refused(quick: Generator) -> None:
     with pytest.raises(BadLatent):
         disentangle_direction(quick, le.Direction("x", torch.ones(3, 4)))
+
+
+def test_the_commands_hint_finds_the_slider_that_was_fitted(
+    tiny_generator: StyleGAN2, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def made(name: str, value: float) -> le.Direction:
+        return le.Direction(name, torch.full((tiny_generator.num_ws, tiny_generator.w_dim), value))
+
+    own_directions.put(tiny_generator, le.Directions([made("beard", 1.0)]))
+    monkeypatch.setattr(le, "load_generator", lambda model: tiny_generator)
+    monkeypatch.setattr("latent_editor.directions.fit_direction", lambda *_, name, **__: made(name, 2.0))
+    for name in ("beard", "Beard", "a scar"):
+        assert main(["directions", "fit", "a person with a beard", "--name", name]) == 0
+        hint = re.search(r'--set "(.+)=1"', capsys.readouterr().out)
+        assert hint is not None
+        assert le.named_directions(tiny_generator)[hint[1]].vector.max() == 2, name
 
 
 def test_the_command_refuses_half_a_pair_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ from latent_editor.rendering import render
 from latent_editor.text import TextMapper, generate_from_text, read_prompt, text_direction, train_mapper
 from latent_editor.text.fast import LONGEST, SHORTEST, TextTarget, calibrate, estimate, find_target
 from latent_editor.text.neutral_prompts import neutral_texts
-from latent_editor.text.preserved_attributes import GUARDS, guard_axes, guard_qualities
+from latent_editor.text.preserved_attributes import ABOUT, GUARDS, guard_axes, guard_qualities
 from latent_editor.text.styles import style_way
 
 TINY = {
@@ -211,6 +211,14 @@ def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
     assert len(guard_axes(qualities, read_prompt("glasses"), same)[0]) < len(GUARDS)
     _, weight = guard_axes(qualities, read_prompt("glasses"), axis)
     assert weight.tolist() == [1.0] * len(GUARDS)  # at right angles to all of them
+
+
+def test_guards_loosen_with_the_square_of_what_the_prompt_shares_with_them() -> None:
+    qualities = torch.eye(len(GUARDS))
+    cosines = [0.0, 0.25, -0.5, 1.0, -1.0]  # as shares of ABOUT, from which on a prompt is about the quality
+    kept, weight = guard_axes(qualities, read_prompt("glasses"), torch.tensor(cosines) * ABOUT)
+    assert torch.equal(kept, qualities[:3])
+    assert weight.tolist() == pytest.approx([1.0, 1 - 0.25**2, 1 - 0.5**2])
 
 
 def test_statistics_are_the_covariances_and_survive_a_file(speaking: StyleGAN2, tmp_path: Path) -> None:

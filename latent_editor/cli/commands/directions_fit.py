@@ -48,7 +48,7 @@ def run_fit(arguments: argparse.Namespace) -> Result:
 
     g = le.load_generator(arguments.model)
     more, less = arguments.more, arguments.less
-    folders = [Path(text).is_dir() for text in (more, less or "")]
+    folders = [text is not None and Path(text).is_dir() for text in (more, less)]
     with ProgressBar("Fitting") as bar:
         if folders[0] != folders[1] and any(folders):
             raise le.BadValue(f"Got {more!r} and {less!r}; expected two folders of photographs, or two descriptions.")
@@ -95,17 +95,18 @@ def _encoded(g: Generator, folder: Path, bar: ProgressBar) -> Tensor:
 
 
 def add_sliders(g: Generator, directions: list[Direction]) -> Result:
-    """Adds directions to the model's slider pack, and describes them."""
-    from latent_editor.directions.slider_pack import add_to_pack, pack_file
+    """Adds directions to the model's slider pack, and describes them under the names that they have there."""
+    from latent_editor.directions.library import add_directions
+    from latent_editor.directions.slider_pack import pack_file
 
-    add_to_pack(g, le.Directions(directions))
+    listed = add_directions(g, le.Directions(directions))
     lines, rows = [], []
-    for d in directions:
+    for d in listed:
         leaks = sorted((d.entanglement or {}).items(), key=lambda item: -item[1])
         lines.append(f"{d.name}: {d.low:+.1f} to {d.high:+.1f}, {d.detail}")
         lines.append("  changes " + (", ".join(f"{name} {value:.1f}" for name, value in leaks) or "unmeasured"))
         rows.append(row_of(d))
-    use = f'Added to the sliders of {g.name!r}; for example: edit --set "{directions[0].name}=1"'
+    use = f'Added to the sliders of {g.name!r}; for example: edit --set "{listed[0].name}=1"'
     data = {"model": g.name, "directions": rows, "output": str(pack_file(g))}
     return Result(data, "\n".join([*lines, use]))
 

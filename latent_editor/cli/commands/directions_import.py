@@ -47,25 +47,27 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def _list(g: Generator) -> Result:
-    from latent_editor.directions.slider_pack import pack_file, read_pack
+    from latent_editor.directions.library import imported_directions
+    from latent_editor.directions.slider_pack import pack_file
 
-    imported = read_pack(g)
+    imported = imported_directions(g)
     lines = [f"{d.name}: {d.detail}" for d in imported] or [f"No direction was imported for {g.name!r}."]
     data = {"model": g.name, "file": str(pack_file(g)), "directions": [_row(d) for d in imported]}
     return Result(data, "\n".join(lines))
 
 
 def _remove(g: Generator, name: str) -> Result:
-    from latent_editor.directions.slider_pack import remove_from_pack
+    from latent_editor.directions.library import remove_direction
 
-    gone = remove_from_pack(g, name)
+    gone = remove_direction(g, name)
     return Result({"model": g.name, "removed": gone.name}, f"{gone.name}: removed from the sliders of {g.name!r}.")
 
 
 def _import(g: Generator, arguments: argparse.Namespace) -> Result:
     from latent_editor.directions.imports import import_file
     from latent_editor.directions.io import write_directions
-    from latent_editor.directions.slider_pack import add_to_pack, pack_file
+    from latent_editor.directions.library import add_directions
+    from latent_editor.directions.slider_pack import pack_file
 
     with ProgressBar("Importing") as bar, stop_on_interrupt() as stopped:
 
@@ -75,20 +77,19 @@ def _import(g: Generator, arguments: argparse.Namespace) -> Result:
 
         found = import_file(arguments.file, g, name=arguments.name, count=arguments.count, on_step=show)
     if arguments.output is None:
-        output = pack_file(g)
-        add_to_pack(g, found.directions)
-        use = f'Sliders of {g.name!r} now; for example: edit --set "{found.directions[0].name}=1"'
+        output, directions = pack_file(g), add_directions(g, found.directions)
+        use = f'Sliders of {g.name!r} now; for example: edit --set "{directions[0].name}=1"'
     else:
-        output = check_output(arguments.output, ".safetensors")
+        output, directions = check_output(arguments.output, ".safetensors"), found.directions
         write_directions(found.directions, output, fingerprint=g.fingerprint)
         use = f"Written to {output}. `latent-editor directions import {output}` makes sliders of them."
-    lines = [f"{d.name}: {d.low:+.1f} to {d.high:+.1f}, {d.detail}" for d in found.directions]
-    if len(found.directions) < found.in_file:
-        lines.append(f"The first {len(found.directions)} of {found.in_file}; --count {found.in_file} takes all.")
+    lines = [f"{d.name}: {d.low:+.1f} to {d.high:+.1f}, {d.detail}" for d in directions]
+    if len(directions) < found.in_file:
+        lines.append(f"The first {len(directions)} of {found.in_file}; --count {found.in_file} takes all.")
     lines += [f"Note: {found.caution}"] if found.caution else []
     data = {
         "model": g.name,
-        "directions": [_row(d) for d in found.directions],
+        "directions": [_row(d) for d in directions],
         "in_file": found.in_file,
         "caution": found.caution,
         "output": str(output),
