@@ -75,6 +75,14 @@ def test_public_names_in_the_text_exist() -> None:
         assert hasattr(le, name), name
 
 
+@pytest.mark.parametrize("script", [".ci/run", *(f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir())])
+def test_paths_in_the_scripts_exist(script: str) -> None:
+    """A moved test file would otherwise end the checks of a fresh machine."""
+    text = (ROOT / script).read_text(encoding="utf-8")
+    for path in re.findall(r"(?<![\w/$.])(?:scripts|tests|docs|benchmarks|weights)/[\w/.-]*\w", text):
+        assert (ROOT / path).exists(), f"{script} names {path}"
+
+
 #: Every page for readers, with paths relative to the root.
 PAGES = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))] + [
     "benchmarks/README.md",
