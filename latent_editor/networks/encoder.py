@@ -24,16 +24,20 @@ class Encoder(nn.Module):
     Args:
         size_px: Height and width of the pictures that it looks at; others are resized.
         num_ws, w_dim: The shape of what it gives.
-        width: Channels of the first level.
+        width, max_width, deep_width: Channels, as in :class:`~latent_editor.networks.trunk.Trunk`.
     """
 
     #: Scale of the offsets' layer, so that they start and stay small.
     OFFSET_GAIN = 0.1
 
-    def __init__(self, size_px: int, num_ws: int, w_dim: int, *, width: int = 64, max_width: int = 128) -> None:
+    def __init__(
+        self, size_px: int, num_ws: int, w_dim: int, *, width: int = 64, max_width: int = 128, deep_width: int = 0
+    ) -> None:
         super().__init__()
         self.config = {"size_px": size_px, "num_ws": num_ws, "w_dim": w_dim, "width": width, "max_width": max_width}
-        self.trunk = Trunk(size_px, width=width, max_width=max_width)
+        if deep_width:
+            self.config["deep_width"] = deep_width
+        self.trunk = Trunk(size_px, width=width, max_width=max_width, deep_width=deep_width)
         self.to_w = nn.Linear(512, w_dim)
         self.to_offsets = nn.Linear(512, num_ws * w_dim)
 

@@ -67,6 +67,8 @@ class Trunk(nn.Module):
         width: Channels at the first level; later levels have twice as many, ``max_width`` at most.
         channels: Channels of the pictures.
         fine_width: Channels of a level before the first, which then sees pictures of half the size; 0 for none.
+        deep_width: Channels of the last two levels' outputs, at 8² and 4², where more cost little; 0 for those of
+            the rule above.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Trunk(nn.Module):
         channels: int = 3,
         features: int = 512,
         fine_width: int = 0,
+        deep_width: int = 0,
     ) -> None:
         super().__init__()
         self.stem = EqualConv(channels * 4, width)
@@ -91,7 +94,7 @@ class Trunk(nn.Module):
         levels = []
         at = size_px // 2
         while at > 4:
-            outputs = min(width * 2, max_width)
+            outputs = deep_width if deep_width and at <= 16 else min(width * 2, max_width)
             levels.append(Level(width, outputs))
             width, at = outputs, at // 2
         self.levels = nn.ModuleList(levels)

@@ -20,11 +20,15 @@ from torch import Tensor
 from latent_editor.models.bundle import MODEL_FILE
 from latent_editor.networks.perceptual import psnr_db
 from latent_editor.networks.pixel_weights import NEEDED, face_weights
-from latent_editor.train.growing import grown
+from latent_editor.train.growing import grown, halved, rejoined
 from latent_editor.train.networks import Networks, average, load_state, save_state
-from latent_editor.train.objective import Objective, discriminator_loss, forward, generator_loss, r1_penalty
-from latent_editor.train.pictures import Pictures, read_labels, read_pictures
+from latent_editor.train.objective import Faces, Objective, discriminator_loss, forward, generator_loss, r1_penalty
+from latent_editor.train.pictures import read_pictures
+from latent_editor.train.projected import ProjectedHeads
 from latent_editor.train.sheets import contact_sheet
+from latent_editor.train.sources import Sources, archive_weight, painting_weight, photograph_weight, read_source
+from latent_editor.train.teacher import FaceTeacher, read_teacher
+from latent_editor.train.widening import deepened, widened
 
 STATE_FILE = "gan.pt"
 #: The discriminator should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).
@@ -33,6 +37,10 @@ ADAPTIVE_TARGET = 0.6
 #: The discriminator learns this much faster (two time scales, Heusel et al. 2017): behind, it lets swirls pass for
 #: skin.
 JUDGE_AHEAD = 2.0
+#: The averages' half-life is about 700 steps: batches of a dozen pictures are noisy.
+DECAY = 0.999
+#: Side of the pictures that a face teacher sees while small networks train.
+SMALL_TEACHER_PX, TEACHER_PX = 160, 224
 
 
 @dataclass
@@ -41,6 +49,8 @@ class Trainer:
 
     Attributes:
         weights: How much each pixel counts, [1, 1, S, S] with mean 1.
+        faces: What a face teacher adds to the objective, or None.
+        last_gray: How many pictures at the end of each batch count by their luminance alone.
         learn_from: Resolution of the first of the generator's blocks that learn; above 4, all that comes before them
             stays as it is, the mapping and the encoder too.
     """
@@ -53,6 +63,8 @@ class Trainer:
     steps: int = 0
     augment: float = 0.2
     learn_from: int = 4
+    faces: Faces | None = None
+    last_gray: int = 0
 
     def __post_init__(self) -> None:
         self.nets.trainable(self.learn_from)
@@ -60,65 +72,59 @@ class Trainer:
         both = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
         players = [p for p in both if p.requires_grad]
         self.player = torch.optim.Adam(players, betas=(0.0, 0.99))
-        self.judge = torch.optim.Adam(self.nets.discriminator.parameters(), betas=(0.0, 0.99))
+        heads = [] if self.faces is None else self.faces.heads.trainable()
+        self.judge = torch.optim.Adam([*self.nets.discriminator.parameters(), *heads], betas=(0.0, 0.99))
 
     def step(self, images: Tensor, rate: float) -> dict[str, float]:
         """One step of both players on uint8 pictures [B, 3, S, S], at learning rate ``rate``."""
         self.player.param_groups[0]["lr"] = rate
         self.judge.param_groups[0]["lr"] = rate * JUDGE_AHEAD
-        f = forward(self.nets, images, self.objective, self.dtype)
+        f = forward(self.nets, images, self.objective, self.dtype, last_gray=self.last_gray)
 
-        loss_discriminator, confidence = discriminator_loss(self.nets, f, self.augment, self.dtype)
+        loss_discriminator, confidence = discriminator_loss(self.nets, f, self.augment, self.dtype, self.faces)
         if self.steps % self.objective.r1_every == 0:
             loss_discriminator = loss_discriminator + r1_penalty(self.nets, f, self.objective, self.augment)
         self.judge.zero_grad(set_to_none=True)
         loss_discriminator.backward()
         self.judge.step()
 
-        self.nets.discriminator.requires_grad_(False)
-        loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights)
+        self._judges_learn(False)
+        loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights, self.faces)
         self.player.zero_grad(set_to_none=True)
         loss.backward()
         self.player.step()
-        self.nets.discriminator.requires_grad_(True)
+        self._judges_learn(True)
 
         self.steps += 1
         self.images_seen += len(images)
-        average(self.averaged, self.nets, decay=min(0.998, self.steps / (self.steps + 10)))
+        average(self.averaged, self.nets, decay=min(DECAY, self.steps / (self.steps + 10)))
         self.augment = min(0.6, max(0.0, self.augment + math.copysign(4e-4, confidence - ADAPTIVE_TARGET)))
         return {**parts, "discriminator": loss_discriminator.item(), "confidence": confidence, "augment": self.augment}
+
+    def _judges_learn(self, learn: bool) -> None:
+        self.nets.discriminator.requires_grad_(learn)
+        if self.faces is not None:
+            self.faces.heads.heads.requires_grad_(learn)
 
     def save(self, path: Path) -> None:
         live = {k: m.state_dict() for k, m in self.nets.modules().items()}
         averaged = {k: m.state_dict() for k, m in self.averaged.modules().items()}
         counts = {"images_seen": self.images_seen, "steps": self.steps, "augment": self.augment}
         optimizers = {"player": self.player.state_dict(), "judge": self.judge.state_dict()}
-        save_state(path, {"live": live, "averaged": averaged, "counts": counts, **optimizers})
+        heads = {} if self.faces is None else {"heads": self.faces.heads.state_dict()}
+        save_state(path, {"live": live, "averaged": averaged, "counts": counts, **heads, **optimizers})
 
     def load(self, path: Path) -> None:
         state: dict[str, Any] = load_state(path)
         for name, module in self.nets.modules().items():
             module.load_state_dict(state["live"][name])
             self.averaged.modules()[name].load_state_dict(state["averaged"][name])
+        if self.faces is not None:
+            self.faces.heads.load_state_dict(state["heads"])
         self.player.load_state_dict(state["player"])
         self.judge.load_state_dict(state["judge"])
         for name, value in state["counts"].items():
             setattr(self, name, value)
-
-
-def sampling_weights(pictures: Pictures, labels_path: Path | None) -> Tensor:
-    """How often to show each picture: what is rare in the data, more often. [N], all 1 without labels."""
-    weights = torch.ones(len(pictures))
-    if labels_path is None:
-        return weights
-    labels = {row["file"]: row["attributes"] for row in read_labels(labels_path)}
-    for i, name in enumerate(pictures.names):
-        a = labels.get(name, {})
-        weights[i] *= {"dark": 5.0, "brown": 3.0}.get(a.get("skin"), 1.0)
-        weights[i] *= {"smile": 1.5, "open smile": 3.0}.get(a.get("expression"), 1.0)
-        weights[i] *= 1.5 if a.get("pose", "frontal") != "frontal" else 1.0
-        weights[i] *= 2.0 if a.get("style") == "photographic" else 1.0
-    return weights
 
 
 @torch.no_grad()
@@ -131,6 +137,17 @@ def reconstruction_db(nets: Networks, pictures: Tensor) -> float:
     return torch.cat(values).mean().item()
 
 
+@torch.no_grad()
+def identity_kept(nets: Networks, pictures: Tensor, teacher: FaceTeacher) -> float:
+    """How much the encoder's reconstruction of uint8 pictures [N, 3, S, S] is the same person to a teacher: 0..1."""
+    values = []
+    for batch in pictures.split(16):
+        x = batch.float() / 127.5 - 1
+        y = nets.generator.synthesize(nets.encoder(x)).clamp(-1, 1)
+        values.append((teacher.identity(teacher.maps(x)) * teacher.identity(teacher.maps(y))).sum(dim=1))
+    return torch.cat(values).mean().item()
+
+
 def learning_rate(base: float, elapsed: float, total: float) -> float:
     """A short warm-up, then constant, then linear decay over the last third of the run's time."""
     warm = min(1.0, (elapsed + 5) / 60)
@@ -138,29 +155,45 @@ def learning_rate(base: float, elapsed: float, total: float) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="a folder or a tar of pictures")
-    parser.add_argument("--labels", type=Path, help="one JSON object a line; what is rare is shown more often")
-    parser.add_argument("--validation", type=Path, help="pictures that are never trained on, for figures and sheets")
+    data = parser.add_argument_group("pictures (a folder, or a tar with labels of the same name beside it)")
+    data.add_argument("--data", type=Path, required=True, help="paintings, or whatever there is most of")
+    data.add_argument("--labels", type=Path, help="one JSON object a line; what is rare is shown more often")
+    data.add_argument("--photographs", type=Path, help="photographs, shown for a share of each batch")
+    data.add_argument("--photo-share", type=float, default=0.6, help="that share (default: 0.6)")
+    data.add_argument("--grayscale", type=Path, help="old photographs, which teach by their luminance alone")
+    data.add_argument("--grayscale-count", type=int, default=3, help="how many of each batch (default: 3)")
+    data.add_argument("--validation", type=Path, help="pictures that are never trained on, for figures and sheets")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run's state, log and sheets")
-    parser.add_argument(
-        "--size", type=int, help="side of the pictures in pixels: of a new model (128), or to grow that of --start to"
-    )
-    parser.add_argument("--start", type=Path, help="a model's folder to start from, such as weights/portraits")
-    parser.add_argument("--points", type=Path, help="a model.json with canonical_points (default: that of --start)")
     parser.add_argument("--resume", action="store_true", help="go on from the run's state where there is one")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of Adam")
-    parser.add_argument(
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
+    nets = parser.add_argument_group("networks")
+    nets.add_argument("--start", type=Path, help="a model's folder to start from, such as weights/portraits")
+    nets.add_argument("--points", type=Path, help="a model.json with canonical_points (default: that of --start)")
+    nets.add_argument(
+        "--size", type=int, help="side of the pictures in pixels: of a new model (128), or to grow that of --start to"
+    )
+    nets.add_argument("--half", action="store_true", help="train the inner networks, which draw pictures of half size")
+    nets.add_argument("--channels", type=_numbers, help="widen the generator to so many at 4², 8², …: 256,256,…")
+    nets.add_argument("--deep-width", type=int, default=0, help="widen the encoder's last two levels to so many")
+    nets.add_argument(
+        "--learn-from", type=int, default=4, help="train only the generator's blocks from this resolution on"
+    )
+    objective = parser.add_argument_group("objective")
+    objective.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of Adam")
+    objective.add_argument("--batch", type=int, default=Objective.batch, help="pictures a step (default: 16)")
+    objective.add_argument(
         "--adversarial",
         type=float,
         default=1.0,
         help="factor on the adversarial terms: less is smoother and more alike",
     )
-    parser.add_argument(
-        "--learn-from", type=int, default=4, help="train only the generator's blocks from this resolution on"
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
+    objective.add_argument("--teacher", type=Path, help="a face network: identity, its maps, and heads on them")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(","))
 
 
 def pixel_weights(model_json: Path | None, size_px: int) -> Tensor:
@@ -170,16 +203,38 @@ def pixel_weights(model_json: Path | None, size_px: int) -> Tensor:
     return face_weights(points, size_px) if set(points) >= NEEDED else torch.ones(1, 1, 1, 1)
 
 
-def make_trainer(args: argparse.Namespace) -> Trainer:
+def make_networks(args: argparse.Namespace) -> Networks:
+    """The whole networks that a run begins with, in the shape that it asks for."""
     nets = Networks.read(args.start) if args.start else Networks.new(args.size or 128)
     if args.size and args.size != nets.generator.size_px:
         nets = grown(nets, args.size)
-    o = Objective()
+    if args.channels:
+        nets.generator = widened(nets.generator, args.channels)
+    if args.deep_width and nets.encoder.config.get("deep_width", 0) != args.deep_width:
+        nets.encoder = deepened(nets.encoder, args.deep_width)
+    return nets
+
+
+def make_trainer(args: argparse.Namespace, nets: Networks, last_gray: int = 0) -> Trainer:
+    """A trainer of ``nets``, at the run's state where it resumes."""
+    o = Objective(batch=args.batch)
     factor = args.adversarial
-    o = replace(o, adversarial=o.adversarial * factor, adversarial_random=o.adversarial_random * factor)
+    photographic = max(round(o.photographic * o.batch / Objective.batch), last_gray + 1)
+    o = replace(
+        o,
+        random=o.batch // 2,
+        photographic=photographic,
+        adversarial=o.adversarial * factor,
+        adversarial_random=o.adversarial_random * factor,
+    )
+    size = nets.generator.size_px
+    faces = None
+    if args.teacher:
+        teacher_px = TEACHER_PX if size > SMALL_TEACHER_PX else SMALL_TEACHER_PX
+        faces = Faces(read_teacher(args.teacher, size_px=teacher_px, dtype=torch.bfloat16), ProjectedHeads())
     about = args.points or (args.start / MODEL_FILE if args.start else None)
-    weights = pixel_weights(about, nets.generator.size_px)
-    trainer = Trainer(nets, o, weights=weights, learn_from=args.learn_from)
+    weights = pixel_weights(about, size)
+    trainer = Trainer(nets, o, weights=weights, learn_from=args.learn_from, faces=faces, last_gray=last_gray)
     state = args.run / STATE_FILE
     if args.resume and state.exists():
         trainer.load(state)
@@ -187,22 +242,46 @@ def make_trainer(args: argparse.Namespace) -> Trainer:
     return trainer
 
 
+def read_sources(args: argparse.Namespace, size_px: int) -> Sources:
+    """The sets of pictures that a run is shown."""
+    return Sources(
+        read_source(args.data, size_px, painting_weight, labels=args.labels),
+        read_source(args.photographs, size_px, photograph_weight) if args.photographs else None,
+        args.photo_share,
+        read_source(args.grayscale, size_px, archive_weight) if args.grayscale else None,
+        args.grayscale_count,
+    )
+
+
 def main(args: argparse.Namespace) -> None:
     """Trains for ``--minutes``, saving every few minutes."""
     if args.threads:
         torch.set_num_threads(args.threads)
     args.run.mkdir(parents=True, exist_ok=True)
-    trainer = make_trainer(args)
-    size = trainer.nets.generator.size_px
-    pictures = read_pictures(args.data, size)
-    weights = sampling_weights(pictures, args.labels)
-    held_out = read_pictures(args.validation, size, limit=64).images if args.validation else pictures.images[:64]
+    whole = make_networks(args)
+    nets = halved(whole) if args.half else whole
+    sources = read_sources(args, nets.generator.size_px)
+    trainer = make_trainer(args, nets, sources.last_gray)
+    held_out = _held_out(args, sources, nets.generator.size_px)
+    _train(args, trainer, sources, held_out)
+    checkpoint(trainer, args.run, held_out)
+    if args.export:
+        (rejoined(whole, trainer.averaged) if args.half else trainer.averaged).write(args.export)
+
+
+def _held_out(args: argparse.Namespace, sources: Sources, size_px: int) -> Tensor:
+    if args.validation:
+        return read_pictures(args.validation, size_px, limit=64).images
+    return sources.paintings.images[:64]
+
+
+def _train(args: argparse.Namespace, trainer: Trainer, sources: Sources, held_out: Tensor) -> None:
     start, saved = time.monotonic(), time.monotonic()
     totals: dict[str, float] = {}
     first_step, first_seen = trainer.steps, trainer.images_seen
     while (elapsed := time.monotonic() - start) < args.minutes * 60:
-        pick = torch.multinomial(weights, trainer.objective.batch, replacement=True)
-        report = trainer.step(pictures.images[pick], learning_rate(args.rate, elapsed, args.minutes * 60))
+        images = sources.batch(trainer.objective.batch)
+        report = trainer.step(images, learning_rate(args.rate, elapsed, args.minutes * 60))
         for k, v in report.items():
             totals[k] = totals.get(k, v) * 0.98 + v * 0.02
         if (trainer.steps - first_step) % 100 == 0:
@@ -211,16 +290,16 @@ def main(args: argparse.Namespace) -> None:
         if time.monotonic() - saved > 240:
             checkpoint(trainer, args.run, held_out)
             saved = time.monotonic()
-    checkpoint(trainer, args.run, held_out)
-    if args.export:
-        trainer.averaged.write(args.export)
 
 
 def checkpoint(trainer: Trainer, run: Path, held_out: Tensor) -> None:
     """Writes the state, a contact sheet and the figures."""
     trainer.save(run / STATE_FILE)
     contact_sheet(trainer.averaged, held_out, run / "sheets" / f"{trainer.images_seen:08d}.jpg")
-    log(run, {"images": trainer.images_seen, "validation_encoder_db": reconstruction_db(trainer.averaged, held_out)})
+    figures = {"validation_encoder_db": reconstruction_db(trainer.averaged, held_out)}
+    if trainer.faces is not None:
+        figures["validation_identity"] = identity_kept(trainer.averaged, held_out, trainer.faces.teacher)
+    log(run, {"images": trainer.images_seen, **figures})
 
 
 def log(run: Path, row: dict[str, float], *, name: str = "gan.jsonl") -> None:

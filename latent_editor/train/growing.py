@@ -1,4 +1,4 @@
-"""Twice the size for networks that have learned a smaller one, without forgetting (Karras et al. 2018, §2).
+"""Twice the size for networks that have learned a smaller one, without forgetting (Karras et al. 2018, §2); and back.
 
 Everything new starts at nothing, so that no fading in is needed: the grown networks first do what the small ones did.
 """
@@ -70,3 +70,45 @@ def _adopt(new: nn.Module, old: nn.Module) -> None:
     """Takes over everything that the old network has; only what is new may be missing there."""
     unexpected = new.load_state_dict(old.state_dict(), strict=False).unexpected_keys
     assert not unexpected, unexpected
+
+
+def halved(nets: Networks) -> Networks:
+    """Networks of half the size: the skip generator without its last block, the discriminator without its fine level.
+
+    A step costs a third of the whole networks' there. What the small ones have learned goes back by :func:`rejoined`.
+
+    Raises:
+        BadValue: a generator without skip connections, whose earlier blocks draw no picture.
+    """
+    c = nets.generator.config
+    if c.architecture != "skip":
+        raise BadValue(
+            f"Got a generator of the architecture {c.architecture!r}; only “skip” has pictures of half size."
+        )
+    channels = tuple(c.channels_at(r) for r in c.resolutions)
+    g = StyleGAN2(replace(c, img_resolution=c.img_resolution // 2, channels=channels[:-1]))
+    _take_over(g, nets.generator)
+    encoder = Encoder(**{**nets.encoder.config, "num_ws": g.num_ws})
+    _take_over(encoder, nets.encoder)
+    discriminator = Discriminator(
+        **{**nets.discriminator.config, "size_px": nets.discriminator.config["size_px"] // 2, "fine_width": 0}
+    )
+    _take_over(discriminator, nets.discriminator)
+    return Networks(g, encoder, discriminator)
+
+
+def rejoined(whole: Networks, half: Networks) -> Networks:
+    """``whole`` with what :func:`halved` networks have learned; it stays as it is where they have no part."""
+    whole = whole.copy()
+    for mine, theirs in zip(whole.modules().values(), half.modules().values(), strict=True):
+        _take_over(mine, theirs)
+    return whole
+
+
+def _take_over(new: nn.Module, old: nn.Module) -> None:
+    """Copies every tensor that both have; of different lengths, as far as the shorter one goes."""
+    theirs = old.state_dict()
+    for name, mine in new.state_dict().items():
+        if name in theirs:
+            n = min(len(mine), len(theirs[name])) if mine.ndim else None
+            mine[:n].copy_(theirs[name][:n]) if n is not None else mine.copy_(theirs[name])

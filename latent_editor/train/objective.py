@@ -8,10 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.degradations import luminance
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.perceptual import pyramid_l1
 from latent_editor.train.augmentation import degrade, for_discriminator, mirror, photographic
 from latent_editor.train.networks import Networks
+from latent_editor.train.projected import ProjectedHeads, fooling_loss, hinge_loss
+from latent_editor.train.teacher import FaceTeacher, identity_loss, maps_loss
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Objective:
         random: Random faces per step beside them.
         photographic: How many pictures of a batch are made to look photographed.
         features, adversarial, adversarial_random, moments, offsets: Weights beside the pixels' 1.
+        identity, face_maps, projected: Weights of what a face teacher says, where there is one.
         r1_gamma: Strength of R1 (Mescheder et al. 2018), applied every ``r1_every`` steps.
     """
 
@@ -34,8 +38,19 @@ class Objective:
     adversarial_random: float = 0.15
     moments: float = 0.02
     offsets: float = 0.005
+    identity: float = 0.3
+    face_maps: float = 0.25
+    projected: float = 0.1
     r1_gamma: float = 1.0
     r1_every: int = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """A frozen network that knows faces, and the discriminators that look through it."""
+
+    teacher: FaceTeacher
+    heads: ProjectedHeads
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +59,7 @@ class Forward:
 
     Attributes:
         target: [B, 3, S, S] what the encoder should give back; the first ``clean`` of them are plain portraits.
-        rebuilt: [B, 3, S, S].
+        rebuilt: [B, 3, S, S]; of those whose target is grayscale, the luminance.
         random: [R, 3, S, S] pictures of random latents.
         w: [B, w_dim]; offsets: [B, num_ws, w_dim].
     """
@@ -57,13 +72,22 @@ class Forward:
     offsets: Tensor
 
 
-def prepare(images: Tensor, o: Objective) -> tuple[Tensor, Tensor]:
-    """uint8 [B, 3, S, S] → what to rebuild, and what the encoder is shown, both −1..1."""
+def prepare(images: Tensor, o: Objective, last_gray: int = 0) -> tuple[Tensor, Tensor]:
+    """uint8 [B, 3, S, S] → what to rebuild, and what the encoder is shown, both −1..1.
+
+    The last ``o.photographic`` pictures are made to look photographed, and of these the last ``last_gray`` grayscale.
+    """
     x = mirror(images.float() / 127.5 - 1)
     photographed = photographic(x[len(x) - o.photographic :])
-    target = torch.cat([x[: len(x) - o.photographic], photographed])
+    target = _last_in_luminance(torch.cat([x[: len(x) - o.photographic], photographed]), last_gray)
     shown = torch.where(torch.rand(len(x), 1, 1, 1) < 0.3, degrade(target), target)
-    return target, shown
+    return target, _last_in_luminance(shown, last_gray)
+
+
+def _last_in_luminance(x: Tensor, count: int) -> Tensor:
+    """x [N, 3, S, S] with the last ``count`` pictures in grayscale."""
+    first = len(x) - count
+    return torch.cat([x[:first], luminance(x[first:]).expand(-1, 3, -1, -1)]) if count else x
 
 
 def random_latents(g: StyleGAN2, w: Tensor, count: int) -> Tensor:
@@ -76,46 +100,82 @@ def random_latents(g: StyleGAN2, w: Tensor, count: int) -> Tensor:
     return torch.cat([mapped, between.detach()])
 
 
-def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype) -> Forward:
-    """Encodes and rebuilds a batch, and renders random faces beside it in the same pass."""
-    target, shown = prepare(images, o)
+def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype, *, last_gray: int = 0) -> Forward:
+    """Encodes and rebuilds a batch, and renders random faces beside it in the same pass.
+
+    Args:
+        last_gray: How many pictures at the end of the batch count by their luminance alone; at most
+            ``o.photographic``, so that no discriminator sees them.
+    """
+    target, shown = prepare(images, o, last_gray)
     w, offsets = nets.encoder.parts(shown, dtype)
     fresh = random_latents(nets.generator, w, o.random).unsqueeze(1).expand(-1, offsets.shape[1], -1)
     ws = torch.cat([w.unsqueeze(1) + offsets, fresh])
     pictures = nets.generator.synthesize(ws, noise="none", dtype=dtype)
-    rebuilt, random = pictures.split([len(target), o.random])
+    rebuilt, random = pictures.float().split([len(target), o.random])
+    rebuilt = _last_in_luminance(rebuilt, last_gray)
     return Forward(target, len(target) - o.photographic, rebuilt, random, w, offsets)
 
 
 def generator_loss(
-    nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype, weights: Tensor
-) -> tuple[Tensor, dict]:
-    """Pixels by their weights [1, 1, S, S], discriminator features, two adversarial terms, moments of w, small
-    offsets."""
-    discriminator = nets.discriminator
-    pixels = pyramid_l1(f.target * weights, f.rebuilt * weights).mean()
+    nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype, weights: Tensor, faces: Faces | None
+) -> tuple[Tensor, dict[str, float]]:
+    """The weighted sum of all terms, and each by its name.
+
+    Pixels by their weights [1, 1, S, S], the discriminator's features, two adversarial terms, moments of w, small
+    offsets; with a face teacher also identity, its maps, and its heads' opinion.
+    """
     with torch.no_grad():
-        maps = discriminator.trunk.maps(f.target, dtype)
-    features = discriminator.distance(maps, discriminator.trunk.maps(f.rebuilt, dtype)).mean()
+        maps = nets.discriminator.trunk.maps(f.target, dtype)
     fakes = for_discriminator(torch.cat([f.rebuilt[: f.clean], f.random]), augment)
-    logits = discriminator(fakes, dtype)
-    fool = F.softplus(-logits[: f.clean]).mean()
-    fool_random = F.softplus(-logits[f.clean :]).mean()
-    moments = f.w.mean(0).square().mean() + (f.w.var(0) - 1).square().mean()
-    offsets = f.offsets.square().mean()
-    loss = pixels + o.features * features + o.adversarial * fool + o.adversarial_random * fool_random
-    loss = loss + o.moments * moments + o.offsets * offsets
-    parts = {"pixels": pixels, "features": features, "fool": fool, "fool_random": fool_random, "offsets": offsets}
-    return loss, {k: v.item() for k, v in parts.items()}
+    logits = nets.discriminator(fakes, dtype)
+    terms = {
+        "pixels": (1.0, pyramid_l1(f.target * weights, f.rebuilt * weights).mean()),
+        "features": (
+            o.features,
+            nets.discriminator.distance(maps, nets.discriminator.trunk.maps(f.rebuilt, dtype)).mean(),
+        ),
+        "fool": (o.adversarial, F.softplus(-logits[: f.clean]).mean()),
+        "fool_random": (o.adversarial_random, F.softplus(-logits[f.clean :]).mean()),
+        "moments": (o.moments, f.w.mean(0).square().mean() + (f.w.var(0) - 1).square().mean()),
+        "offsets": (o.offsets, f.offsets.square().mean()),
+    }
+    if faces is not None:
+        terms |= _face_terms(faces, f, o, fakes)
+    loss = torch.stack([weight * term for weight, term in terms.values()]).sum()
+    return loss, {name: term.item() for name, (_, term) in terms.items()}
 
 
-def discriminator_loss(nets: Networks, f: Forward, augment: float, dtype: torch.dtype) -> tuple[Tensor, float]:
-    """The non-saturating loss, and how often the discriminator is right about real pictures minus how often not."""
+def _face_terms(faces: Faces, f: Forward, o: Objective, fakes: Tensor) -> dict[str, tuple[float, Tensor]]:
+    teacher = faces.teacher
+    with torch.no_grad():
+        wanted = teacher.maps(f.target)
+    seen = teacher.maps(f.rebuilt)
+    return {
+        "identity": (o.identity, identity_loss(teacher.identity(wanted), teacher.identity(seen))),
+        "face_maps": (o.face_maps, maps_loss(wanted, seen)),
+        "fool_heads": (o.projected, fooling_loss(faces.heads(teacher.maps(fakes)))),
+    }
+
+
+def discriminator_loss(
+    nets: Networks, f: Forward, augment: float, dtype: torch.dtype, faces: Faces | None
+) -> tuple[Tensor, float]:
+    """The non-saturating loss, with the heads' hinge loss where there are some.
+
+    Returns:
+        The loss, and how often the discriminator is right about real pictures minus how often not.
+    """
     reals = f.target[: f.clean]
     fakes = torch.cat([f.rebuilt[: f.clean], f.random]).detach()
-    logits = nets.discriminator(for_discriminator(torch.cat([reals, fakes]), augment), dtype)
-    real, fake = logits.split([len(reals), len(fakes)])
-    return F.softplus(-real).mean() + F.softplus(fake).mean(), real.sign().mean().item()
+    shown = for_discriminator(torch.cat([reals, fakes]), augment)
+    real, fake = nets.discriminator(shown, dtype).split([len(reals), len(fakes)])
+    loss = F.softplus(-real).mean() + F.softplus(fake).mean()
+    if faces is not None:
+        with torch.no_grad():
+            maps = faces.teacher.maps(shown)
+        loss = loss + hinge_loss(faces.heads(maps), len(reals))
+    return loss, real.sign().mean().item()
 
 
 def r1_penalty(nets: Networks, f: Forward, o: Objective, augment: float) -> Tensor:

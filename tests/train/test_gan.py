@@ -146,15 +146,6 @@ def test_networks_grow_to_twice_their_size_only(size: int) -> None:
         grown(grown(networks(), 32), 64)
 
 
-def test_rare_attributes_are_shown_more_often(tmp_path: Path) -> None:
-    from latent_editor.train.pictures import Pictures
-
-    labels = tmp_path / "labels.jsonl"
-    labels.write_text('{"file": "a", "attributes": {"skin": "dark"}}\n{"file": "b", "attributes": {"skin": "light"}}\n')
-    weights = gan.sampling_weights(Pictures(torch.zeros(2, 3, 4, 4), ["a", "b"]), labels)
-    assert weights[0] > weights[1]
-
-
 def test_centring_moves_the_origin_and_no_picture() -> None:
     nets, images = networks(), pictures(8)
     x = images.float() / 127.5 - 1

@@ -1,0 +1,99 @@
+"""Networks that get wider or are trained at half their size go on doing what they did."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from latent_editor.core.errors import BadValue
+from latent_editor.generators import random_ws
+from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from latent_editor.networks.encoder import Encoder
+from latent_editor.networks.perceptual import Discriminator
+from latent_editor.train.growing import halved, rejoined
+from latent_editor.train.networks import Networks
+from latent_editor.train.widening import deepened, widened
+
+
+def generator(**changes: object) -> StyleGAN2:
+    torch.manual_seed(0)
+    config = {
+        "z_dim": 16,
+        "w_dim": 16,
+        "img_resolution": 32,
+        "channel_base": 256,
+        "channel_max": 8,
+        "mapping_layers": 1,
+    }
+    return StyleGAN2(StyleGAN2Config(**{**config, **changes})).requires_grad_(False)  # type: ignore[arg-type]
+
+
+def test_a_widened_generator_draws_the_same_pictures_and_learns_with_all_its_channels() -> None:
+    narrow = generator()
+    wide = widened(narrow, (12, 10, 9, 8))
+    ws = random_ws(narrow, [1, 2])
+    torch.testing.assert_close(
+        wide.synthesize(ws, noise="none"), narrow.synthesize(ws, noise="none"), atol=1e-5, rtol=1e-5
+    )
+    torch.testing.assert_close(wide.map(torch.ones(1, 16)), narrow.map(torch.ones(1, 16)))
+    wide.requires_grad_(True)
+    wide.synthesize(ws, noise="none").square().mean().backward()
+    reads_new = wide.synthesis.b8.conv0.weight.grad[:8, 8:]  # what was there begins to read what is new
+    assert bool(reads_new.abs().sum() > 0)
+
+
+@pytest.mark.parametrize("channels", [(8, 8, 8), (8, 8, 8, 7)])
+def test_a_generator_only_gets_wider(channels: tuple[int, ...]) -> None:
+    with pytest.raises(BadValue, match="expected 4 numbers, none below"):
+        widened(generator(), channels)
+
+
+def test_a_deepened_encoder_gives_the_same_ws() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(32, 8, 16, width=8, max_width=16).requires_grad_(False)
+    deep = deepened(encoder, 24)
+    image = torch.rand(3, 3, 32, 32) * 2 - 1
+    torch.testing.assert_close(deep(image), encoder(image), atol=1e-6, rtol=1e-5)
+    again = Encoder(**deep.config)
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in deep.state_dict().items()}
+    assert sum(p.numel() for p in deep.parameters()) > sum(p.numel() for p in encoder.parameters())
+
+
+def networks() -> Networks:
+    g = generator()
+    encoder = Encoder(16, g.num_ws, 16, width=8, max_width=16)
+    return Networks(g, encoder, Discriminator(32, width=8, max_width=16, fine_width=4))
+
+
+@torch.no_grad()
+def test_half_networks_draw_the_inner_picture_and_give_back_what_they_learn() -> None:
+    whole = networks()
+    half = halved(whole)
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+    ws = whole.encoder(image)
+    torch.testing.assert_close(half.encoder(image), ws[:, : half.generator.num_ws])
+    inner = whole.generator.early_picture(ws, 16)
+    assert inner is not None
+    torch.testing.assert_close(
+        half.generator.synthesize(half.encoder(image), noise="none"), inner, atol=1e-5, rtol=1e-4
+    )
+    same = rejoined(whole, half)
+    for name, module in whole.modules().items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(same.modules()[name].state_dict()[key], value), (name, key)
+
+    for module in half.modules().values():
+        for p in module.parameters():
+            p.add_(0.01)
+    learned = rejoined(whole, half)
+    assert torch.equal(learned.encoder.to_w.bias, half.encoder.to_w.bias)
+    assert torch.equal(learned.generator.synthesis.b16.conv1.weight, half.generator.synthesis.b16.conv1.weight)
+    assert torch.equal(learned.generator.synthesis.b32.conv1.weight, whole.generator.synthesis.b32.conv1.weight)
+    assert torch.equal(learned.discriminator.trunk.stem.weight, half.discriminator.trunk.stem.weight)
+
+
+def test_only_a_skip_generator_has_an_inner_picture() -> None:
+    nets = networks()
+    nets.generator = generator(architecture="orig")
+    with pytest.raises(BadValue, match="skip"):
+        halved(nets)
