@@ -1,4 +1,4 @@
-"""README.md and its companions: commands, Python, links, front matter and versions match the project."""
+"""README.md and what stands beside it: commands, Python, front matter, versions and templates match the project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from support.environment import ROOT
 
 import latent_editor as le
 from latent_editor.cli.shell import build_parser
-from latent_editor.train.__main__ import PARTS
 from latent_editor.version import __version__
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,60 +69,12 @@ def test_python_uses_public_names(code: str) -> None:
     assert used <= set(le.__all__)
 
 
-def test_public_names_in_the_text_exist() -> None:
-    for name in re.findall(r"`le\.(\w+)`", README):
-        assert hasattr(le, name), name
-
-
 @pytest.mark.parametrize("script", [".ci/run", *(f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir())])
 def test_paths_in_the_scripts_exist(script: str) -> None:
     """A moved test file would otherwise end the checks of a fresh machine."""
     text = (ROOT / script).read_text(encoding="utf-8")
     for path in re.findall(r"(?<![\w/$.])(?:scripts|tests|docs|benchmarks|weights)/[\w/.-]*\w", text):
         assert (ROOT / path).exists(), f"{script} names {path}"
-
-
-#: Every page for readers, with paths relative to the root.
-PAGES = [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))] + [
-    "benchmarks/README.md",
-    "weights/portraits/README.md",
-    *(path.relative_to(ROOT).as_posix() for path in ROOT.glob(".github/**/*.md")),
-]
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_linked_files_exist(page: str) -> None:
-    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)|src=\"([^\":]+)\"", text)
-    for target in (a or b for a, b in targets):
-        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_paths_in_the_text_exist(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    folders = "scripts|tests|benchmarks|weights|docs|latent_editor|\\.ci|\\.github"
-    for path in re.findall(rf"`((?:{folders})/[\w/.-]*)`", text):
-        assert (ROOT / path).exists(), f"{page} mentions {path}"
-
-
-def passages(page: str) -> list[str]:
-    """The rows of the table of CONTRIBUTING.md, and the steps of the walks of docs/architecture.md."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    if page == "CONTRIBUTING.md":
-        return text.split("## Where to add it\n")[1].split("\n## ")[0].strip().splitlines()[2:]
-    return re.findall(r"^\d\. .*(?:\n   .*)*", text, flags=re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("page", "passage"), [(p, x) for p in ("CONTRIBUTING.md", "docs/architecture.md") for x in passages(p)]
-)
-def test_named_code_is_in_the_linked_files(page: str, passage: str) -> None:
-    links = [(ROOT / page).parent / link for link in re.findall(r"\]\(([^)]+)\)", passage)]
-    linked = "".join(path.read_text(encoding="utf-8") for path in links if path.is_file())
-    names = {name for name in re.findall(r"`@?([A-Za-z_]\w+)`", passage) if not name.startswith("NAME")}
-    missing = {name for name in names if not re.search(rf"\b{name}\b", linked)}
-    assert not missing, f"{page}: not in the files that this links to: {passage[:100]}"
 
 
 def test_versions_agree() -> None:
@@ -159,10 +110,3 @@ def test_issue_templates_have_front_matter(form: Path) -> None:
     assert yaml.safe_load(front).keys() == {"name", "about", "labels"}
     commands = re.findall(r"`latent-editor ([a-z]+)", body)
     assert set(commands) <= set(re.findall(r"^    ([a-z]+)\b", build_parser().format_help(), flags=re.MULTILINE))
-
-
-def test_every_training_part_is_documented() -> None:
-    table = re.findall(
-        r"^\| `(\w+)` \|", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    assert set(table) == set(PARTS)
