@@ -55,9 +55,11 @@ export function startPanel(editor) {
 
 /** @param {Editor} editor */
 function noDirections({ store: { about } }) {
+  const { finding, directions_problem: problem, text_problem: textProblem } = about;
   const words = strings.panel;
-  const reason = about.finding ? words.finding : words.noDirections;
-  return about.text_problem ? reason : `${reason} ${words.describeInstead}`;
+  const failed = problem ? `${problem.what} ${problem.todo}` : words.noDirections;
+  const reason = finding ? words.finding : failed;
+  return textProblem ? reason : `${reason} ${words.describeInstead}`;
 }
 
 /** @param {Editor} editor */

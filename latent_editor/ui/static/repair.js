@@ -28,7 +28,7 @@ export function startRepair(editor) {
 
   function show() {
     const isActive = run.isActive();
-    const needsColors = grayscale.some((row) => row.isOn()) && store.about.model.colourist;
+    const needsColors = grayscale.some((row) => row.isOn()) && store.about.model.colorizer;
     undo.disabled = brush.isEmpty() || isActive;
     go.disabled = isActive || (brush.isEmpty() && !rows.some((row) => row.isOn()));
     bar.hidden = !isActive;

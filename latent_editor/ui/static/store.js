@@ -12,10 +12,10 @@ const NO_STATE = {
 /** @type {About} */
 const NO_MODEL = {
   model: {
-    name: '', title: '', credit: '', size_px: 0, fingerprint: '', faces: true, colourist: false,
+    name: '', title: '', credit: '', size_px: 0, fingerprint: '', faces: true, colorizer: false,
     points: [], classes: [], axes: [],
   },
-  directions: [], finding: false, preparing: null, text_problem: null, examples: [],
+  directions: [], finding: false, directions_problem: null, preparing: null, text_problem: null, examples: [],
 };
 
 export class Store {

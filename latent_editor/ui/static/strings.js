@@ -302,6 +302,7 @@ export const strings = {
     text: 'Made from your description',
     pca: 'Found in the model (principal component)',
     sefa: 'Found in the model’s weights (SeFa)',
+    gradient: 'Found in the model (gradients)',
     stylespace: 'A channel of the model (StyleSpace)',
     imported: 'Imported from a file',
     drag: 'Made by dragging points',

@@ -19,7 +19,7 @@ export interface Model {
   size_px: number;
   fingerprint: string;
   faces: boolean;
-  colourist: boolean;
+  colorizer: boolean;
   points: [number, number][];
   classes: string[];
   axes: Axis[];
@@ -56,6 +56,7 @@ export interface About {
   model: Model;
   directions: Direction[];
   finding: boolean;
+  directions_problem: ProblemInfo | null;
   preparing: Preparation | null;
   text_problem: ProblemInfo | null;
   examples: number[];
