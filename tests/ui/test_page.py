@@ -416,8 +416,8 @@ def test_a_photo_can_be_drawn_by_another_model(
 def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> None:
     page.locator("[data-hook=examples] button").first.click()
     view(page, "edit")
-    page.get_by_role("button", name="Mix in a face").click()
-    until_changed(page, lambda: page.get_by_role("region", name="Mix in a face").get_by_label("Face 2").click())
+    page.get_by_role("button", name="Mix faces").click()
+    until_changed(page, lambda: page.get_by_role("region", name="Mix faces").get_by_label("Face 2").click())
     mixed = page.locator(".card[data-key^=m]")
     expect(mixed.locator(".value")).to_have_text("+0.5")
     expect(mixed.locator("input[type=range]")).to_be_focused()

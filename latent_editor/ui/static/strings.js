@@ -335,11 +335,11 @@ export const strings = {
   },
 
   faceMix: {
-    label: 'Mix in a face',
+    label: 'Mix faces',
     about: 'Another face is mixed in as a slider: halfway at first, all of it at 1.',
     choose: 'Choose a photo',
     or: 'or one of these',
-    choice: 'What to mix in',
+    choice: 'What to mix',
     layers: { all: 'Everything', coarse: 'Pose, shape', middle: 'Features', fine: 'Colors' },
   },
 
