@@ -92,6 +92,16 @@ test('the store tells of each state, with the one before', () => {
   assert.equal(store.pictureUrl('crop.jpg'), 'editor/s/abc/crop.jpg?r=6');
 });
 
+test('a change that came too late is told, and is no part of the state', () => {
+  const events = createEvents();
+  const store = new Store(events);
+  const told = [];
+  events.on('superseded', (problem) => told.push(problem.what));
+  store.setState({ ...store.state, problem: { what: 'Another face was opened.', todo: 'Repeat it.' } });
+  store.setState(store.state);
+  assert.deepEqual(told, ['Another face was opened.']);
+});
+
 test('words follow the model, and muted sliders are no edits', () => {
   const store = new Store(createEvents());
   assert.equal(store.term({ faces: 'face', other: 'picture' }), 'face');

@@ -14,8 +14,9 @@ export function createChanges({ store, events, messages, markBusy }) {
   async function carryOut(change) {
     markBusy(1);
     try {
-      store.setState(await post(store.path('/change'), change));
+      const state = await post(store.path('/change'), change);
       messages.clear('panel');
+      store.setState(state);
     } catch (problem) {
       messages.problem(problem, 'panel');
     } finally {

@@ -25,10 +25,12 @@ export function createEditor(root) {
   const store = new Store(events);
   const markBusy = createBusyMark(elements.picture);
   const views = createViews({ root, elements, store, events });
-  const messages = createMessages(root, async (problem, slot) => {
+  const messages = createMessages(root, async (problem, place) => {
     adopt({ store, views }, await newSession(store));
-    if (slot !== 'start') await messages.problem(problem, 'start');
+    if (place !== 'start') await messages.problem(problem, 'start');
   });
+  const slot = () => (store.state.ready ? 'panel' : 'start');
+  events.on('superseded', (problem) => { messages.problem(problem, slot()); });
   const frames = new Frames({
     openSocket: (handlers) => new FrameSocket(socketUrl(store.path('/drag')), handlers),
     requestFrame: async (request) => (await postFor(store.path('/frame'), request)).blob(),

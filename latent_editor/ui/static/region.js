@@ -81,8 +81,9 @@ export async function setRegion({ store, changes, messages, markBusy }, request)
   markBusy(1);
   try {
     await changes.settled();
-    store.setState(await post(store.path('/place'), request));
+    const state = await post(store.path('/place'), request);
     messages.clear('panel');
+    store.setState(state);
     return true;
   } catch (problem) {
     messages.problem(problem, 'panel');

@@ -136,7 +136,7 @@ async function cleanSlider(editor, key, place, button) {
     const answer = await runJob(store, place, { label, event: 'clean', data: [store.session, key] });
     if (answer?.session) {
       store.setState(answer.session);
-      messages.notify(strings.sliderMenu.cleaned);
+      if (!answer.session.problem) messages.notify(strings.sliderMenu.cleaned);
     }
   } catch (problem) {
     messages.problem(problem, 'panel');

@@ -1,7 +1,7 @@
 // @ts-check
 // The session's state, as the server last sent it.
 
-/** @import { About, EventDetails, Events, SessionState, Term } from './types.js' */
+/** @import { About, EventDetails, Events, ProblemInfo, SessionState, Term } from './types.js' */
 
 /** @type {SessionState} */
 const NO_STATE = {
@@ -35,11 +35,15 @@ export class Store {
     this.#events.emit('about');
   }
 
-  /** @param {SessionState} state */
-  setState(state) {
+  /**
+   * The server's answer to a change: the session as it is now, with a problem if the change came too late for it.
+   * @param {SessionState & {problem?: ProblemInfo}} answer
+   */
+  setState({ problem, ...state }) {
     const before = this.state;
     this.state = state;
     this.#events.emit('state', before);
+    if (problem) this.#events.emit('superseded', problem);
   }
 
   /** An address within this session. */

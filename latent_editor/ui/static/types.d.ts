@@ -111,6 +111,7 @@ export type Slot = 'start' | 'choose' | 'crop' | 'panel' | 'models' | 'film' | '
 export interface EventDetails {
   about: void;
   state: SessionState; // the one before
+  superseded: ProblemInfo; // a result came too late and was dropped
   view: ViewName;
   flush: void; // commit every move of a slider that is still pending
   photo: UploadedPhoto;
