@@ -55,7 +55,7 @@ def build(model: str, device: str, *, max_model_mb: int = 0) -> FastAPI:
     """
     keep_freed_memory()
     load = functools.partial(load_generator, device=device)
-    service = ModelService.of(load(model), on_gpu=on_gpu)
+    service = ModelService.create(load(model), on_gpu=on_gpu)
     registry = ModelRegistry(service, load=load, listed=installed_entries, on_gpu=on_gpu, max_upload_mb=max_model_mb)
     return create_app(registry)
 

@@ -1,4 +1,4 @@
-"""Where a model that can move its pictures draws them, as a value that sliders change."""
+"""Translation and rotation of the picture, for generators with an input transform (StyleGAN3)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from latent_editor.generators.base import transform_matrix
 
 @dataclass(frozen=True)
 class Axis:
-    """One slider of a position: its name, the attribute that it changes, and how far it goes both ways."""
+    """One slider of a placement.
+
+    Attributes:
+        name: For the visitor.
+        part: The attribute of :class:`Placement` that it sets.
+        limit: The largest absolute value.
+    """
 
     name: str
     part: str
     limit: float
 
 
-#: By the keys that the page's sliders have.
+#: By the keys of the page's sliders.
 AXES: Mapping[str, Axis] = MappingProxyType(
     {
         "position-x": Axis("move across", "x", 1.0),
@@ -33,11 +39,11 @@ AXES: Mapping[str, Axis] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture is drawn.
+    """Translation and rotation of the picture.
 
     Attributes:
-        x, y: To the right and down, in picture widths.
-        angle_deg: Clockwise, about the middle.
+        x, y: Shift to the right and down, in picture widths.
+        angle_deg: Clockwise rotation about the center.
     """
 
     x: float = 0.0
@@ -45,30 +51,30 @@ class Placement:
     angle_deg: float = 0.0
 
     def moved(self, axis: str, value: float) -> Placement:
-        """Raises BadValue for an axis that is not in AXES, or a value beyond its range."""
+        """Raises BadValue for an axis that is not in AXES, or a value outside its range."""
         if axis not in AXES:
-            raise BadValue(f"{axis[:40]!r} is no part of a position. Expected one of: {', '.join(AXES)}.")
+            raise BadValue(f"Got the axis {axis[:40]!r}; expected one of: {', '.join(AXES)}.")
         limit = AXES[axis].limit
         if not -limit <= value <= limit:  # false for NaN too
-            raise BadValue(f"A position of {value} was given; expected a number from −{limit:g} to {limit:g}.")
+            raise BadValue(f"Got the position {value}; expected a number from −{limit:g} to {limit:g}.")
         return replace(self, **{AXES[axis].part: float(value)})
 
     def moved_all(self, values: Mapping[str, float]) -> Placement:
-        """With those of AXES replaced that are among ``values``; other keys are passed over."""
-        position = self
+        """Sets the AXES that are among ``values``; other keys are ignored. Raises BadValue."""
+        placement = self
         for axis in AXES.keys() & values.keys():
-            position = position.moved(axis, values[axis])
-        return position
+            placement = placement.moved(axis, values[axis])
+        return placement
 
     def value(self, axis: str) -> float:
         return float(getattr(self, AXES[axis].part))
 
     def matrix(self) -> Tensor | None:
-        """float32 [3, 3] for a generator that has a transform; None where nothing is moved."""
+        """The input transform, float32 [3, 3]; None for the identity."""
         if self == IDENTITY:
             return None
-        return transform_matrix((self.x, self.y), -self.angle_deg)  # theirs turns counter-clockwise
+        return transform_matrix((self.x, self.y), -self.angle_deg)  # its angle is counterclockwise
 
 
-#: Where every picture is drawn at first.
+#: No translation or rotation.
 IDENTITY = Placement()

@@ -1,4 +1,4 @@
-"""Where visitors' sessions are kept: in memory, a bounded number for a bounded time."""
+"""Bounded in-memory store of visitors' sessions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from latent_editor.core.errors import SessionExpired
+from latent_editor.sessions.basis import Basis
 from latent_editor.sessions.session import Session
 
 
 class SessionStore:
-    """Keeps the sessions of all visitors, a bounded number for a bounded time. Safe to use from threads.
+    """Keeps a limited number of sessions for a limited time. Thread-safe.
 
     Args:
-        capacity: How many; for a new one an empty one makes room, else the one used longest ago.
-        lifetime_s: How long one is kept after its last use.
-        clock: Seconds that never go back.
+        capacity: The largest number of sessions. A new one displaces an empty one, else the least recently used.
+        lifetime_s: How long a session is kept after its last use.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -41,29 +42,47 @@ class SessionStore:
         return session
 
     def get(self, session_id: str) -> Session:
-        """Raises SessionExpired where there is none, or none any more."""
+        """Raises SessionExpired if there is no such session, or no longer."""
         return self.update(session_id, lambda session: session)
 
     def update(self, session_id: str, change: Callable[[Session], Session]) -> Session:
-        """Replaces a session by ``change(session)``, at once for all threads. ``change`` must be quick."""
+        """Replaces a session by ``change(session)``, atomically. ``change`` must be quick.
+
+        Raises:
+            SessionExpired: there is no such session, or no longer.
+        """
         with self._lock:
             self._drop_old()
             if session_id not in self._slots:
                 raise SessionExpired(
-                    f"This session is not kept any more; one ends {self.lifetime_s / 3600:g} hours after its last use. "
+                    f"This session has expired; sessions end {self.lifetime_s / 3600:g} hours after their last use. "
                     "Open the photo or a saved latent again."
                 )
             session = change(self._slots[session_id][0])
             self._put(session)
             return session
 
-    def update_same(self, session: Session, change: Callable[[Session], Session]) -> Session:
-        """Like :meth:`update`, unless the visitor has gone to another model since ``session``: then what was made for
-        the old one is not taken, and the present session is the answer."""
-        return self.update(session.id, lambda now: change(now) if now.model == session.model else now)
+    def update_if(self, seen: Session, change: Callable[[Session], Session], basis: Basis) -> Session:
+        """Like :meth:`update`, for a result that took time to compute.
+
+        Args:
+            seen: The session that the work started from.
+            change: Applies the result.
+            basis: What must not have changed since ``seen``.
+
+        Raises:
+            Superseded: it has changed; the session stays as it is, and the error holds it.
+            SessionExpired: there is no such session, or no longer.
+        """
+
+        def checked_change(now: Session) -> Session:
+            basis.check(seen, now)
+            return change(now)
+
+        return self.update(seen.id, checked_change)
 
     def holds(self, session_id: str) -> bool:
-        """Whether a session is still kept; asking does not count as using it."""
+        """Whether there is such a session; does not count as use."""
         with self._lock:
             self._drop_old()
             return session_id in self._slots
@@ -86,5 +105,5 @@ class SessionStore:
         while len(self._slots) > self.capacity:
             unused = (i for i, (s, _) in self._slots.items() if not s.worked_on)
             newest = next(reversed(self._slots))
-            first = next(unused, newest)  # a page that was opened and left costs nobody their work
+            first = next(unused, newest)  # an abandoned page must not cost anyone their work
             del self._slots[first if first != newest else next(iter(self._slots))]

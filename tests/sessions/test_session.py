@@ -9,7 +9,8 @@ from PIL import Image
 from latent_editor.core.errors import BadValue, UnknownDirection
 from latent_editor.core.values import Crop, Direction, Latent, Photo
 from latent_editor.sessions.placement import IDENTITY, Placement
-from latent_editor.sessions.session import DESK_LIMIT, HISTORY_LIMIT, SLIDER_LIMIT, Session, Slider, edits_with
+from latent_editor.sessions.session import HISTORY_LIMIT, SLIDER_LIMIT, WORKSPACE_LIMIT, Session, edits_with
+from latent_editor.sessions.slider import Slider
 
 AGE = Direction("age", torch.ones(4, 8))
 SMILE = Direction("smile", torch.zeros(4, 8), layers=(0, 2))
@@ -18,7 +19,7 @@ FACE = Latent(torch.zeros(4, 8), "tiny", "0" * 12)
 
 @pytest.fixture
 def session() -> Session:
-    return Session("x").begun(FACE, (Slider.of("d0", AGE), Slider.of("d1", SMILE)))
+    return Session("x").started_with(FACE, (Slider.from_direction("d0", AGE), Slider.from_direction("d1", SMILE)))
 
 
 def strengths(session: Session) -> dict[str, float]:
@@ -39,9 +40,9 @@ class TestSliders:
         assert session.moved("d0", 0.0) is session
 
     def test_added_comes_first_and_only_once(self, session: Session) -> None:
-        added = session.added(Slider.of("t1", AGE, 1.0))
+        added = session.added(Slider.from_direction("t1", AGE, 1.0))
         assert [s.key for s in added.sliders] == ["t1", "d0", "d1"]
-        assert added.added(Slider.of("t1", SMILE)) is added
+        assert added.added(Slider.from_direction("t1", SMILE)) is added
 
     def test_remove_and_undo_bring_it_back_as_it_was(self, session: Session) -> None:
         removed = session.moved("d1", -2.0).removed("d1")
@@ -49,9 +50,9 @@ class TestSliders:
         assert strengths(removed.undone()) == {"d0": 0.0, "d1": -2.0}
 
     def test_layers_mute_and_rename(self, session: Session) -> None:
-        limited = session.limited("d0", "coarse", (0, 2))
+        limited = session.limited_to_layers("d0", "coarse", (0, 2))
         assert limited.slider("d0").edit.layers == (0, 2)
-        assert limited.limited("d0", "own", None).slider("d0").edit.layers is None
+        assert limited.limited_to_layers("d0", "own", None).slider("d0").edit.layers is None
         assert session.muted("d0", True).slider("d0").edit.muted
         assert session.renamed("d0", "  older \n").slider("d0").edit.direction.name == "older"
 
@@ -74,15 +75,15 @@ class TestSliders:
             with pytest.raises(BadValue, match="1 to 60"):
                 session.renamed("d0", name)
         with pytest.raises(BadValue, match="coarse"):
-            session.limited("d0", "deep", None)
+            session.limited_to_layers("d0", "deep", None)
         with pytest.raises(UnknownDirection, match="d9"):
             session.moved("d9", 1)
 
     def test_the_panel_is_bounded(self, session: Session) -> None:
         for i in range(SLIDER_LIMIT - 2):
-            session = session.added(Slider.of(f"t{i}", AGE))
+            session = session.added(Slider.from_direction(f"t{i}", AGE))
         with pytest.raises(BadValue, match="Remove some first"):
-            session.added(Slider.of("one too many", AGE))
+            session.added(Slider.from_direction("one too many", AGE))
 
     def test_edits_while_dragging_replace_strengths_without_history(self, session: Session) -> None:
         edits = edits_with(session.moved("d1", 1.0), {"d0": 2.5, "gone": 1.0})
@@ -104,9 +105,9 @@ class TestHistory:
 
     def test_go_to_any_moment_by_its_id(self, session: Session) -> None:
         moved = session.moved("d0", 1.0).moved("d0", 2.0)
-        assert strengths(moved.gone_to(moved.history[1].id))["d0"] == 1.0
+        assert strengths(moved.jumped_to(moved.history[1].id))["d0"] == 1.0
         with pytest.raises(BadValue, match="no entry 999"):
-            moved.gone_to(999)
+            moved.jumped_to(999)
 
     def test_ids_are_never_used_twice(self, session: Session) -> None:
         first = session.moved("d0", 1.0).history[-1].id
@@ -127,7 +128,7 @@ class TestPhotos:
         assert under_way.latent is FACE
         assert strengths(under_way)["d0"] == 1.0
         assert under_way.cancelled().pending is None
-        new = under_way.begun(FACE, (), from_draft=True)
+        new = under_way.started_with(FACE, (), from_pending=True)
         assert new.photo is photo
         assert new.crop is crop
         assert new.pending is None
@@ -136,7 +137,7 @@ class TestPhotos:
 
     def test_a_face_from_no_photo_forgets_the_photo(self, session: Session) -> None:
         photo = Photo(Image.new("RGB", (8, 8)))
-        assert session.opened(photo).begun(FACE).photo is None
+        assert session.opened(photo).started_with(FACE).photo is None
 
     def test_a_new_run_is_told_apart_and_stopping_is_for_one_run(self, session: Session) -> None:
         stopping = session.run_started().run_stopping()
@@ -156,7 +157,7 @@ class TestModels:
         away = moved.switched("cats")
         assert away.latent is None
         assert away.sliders == ()
-        other = away.begun(FACE, (Slider.of("d0", SMILE),))
+        other = away.started_with(FACE, (Slider.from_direction("d0", SMILE),))
         back = other.switched("")
         assert (back.latent, back.history, back.cursor) == (moved.latent, moved.history, moved.cursor)
         assert strengths(back.undone()) == {"d0": 0.0, "d1": 0.0}
@@ -167,27 +168,27 @@ class TestModels:
         away = session.moved("d0", 1.5).switched("cats")
         back = away.switched("")
         assert session.revision < away.revision < back.revision
-        assert away.begun(FACE).history[0].id not in {m.id for m in back.history}
+        assert away.started_with(FACE).history[0].id not in {m.id for m in back.history}
         assert away.run > session.run  # a reconstruction under way sees that it is not wanted any more
 
     def test_the_photo_of_the_model_before_is_offered_to_the_new_one(self, session: Session) -> None:
         photo = Photo(Image.new("RGB", (8, 8)), "me.png")
         crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
-        drawn = session.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        drawn = session.opened(photo).cropped(crop).started_with(FACE, from_pending=True)
         assert drawn.offered is None
         away = drawn.switched("cats")
         assert away.offered is not None
         assert away.offered.photo is photo
         assert away.offered.crop is crop
-        here_too = away.opened(photo).cropped(crop).begun(FACE, from_draft=True)
+        here_too = away.opened(photo).cropped(crop).started_with(FACE, from_pending=True)
         assert here_too.offered is None
         assert here_too.switched("").offered is None
         assert session.switched("cats").offered is None  # a face of nobody
 
     def test_the_number_of_models_remembered_is_bounded(self, session: Session) -> None:
-        for i in range(DESK_LIMIT + 3):
-            session = session.switched(f"m{i}").begun(FACE)
-        assert list(session.workspaces) == [f"m{i}" for i in range(2, DESK_LIMIT + 2)]
+        for i in range(WORKSPACE_LIMIT + 3):
+            session = session.switched(f"m{i}").started_with(FACE)
+        assert list(session.workspaces) == [f"m{i}" for i in range(2, WORKSPACE_LIMIT + 2)]
 
 
 class TestPosition:
@@ -198,7 +199,7 @@ class TestPosition:
         assert placed.undone().placement == Placement(0.25)
         assert placed.all_reset().placement == IDENTITY
         assert placed.placed("position-x", 0.25) is placed
-        assert placed.begun(FACE).placement == IDENTITY
+        assert placed.started_with(FACE).placement == IDENTITY
 
     def test_while_dragging_it_leaves_no_history(self, session: Session) -> None:
         dragged = session.placed("position-x", 0.5).placement.moved_all({"position-y": -0.5, "d0": 2.0})

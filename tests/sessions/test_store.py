@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from latent_editor.core.errors import SessionExpired, UnknownDirection
-from latent_editor.core.values import Latent
+from latent_editor.core.values import Crop, Latent, Photo
+from latent_editor.sessions.basis import (
+    LATEST_REQUEST,
+    SAME_FACE,
+    SAME_MODEL,
+    SAME_PHOTO,
+    SAME_RUN,
+    Superseded,
+)
+from latent_editor.sessions.session import Session
 from latent_editor.sessions.store import SessionStore
 
 FACE = Latent(torch.zeros(4, 8), "tiny", "0" * 12)
@@ -20,7 +34,7 @@ def test_ids_are_long_and_different() -> None:
 def test_update_is_seen_by_get() -> None:
     store = SessionStore()
     session = store.create()
-    store.update(session.id, lambda s: s.begun(FACE))
+    store.update(session.id, lambda s: s.started_with(FACE))
     assert store.get(session.id).latent is FACE
 
 
@@ -49,7 +63,7 @@ def test_the_one_used_longest_ago_makes_room() -> None:
 
 def test_empty_ones_make_room_before_work_is_lost() -> None:
     store = SessionStore(capacity=3)
-    work = store.update(store.create().id, lambda s: s.begun(FACE))
+    work = store.update(store.create().id, lambda s: s.started_with(FACE))
     for _ in range(10):
         newest = store.create()
     assert store.get(work.id).latent is FACE
@@ -59,7 +73,7 @@ def test_empty_ones_make_room_before_work_is_lost() -> None:
 
 def test_a_change_that_fails_leaves_the_session_as_it_was() -> None:
     store = SessionStore()
-    session = store.update(store.create().id, lambda s: s.begun(FACE))
+    session = store.update(store.create().id, lambda s: s.started_with(FACE))
     with pytest.raises(UnknownDirection):
         store.update(session.id, lambda s: s.moved("nothing", 1))
     assert store.get(session.id) is session
@@ -67,16 +81,74 @@ def test_a_change_that_fails_leaves_the_session_as_it_was() -> None:
 
 def test_a_face_made_with_another_model_counts_as_work() -> None:
     store = SessionStore(capacity=2)
-    work = store.update(store.create().id, lambda s: s.begun(FACE).switched("cats"))
+    work = store.update(store.create().id, lambda s: s.started_with(FACE).switched("cats"))
     store.create()
     store.create()
     assert store.holds(work.id)
 
 
-def test_what_was_made_for_one_model_is_not_put_on_another() -> None:
+OTHER_FACE = Latent(torch.ones(4, 8), "tiny", "0" * 12)
+PHOTO, OTHER_PHOTO = (Photo(Image.new("RGB", (8, 8), color)) for color in ("red", "blue"))
+
+
+def crop_of(photo: Photo) -> Crop:
+    return Crop(photo.image, np.eye(2, 3))
+
+
+def with_photo(session: Session) -> Session:
+    return session.started_with(FACE).requested().opened(PHOTO)
+
+
+#: What visitors do while a result is computed, and what each kind of result survives.
+CHANGES: dict[str, tuple[Callable[[Session], Session], set[str]]] = {
+    "nothing": (lambda s: s, {"model", "face", "request", "photo", "run"}),
+    "a slider": (lambda s: s.placed("position-x", 0.5), {"model", "face", "request", "photo", "run"}),
+    "undo": (Session.undone, {"model", "face", "request", "photo", "run"}),
+    "a job": (Session.run_started, {"model", "face", "request", "photo"}),
+    "stop": (Session.run_stopping, {"model", "face", "request", "photo", "run"}),
+    "cancel": (Session.cancelled, {"model", "face", "request"}),
+    "a request": (Session.requested, {"model", "face", "run"}),
+    "another photo": (lambda s: s.requested().opened(OTHER_PHOTO), {"model", "face"}),
+    "a crop": (lambda s: s.requested().cropped(crop_of(PHOTO)), {"model", "face"}),
+    "another face": (lambda s: s.requested().started_with(OTHER_FACE), {"model"}),
+    "another model": (lambda s: s.requested().switched("cats"), set()),
+    "another model and back": (lambda s: s.switched("cats").switched(s.model), {"model", "face", "request"}),
+}
+BASES = {"model": SAME_MODEL, "face": SAME_FACE, "request": LATEST_REQUEST, "photo": SAME_PHOTO, "run": SAME_RUN}
+
+
+@pytest.mark.parametrize("kind", BASES)
+@pytest.mark.parametrize("meanwhile", CHANGES)
+def test_a_late_result_applies_only_to_what_it_was_computed_from(kind: str, meanwhile: str) -> None:
     store = SessionStore()
-    asked = store.create("dogs")
-    assert asked.model == "dogs"
-    store.update(asked.id, lambda s: s.switched("cats"))
-    assert store.update_same(asked, lambda s: s.begun(FACE)).latent is None
-    assert store.update_same(store.get(asked.id), lambda s: s.begun(FACE)).latent is FACE
+    seen = store.update(store.create("dogs").id, with_photo)
+    change, survivors = CHANGES[meanwhile]
+    now = store.update(seen.id, change)
+
+    def apply() -> Session:
+        return store.update_if(seen, lambda s: replace(s, next_id=s.next_id + 100), BASES[kind])
+
+    if kind in survivors:
+        assert apply().next_id == now.next_id + 100
+    else:
+        with pytest.raises(Superseded) as dropped:
+            apply()
+        assert dropped.value.session is store.get(seen.id) is now
+        assert str(dropped.value).count(". ") >= 1  # what happened, then what to do
+
+
+def test_the_newest_request_wins_whichever_is_ready_first() -> None:
+    for first_ready in (0, 1):
+        store = SessionStore()
+        session_id = store.create().id
+        seen = [store.update(session_id, Session.requested) for _ in range(2)]
+        for i in (first_ready, 1 - first_ready):
+            photo = (PHOTO, OTHER_PHOTO)[i]
+            if i == 0:
+                with pytest.raises(Superseded):
+                    store.update_if(seen[0], lambda s, p=photo: s.opened(p), LATEST_REQUEST)  # type: ignore[misc]
+            else:
+                store.update_if(seen[1], lambda s, p=photo: s.opened(p), LATEST_REQUEST)  # type: ignore[misc]
+        pending = store.get(session_id).pending
+        assert pending is not None
+        assert pending.photo is OTHER_PHOTO

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterable
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.models.bundle import Bundle
 from latent_editor.ui.app import create_app
 from latent_editor.ui.jobs.job import Models
+from latent_editor.ui.service.background import BackgroundTask
 from latent_editor.ui.service.model_service import ModelService
 
 
@@ -34,9 +34,7 @@ def small_generator() -> StyleGAN2:
 
 def service_of(g: Generator, directions: Iterable[Direction] = ()) -> ModelService:
     """A model's service whose directions are ready."""
-    found: Future[Directions] = Future()
-    found.set_result(Directions(directions))
-    return ModelService(g, found)
+    return ModelService(g, BackgroundTask.finished(Directions(directions)))
 
 
 def served(models: Models) -> TestClient:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +15,8 @@ from playwright.sync_api import Browser, sync_playwright
 from support import browsing
 from support.web import served, service_of, small_generator
 
-from latent_editor.core.values import Direction
+from latent_editor.core.values import Direction, OnStep, Step
+from latent_editor.ui.jobs import job
 from latent_editor.ui.service.model_service import ModelService
 
 
@@ -51,3 +55,41 @@ def browser(chromium: Path) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(chromium), args=browsing.FLAGS)
         yield browser
         browser.close()
+
+
+def lockstep(algorithm: Callable[[OnStep], Any]) -> Iterator[Any]:
+    """A stand-in for :func:`stream` in which the algorithm waits for its reader, so that no step is skipped."""
+    items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    resume, closed = threading.Semaphore(0), threading.Event()
+
+    def on_step(step: Step) -> bool:
+        items.put(("step", step))
+        assert resume.acquire(timeout=20)
+        return closed.is_set()
+
+    def work() -> None:
+        try:
+            items.put(("result", algorithm(on_step)))
+        except Exception as e:
+            items.put(("error", e))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            kind, item = items.get(timeout=20)
+            if kind == "error":
+                raise item
+            yield item
+            if kind == "result":
+                return
+            resume.release()
+    finally:
+        closed.set()
+        resume.release()
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs see every step of their algorithm and report each of them."""
+    monkeypatch.setattr(job, "stream", lockstep)
+    monkeypatch.setattr(job, "MIN_GAP_S", 0.0)

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api import frame_socket
-from latent_editor.ui.api.frame_socket import AHEAD, MAX_BAD, MAX_CHARACTERS
+from latent_editor.ui.api.frame_socket import MAX_BAD, MAX_CHARACTERS, MAX_IN_FLIGHT
 from latent_editor.ui.service.model_service import ModelService
 
 
@@ -46,7 +46,7 @@ class Slow:
             assert self.go.acquire(timeout=20)
             return b"jpeg"
 
-        monkeypatch.setattr(frame_socket, "wished_frame", draw)
+        monkeypatch.setattr(frame_socket, "requested_frame", draw)
 
 
 class TestFrames:
@@ -86,14 +86,14 @@ class TestFrames:
     ) -> None:
         slow = Slow(monkeypatch)
         slow.go.release(100)
-        for sequence in range(1, AHEAD + 1):
+        for sequence in range(1, MAX_IN_FLIGHT + 1):
             wish(line, sequence, shown=0)
             assert frame(line)[0] == sequence
         wish(line, 10, shown=0)
         wish(line, 11, shown=0)
         line.send_text("?")
         assert line.receive_json()["sequence"] is None  # and no frame before it
-        assert len(slow.drawn) == AHEAD
+        assert len(slow.drawn) == MAX_IN_FLIGHT
         line.send_json({"shown": 1})
         assert frame(line)[0] == 11
 
@@ -174,7 +174,7 @@ class TestNonsense:
             raise RuntimeError("/secret/path")
 
         with monkeypatch.context() as patched:
-            patched.setattr(frame_socket, "wished_frame", broken)
+            patched.setattr(frame_socket, "requested_frame", broken)
             wish(line, 3)
             answer = line.receive_json()
         assert (answer["sequence"], answer["error"]["kind"]) == (3, "unexpected")

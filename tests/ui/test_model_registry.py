@@ -17,7 +17,7 @@ from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.models.bundle import Bundle
 from latent_editor.ui.service import background
 from latent_editor.ui.service.background import Progress, prepare_directions
-from latent_editor.ui.service.model_listing import Entry
+from latent_editor.ui.service.model_listing import ModelEntry
 from latent_editor.ui.service.model_registry import UPLOAD_LIFETIME_S, ModelRegistry
 
 
@@ -48,8 +48,8 @@ class FakeLoader:
         return tiny(name)
 
 
-def listed() -> list[Entry]:
-    return [Entry(name, name.title(), path=name) for name in ("cats", "dogs", "cars", "broken")]
+def listed() -> list[ModelEntry]:
+    return [ModelEntry(name, name.title(), path=name) for name in ("cats", "dogs", "cars", "broken")]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def make(loader: FakeLoader) -> Callable[..., ModelRegistry]:
 def test_it_lists_without_reading(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     entries = make().entries()
     assert [e.key for e in entries] == ["portraits", "cats", "dogs", "cars", "broken"]
-    assert (entries[0].title, entries[0].licence, entries[0].size_px) == ("Portraits", "CC0", 8)
+    assert (entries[0].title, entries[0].license, entries[0].size_px) == ("Portraits", "CC0", 8)
     assert loader.read == []
 
 
@@ -94,23 +94,23 @@ def test_a_model_is_read_once_in_the_background(make: Callable[..., ModelRegistr
 def test_a_session_gets_the_studio_of_its_model(make: Callable[..., ModelRegistry]) -> None:
     registry = make()
     session = registry.store.create()
-    assert registry.service_of(session) is registry.default_studio
+    assert registry.service_of(session) is registry.default_service
     assert registry.service_of(session.switched("dogs")).g.name == "dogs"
 
 
 def test_the_one_used_longest_ago_makes_room_and_is_read_again(
     make: Callable[..., ModelRegistry], loader: FakeLoader
 ) -> None:
-    registry = make(most_loaded=3)
+    registry = make(max_loaded=3)
     for name in ("cats", "dogs", "cats", "cars", "cats", "dogs"):
         registry.start(name, "a").result(20)
     assert loader.read == ["cats", "dogs", "cars", "dogs"]
-    assert registry.default_studio.g.name == "portraits"  # never dropped
+    assert registry.default_service.g.name == "portraits"  # never dropped
 
 
 def test_large_models_make_room_by_their_size(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     one = service_of(tiny("cats")).parameters
-    registry = make(most_parameters=int(2.5 * one))
+    registry = make(max_parameters=int(2.5 * one))
     for name in ("cats", "dogs", "dogs", "cats"):
         assert registry.start(name, "a").result(20).g.name == name
     assert loader.read == ["cats", "dogs", "cats"]
@@ -151,7 +151,7 @@ class TestUploads:
     ) -> None:
         registry = make(max_upload_mb=1)
         mine, yours = registry.store.create(), registry.store.create()
-        key = registry.take(upload, upload / "mine.pkl", mine.id)
+        key = registry.add_upload(upload, upload / "mine.pkl", mine.id)
         assert registry.start(key, mine.id).result(20).g.name == "mine"
         assert not upload.exists()
         assert key in [e.key for e in registry.entries(mine.id)]
@@ -165,7 +165,7 @@ class TestUploads:
         registry = make(max_upload_mb=1)
         session = registry.store.create()
         file = (upload / "mine.pkl").rename(upload / "broken.pkl")
-        key = registry.take(upload, file, session.id)
+        key = registry.add_upload(upload, file, session.id)
         with pytest.raises(BadModel):
             registry.start(key, session.id).result(20)
         assert not upload.exists()
@@ -175,20 +175,20 @@ class TestUploads:
         now = [0.0]
         registry = make(max_upload_mb=1, clock=lambda: now[0])
         session = registry.store.create()
-        key = registry.take(upload, upload / "mine.pkl", session.id)
+        key = registry.add_upload(upload, upload / "mine.pkl", session.id)
         registry.start(key, session.id).result(20)
         now[0] = UPLOAD_LIFETIME_S - 1
         registry.start(key, session.id)
         now[0] = 2 * UPLOAD_LIFETIME_S - 2
         assert key in [e.key for e in registry.entries(session.id)]
         now[0] = 2 * UPLOAD_LIFETIME_S
-        with pytest.raises(UnknownModel, match="bring the file again"):
+        with pytest.raises(UnknownModel, match="upload the file again"):
             registry.service_of(session.switched(key))
 
     def test_one_goes_with_the_session_that_brought_it(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         registry = make(max_upload_mb=1)
         session = registry.store.create()
-        key = registry.take(upload, upload / "mine.pkl", session.id)
+        key = registry.add_upload(upload, upload / "mine.pkl", session.id)
         service = registry.start(key, session.id).result(20)
         registry.store.drop(session.id)
         with pytest.raises(UnknownModel):
@@ -197,14 +197,19 @@ class TestUploads:
 
     def test_only_a_few_arrive_at_a_time(self, make: Callable[..., ModelRegistry]) -> None:
         registry = make(max_upload_mb=1)
-        with registry.receiving(), registry.receiving(), pytest.raises(BadInput, match="Wait"), registry.receiving():
+        with (
+            registry.uploading(),
+            registry.uploading(),
+            pytest.raises(BadInput, match="Try again"),
+            registry.uploading(),
+        ):
             pass
-        with registry.receiving():
+        with registry.uploading():
             pass
 
     def test_they_can_be_forbidden(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
-        with pytest.raises(BadInput, match="takes no model files"):
-            make().take(upload, upload / "mine.pkl", "a")
+        with pytest.raises(BadInput, match="does not accept model files"):
+            make().add_upload(upload, upload / "mine.pkl", "a")
 
 
 class TestPreparation:

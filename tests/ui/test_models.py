@@ -22,7 +22,7 @@ from latent_editor.media.exports import latent_from_bytes
 from latent_editor.models.bundle import CACHE_VARIABLE, Bundle
 from latent_editor.ui.jobs.reconstruct import reconstruct_event
 from latent_editor.ui.service import background
-from latent_editor.ui.service.model_listing import Entry
+from latent_editor.ui.service.model_listing import ModelEntry
 from latent_editor.ui.service.model_registry import ModelRegistry
 from latent_editor.ui.service.model_service import ModelService
 
@@ -70,8 +70,8 @@ def load(model: str | Path) -> Generator:
 
 
 def served_models(**options: Any) -> TestClient:
-    entries = [Entry(name, name.title(), path=name) for name in (*SMALL_KWARGS, "moving", "lost")]
-    return served(ModelRegistry(ModelService.of(small("plain")), load=load, listed=lambda: entries, **options))
+    entries = [ModelEntry(name, name.title(), path=name) for name in (*SMALL_KWARGS, "moving", "lost")]
+    return served(ModelRegistry(ModelService.create(small("plain")), load=load, listed=lambda: entries, **options))
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,7 @@ class TestUploads:
             registry._drop(key)
         answer = client.post(f"{path}/frame", json={})
         assert answer.status_code == 422
-        assert "bring the file again" in answer.json()["error"]["todo"]
+        assert "upload the file again" in answer.json()["error"]["todo"]
         about = client.get(f"{path}/about").json()
         assert about["problem"]["kind"] == "UnknownModel"
         assert about["session"]["model"] == "plain"
@@ -288,7 +288,7 @@ class TestUploads:
             assert client.get(f"{path}/models").json()["max_upload_mb"] == 0
             answer = upload(client, path, saved)
             assert answer.status_code == 422
-            assert "takes no model files" in answer.json()["error"]["what"]
+            assert "does not accept model files" in answer.json()["error"]["what"]
             assert client.post(f"{path}/preparation/stop").status_code == 422  # here it is everybody's
 
 
@@ -316,7 +316,7 @@ class TestWhoMayUpload:
 
 
 def test_preparation_is_told_with_the_model(client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = client.app.state.registry.default_studio  # type: ignore[attr-defined]
+    service = client.app.state.registry.default_service  # type: ignore[attr-defined]
     assert client.get(f"{path}/about").json()["preparing"] is None
     with service.progress:
         assert client.get(f"{path}/about").json()["preparing"] == {

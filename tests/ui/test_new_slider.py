@@ -18,12 +18,14 @@ from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Direction, Latent, Step
 from latent_editor.editing.style_mixing import mix
 from latent_editor.sessions.session import Session
+from latent_editor.sessions.slider import Slider
 from latent_editor.ui.api import example_routes
-from latent_editor.ui.api.example_routes import Example
 from latent_editor.ui.jobs import fit_direction
-from latent_editor.ui.jobs.fit_direction import clean_event, fit_event
-from latent_editor.ui.jobs.video import film_event
+from latent_editor.ui.jobs.fit_direction import disentangle_event, fit_event
+from latent_editor.ui.jobs.video import video_event
 from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.other_faces import OtherFace
+from latent_editor.ui.service.pictures import full_picture
 from latent_editor.ui.service.upload_store import UploadStore
 
 PACK = {"Content-Type": "application/octet-stream", "X-File-Name": "mine.sliders"}
@@ -45,7 +47,7 @@ def test_a_pack_brings_sliders_back_with_what_was_measured(
     measured = Direction(
         "mine", torch.randn(service.g.num_ws, service.g.w_dim), -1.5, 2.0, entanglement={"own": 3.0, "hair": 1.0}
     )
-    service.store.update(session.id, lambda s: s.exchanged("d0", fit_direction.Slider.of("x1", measured), "test"))
+    service.store.update(session.id, lambda s: s.slider_replaced("d0", Slider.from_direction("x1", measured), "test"))
     pack = client.get(f"{path}/save/pack.sliders?key=x1")
     assert pack.headers["content-disposition"].endswith("mine.sliders")
     client.post(f"{path}/random?seed=2")
@@ -89,7 +91,7 @@ def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: st
     now = service.store.get(key_of(path))
     wanted = mix(service.g, service.latent(now), service.random(seed), "coarse")
     mixed = picture(client, path)
-    there = np.array(service.picture(Session("").begun(wanted), ()).convert("RGB"))
+    there = np.array(full_picture(service, Session("").started_with(wanted), ()).convert("RGB"))
     assert np.abs(mixed.astype(int) - there).mean() < 0.5
     change(client, path, "undo")
     assert not np.array_equal(picture(client, path), mixed)
@@ -130,7 +132,7 @@ def test_two_piles_of_examples_become_a_slider(
         return found
 
     monkeypatch.setattr(fit_direction, "fit_direction_from_examples", fit)
-    keys = [service.uploads.put(key_of(path), "x", Example(service.random(i)), 1) for i in range(6)]
+    keys = [service.uploads.put(key_of(path), "x", OtherFace(service.random(i)), 1) for i in range(6)]
     *progress, last = fit_event(service)(key_of(path), {"more": keys[:3], "less": keys[3:], "name": "freckles"})
     assert progress[0]["fraction"] is None
     assert (last["session"]["sliders"][0]["name"], last["session"]["sliders"][0]["strength"]) == ("freckles", 1.0)
@@ -158,7 +160,7 @@ def test_a_cleaned_slider_stands_where_the_other_stood(
     change(client, path, "move", key="d1", value=1.5)
     for count in (1, 2):  # what is clean can be cleaned again
         key = client.get(path).json()["sliders"][1]["key"]
-        *_, last = clean_event(service)(key_of(path), key)
+        *_, last = disentangle_event(service)(key_of(path), key)
         slider = last["session"]["sliders"][1]
         assert (slider["name"], slider["strength"]) == ("smile, clean", 1.5)
         assert len(last["session"]["history"]) == 2 + count
@@ -173,8 +175,9 @@ def test_whoever_cancels_gets_no_slider(path: str, service: ModelService, monkey
     monkeypatch.setattr(fit_direction, "fit_direction", fit)
     answers = fit_event(service)(key_of(path), {"more": "a"})
     next(answers)
-    before = service.store.update(key_of(path), Session.run_started)  # what /cancel does
-    assert not [a for a in answers if "session" in a]
+    before = service.store.update(key_of(path), Session.run_started)  # as /cancel does
+    *_, last = answers
+    assert last["error"]["kind"] == "Superseded"
     assert service.store.get(key_of(path)).history == before.history
 
 
@@ -184,7 +187,7 @@ def test_a_video_goes_to_the_edited_face_and_back(
 ) -> None:
     plain = picture(client, path)
     change(client, path, "move", key="d0", value=2.0)
-    *progress, last = film_event(service)(key_of(path), {"kind": kind, "seconds": 1})
+    *progress, last = video_event(service)(key_of(path), {"kind": kind, "seconds": 1})
     assert progress[0]["fraction"] is None
     assert all(0 <= p["fraction"] <= 1 for p in progress[1:])
     answer = client.get(f"{path}/save/film/{last['film']}")
@@ -204,12 +207,12 @@ def test_key_frames_are_entries_of_the_history(
     shown = picture(client, path)
     second = change(client, path, "move", key="d1", value=-2.0)["history"][-1]["id"]
     wish = {"kind": "gif", "seconds": 1, "keys": [first, second], "loop": False, "ease": "linear"}
-    *_, last = film_event(service)(key_of(path), wish)
+    *_, last = video_event(service)(key_of(path), wish)
     (tmp_path / "a.gif").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.gif")
     assert psnr(seen[0], shown) > 22
     assert psnr(seen[-1], picture(client, path)) > 22
-    *_, error = film_event(service)(key_of(path), {"keys": [9999]})
+    *_, error = video_event(service)(key_of(path), {"keys": [9999]})
     assert error["error"]["kind"] == "BadValue"
 
 
@@ -224,7 +227,7 @@ def test_a_slider_follows_a_track(client: TestClient, path: str, service: ModelS
     brought = client.post(f"{path}/footage", content=out.getvalue(), headers={"X-File-Name": "beat.wav"}).json()
     assert brought["sound_s"] == pytest.approx(1.0, abs=0.05)
     wish = {"seconds": 1, "loop": False, "sound": brought["key"], "follow": "d0", "low": 0, "high": 2}
-    *_, last = film_event(service)(key_of(path), wish)
+    *_, last = video_event(service)(key_of(path), wish)
     (tmp_path / "a.mp4").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.mp4")
     assert psnr(seen[2], picture(client, path)) > psnr(seen[-2], picture(client, path))
@@ -232,15 +235,15 @@ def test_a_slider_follows_a_track(client: TestClient, path: str, service: ModelS
 
 
 def test_nothing_to_film_is_told(path: str, service: ModelService) -> None:
-    *_, last = film_event(service)(key_of(path), {})
+    *_, last = video_event(service)(key_of(path), {})
     assert "Move a slider first" in last["error"]["todo"]
     for bad in ({"seconds": 7200}, {"kind": "avi"}, {"sound": "gone"}, {"ease": "bouncy", "keys": [None, None]}):
-        *_, last = film_event(service)(key_of(path), bad)
+        *_, last = video_event(service)(key_of(path), bad)
         assert last["error"]["kind"] == "BadValue"
 
 
 def test_a_shelf_forgets_what_was_put_there_first() -> None:
-    uploads = UploadStore(most_bytes=10, most_things=3)
+    uploads = UploadStore(max_bytes=10, max_items=3)
     keys = [uploads.put("me", str(i), b"x", 4) for i in range(3)]
     with pytest.raises(BadValue, match="Choose it again"):
         uploads.get("me", keys[0], bytes)

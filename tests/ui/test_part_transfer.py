@@ -13,10 +13,10 @@ from PIL import Image
 from latent_editor.core.region import Region
 from latent_editor.core.values import Crop, Direction, Edit, Step
 from latent_editor.sessions.session import Session
-from latent_editor.ui.api.example_routes import Example
 from latent_editor.ui.jobs import part_transfer
 from latent_editor.ui.jobs.part_transfer import part_transfer_event
 from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.other_faces import OtherFace
 
 LEFT = [{"radius": 0.06, "points": [[0.0, 0.0], [0.0, 1.0]]}]
 
@@ -66,7 +66,7 @@ def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient,
     [
         ("place", {"key": "d0", "part": "mouth"}, "shows no faces"),
         ("place", {"key": "d0", "part": "elbow"}, "expected one of"),
-        ("place", {"key": "d9", "strokes": LEFT}, "No slider"),
+        ("place", {"key": "d9", "strokes": LEFT}, "has no slider"),
         ("place", {"key": "d0", "strokes": [{"radius": 0.001, "points": [[1.9, 1.9]]}]}, "empty"),
         ("place", {"key": "d0", "strokes": [{"radius": 9, "points": [[0, 0]]}]}, "radius"),
         ("place", {"key": "d0", "strokes": "all"}, "strokes"),
@@ -85,7 +85,7 @@ def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body:
     [
         ({"part": "mouth", "seed": 3}, "shows no faces"),
         ({"part": "background", "seed": 3}, "expected one of"),
-        ({"part": "mouth", "key": "gone"}, "not kept any more"),
+        ({"part": "mouth", "key": "gone"}, "no longer available"),
         ({"part": 3}, "part"),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_was_taken_is_a_slider(path: str, service: ModelService, monkeypatc
     asked: list[tuple] = []
     monkeypatch.setattr(part_transfer, "transfer_part", transfer_part)
     crop = Crop(Image.new("RGB", (32, 32)), np.eye(2, 3))
-    key = service.uploads.put(key_of(path), "ann.jpg", Example(service.random(5), crop), 1)
+    key = service.uploads.put(key_of(path), "ann.jpg", OtherFace(service.random(5), crop), 1)
     *progress, last = part_transfer_event(service)(key_of(path), {"part": "nose", "key": key})
     assert progress[0]["fraction"] is None
     assert asked == [("nose", crop, "ann")]
@@ -118,6 +118,7 @@ def test_what_was_taken_is_a_slider(path: str, service: ModelService, monkeypatc
 
     answers = part_transfer_event(service)(key_of(path), {"part": "nose", "seed": 3})
     next(answers)
-    before = service.store.update(key_of(path), Session.run_started)  # what /cancel does
-    assert not [a for a in answers if "session" in a]
+    before = service.store.update(key_of(path), Session.run_started)  # as /cancel does
+    *_, last = answers
+    assert last["error"]["kind"] == "Superseded"
     assert service.store.get(key_of(path)).history == before.history

@@ -16,6 +16,7 @@ from support.web import served, service_of, small_generator
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Crop, Photo
 from latent_editor.restoration import repair as restoration
+from latent_editor.ui.api.strokes import stroke_mask
 from latent_editor.ui.jobs import repair
 from latent_editor.ui.jobs.job import checked
 from latent_editor.ui.jobs.reconstruct import reconstruct_event
@@ -83,15 +84,15 @@ def test_a_photo_of_too_few_pixels_is_enlarged(service: ModelService) -> None:
 
 
 def test_strokes_become_a_mask() -> None:
-    faults = checked(RepairRequest, {"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
-    mask = faults.mask((100, 100))
+    request = checked(RepairRequest, {"strokes": [{"radius": 0.1, "points": [[0.25, 0.5], [0.75, 0.5]]}]})
+    mask = stroke_mask(request.strokes, (100, 100))
     assert mask is not None
     values = np.asarray(mask)
     assert (values[45:55, 25:75] == 255).all()
     assert (values[:38] == 0).all()
     assert values[50, 16] == 255
     assert values[50, 12] == 0
-    assert checked(RepairRequest, {}).mask((8, 8)) is None
+    assert stroke_mask((), (8, 8)) is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_without_a_photo_there_is_nothing_to_repair(service: ModelService) -> No
     (answer,) = answers(service, session.id, {"grey": True})
     assert answer["error"]["kind"] == "BadValue"
     with pytest.raises(BadValue, match="no photo"):
-        session.to_repair()
+        session.repair_source()
 
 
 @pytest.fixture

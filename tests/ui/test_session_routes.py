@@ -16,6 +16,7 @@ from support.web import change, pixels, png
 
 from latent_editor.core.refinement import Refinement
 from latent_editor.sessions.session import Session
+from latent_editor.ui.api import picture_routes
 from latent_editor.ui.api.requests import MAX_UPLOAD_BYTES
 from latent_editor.ui.service.model_service import ModelService
 
@@ -214,10 +215,10 @@ class TestNonsense:
     def test_the_inside_of_an_unexpected_error_is_not_shown(
         self, client: TestClient, path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(self: ModelService, session: Session, edits: object, **_: object) -> bytes:
+        def broken(*_: object, **__: object) -> bytes:
             raise RuntimeError("/secret/path")
 
-        monkeypatch.setattr(ModelService, "frame", broken)
+        monkeypatch.setattr(picture_routes, "requested_frame", broken)
         answer = client.post(f"{path}/frame", json={})
         assert answer.status_code == 500
         assert "secret" not in answer.text

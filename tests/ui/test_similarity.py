@@ -1,8 +1,9 @@
-"""The routes of the likeness meter, with a tiny model that shows no faces, and what they tell of the embedded one."""
+"""Routes of the similarity meter, with a tiny model that shows no faces and with the embedded model."""
 
 from __future__ import annotations
 
 import io
+import threading
 import time
 from typing import Any
 
@@ -13,12 +14,14 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from support.web import served, service_of, small_generator
 
+from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Crop, Direction, Photo
 from latent_editor.generators import Generator
 from latent_editor.rendering import render
-from latent_editor.sessions.session import Slider
-from latent_editor.ui.api.similarity_routes import MAX_KEPT, similarity_cache_of
+from latent_editor.sessions.slider import Slider
+from latent_editor.ui.service import similarity_cache
 from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.similarity_cache import MAX_FACES
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def from_photo(client: TestClient, service: ModelService, *, seed: int, drawn: i
     image = render(service.g, service.random(seed))
     photo, crop = Photo(image), Crop(image, np.eye(2, 3))
     latent = service.random(drawn)
-    service.store.update(session_id, lambda s: s.opened(photo).cropped(crop).begun(latent, from_draft=True))
+    service.store.update(session_id, lambda s: s.opened(photo).cropped(crop).started_with(latent, from_pending=True))
     return session_id
 
 
@@ -84,14 +87,41 @@ def test_a_face_of_nobody_has_no_meter(client: TestClient) -> None:
     assert client.get(f"/editor/s/{session_id}/advice").json() == {"advice": []}
 
 
-def test_what_was_measured_is_kept_for_a_few_faces(client: TestClient, service: ModelService) -> None:
-    sessions = [from_photo(client, service, seed=1, drawn=i) for i in range(MAX_KEPT + 2)]
+def test_the_last_few_results_are_kept(client: TestClient, service: ModelService) -> None:
+    sessions = [from_photo(client, service, seed=1, drawn=i) for i in range(MAX_FACES + 2)]
     for session_id in sessions:
         asked(client, f"/editor/s/{session_id}/likeness")
-    cache = similarity_cache_of(service)
-    assert len(cache._kept) == MAX_KEPT
+    assert len(service.similarity._results) == MAX_FACES
     last = service.store.get(sessions[-1])
-    assert cache.likeness(service, last) is cache.likeness(service, last)
+    assert service.similarity.similarity(last) is service.similarity.similarity(last)
+
+
+def test_a_failure_to_learn_is_reported_and_the_next_request_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[None] = []
+    gate = threading.Semaphore(0)
+
+    def learn(g: Generator) -> Any:
+        attempts.append(None)
+        assert gate.acquire(timeout=20)
+        if len(attempts) == 1:
+            raise MissingPart("No room to learn. Free some memory.")
+        return object()
+
+    monkeypatch.setattr(similarity_cache, "statistics_known", lambda g: False)
+    monkeypatch.setattr(similarity_cache, "likeness_statistics", learn)
+    service = with_one_slider(small_generator())
+    with served(service) as client:
+        address = f"/editor/s/{from_photo(client, service, seed=1, drawn=1)}/moved"
+        assert client.get(address).json() == {"learning": True}
+        gate.release()
+        with pytest.raises(MissingPart):
+            service.similarity._learning.start().result(20)
+        assert client.get(address).json()["error"]["what"] == "No room to learn."
+        assert client.get(address).json() == {"learning": True}
+        gate.release()
+        service.similarity._learning.start().result(20)
+        assert service.similarity.is_ready()
+    assert len(attempts) == 2
 
 
 def test_without_faces_nobody_is_moved(client: TestClient, service: ModelService) -> None:
@@ -103,7 +133,7 @@ def test_edits_of_a_face_are_told(portraits: Generator) -> None:
     away = service.random(27).ws - service.random(14).ws
     with served(service) as client:
         session_id = from_photo(client, service, seed=14, drawn=14)
-        slider = Slider.of("t1", Direction("away", away))
+        slider = Slider.from_direction("t1", Direction("away", away))
         service.store.update(session_id, lambda s: s.added(slider))
         assert asked(client, f"/editor/s/{session_id}/moved") == {"moved": 0.0, "words": "still the same person"}
         service.store.update(session_id, lambda s: s.moved("t1", 1.0))

@@ -1,33 +1,35 @@
-"""The routes for other faces than the visitor's own: examples of something, and faces to mix in."""
+"""Routes for other faces than the visitor's own: examples for new sliders, and faces to mix in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
-import torch
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, FiniteFloat
-from starlette.concurrency import run_in_threadpool
 
-from latent_editor.core.values import Crop, Edit, Latent
+from latent_editor.core.values import Edit
 from latent_editor.editing.style_mixing import mix_direction
 from latent_editor.inversion import invert
 from latent_editor.media.exports import jpeg_bytes, latent_from_bytes
-from latent_editor.sessions.session import Session, Slider
-from latent_editor.ui.api.requests import SessionOf, StudioOf, data_address, read_upload
-from latent_editor.ui.api.views import session_view
+from latent_editor.sessions.basis import SAME_FACE
+from latent_editor.sessions.session import Session
+from latent_editor.sessions.slider import NAME_LIMIT, Slider
+from latent_editor.ui.api.requests import ServiceOf, SessionOf, WorkersOf, data_url, read_upload
+from latent_editor.ui.api.updates import update_view
 from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.other_faces import OtherFace, find_other_face, keep_other_face
+from latent_editor.ui.service.photo_intake import crop_all, open_upload
+from latent_editor.ui.service.pictures import face_frame
 
 router = APIRouter(prefix="/editor")
 
-#: Side of the small picture that shows what was taken.
-SHOWN_PX = 96
+#: Side of the thumbnail of an uploaded face.
+THUMBNAIL_PX = 96
 
 
-class Mixture(BaseModel, extra="forbid"):
-    """What to mix in: the key of a face that was brought, or the seed of an example; which layers, and how much."""
+class MixRequest(BaseModel, extra="forbid"):
+    """The face to mix in: the key of an upload, or the seed of a random face; which layers, and how much."""
 
     key: str = ""
     seed: int | None = None
@@ -36,64 +38,39 @@ class Mixture(BaseModel, extra="forbid"):
 
 
 @router.post("/s/{session_id}/example")
-async def take_example(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
-    """Takes a photo or a saved latent as an example: its face is found and encoded; no more than its crop is kept."""
+async def upload_face(session: SessionOf, request: Request, service: ServiceOf, workers: WorkersOf) -> dict[str, Any]:
+    """Stores the face of a photo or a saved latent; of a photo only the crop is kept."""
     data, name = await read_upload(request)
-    return await run_in_threadpool(_take_example, service, session, data, name)
+    return await workers.compute(lambda: _store_face(service, session, data, name))
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """Another face: its latent, and the crop of the photo that it was made of, where there is one."""
-
-    latent: Latent
-    crop: Crop | None = None
-
-
-def _take_example(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    crop = None
+def _store_face(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
     if name.endswith((".latent", ".safetensors")):
-        latent = latent_from_bytes(data, name)
-        service.g.check(latent)
-        image = service.frame(Session("").begun(latent), (), size_px=SHOWN_PX)
+        face = OtherFace(latent_from_bytes(data, name))
+        service.g.check(face.latent)
+        thumbnail = face_frame(service, face.latent, size_px=THUMBNAIL_PX)
     else:
-        crop = service.crops(service.open(data, name))[0]
+        crop = crop_all(service, open_upload(data, name))[0]
         latent = service.on_gpu(lambda: invert(service.g, crop, method="encoder"))()
-        image = jpeg_bytes(crop.image.resize((SHOWN_PX, SHOWN_PX)))
-        latent = replace(latent, refinement=None)  # the crop tells more
-    size = latent.ws.nbytes + (crop.image.width * crop.image.height * 3 if crop else 0)
-    if latent.refinement is not None:
-        size += latent.refinement.nbytes
-    key = service.uploads.put(session.id, name, Example(latent, crop), size)
-    return {"key": key, "image": data_address(image)}
-
-
-def example_set(service: ModelService, session: Session, keys: list[str]) -> torch.Tensor:
-    """The examples of these keys, ws [N, num_ws, w_dim]. Raises BadValue where one is gone."""
-    rows = [service.uploads.get(session.id, key, Example).content.latent.ws for key in keys]
-    return torch.stack(rows) if rows else torch.zeros(0, service.g.num_ws, service.g.w_dim)
+        face = OtherFace(replace(latent, refinement=None), crop)  # the crop has more detail than the refinement
+        thumbnail = jpeg_bytes(crop.image.resize((THUMBNAIL_PX, THUMBNAIL_PX)))
+    return {"key": keep_other_face(service, session, face, name), "image": data_url(thumbnail)}
 
 
 @router.post("/s/{session_id}/mix")
-def mix_in(session: SessionOf, mixture: Mixture, service: StudioOf) -> dict[str, Any]:
-    """Mixes another face in, as a slider: its layers can be changed later, and how much of them."""
+async def mix_in(session: SessionOf, request: MixRequest, service: ServiceOf, workers: WorkersOf) -> dict[str, Any]:
+    """Adds another face as a slider, whose layers and strength can be changed later."""
+    return await workers.compute(lambda: _mix(service, session, request))
+
+
+def _mix(service: ModelService, session: Session, request: MixRequest) -> dict[str, Any]:
     base = service.latent(session)
-    other, name = other_face(service, session, mixture.key, mixture.seed)
-    called = f"mix {'another face' if name is None else name}"[:60]
-    direction = mix_direction(service.g, base, other.latent, "all", name=called)
-    edit = Edit(direction, mixture.amount, service.layer_range(mixture.layers))
+    other = find_other_face(service, session, request.key, request.seed)
+    name = f"mix {other.name or 'another face'}"[:NAME_LIMIT]
+    direction = mix_direction(service.g, base, other.latent, "all", name=name)
+    edit = Edit(direction, request.amount, service.layer_range(request.layers))
 
-    return session_view(added_to(service, session, base, lambda n: Slider(f"m{n}", edit, mixture.layers)))
+    def add(now: Session) -> Session:
+        return now.added(Slider(f"m{now.next_id}", edit, request.layers))
 
-
-def other_face(service: ModelService, session: Session, key: str, seed: int | None) -> tuple[Example, str | None]:
-    """The face of an example's key, with the name of its file, or the nameless one of a seed. Raises BadValue."""
-    if seed is not None:
-        return Example(service.random(seed)), None
-    item = service.uploads.get(session.id, key, Example)
-    return item.content, item.name.rsplit(".", 1)[0]
-
-
-def added_to(service: ModelService, session: Session, face: Latent, slider: Callable[[int], Slider]) -> Session:
-    """The session with a slider that was made for ``face``, from its number; nothing changes where another is there."""
-    return service.store.update_same(session, lambda now: now.added(slider(now.next_id)) if now.latent is face else now)
+    return update_view(service.store, session, add, SAME_FACE)

@@ -1,10 +1,10 @@
-"""The connection that frames come by while a slider is dragged: newest values in, JPEGs out, over one WebSocket.
+"""WebSocket that streams preview frames while a slider moves.
 
-A page says what it wants as JSON (:class:`latent_editor.ui.api.requests.DragMessage`). A frame comes back as four
-bytes, the number of the wish that it answers (big-endian), then the JPEG; a problem as JSON with ``sequence`` and
-``error``.
-The server draws the newest wish only, and stays at most AHEAD frames ahead of the screen, so that the picture never
-lags behind, on a slow machine or a slow line. Where a WebSocket cannot pass, ``POST …/frame`` gives the same frames.
+The page sends JSON (:class:`latent_editor.ui.api.requests.FrameMessage`). A frame is four bytes, the number of the
+request that it answers (big-endian), then the JPEG; a problem is JSON with ``sequence`` and ``error``.
+
+The server draws only the newest request and stays at most MAX_IN_FLIGHT frames ahead of the screen, so that the picture
+never lags behind on a slow machine or connection. If WebSockets are blocked, ``POST …/frame`` returns the same frames.
 """
 
 from __future__ import annotations
@@ -15,44 +15,43 @@ import logging
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from latent_editor.core.errors import BadInput, BadValue, LatentEditorError, SessionExpired
-from latent_editor.ui.api.picture_routes import wished_frame
-from latent_editor.ui.api.requests import DragMessage, FrameRequest
+from latent_editor.ui.api.picture_routes import requested_frame
+from latent_editor.ui.api.requests import FrameMessage, FrameRequest
 from latent_editor.ui.api.views import error_view
 from latent_editor.ui.service.model_registry import ModelRegistry
+from latent_editor.ui.service.workers import Workers
 
 log = logging.getLogger(__name__)
 
-#: A message is at most this long: 64 sliders take a tenth of it. Of longer ones a server need not read more than
-#: MAX_BYTES to know.
+#: Limits of a message: 64 sliders take a tenth of MAX_CHARACTERS, and the server reads at most MAX_BYTES.
 MAX_CHARACTERS, MAX_BYTES = 32_768, 65_536
-#: Frames that may be on their way to the screen: one is sent while the next is drawn.
-AHEAD = 2
-#: After so many messages that make no sense the connection is closed.
+#: Frames on their way to the screen: one is sent while the next is drawn.
+MAX_IN_FLIGHT = 2
+#: Malformed messages until the connection is closed.
 MAX_BAD = 20
 
 router = APIRouter(prefix="/editor")
 
 
 @router.websocket("/s/{session_id}/drag")
-async def drag(socket: WebSocket, session_id: str) -> None:
-    """Frames for one visitor, until the page closes the connection or the session ends."""
+async def frames(socket: WebSocket, session_id: str) -> None:
+    """Streams frames to one page until it closes the connection or the session ends."""
     registry: ModelRegistry = socket.app.state.registry
     if not registry.store.holds(session_id):
-        await socket.close()  # refused: 403. The page asks by a plain request, which tells it why.
+        await socket.close()  # refused with 403; the page then sends a plain request, whose answer says why
         return
     await socket.accept()
-    await _Line(socket, registry, session_id).run()
+    await _Connection(socket, registry, socket.app.state.workers, session_id).run()
 
 
-class _Line:
-    """One connection: what it wants newest, and how far its screen is."""
+class _Connection:
+    """One connection: its newest request, and the frames that its screen has not shown yet."""
 
-    def __init__(self, socket: WebSocket, registry: ModelRegistry, session_id: str) -> None:
-        self.socket, self.registry, self.session_id = socket, registry, session_id
-        self.wish: FrameRequest | None = None
+    def __init__(self, socket: WebSocket, registry: ModelRegistry, workers: Workers, session_id: str) -> None:
+        self.socket, self.registry, self.workers, self.session_id = socket, registry, workers, session_id
+        self.request: FrameRequest | None = None
         self.unseen: list[int] = []  # frames sent and not yet shown, oldest first
         self.news = asyncio.Event()
 
@@ -64,67 +63,68 @@ class _Line:
         finally:
             for task in (drawing, reading):
                 task.cancel()
-                # A page that left is no error: whoever sends then is told so in one of these two ways.
+                # A page that has left is no error; sending to it raises one of the last two.
                 with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
                     await task
 
     async def _read(self) -> None:
-        """Takes messages in, until there are no more or too many bad ones."""
+        """Reads messages until the page leaves or has sent too many malformed ones."""
         bad = 0
         while bad < MAX_BAD:
             message = await self.socket.receive()
             if message["type"] != "websocket.receive":
                 return
             try:
-                self._take(_parsed(message.get("text")))
+                self._accept(_parsed(message.get("text")))
             except BadInput as e:
                 bad += 1
-                await self._complain(None, e)
+                await self._send_error(None, e)
         await self.socket.close(status.WS_1008_POLICY_VIOLATION)
 
-    def _take(self, message: DragMessage) -> None:
+    def _accept(self, message: FrameMessage) -> None:
         self.unseen = [n for n in self.unseen if message.shown is not None and n > message.shown]
-        self.wish = message.wish or self.wish
+        self.request = message.wish or self.request
         self.news.set()
 
     async def _answer(self) -> None:
-        """Draws the newest wish whenever there is one and the screen has caught up."""
+        """Draws the newest request whenever there is one and the screen has caught up."""
         while True:
             await self.news.wait()
             self.news.clear()
-            while self.wish is not None and len(self.unseen) < AHEAD:
-                wish, self.wish = self.wish, None
+            while self.request is not None and len(self.unseen) < MAX_IN_FLIGHT:
+                request, self.request = self.request, None
                 try:
-                    frame = await run_in_threadpool(self._draw, wish)
+                    frame = await self._draw(request)
                 except Exception as e:
-                    await self._complain(wish.sequence, e)
+                    await self._send_error(request.sequence, e)
                     if isinstance(e, SessionExpired):
                         await self.socket.close(status.WS_1008_POLICY_VIOLATION)
                         return
                     continue
-                self.unseen.append(wish.sequence)
-                await self.socket.send_bytes(wish.sequence.to_bytes(4, "big") + frame)
+                self.unseen.append(request.sequence)
+                await self.socket.send_bytes(request.sequence.to_bytes(4, "big") + frame)
 
-    def _draw(self, wish: FrameRequest) -> bytes:
+    async def _draw(self, request: FrameRequest) -> bytes:
         session = self.registry.store.get(self.session_id)
-        return wished_frame(self.registry.service_of(session), session, wish)
+        service = await self.registry.wait_for_service(session)
+        return await self.workers.draw(lambda: requested_frame(service, session, request))
 
-    async def _complain(self, sequence: int | None, error: Exception) -> None:
+    async def _send_error(self, sequence: int | None, error: Exception) -> None:
         if not isinstance(error, LatentEditorError):
             log.error("A frame could not be drawn", exc_info=error)
         await self.socket.send_json({"sequence": sequence, "error": error_view(error)})
 
 
-def _parsed(text: str | None) -> DragMessage:
-    """Raises BadValue for what is no message."""
-    again = "Reload the page and try again."
+def _parsed(text: str | None) -> FrameMessage:
+    """Raises BadValue for a malformed message."""
+    todo = "Reload the page and try again."
     if text is None:
-        raise BadValue(f"A message of bytes came; expected JSON as text. {again}")
+        raise BadValue(f"Got a message of bytes; expected JSON as text. {todo}")
     if len(text) > MAX_CHARACTERS:
-        raise BadValue(f"A message of {len(text):,} characters came; expected at most {MAX_CHARACTERS:,}. {again}")
+        raise BadValue(f"Got a message of {len(text):,} characters; expected at most {MAX_CHARACTERS:,}. {todo}")
     try:
-        return DragMessage.model_validate_json(text)
+        return FrameMessage.model_validate_json(text)
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part)[:40] for part in first["loc"])
-        raise BadValue(f"The message's {where or 'text'} is not as expected: {first['msg']}. {again}") from e
+        raise BadValue(f"The message's {where or 'text'} is invalid: {first['msg']}. {todo}") from e

@@ -1,11 +1,10 @@
-"""The routes for models: which there are, going from one to another, bringing one's own."""
+"""Routes for models: listing, choosing and uploading them."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from concurrent.futures import wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,46 +14,53 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from latent_editor.core.errors import BadInput, LatentEditorError
+from latent_editor.sessions.basis import LATEST_REQUEST, SAME_MODEL, Superseded
 from latent_editor.sessions.session import Session
-from latent_editor.ui.api.requests import FRESH, CatalogueOf, SessionOf, StudioOf, VisitorOf, upload_name
+from latent_editor.ui.api.requests import FRESH, RegistryOf, ServiceOf, VisitorOf, upload_name
 from latent_editor.ui.api.views import about_view, entry_view, error_view, session_view
+from latent_editor.ui.service.background import wait_until_done
 from latent_editor.ui.service.model_registry import ModelRegistry
 
-#: How long a page's question is held back while a model is being read, so that the answer comes at once when it is.
+#: How long an answer is held back while a model is being loaded, so that the page learns of it at once.
 PATIENCE_S = 0.8
-#: An upload is written to the disk in pieces of this size.
+#: Uploads are written to the disk in pieces of this size.
 PIECE_BYTES = 4 << 20
 
 router = APIRouter(prefix="/editor")
 
 
-class Choice(BaseModel):
+class ModelChoice(BaseModel):
     """The key of a model."""
 
     model: str
 
 
 @router.get("/about")
-def about(registry: CatalogueOf) -> dict[str, Any]:
-    """About the model that the page starts with."""
-    return about_view(registry.default_studio)
+def about_default(registry: RegistryOf) -> dict[str, Any]:
+    """The default model."""
+    return about_view(registry.default_service)
 
 
 @router.get("/s/{session_id}/about")
-def about_mine(session: VisitorOf, registry: CatalogueOf) -> JSONResponse:
-    """About the visitor's model. One that is gone makes room for the page's first, and the answer says so."""
+async def about(session: VisitorOf, registry: RegistryOf) -> JSONResponse:
+    """The visitor's model. If it is gone, the session goes to the default model, and the answer contains the reason."""
     try:
-        return JSONResponse({**about_view(registry.service_of(session)), "key": session.model}, headers=FRESH)
+        view = about_view(await registry.wait_for_service(session))
+        return JSONResponse({**view, "key": session.model}, headers=FRESH)
     except LatentEditorError as e:
         if registry.key_of(session) == registry.default:
             raise
-        answer = {**_switched(registry, session, registry.default), "problem": error_view(e)}
-        return JSONResponse(answer, headers=FRESH)
+        error = error_view(e)
+    try:
+        session = registry.store.update_if(session, lambda s: s.switched(registry.default), SAME_MODEL)
+    except Superseded as e:  # the visitor has already chosen another one
+        return await about(e.session, registry)
+    return JSONResponse({**_session_and_about(registry, session), "problem": error}, headers=FRESH)
 
 
 @router.get("/s/{session_id}/models")
-def models(session: VisitorOf, registry: CatalogueOf) -> JSONResponse:
-    """What this visitor can choose from."""
+def models(session: VisitorOf, registry: RegistryOf) -> JSONResponse:
+    """The models that this visitor can choose from."""
     answer = {
         "models": [entry_view(e) for e in registry.entries(session.id)],
         "model": registry.key_of(session),
@@ -64,46 +70,47 @@ def models(session: VisitorOf, registry: CatalogueOf) -> JSONResponse:
 
 
 @router.post("/s/{session_id}/model")
-def choose(session: VisitorOf, choice: Choice, registry: CatalogueOf) -> dict[str, Any]:
-    """Goes to another model; ask again while it is being read, until the answer is the session."""
-    reading = registry.start(choice.model, session.id)
-    wait([reading], PATIENCE_S)
-    if not reading.done():
+async def choose(session: VisitorOf, choice: ModelChoice, registry: RegistryOf) -> dict[str, Any]:
+    """Switches to another model. While it is being loaded, the page repeats the request."""
+    session = registry.store.update(session.id, Session.requested)
+    loading = await run_in_threadpool(registry.start, choice.model, session.id)
+    if not await wait_until_done(loading, PATIENCE_S):
         return {"reading": True}
-    reading.result()  # raises what went wrong
-    return _switched(registry, session, choice.model)
+    loading.result()  # raises why it could not be loaded
+    session = registry.store.update_if(session, lambda s: s.switched(choice.model), LATEST_REQUEST)
+    return _session_and_about(registry, session)
 
 
-def _switched(registry: ModelRegistry, session: Session, key: str) -> dict[str, Any]:
-    session = registry.store.update(session.id, lambda s: s.switched(key))
-    about = {**about_view(registry.service_of(session)), "key": key}
+def _session_and_about(registry: ModelRegistry, session: Session) -> dict[str, Any]:
+    """For a session whose model is loaded."""
+    about = {**about_view(registry.service_of(session)), "key": session.model}
     return {"session": session_view(session), "about": about}
 
 
 @router.post("/s/{session_id}/models")
-async def upload(session: VisitorOf, request: Request, registry: CatalogueOf) -> dict[str, Any]:
-    """Takes a model file and begins to read it; nothing in it is executed. Choose its key to use it."""
+async def upload(session: VisitorOf, request: Request, registry: RegistryOf) -> dict[str, Any]:
+    """Receives a model file and starts to load it, without executing anything in it. The answer is its key."""
     registry.check_uploads()
-    most = registry.max_upload_mb << 20
-    _check_size(int(request.headers.get("content-length") or 0), most)
+    max_bytes = registry.max_upload_mb << 20
+    _check_size(int(request.headers.get("content-length") or 0), max_bytes)
     folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="latent-editor-"))
     try:
         file = folder / upload_name(request, "model")
-        with registry.receiving():
-            await _write(request, file, most)
-        return {"model": registry.take(folder, file, session.id)}
-    except BaseException:  # also a visitor who left; what was taken is deleted when it is read
+        with registry.uploading():
+            await _write(request, file, max_bytes)
+        return {"model": registry.add_upload(folder, file, session.id)}
+    except BaseException:  # also if the visitor leaves; otherwise the registry deletes the folder
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
         raise
 
 
-async def _write(request: Request, path: Path, most: int) -> None:
-    """Writes the body of a request to a file, never more than a piece of it in memory."""
+async def _write(request: Request, path: Path, max_bytes: int) -> None:
+    """Writes the body of a request to a file, with at most a piece of it in memory."""
     size, piece = 0, bytearray()
     with await run_in_threadpool(open, path, "wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
-            _check_size(size, most)
+            _check_size(size, max_bytes)
             piece += chunk
             if len(piece) >= PIECE_BYTES:
                 await run_in_threadpool(_append, file, bytes(piece))
@@ -116,22 +123,22 @@ def _append(file: BinaryIO, piece: bytes) -> None:
         file.write(piece)
     except OSError as e:
         raise BadInput(
-            f"The file could not be stored ({os.strerror(e.errno or 0)}). Make room on the disk of the computer that "
-            "serves this page, or put the model into its folder of models."
+            f"The file could not be stored ({os.strerror(e.errno or 0)}). Free disk space on the server, or put the "
+            "model into its folder of models."
         ) from e
 
 
-def _check_size(size: int, most: int) -> None:
-    if size > most:
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
         raise BadInput(
-            f"The file is larger than {most >> 20:,} MB, which is the most that is taken. Make a smaller one with "
+            f"The file is larger than {max_bytes >> 20:,} MB, the limit for uploads. Make a smaller one with "
             "“latent-editor convert”, or start the editor with a larger --max-model-mb."
         )
 
 
 @router.post("/s/{session_id}/preparation/stop")
-def stop_preparing(session: SessionOf, service: StudioOf, registry: CatalogueOf) -> dict[str, Any]:
-    """Ends the preparation of the visitor's model; what is finished is kept."""
-    registry.check_uploads()  # where visitors bring no models, every model is for all of them
+def stop_preparation(service: ServiceOf, registry: RegistryOf) -> dict[str, Any]:
+    """Ends the preparation of the visitor's model; its finished parts are kept."""
+    registry.check_uploads()  # without uploads every model is shared, so no visitor may stop its preparation
     service.progress.stop()
     return about_view(service)

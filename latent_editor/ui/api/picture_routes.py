@@ -1,4 +1,4 @@
-"""The routes that answer with pictures, small ones for the screen and whole ones to keep."""
+"""Routes that answer with pictures: small ones for the screen, full-size ones to keep."""
 
 from __future__ import annotations
 
@@ -12,118 +12,129 @@ from latent_editor.sessions.session import Session, edits_with
 from latent_editor.ui.api.requests import (
     FRESH,
     KEEP,
-    CatalogueOf,
     FrameRequest,
+    RegistryOf,
+    ServiceOf,
     SessionOf,
-    StudioOf,
     VisitorOf,
+    WorkersOf,
     download,
+    file_stem,
     jpeg,
 )
-from latent_editor.ui.service.model_service import (
-    EXAMPLE_PX,
-    MOMENT_PX,
-    MOVING_PX,
-    PAIR_STRENGTHS,
-    PLAY_STRENGTHS,
-    SCREEN_PX,
-    ModelService,
-)
+from latent_editor.ui.service import pictures
+from latent_editor.ui.service.model_service import ModelService
 
 router = APIRouter(prefix="/editor")
 
-# For the screen. Their addresses carry the session's revision where a browser may keep them.
+CROP_QUALITY = 95
+
+# For the screen. The addresses of pictures that a browser may cache contain the session's revision.
 
 
 @router.get("/face/{seed}.jpg")
-def first_example(seed: int, registry: CatalogueOf) -> Response:
-    """One of the examples of the model that the page starts with."""
-    return example(seed, registry.default_studio)
+async def default_example(seed: int, registry: RegistryOf, workers: WorkersOf) -> Response:
+    """One of the examples of the default model."""
+    return await example(seed, registry.default_service, workers)
 
 
 @router.get("/s/{session_id}/face/{seed}.jpg")
-def example(seed: int, service: StudioOf) -> Response:
+async def example(seed: int, service: ServiceOf, workers: WorkersOf) -> Response:
     """One of the examples of the visitor's model."""
     if seed not in service.example_seeds:
-        raise BadValue(f"{seed} is no example. Expected one of {', '.join(map(str, service.example_seeds))}.")
-    session = Session("").begun(service.random(seed))
-    return jpeg(service.frame(session, (), size_px=EXAMPLE_PX), KEEP)
+        seeds = ", ".join(map(str, service.example_seeds))
+        raise BadValue(f"Got the example {seed}; expected one of: {seeds}.")
+    size_px = pictures.EXAMPLE_PX
+    data = await workers.draw(lambda: pictures.face_frame(service, service.random(seed), size_px=size_px))
+    return jpeg(data, KEEP)
 
 
 @router.post("/s/{session_id}/frame")
-def frame(session: SessionOf, request: FrameRequest, service: StudioOf) -> Response:
-    return jpeg(wished_frame(service, session, request), {**FRESH, "X-Sequence": str(request.sequence)})
+async def frame(session: SessionOf, request: FrameRequest, service: ServiceOf, workers: WorkersOf) -> Response:
+    data = await workers.draw(lambda: requested_frame(service, session, request))
+    return jpeg(data, {**FRESH, "X-Sequence": str(request.sequence)})
 
 
-def wished_frame(service: ModelService, session: Session, wish: FrameRequest) -> bytes:
-    """The picture as it is with other values than the session's, as a JPEG. Raises BadValue, BadLatent."""
-    placement = session.placement.moved_all(wish.strengths)
-    size_px = MOVING_PX if wish.moving else SCREEN_PX
-    return service.frame(session, edits_with(session, wish.strengths), placement, size_px=size_px)
+def requested_frame(service: ModelService, session: Session, request: FrameRequest) -> bytes:
+    """The picture with the requested strengths instead of the session's, as a JPEG. Raises BadValue, BadLatent."""
+    placement = session.placement.moved_all(request.strengths)
+    size_px = pictures.MOVING_PX if request.moving else pictures.SCREEN_PX
+    return pictures.frame(service, session, edits_with(session, request.strengths), placement, size_px=size_px)
 
 
 @router.get("/s/{session_id}/unedited.jpg")
-def unedited(session: SessionOf, service: StudioOf) -> Response:
-    return jpeg(service.frame(session, ()), KEEP)
+async def unedited(session: SessionOf, service: ServiceOf, workers: WorkersOf) -> Response:
+    return jpeg(await workers.draw(lambda: pictures.frame(service, session, ())), KEEP)
+
+
+@router.get("/s/{session_id}/pair/{key}.jpg")
+async def pair(session: SessionOf, key: str, service: ServiceOf, workers: WorkersOf) -> Response:
+    """The face at −2 and +2 of a direction."""
+    strengths = pictures.PAIR_STRENGTHS
+    return jpeg(await workers.draw(lambda: pictures.direction_strip(service, session, key, strengths)), KEEP)
+
+
+@router.get("/s/{session_id}/play/{key}.jpg")
+async def play(session: SessionOf, key: str, service: ServiceOf, workers: WorkersOf) -> Response:
+    """The face from −2 to +2 of a direction, in nine steps."""
+    strengths = pictures.PLAY_STRENGTHS
+    return jpeg(await workers.draw(lambda: pictures.direction_strip(service, session, key, strengths)), KEEP)
+
+
+@router.get("/s/{session_id}/moment/{entry_id}.jpg")
+async def history_entry(session: SessionOf, entry_id: int, service: ServiceOf, workers: WorkersOf) -> Response:
+    entry = session.entry(entry_id)
+    edits, size_px = [s.edit for s in entry.sliders], pictures.HISTORY_PX
+    data = await workers.draw(lambda: pictures.frame(service, session, edits, entry.placement, size_px=size_px))
+    return jpeg(data, KEEP)
 
 
 @router.get("/s/{session_id}/crop.jpg")
 def original(session: VisitorOf) -> Response:
     if session.crop is None:
         raise BadValue("This face comes from no photo. Compare with the unedited face.")
-    return jpeg(jpeg_bytes(session.crop.image, quality=95), KEEP)
-
-
-@router.get("/s/{session_id}/pair/{key}.jpg")
-def pair(session: SessionOf, key: str, service: StudioOf) -> Response:
-    """This face at −2 and at +2 of a direction."""
-    return jpeg(service.row(session, key, PAIR_STRENGTHS), KEEP)
-
-
-@router.get("/s/{session_id}/play/{key}.jpg")
-def play(session: SessionOf, key: str, service: StudioOf) -> Response:
-    """This face from −2 to +2 of a direction, a row of nine."""
-    return jpeg(service.row(session, key, PLAY_STRENGTHS), KEEP)
-
-
-@router.get("/s/{session_id}/moment/{entry_id}.jpg")
-def entry(session: SessionOf, entry_id: int, service: StudioOf) -> Response:
-    entry = session.entry(entry_id)
-    edits = [s.edit for s in entry.sliders]
-    return jpeg(service.frame(session, edits, entry.placement, size_px=MOMENT_PX), KEEP)
+    return jpeg(jpeg_bytes(session.crop.image, quality=CROP_QUALITY), KEEP)
 
 
 @router.get("/s/{session_id}/offer.jpg")
 def offer(session: VisitorOf) -> Response:
-    """The part of a photo that another model drew last."""
+    """The crop that another model reconstructed last."""
     if session.offered is None or session.offered.crop is None:
         raise BadValue("No photo was used with another model. Choose a photo first.")
     return jpeg(jpeg_bytes(session.offered.crop.image), KEEP)
 
 
+@router.get("/s/{session_id}/damaged.jpg")
+def damaged(session: VisitorOf) -> Response:
+    """The crop before a repair, which the brush paints on."""
+    crop = session.repair_source().crop
+    assert crop is not None
+    return jpeg(jpeg_bytes(crop.image, quality=CROP_QUALITY), FRESH)
+
+
 # To keep
 
 
-def _stem(session: Session) -> str:
-    return session.photo.name if session.photo else "face"
-
-
 @router.get("/s/{session_id}/save/picture.png")
-def save_picture(session: SessionOf, service: StudioOf) -> Response:
-    data = png_bytes(
-        service.picture(session, session.edits, session.placement), model=service.g.name, edits=session.edits
-    )
-    return download(data, file_name(_stem(session), " edited.png"), "image/png")
+async def save_picture(session: SessionOf, service: ServiceOf, workers: WorkersOf) -> Response:
+    def work() -> bytes:
+        image = pictures.full_picture(service, session, session.edits, session.placement)
+        return png_bytes(image, model=service.g.name, edits=session.edits)
+
+    return download(await workers.compute(work), file_name(file_stem(session), " edited.png"), "image/png")
 
 
 @router.get("/s/{session_id}/save/photo.png")
-def save_photo(session: SessionOf, service: StudioOf) -> Response:
-    data = png_bytes(service.pasted(session), model=service.g.name, edits=session.edits, photo=session.photo)
-    return download(data, file_name(_stem(session), " whole edited.png"), "image/png")
+async def save_photo(session: SessionOf, service: ServiceOf, workers: WorkersOf) -> Response:
+    def work() -> bytes:
+        image = pictures.whole_photo(service, session)
+        return png_bytes(image, model=service.g.name, edits=session.edits, photo=session.photo)
+
+    return download(await workers.compute(work), file_name(file_stem(session), " whole edited.png"), "image/png")
 
 
 @router.get("/s/{session_id}/save/face.latent")
-def save_latent(session: SessionOf, service: StudioOf) -> Response:
-    """What is on the screen, as a point to start from again; the position is no part of a latent."""
+def save_latent(session: SessionOf, service: ServiceOf) -> Response:
+    """The edited face as a new starting point; a latent has no placement."""
     latent = edited(service.latent(session), session.edits)
-    return download(latent_bytes(latent), file_name(_stem(session), ".latent"), "application/octet-stream")
+    return download(latent_bytes(latent), file_name(file_stem(session), ".latent"), "application/octet-stream")

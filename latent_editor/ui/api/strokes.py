@@ -1,4 +1,4 @@
-"""Strokes of the page's brush, and the mask that they paint."""
+"""Brush strokes of the page, and the mask that they paint."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import Annotated
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field, FiniteFloat
 
-#: Side of the mask that strokes are drawn into, at least.
+#: Strokes are drawn at this size at least, then reduced.
 _MASK_PX = 512
-#: How many strokes are taken.
 MAX_STROKES = 200
 
 Fraction = Annotated[FiniteFloat, Field(ge=-1, le=2)]
 
 
 class Stroke(BaseModel, extra="forbid"):
-    """A stroke of the brush: its radius and its points, in fractions of the side."""
+    """A brush stroke: its radius and its points, in fractions of the side."""
 
     radius: Annotated[FiniteFloat, Field(gt=0, le=0.5)]
     points: list[tuple[Fraction, Fraction]] = Field(min_length=1, max_length=4000)
 
 
-def painted(strokes: Sequence[Stroke], size: tuple[int, int]) -> Image.Image | None:
-    """White where the brush was, or None where it was nowhere."""
+def stroke_mask(strokes: Sequence[Stroke], size: tuple[int, int]) -> Image.Image | None:
+    """White along the strokes, black elsewhere; None without strokes."""
     if not strokes:
         return None
     side = max(_MASK_PX, *size)

@@ -10,21 +10,27 @@ from latent_editor.core.values import Direction
 from latent_editor.editing.edits import strength_scale
 from latent_editor.editing.style_mixing import SOURCE as MIXED
 from latent_editor.networks.colorizer import COLORIZER_FILE
+from latent_editor.sessions.basis import Superseded
 from latent_editor.sessions.placement import AXES
-from latent_editor.sessions.session import HistoryEntry, Session, Slider
+from latent_editor.sessions.session import HistoryEntry, Session
+from latent_editor.sessions.slider import Slider
 from latent_editor.ui.service.background import Progress
-from latent_editor.ui.service.model_listing import Entry
+from latent_editor.ui.service.model_listing import ModelEntry
 from latent_editor.ui.service.model_service import ModelService
 
-#: From how many dB on a likeness has how many of five dots, and its word. At 24 dB a person is plainly recognised.
-LIKENESS = ((28.0, 5, "very good"), (24.0, 4, "good"), (21.0, 3, "fair"), (18.0, 2, "weak"))
-#: A name whose score is below this is marked as unsure.
-SURE_SCORE = 0.6
+#: Lower bounds of PSNR in dB, with the number of filled dots of five and a word. From 24 dB a person is recognizable.
+FIDELITY = ((28.0, 5, "very good"), (24.0, 4, "good"), (21.0, 3, "fair"), (18.0, 2, "weak"))
+#: Names with a lower score are marked as uncertain.
+CERTAIN_SCORE = 0.6
 
 
 def about_view(service: ModelService) -> dict[str, Any]:
-    """What does not change while a model is in use, and how far its preparation is."""
+    """A model, and the progress of its preparation.
+
+    A failed search for directions is reported once; the next call starts it again.
+    """
     g, about = service.g, service.g.bundle.about
+    finding, problem = _poll_directions(service)
     return {
         "model": {
             "name": g.name,
@@ -39,21 +45,30 @@ def about_view(service: ModelService) -> dict[str, Any]:
             "axes": [{"key": k, "name": a.name, "limit": a.limit} for k, a in AXES.items()] if g.has_transform else [],
         },
         "directions": [{"key": f"d{i}", **direction_view(d)} for i, d in enumerate(service.directions)],
-        "finding": not service.found.done(),
+        "finding": finding,
+        "directions_problem": problem,
         "preparing": _progress_view(service.progress),
         "text_problem": error_view(service.text_problem) if service.text_problem else None,
         "examples": list(service.example_seeds),
     }
 
 
+def _poll_directions(service: ModelService) -> tuple[bool, dict[str, Any] | None]:
+    """Whether the directions are still being computed, and why they could not be."""
+    try:
+        return service.directions_task.poll() is None, None
+    except Exception as e:
+        return False, error_view(e)
+
+
 def _class_names(c_dim: int, names: Any) -> list[str]:
-    """A name for each class; its number where the model tells none."""
+    """A name for each class, or its number if the model names none."""
     known = names if isinstance(names, list) and len(names) == c_dim else range(c_dim)
     return [str(name)[:60] for name in known]
 
 
 def _progress_view(progress: Progress) -> dict[str, Any] | None:
-    """How far the preparation of a model is; None where it is not under way."""
+    """The progress of a preparation; None if none is running."""
     if not progress.running:
         return None
     step = progress.step
@@ -65,10 +80,16 @@ def _progress_view(progress: Progress) -> dict[str, Any] | None:
     }
 
 
-def entry_view(entry: Entry) -> dict[str, Any]:
-    """A model as the picker shows it; never its path."""
-    shown = ("key", "title", "source", "size_px", "licence", "credit")
-    return {name: getattr(entry, name) for name in shown}
+def entry_view(entry: ModelEntry) -> dict[str, Any]:
+    """A model for the model picker, without its path."""
+    return {
+        "key": entry.key,
+        "title": entry.title,
+        "source": entry.source,
+        "size_px": entry.size_px,
+        "licence": entry.license,
+        "credit": entry.credit,
+    }
 
 
 def direction_view(direction: Direction) -> dict[str, Any]:
@@ -82,7 +103,7 @@ def direction_view(direction: Direction) -> dict[str, Any]:
         "score": direction.score,
         "leakage": None if direction.entanglement is None else dict(direction.entanglement),
         "limit": 1 if direction.interpolates or direction.source == MIXED else 3,
-        "unsure": direction.score is not None and direction.score < SURE_SCORE,
+        "unsure": direction.score is not None and direction.score < CERTAIN_SCORE,
     }
 
 
@@ -100,27 +121,28 @@ def slider_view(slider: Slider) -> dict[str, Any]:
     }
 
 
-def likeness_view(psnr_db: float | None) -> dict[str, Any] | None:
-    """A word, dots of five, and the figure."""
+def fidelity_view(psnr_db: float | None) -> dict[str, Any] | None:
+    """The fidelity of a reconstruction: PSNR, filled dots of five, and a word; None if unknown."""
     if psnr_db is None:
         return None
-    dots, word = next(((n, w) for least, n, w in LIKENESS if psnr_db >= least), (1, "poor"))
+    dots, word = next(((n, w) for min_db, n, w in FIDELITY if psnr_db >= min_db), (1, "poor"))
     return {"psnr_db": round(psnr_db, 1), "dots": dots, "word": word}
 
 
 def session_view(session: Session) -> dict[str, Any]:
+    """The state of a session."""
     latent, offered = session.latent, session.offered
     return {
         "ready": latent is not None,
         "photo": session.photo.name if session.photo else None,
-        "likeness": likeness_view(latent.psnr_db if latent and session.photo else None),
+        "likeness": fidelity_view(latent.psnr_db if latent and session.photo else None),
         "revision": session.revision,
         "model": session.model,
         "offer": offered.photo.name if offered and offered.photo else None,
         "position": {axis: session.placement.value(axis) for axis in AXES},
         "sliders": [slider_view(s) for s in session.sliders],
         "kept": round(strength_scale(session.edits), 3),
-        "history": [_entry_view(m) for m in session.history],
+        "history": [_entry_view(entry) for entry in session.history],
         "at": session.cursor,
     }
 
@@ -130,12 +152,12 @@ def _entry_view(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def error_view(error: Exception) -> dict[str, Any]:
-    """One part for what happened, one for what to do; nothing from the inside of an unexpected error is shown."""
+    """An error as two parts: what happened, and what to do. Hides the details of unexpected errors."""
     if not isinstance(error, LatentEditorError):
         return {
             "kind": "unexpected",
-            "what": "Something went wrong here that should not have.",
-            "todo": "Try again; nothing you made is lost.",
+            "what": "An unexpected error occurred.",
+            "todo": "Try again; your work is not lost.",
         }
     sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z“])", str(error))
     what, todo = (
@@ -150,4 +172,6 @@ def error_status(error: LatentEditorError) -> int:
         return 410
     if isinstance(error, MissingPart):
         return 501
+    if isinstance(error, Superseded):
+        return 409
     return 422 if isinstance(error, BadInput) else 500

@@ -1,88 +1,90 @@
-"""Sliders that a visitor asks for: from descriptions, from examples, cleaned of what they change besides."""
+"""New sliders on request: from descriptions, from examples, or disentangled from an existing slider."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, Field
 
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Direction, OnStep
 from latent_editor.directions import disentangle_direction, fit_direction, fit_direction_from_examples
-from latent_editor.sessions.session import NAME_LIMIT, Session, Slider
-from latent_editor.ui.api.example_routes import example_set
-from latent_editor.ui.jobs.job import Answer, Models, checked, events_of, finished, outcome
-from latent_editor.ui.service.model_service import TEXT_STRENGTH, ModelService
+from latent_editor.sessions.session import Session
+from latent_editor.sessions.slider import NAME_LIMIT, Slider
+from latent_editor.ui.jobs.job import Answer, Job, Models, Run, checked, run_job
+from latent_editor.ui.service.other_faces import example_set
 
-CLEAN = ", clean"
+#: The strength that a new slider starts with.
+FIRST_STRENGTH = 1.0
+#: Marks a disentangled slider, whose name has to differ: key frames identify sliders by name.
+DISENTANGLED = ", clean"
 
 
 class FitRequest(BaseModel, extra="forbid"):
-    """A slider from what has it and what lacks it: two descriptions, or the keys of two piles of examples."""
+    """A slider between two descriptions, or between two sets of examples given by their keys."""
 
     name: str = Field(default="", max_length=NAME_LIMIT)
     more: str | list[str] = Field(max_length=300)
     less: str | list[str] = Field(default="", max_length=300)
 
 
-def fit_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
-    """The event that makes a slider from descriptions or examples."""
+@dataclass(frozen=True)
+class FitJob(Job[Direction]):
+    """Fits a direction and adds it to the panel."""
 
+    request: FitRequest
+
+    def prepare(self, run: Run) -> Callable[[OnStep], Direction]:
+        g, more, less, name = run.service.g, self.request.more, self.request.less, self.request.name.strip()
+        run.service.latent(run.session)  # raises if there is no face yet
+        if isinstance(more, str) and isinstance(less, str):
+            opposite = less if less.strip() else None
+            return lambda on_step: fit_direction(g, more, opposite, name=name or None, on_step=on_step)
+        if isinstance(more, str) or isinstance(less, str):
+            raise BadValue("Got a set of examples and a description; expected two of a kind. Choose one of them.")
+        sets = [example_set(run.service, run.session, keys) for keys in (more, less)]
+        return lambda on_step: fit_direction_from_examples(g, *sets, name=name or "my examples", on_step=on_step)
+
+    def finish(self, run: Run, result: Direction) -> Answer:
+        return run.update(lambda s: s.added(Slider.from_direction(f"f{s.next_id}", result, FIRST_STRENGTH)))
+
+
+@dataclass(frozen=True)
+class DisentangleJob(Job[Direction]):
+    """Removes from a slider what it changes besides its own attribute, and replaces the slider."""
+
+    key: str
+
+    def prepare(self, run: Run) -> Callable[[OnStep], Direction]:
+        direction = run.session.slider(self.key).edit.direction
+        original = replace(direction, name=direction.name.removesuffix(DISENTANGLED))  # the name it is measured by
+        return lambda on_step: disentangle_direction(run.service.g, original, on_step=on_step)
+
+    def finish(self, run: Run, result: Direction) -> Answer:
+        before = run.session.slider(self.key)
+        direction = replace(result, name=f"{result.name}{DISENTANGLED}")
+
+        def exchange(now: Session) -> Session:
+            slider = next((s for s in now.sliders if s.key == self.key), before)
+            # A new key, so that browsers do not show cached pictures of the old slider.
+            new = replace(slider, key=f"c{now.next_id}", edit=replace(slider.edit, direction=direction))
+            return now.slider_replaced(self.key, new, f"clean {result.name}")
+
+        return run.update(exchange)
+
+
+def fit_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
     def fit(session_id: str, request: dict) -> Iterator[dict]:
-        """Makes a slider, {"more": "a happy person", "less": "a sad person"}; yields progress, then the session."""
-        yield from events_of("fit", lambda: _fit(models, session_id, checked(FitRequest, request)))
+        """Adds a slider, {"more": "a happy person", "less": "a sad person"}; yields progress, then the session."""
+        yield from run_job(models, session_id, "fit", lambda: FitJob(checked(FitRequest, request)))
 
     return fit
 
 
-def _fit(models: Models, session_id: str, request: FitRequest) -> Iterator[Answer]:
-    session = models.store.update(session_id, Session.run_started)
-    service = models.service_of(session)
-    service.latent(session)  # raises where there is no face yet
-    found = yield from outcome(service, session, lambda on_step: _fitted(service, session, request, on_step))
-    if found is not None:
-        yield finished(service, session, lambda s: s.added(Slider.of(f"f{s.next_id}", found, TEXT_STRENGTH)))
-
-
-def _fitted(service: ModelService, session: Session, request: FitRequest, on_step: OnStep) -> Direction:
-    if isinstance(request.more, str) and isinstance(request.less, str):
-        less = request.less if request.less.strip() else None
-        return fit_direction(service.g, request.more, less, name=request.name.strip() or None, on_step=on_step)
-    piles = [example_set(service, session, keys) for keys in (request.more, request.less) if isinstance(keys, list)]
-    if len(piles) < 2:
-        raise BadValue("Got one pile of examples and one description; expected two of a kind. Choose one way.")
-    name = request.name.strip() or "my examples"
-    return fit_direction_from_examples(service.g, piles[0], piles[1], name=name, on_step=on_step)
-
-
-def clean_event(models: Models) -> Callable[[str, str], Iterator[Answer]]:
-    """The event that puts a cleaned slider in a slider's place."""
-
+def disentangle_event(models: Models) -> Callable[[str, str], Iterator[Answer]]:
     def clean(session_id: str, key: str) -> Iterator[dict]:
-        """Cleans a slider of what it changes besides its own; yields progress, then the session."""
-        yield from events_of("clean", lambda: _clean(models, session_id, key))
+        """Disentangles a slider from the other attributes; yields progress, then the session."""
+        yield from run_job(models, session_id, "disentangle", lambda: DisentangleJob(key))
 
     return clean
-
-
-def _clean(models: Models, session_id: str, key: str) -> Iterator[Answer]:
-    session = models.store.update(session_id, Session.run_started)
-    service, before = models.service_of(session), session.slider(key)
-    dirty = before.edit.direction
-    # Under the name that it can be measured by; then under one of its own, as key frames tell sliders apart by names.
-    dirty = replace(dirty, name=dirty.name.removesuffix(CLEAN))
-    found = yield from outcome(
-        service, session, lambda on_step: disentangle_direction(service.g, dirty, on_step=on_step)
-    )
-    if found is None:
-        return
-
-    def exchange(now: Session) -> Session:
-        # A key of its own, so that pictures of the uncleaned slider are not taken for this one's.
-        slider = next((s for s in now.sliders if s.key == key), before)
-        direction = replace(found, name=f"{found.name}{CLEAN}")
-        cleaned = replace(slider, key=f"c{now.next_id}", edit=replace(slider.edit, direction=direction))
-        return now.exchanged(key, cleaned, f"clean {dirty.name}")
-
-    yield finished(service, session, exchange)

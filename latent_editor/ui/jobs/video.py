@@ -1,4 +1,4 @@
-"""Videos: from the unedited face to the edited one, past key frames, to the beat of a track, as a clip's face moves."""
+"""Videos: from the unedited face to the edited one, through key frames, to a beat, or following a clip's motion."""
 
 from __future__ import annotations
 
@@ -6,48 +6,42 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
 from pydantic import BaseModel, Field, FiniteFloat
-from starlette.concurrency import run_in_threadpool
 
-from latent_editor.core.errors import BadMedia, BadValue
+from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Edit, OnStep
 from latent_editor.media.decode import read_clip, read_track
 from latent_editor.media.encode import VideoConfig, frame_count
 from latent_editor.media.exports import file_name
 from latent_editor.motion import Animation, Keyframe, Motion, animate, follow, levels, take_motion
 from latent_editor.sessions.session import Session
-from latent_editor.ui.api.requests import SessionOf, StudioOf, download, read_upload
-from latent_editor.ui.jobs.job import Answer, Models, checked, events_of, outcome
+from latent_editor.ui.api.requests import file_stem
+from latent_editor.ui.api.video_routes import MAX_SECONDS
+from latent_editor.ui.jobs.job import Answer, Job, Models, Run, checked, run_job
 from latent_editor.ui.service.model_service import ModelService
+from latent_editor.ui.service.upload_store import MediaFile
 
-router = APIRouter(prefix="/editor")
-
-#: Larger pictures than these are reduced for a video: a visitor waits for each of them.
+#: Larger pictures are reduced for a video, to keep the wait short.
 VIDEO_PX, FPS = 512, 25.0
-VIDEO_KINDS = {"mp4": "video/mp4", "webm": "video/webm", "gif": "image/gif"}
-#: Of one visitor's video, in seconds.
-MAX_SECONDS = 60
 
 
 class VideoRequest(BaseModel, extra="forbid"):
-    """A video as the page asks for it.
+    """A video as the page requests it.
 
     Attributes:
-        kind: The file's ending.
-        seconds: How long.
+        kind: The file type.
+        seconds: The duration.
         loop: Whether the last picture leads on to the first.
-        keys: Entries of the history, one after another, None for the unedited face; none at all goes from the unedited
-            face to the present one, or stays at the present one where a track or a clip moves it.
-        ease: How it goes from key frame to key frame.
-        sound: What was brought to be heard; "" for nothing.
-        follow, band, low, high: The slider that follows the sound, which part of the sound, and between which values.
-        clip: What was brought to take a face's motion from; "" for nothing.
-        amount: How much of that motion.
+        keys: Ids of history entries as key frames, None for the unedited face. Without any, the video goes from the
+            unedited face to the present one, or stays at the present one if sound or a clip moves it.
+        ease: The interpolation between key frames.
+        sound: Key of an uploaded audio file to be heard; "" for none.
+        follow, band, low, high: The slider that follows the sound, the frequency band, and the range of its values.
+        clip: Key of an uploaded clip whose motion the face takes on; "" for none.
+        amount: The strength of that motion.
     """
 
     kind: Literal["mp4", "webm", "gif"] = "mp4"
@@ -64,60 +58,24 @@ class VideoRequest(BaseModel, extra="forbid"):
     amount: FiniteFloat = Field(default=1.0, ge=-3, le=3)
 
 
-@dataclass(frozen=True, eq=False)
-class MediaFile:
-    """A track or a clip that was brought; the bytes of its file."""
+@dataclass(frozen=True)
+class VideoJob(Job[bytes]):
+    """Makes a video file, to be downloaded under the key in the final answer."""
 
-    data: bytes
+    request: VideoRequest
 
+    def prepare(self, run: Run) -> Callable[[OnStep], bytes]:
+        return lambda on_step: make_video(run.service, run.session, self.request, on_step)
 
-@router.post("/s/{session_id}/footage")
-async def take_footage(session: SessionOf, request: Request, service: StudioOf) -> dict[str, Any]:
-    """Takes a track or a clip, and tells what is in it: how long it sounds, and whether it shows something."""
-    data, name = await read_upload(request)
-    return await run_in_threadpool(_take_footage, service, session, data, name)
-
-
-def _take_footage(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = _written(Path(folder), name, data)
-        try:
-            sound_s = read_track(path, seconds=MAX_SECONDS, rate_hz=8000).seconds
-        except BadMedia:
-            sound_s = 0.0
-            read_clip(path, fps=FPS, seconds=1 / FPS)  # what is neither of both is told here
-    return {"key": service.uploads.put(session.id, name, MediaFile(data), len(data)), "sound_s": round(sound_s, 2)}
+    def finish(self, run: Run, result: bytes) -> Answer:
+        run.present()
+        kind = "loop" if self.request.loop else "video"
+        name = file_name(file_stem(run.session), f" {kind}.{self.request.kind}")
+        return {"film": run.service.uploads.put(run.session.id, name, result, len(result)), "bytes": len(result)}
 
 
-def film_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
-    """The event that makes a video."""
-
-    def film(session_id: str, request: dict) -> Iterator[dict]:
-        """Makes a video, {"kind": "mp4", "seconds": 4, …}; yields progress, then where to fetch it."""
-        yield from events_of("film", lambda: _film(models, session_id, checked(VideoRequest, request)))
-
-    return film
-
-
-def _film(models: Models, session_id: str, request: VideoRequest) -> Iterator[Answer]:
-    session = models.store.update(session_id, Session.run_started)
-    service = models.service_of(session)
-    data = yield from outcome(service, session, lambda on_step: filmed(service, session, request, on_step))
-    if data is not None:
-        stem = session.photo.name if session.photo else "face"
-        name = file_name(stem, f" {'loop' if request.loop else 'video'}.{request.kind}")
-        yield {"film": service.uploads.put(session.id, name, data, len(data)), "bytes": len(data)}
-
-
-@router.get("/s/{session_id}/save/film/{key}")
-def fetch_film(session: SessionOf, service: StudioOf, key: str) -> Response:
-    """A video that was made."""
-    thing = service.uploads.get(session.id, key, bytes)
-    return download(thing.content, thing.name, VIDEO_KINDS[thing.name.rsplit(".", 1)[1]])
-
-
-def filmed(service: ModelService, session: Session, request: VideoRequest, on_step: OnStep) -> bytes:
-    """The content of the video's file.
+def make_video(service: ModelService, session: Session, request: VideoRequest, on_step: OnStep) -> bytes:
+    """The content of the video file.
 
     Raises:
         BadValue, BadMedia, NoFaceFound, MissingPart, Stopped.
@@ -125,17 +83,16 @@ def filmed(service: ModelService, session: Session, request: VideoRequest, on_st
     latent = service.latent(session)
     size_px, transform = min(service.g.size_px, VIDEO_PX), session.placement.matrix()
     with tempfile.TemporaryDirectory() as folder:
-        sound = _brought(service, session, request.sound, Path(folder) / "sound")
-        clip = _brought(service, session, request.clip, Path(folder) / "clip")
-        animation = _animation(session, request)
-        heard = sound
+        sound = _media_path(service, session, request.sound, Path(folder) / "sound")
+        clip = _media_path(service, session, request.clip, Path(folder) / "clip")
+        animation, audible = _animation(session, request), sound
         if sound is not None and request.follow:
-            animation = _following(animation, session, request, sound)
+            animation = _following_sound(animation, session, request, sound)
         if clip is not None:
-            motion, has_sound = _motion(service, request, clip, _part(on_step, 0.0))
+            motion, has_sound = _motion(service, request, clip, _half(on_step, 0.0))
             animation = replace(animation, motion=motion)
-            heard = heard or (clip if has_sound and not request.loop else None)
-        path = Path(folder) / f"film.{request.kind}"
+            audible = sound or (clip if has_sound and not request.loop else None)
+        path = Path(folder) / f"video.{request.kind}"
         animate(
             service.g,
             latent,
@@ -143,37 +100,37 @@ def filmed(service: ModelService, session: Session, request: VideoRequest, on_st
             path,
             size_px=size_px,
             transform=transform,
-            config=VideoConfig(fps=FPS, sound=heard),
-            on_step=on_step if clip is None else _part(on_step, 0.5),
+            config=VideoConfig(fps=FPS, sound=audible),
+            on_step=on_step if clip is None else _half(on_step, 0.5),
         )
         return path.read_bytes()
 
 
 def _animation(session: Session, request: VideoRequest) -> Animation:
-    """Past the key frames, evenly in time."""
-    looks: list[tuple[Edit, ...]] = [
+    """Through the key frames, evenly spaced in time."""
+    states: list[tuple[Edit, ...]] = [
         () if key is None else tuple(s.edit for s in session.entry(key).sliders) for key in request.keys
     ]
-    if not looks:
+    if not states:
         changed = any(edit.strength and not edit.muted for edit in session.edits)
         moved = bool(request.clip or (request.sound and request.follow))
         if not changed and not moved:
             raise BadValue("Nothing is changed yet. Move a slider first.")
-        looks = [session.edits] if moved else [(), session.edits]
-    if len(looks) == 1:
-        return Animation(request.seconds, request.loop, edits=looks[0])
-    step_s = request.seconds / (len(looks) if request.loop else len(looks) - 1)
-    keys = [Keyframe(i * step_s, look) for i, look in enumerate(looks)]
+        states = [session.edits] if moved else [(), session.edits]
+    if len(states) == 1:
+        return Animation(request.seconds, request.loop, edits=states[0])
+    step_s = request.seconds / (len(states) if request.loop else len(states) - 1)
+    keys = [Keyframe(i * step_s, state) for i, state in enumerate(states)]
     return Animation.of_keys(keys, request.seconds, loop=request.loop, ease=request.ease)
 
 
-def _following(animation: Animation, session: Session, request: VideoRequest, sound: Path) -> Animation:
-    """One slider follows a track, instead of what it did before."""
+def _following_sound(animation: Animation, session: Session, request: VideoRequest, sound: Path) -> Animation:
+    """Lets one slider follow a sound instead of its own course."""
     edit = session.slider(request.follow).edit
     track = read_track(sound, seconds=request.seconds)
-    heights = levels(track, FPS, frame_count(request.seconds, FPS), band=request.band)
+    loudness = levels(track, FPS, frame_count(request.seconds, FPS), band=request.band)
     slide = replace(
-        follow(edit.direction, request.low, request.high, heights, FPS), layers=edit.layers, region=edit.region
+        follow(edit.direction, request.low, request.high, loudness, FPS), layers=edit.layers, region=edit.region
     )
     others = tuple(s for s in animation.slides if s.direction is not edit.direction)
     still = tuple(e for e in animation.edits if e.direction is not edit.direction)
@@ -181,7 +138,7 @@ def _following(animation: Animation, session: Session, request: VideoRequest, so
 
 
 def _motion(service: ModelService, request: VideoRequest, path: Path, on_step: OnStep) -> tuple[Motion, bool]:
-    """What the face of a clip does, in a loop there and back; and whether the clip sounds."""
+    """The motion of a clip's face, forth and back if the video loops; and whether the clip has sound."""
     clip = read_clip(path, fps=FPS, seconds=request.seconds / (2 if request.loop else 1))
     motion = take_motion(clip, service.g, amount=request.amount, on_step=on_step)
     if request.loop:
@@ -189,21 +146,25 @@ def _motion(service: ModelService, request: VideoRequest, path: Path, on_step: O
     return motion, clip.has_sound
 
 
-def _part(on_step: OnStep, offset: float) -> OnStep:
-    """``on_step`` told of one half of the whole."""
+def _half(on_step: OnStep, offset: float) -> OnStep:
+    """Reports the progress of one half of the work, which begins at ``offset``."""
     return lambda step: on_step(replace(step, fraction=offset + step.fraction / 2))
 
 
-def _brought(service: ModelService, session: Session, key: str, stem: Path) -> Path | None:
-    """The file of what a visitor brought, or None for nothing."""
+def _media_path(service: ModelService, session: Session, key: str, folder: Path) -> Path | None:
+    """Writes an uploaded file into a new folder; None without a key."""
     if not key:
         return None
-    thing = service.uploads.get(session.id, key, MediaFile)
-    stem.mkdir()
-    return _written(stem, thing.name, thing.content.data)
-
-
-def _written(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / file_name(name, "")
-    path.write_bytes(data)
+    item = service.uploads.get(session.id, key, MediaFile)
+    folder.mkdir()
+    path = folder / file_name(item.name, "")
+    path.write_bytes(item.content.data)
     return path
+
+
+def video_event(models: Models) -> Callable[[str, dict], Iterator[Answer]]:
+    def video(session_id: str, request: dict) -> Iterator[dict]:
+        """Makes a video, {"kind": "mp4", "seconds": 4, …}; yields progress, then the key to download it."""
+        yield from run_job(models, session_id, "video", lambda: VideoJob(checked(VideoRequest, request)))
+
+    return video

@@ -1,4 +1,4 @@
-"""What there is to choose from: installed and fetched models, told without reading them."""
+"""Lists installed and downloaded models without loading them."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A model as the picker shows it.
+class ModelEntry:
+    """A model as the model picker shows it.
 
     Attributes:
-        key: What the page calls it; unguessable for an uploaded one.
-        title: For people.
-        source: "here" for an installed one, "fetched" from the zoo, "own" for an uploaded one.
-        size_px: Side of its pictures, or None where nobody knows before it is read.
-        licence, credit: Empty where unknown.
-        path: What the loader takes for it; None where it cannot be read again.
+        key: Its identifier on the page; unguessable for an uploaded model.
+        title: For the visitor.
+        source: "here" if installed, "fetched" if downloaded from the zoo, "own" if uploaded.
+        size_px: Side of its pictures; None if unknown until it is loaded.
+        license, credit: Empty if unknown.
+        path: Argument for the loader; None if the model cannot be loaded again.
     """
 
     key: str
     title: str
     source: str = "here"
     size_px: int | None = None
-    licence: str = ""
+    license: str = ""
     credit: str = ""
     path: str | Path | None = None
 
     @staticmethod
-    def of(g: Generator, key: str, *, source: str = "here", path: str | Path | None = None) -> Entry:
+    def of_generator(g: Generator, key: str, *, source: str = "here", path: str | Path | None = None) -> ModelEntry:
         """The entry of a loaded model."""
         return _entry(key, {"title": g.name, **g.bundle.about, "size_px": g.size_px}, source, path)
 
 
-def _entry(key: str, about: Mapping[str, Any], source: str, path: str | Path | None) -> Entry:
+def _entry(key: str, about: Mapping[str, Any], source: str, path: str | Path | None) -> ModelEntry:
     size_px = about.get("size_px")
-    return Entry(
+    return ModelEntry(
         key,
         str(about.get("title") or key),
         source,
@@ -56,21 +56,20 @@ def _entry(key: str, about: Mapping[str, Any], source: str, path: str | Path | N
     )
 
 
-def installed_entries() -> list[Entry]:
-    """The models in ``weights/`` and the fetched ones; a damaged description hides its own model only."""
-    found = []
+def installed_entries() -> list[ModelEntry]:
+    """The models in ``weights/`` and the downloaded ones. A damaged description hides its own model only."""
+    installed = []
     for name in model_names():
         try:
-            found.append(_entry(name, open_bundle(name).about, "here", name))
+            installed.append(_entry(name, open_bundle(name).about, "here", name))
         except LatentEditorError as e:
             log.warning("%s", e)
     try:
-        fetched = [e for e in zoo.entries() if zoo.path_of(e.name) is not None]
+        downloaded = [e for e in zoo.entries() if zoo.path_of(e.name) is not None]
     except LatentEditorError as e:
         log.warning("%s", e)
-        fetched = []
-    known = {entry.key for entry in found}
-    found += [
-        _entry(e.name, {**e.about, "size_px": e.size_px}, "fetched", e.name) for e in fetched if e.name not in known
+        downloaded = []
+    known = {entry.key for entry in installed}
+    return installed + [
+        _entry(e.name, {**e.about, "size_px": e.size_px}, "fetched", e.name) for e in downloaded if e.name not in known
     ]
-    return found
