@@ -28,9 +28,8 @@ from environment import environment
 from PIL import Image
 
 import latent_editor as le
+from latent_editor.core.face_geometry import LANDMARKS, to_pupils
 from latent_editor.generators import Generator
-from latent_editor.networks.eyes import to_pupils
-from latent_editor.networks.landmarks import POINTS
 from latent_editor.ops import affine
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
@@ -52,7 +51,7 @@ class Case:
 def read_points() -> dict[str, np.ndarray]:
     """The points of each photograph, float64 [5, 2]: the means of their readings."""
     rows = json.loads(READINGS.read_text(encoding="utf-8"))["readings"]
-    return {name: np.array([np.mean(row[point], axis=0) for point in POINTS]) for name, row in rows.items()}
+    return {name: np.array([np.mean(row[point], axis=0) for point in LANDMARKS]) for name, row in rows.items()}
 
 
 def between(points: np.ndarray) -> float:
@@ -126,7 +125,7 @@ def measure(cases: list[Case], g: Generator) -> dict[str, Any]:
         both = np.concatenate(eyes)
         out["eyes_median"], out["eyes_95"] = (round(float(np.percentile(both, q)), 2) for q in (50, 95))
         out["eyes_worst"] = round(float(both.max()), 2)
-        for i, name in enumerate(POINTS):
+        for i, name in enumerate(LANDMARKS):
             row = np.stack(every)[:, i]
             out[name] = [round(float(np.percentile(row, q)), 2) for q in (50, 95)]
         out["bias_along_and_below"] = np.median(np.stack(offsets), axis=0).round(2).tolist()
@@ -169,7 +168,7 @@ def portrait_cases(data: Path, labels: Path) -> list[Case]:
     rows = match_labels(pictures, read_labels(labels))
     found = []
     for image, name, row in zip(pictures.images, pictures.names, rows, strict=True):
-        points = np.array([row["landmarks"][point] for point in POINTS])
+        points = np.array([row["landmarks"][point] for point in LANDMARKS])
         found.append(Case(name, Image.fromarray(image.permute(1, 2, 0).numpy()), to_pupils(points)))
     return found
 

@@ -12,12 +12,11 @@ from PIL import Image
 
 from latent_editor.alignment.faces import Face, find_faces
 from latent_editor.core.errors import BadModel, BadValue, NoFaceFound
+from latent_editor.core.face_geometry import LANDMARKS, landmark_array, landmarks_by_name, to_eye_midpoints
 from latent_editor.core.values import Crop, Photo
 from latent_editor.generators import Generator
 from latent_editor.media.icc import to_srgb
-from latent_editor.networks.eyes import to_middles
 from latent_editor.networks.faces import canonical_points
-from latent_editor.networks.landmarks import POINTS
 from latent_editor.ops import affine
 
 #: How much each point counts: of the weights tried, those that leave portraits, aligned already, nearest to where they
@@ -47,11 +46,10 @@ def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> 
         side = float(min(photo.image.size))
         return _cut(photo, g, _square((photo.image.width - side) / 2, (photo.image.height - side) / 2, side, g))
     chosen = face if isinstance(face, Face) else _choose(find_faces(photo, g), face, photo)
-    names = [name for name in POINTS if name in canonical]
-    # Canonical points mean by an eye the middle of its corners; those of a face are pupils, which are surer.
-    middles = dict(zip(POINTS, to_middles(chosen.points), strict=True))
-    points = np.array([middles[name] for name in names])
-    wanted = np.array([canonical[name] for name in names]) * g.size_px
+    names = [name for name in LANDMARKS if name in canonical]
+    # The eyes of canonical points are midpoints of their corners; those of a detected face are pupils.
+    points = landmark_array(landmarks_by_name(to_eye_midpoints(chosen.points)), names)
+    wanted = landmark_array(canonical, names) * g.size_px
     crop_to_photo = affine.similarity(wanted, points, np.array([WEIGHTS[name] for name in names]))
     return _cut(photo, g, crop_to_photo, chosen)
 
@@ -98,14 +96,14 @@ def _canonical_points(g: Generator) -> dict[str, tuple[float, float]] | None:
     if not points:
         return None
     try:
-        found = {name: (float(points[name][0]), float(points[name][1])) for name in POINTS if name in points}
+        found = {name: (float(points[name][0]), float(points[name][1])) for name in LANDMARKS if name in points}
         if not {"left_eye", "right_eye"} <= set(found):
             raise ValueError("no eyes")
         return found
     except (TypeError, ValueError, KeyError, IndexError) as e:
         raise BadModel(
             f"The canonical points of the model {g.name!r} cannot be used ({e}); expected fractions [x, y] for "
-            f"{', '.join(POINTS)}, the eyes at least. Mend its model.json."
+            f"{', '.join(LANDMARKS)}, the eyes at least. Mend its model.json."
         ) from e
 
 
@@ -134,11 +132,10 @@ def _cut(photo: Photo, g: Generator, crop_to_photo: np.ndarray, face: Face | Non
     beyond = _pixels_beyond(crop_to_photo, size, photo.image.size)
     if beyond.any():
         crop = _soften(crop, beyond)
-    marks = {}
+    landmarks = {}
     if face is not None:
-        seen = affine.transformed(affine.inverted(crop_to_photo), face.points)
-        marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, seen, strict=True)}
-    return Crop(to_srgb(Image.fromarray(crop), photo.icc_profile), crop_to_photo, marks)
+        landmarks = landmarks_by_name(affine.transformed(affine.inverted(crop_to_photo), face.points))
+    return Crop(to_srgb(Image.fromarray(crop), photo.icc_profile), crop_to_photo, landmarks)
 
 
 def _pixels_beyond(crop_to_photo: np.ndarray, size: int, photo_size: tuple[int, int]) -> np.ndarray:

@@ -13,13 +13,13 @@ from PIL import Image
 
 from latent_editor.alignment.mesh import Mesh, load_mesh
 from latent_editor.core.errors import MissingPart
+from latent_editor.core.face_geometry import eye_distance, landmark_array, landmarks_by_name
 from latent_editor.core.values import Photo
 from latent_editor.generators import Generator
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.faces import misfit, shows_faces
 from latent_editor.networks.landmarks import (
     LANDMARKS_FILE,
-    POINTS,
     LandmarkNet,
     frame_from_points,
     load_landmark_net,
@@ -70,8 +70,8 @@ class Face:
 
     @property
     def points(self) -> np.ndarray:
-        """The landmarks, float64 [5, 2], in the order of ``features.landmarks.POINTS``."""
-        return np.array([self.landmarks[name] for name in POINTS])
+        """The landmarks, float64 [5, 2], in photo pixels, in the order of :data:`LANDMARKS`."""
+        return landmark_array(self.landmarks)
 
 
 def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
@@ -236,26 +236,25 @@ def _face(points: np.ndarray, score: float, picture: np.ndarray) -> Face:
     seen = affine.transformed(frame_from_points(points, 1), around)
     limit = [picture.shape[1], picture.shape[0]]
     (x0, y0), (x1, y1) = np.clip(seen.min(0), 0, limit), np.clip(seen.max(0), 0, limit)
-    marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, points, strict=True)}
-    return Face((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), score, marks)
-
-
-def _eye_distance(face: Face) -> float:
-    return float(np.linalg.norm(face.points[1] - face.points[0]))
+    return Face((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), score, landmarks_by_name(points))
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
     """Of hits that led to the same face, the surest."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
-        near = [np.abs(face.points - k.points).mean() < 0.5 * max(_eye_distance(face), _eye_distance(k)) for k in kept]
-        if not any(near):
+        if not any(_same_face(face, other) for other in kept):
             kept.append(face)
     return kept
 
 
+def _same_face(a: Face, b: Face) -> bool:
+    away = float(np.abs(a.points - b.points).mean())
+    return away < 0.5 * max(eye_distance(a.points), eye_distance(b.points))
+
+
 def _biggest_first(faces: list[Face]) -> list[Face]:
-    return sorted(faces, key=lambda f: -_eye_distance(f))
+    return sorted(faces, key=lambda f: -eye_distance(f.points))
 
 
 @per_model

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-#: Which of the mesh's points make ours, in the order of POINTS: the eyes are the middles of the irises, which the
+#: Which of the mesh's points make ours, in the order of LANDMARKS: the eyes are the middles of the irises, which the
 #: refined mesh adds, the mouth is the mean of its corners. The mesh names sides by the person, we by the picture.
 MESH_POINTS = ((468,), (473,), (1,), (61, 291), (152,))
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from latent_editor.compositing.details import guided, likeness, pyramid, smooth_step
-from latent_editor.compositing.heads import CUT_PX, Points, head
+from latent_editor.compositing.heads import CUT_PX, head
+from latent_editor.core.face_geometry import PixelLandmarks
 
 #: Without a face the mask's outline is a superellipse |u|ⁿ + |v|ⁿ = 1: rounder than the square, with room for hair.
 ROUNDNESS = 4.0
@@ -70,7 +71,7 @@ def of_head(
     photo: np.ndarray,
     before: np.ndarray,
     after: np.ndarray,
-    points: tuple[Points, Points],
+    landmarks: tuple[PixelLandmarks, PixelLandmarks],
     crop_px: int,
     feather: float,
     flow: np.ndarray | None = None,
@@ -86,14 +87,14 @@ def of_head(
     Args:
         photo: float32 [S, S, 3], 0..255.
         before, after: float32 [s, s, 3], 0..255, the generator's pictures without and with the edit.
-        points: Of the face in the photo and in the edited picture, in crop pixels.
+        landmarks: Of the face in the photo and in the edited picture, in crop pixels.
         crop_px: Side of the crop.
         feather: Share of the crop's side.
         flow: float32 [s, s, 2], how the edit moved what is in the picture, or None.
     """
     # 1.
     small = [cv2.resize(x, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA) for x in (photo, before, after)]
-    marks = (points[0], points[0], points[1])
+    marks = (landmarks[0], landmarks[0], landmarks[1])
     in_photo, in_before, in_after = (head(as_bytes(x), p, crop_px) for x, p in zip(small, marks, strict=True))
     # 2.
     replaced = _visible_changes(np.abs(in_after - in_before), small[1], small[2])

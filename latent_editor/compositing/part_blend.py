@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from latent_editor.core.face_geometry import eye_distance
 from latent_editor.ops import affine
 
 #: How far the surroundings of a part reach whose colours it is given, in distances between the eyes.
@@ -52,7 +53,7 @@ def grafted(
     size = len(own)
     moved = _moved(other, own_points, other_points, anchors)
     # 2.
-    unit = max(float(np.linalg.norm(own_points[1] - own_points[0])), 1.0)
+    unit = max(eye_distance(own_points), 1.0)
     around = np.clip(4 * part * (1 - part), 0, 1) + 0.5 * np.clip(_blurred(part, AROUND * unit) - part, 0, 1)
     whole_face = float((part * skin).sum()) > 0.7 * float(skin.sum())  # all around is hair then
     weights = (part if whole_face else around) * skin + 1e-5

@@ -10,8 +10,8 @@ from PIL import Image
 
 from latent_editor.compositing import masks
 from latent_editor.compositing.details import carried_over, motion, shifted
-from latent_editor.compositing.heads import Points
 from latent_editor.core.errors import BadValue
+from latent_editor.core.face_geometry import PixelLandmarks, has_landmarks
 from latent_editor.core.values import Crop, Photo
 from latent_editor.media.icc import from_srgb
 from latent_editor.media.photos import BACKDROP
@@ -35,7 +35,7 @@ def paste(
     edited: Image.Image,
     original: Image.Image,
     feather: float = FEATHER,
-    landmarks: Points | None = None,
+    landmarks: PixelLandmarks | None = None,
     mask: Image.Image | None = None,
 ) -> Image.Image:
     """Carries the change between two pictures of a crop over to its photo, at the photo's own resolution.
@@ -98,7 +98,7 @@ def _masks(
     seen: np.ndarray,
     pictures: tuple[np.ndarray, np.ndarray],
     crop: Crop,
-    given: tuple[Points | None, Image.Image | None],
+    given: tuple[PixelLandmarks | None, Image.Image | None],
     feather: float,
     flow: np.ndarray | None,
 ) -> masks.Masks:
@@ -106,7 +106,7 @@ def _masks(
     if mask is not None:
         return masks.of_outline(np.asarray(mask.convert("L"), np.float32) / 255, len(seen), feather)
     points = crop.landmarks, landmarks or crop.landmarks
-    if all({"left_eye", "right_eye", "chin"} <= set(p) for p in points):
+    if all(has_landmarks(p, ("left_eye", "right_eye", "chin")) for p in points):
         return masks.of_head(seen, *pictures, points, crop.image.width, feather, flow)
     return masks.of_square(len(seen), feather)
 

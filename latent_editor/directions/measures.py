@@ -6,17 +6,17 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.core.errors import MissingPart
+from latent_editor.core.face_geometry import has_landmarks, landmark_array
 from latent_editor.directions.regions import FACE_REGIONS, region_masks, region_names
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, resized
 from latent_editor.networks.faces import canonical_points
-from latent_editor.networks.landmarks import POINTS, Found, frame_from_points, load_landmark_net
+from latent_editor.networks.landmarks import Found, frame_from_points, load_landmark_net
 
 _SIDE = 32
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -141,13 +141,13 @@ def watched(g: Generator) -> tuple[Measure, ...]:
 def face_finder(g: Generator) -> Callable[[Tensor], Found] | None:
     """What the landmark network says of a generator's pictures [N, C, S, S], −1..1; None where they show no faces."""
     canonical = canonical_points(g)
-    if canonical is None or not set(POINTS) <= set(canonical):
+    if not has_landmarks(canonical):
         return None
     try:
         net = load_landmark_net(g)
     except MissingPart:
         return None
-    points = np.array([canonical[name] for name in POINTS])
+    points = landmark_array(canonical)
     frame = torch.from_numpy(frame_from_points(points, net.size_px)).float()  # frame pixels → fractions of the side
     centres = torch.arange(net.size_px) + 0.5
     x, y = torch.meshgrid(centres, centres, indexing="xy")

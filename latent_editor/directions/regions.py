@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latent_editor.core.face_geometry import REGION_HALF_AXES, REGION_MOVED_UP, has_landmarks
 from latent_editor.generators import Generator
 from latent_editor.networks.faces import canonical_points
-from latent_editor.networks.landmarks import POINTS
 
 FACE_REGIONS = ("eyes", "nose", "mouth", "skin", "hair", "background")
 PLAIN_REGIONS = ("centre", "top", "bottom", "left", "right")
@@ -37,7 +37,7 @@ def region_masks(g: Generator, size_px: int) -> Tensor:
 
 def _points(g: Generator) -> Mapping[str, Any] | None:
     points = canonical_points(g)
-    return points if points is not None and set(POINTS) <= set(points) else None
+    return points if has_landmarks(points) else None
 
 
 def _face(x: Tensor, y: Tensor, points: Mapping[str, Any]) -> list[Tensor]:
@@ -49,11 +49,11 @@ def _face(x: Tensor, y: Tensor, points: Mapping[str, Any]) -> list[Tensor]:
     def ellipse(at: tuple[float, float], wide: float, high: float) -> Tensor:
         return ((x - at[0]) / (wide * unit)) ** 2 + ((y - at[1]) / (high * unit)) ** 2 < 1
 
-    eyes = ellipse((lx, ly), 0.34, 0.22) | ellipse((rx, ry), 0.34, 0.22)
-    nose = ellipse((nx, ny - 0.2 * unit), 0.25, 0.4)
-    mouth = ellipse((mx, my), 0.45, 0.22)
-    skin = ellipse((cx, (cy + my) / 2), 0.75, 1.0)
-    head = ellipse((cx, cy - 0.1 * unit), 1.2, 1.7) & (y < my)
+    eyes = ellipse((lx, ly), *REGION_HALF_AXES["eyes"]) | ellipse((rx, ry), *REGION_HALF_AXES["eyes"])
+    nose = ellipse((nx, ny - REGION_MOVED_UP["nose"] * unit), *REGION_HALF_AXES["nose"])
+    mouth = ellipse((mx, my), *REGION_HALF_AXES["mouth"])
+    skin = ellipse((cx, (cy + my) / 2), *REGION_HALF_AXES["skin"])
+    head = ellipse((cx, cy - REGION_MOVED_UP["head"] * unit), *REGION_HALF_AXES["head"]) & (y < my)
     beside = (x - cx).abs() > 1.5 * unit
     return [eyes, nose, mouth, skin, head, beside & (y < cy + 0.5 * unit)]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from PIL import Image
 from torch import Tensor
 
+from latent_editor.core.face_geometry import FractionLandmarks, to_fractions
 from latent_editor.core.values import Crop
 from latent_editor.generators import Generator
 from latent_editor.networks.faces import canonical_points
-from latent_editor.networks.pixel_weights import NEEDED, Points, face_weights
+from latent_editor.networks.pixel_weights import NEEDED, face_weights
 
 
 def pixel_weights(g: Generator, crop: Crop | Image.Image) -> Tensor | None:
@@ -22,8 +23,7 @@ def pixel_weights(g: Generator, crop: Crop | Image.Image) -> Tensor | None:
         float32 [1, 1, size_px, size_px], mean 1; None for a crop without a face, or a model that shows none.
     """
     if isinstance(crop, Crop):
-        width, height = crop.image.size
-        points: Points | None = {name: (x / width, y / height) for name, (x, y) in crop.landmarks.items()}
+        points: FractionLandmarks | None = to_fractions(crop.landmarks, crop.image.size)
     else:
         points = canonical_points(g)
     if not points or not set(points) >= NEEDED:

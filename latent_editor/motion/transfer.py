@@ -18,6 +18,7 @@ from torch import Tensor
 
 from latent_editor.alignment import Face, align, find_faces
 from latent_editor.core.errors import BadValue, NoFaceFound, Stopped
+from latent_editor.core.face_geometry import LANDMARKS, landmarks_by_name
 from latent_editor.core.values import OnStep, Step
 from latent_editor.editing.style_mixing import chosen_layers
 from latent_editor.generators import Generator
@@ -26,7 +27,7 @@ from latent_editor.media.decode import VideoClip
 from latent_editor.motion.animation import Motion
 from latent_editor.networks.encoder import load_encoder
 from latent_editor.networks.faces import misfit, shows_faces
-from latent_editor.networks.landmarks import POINTS, frame_from_points, load_landmark_net, locate
+from latent_editor.networks.landmarks import frame_from_points, load_landmark_net, locate
 
 #: A face that is followed is lost where the network is less sure, or its points lie unlike a face's.
 MIN_SCORE, MAX_MISFIT = 0.6, 0.4
@@ -98,13 +99,12 @@ def _filled(points: Sequence[np.ndarray | None], clip: VideoClip) -> np.ndarray:
         )
     known = np.stack([p for p in points if p is not None]).reshape(len(seen), -1)
     every = [np.interp(np.arange(len(points)), seen, column) for column in known.T]
-    return np.stack(every, axis=1).reshape(len(points), len(POINTS), 2)
+    return np.stack(every, axis=1).reshape(len(points), len(LANDMARKS), 2)
 
 
 def _face(points: np.ndarray) -> Face:
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
-    marks = {name: (float(x), float(y)) for name, (x, y) in zip(POINTS, points, strict=True)}
-    return Face((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), 1.0, marks)
+    return Face((float(x0), float(y0), float(x1 - x0), float(y1 - y0)), 1.0, landmarks_by_name(points))
 
 
 def smoothed(rows: np.ndarray, sigma: float) -> np.ndarray:

@@ -19,11 +19,6 @@ VIEW_PX = 48
 #: Each look is taken at these sizes of the view, and averaged.
 ZOOMS = (0.9, 1.1)
 
-#: The pupils of the 6,259 training portraits seen from the middles of the eyes' corners, which is what their labels
-#: mean by an eye, in distances between those: outwards and upwards. Means over the eyes whose iris has a clear edge
-#: (7 in 10); the standard deviation of one eye is 0.020 and 0.013.
-PUPIL_OUT, PUPIL_UP = 0.014, 0.036
-
 
 class FoundEyes(NamedTuple):
     """What the network says about a batch of eyes.
@@ -68,26 +63,6 @@ class EyeNet(nn.Module):
         heat = self.to_heat(x.float())  # [N, 1, S/2, S/2]
         points, spread = soft_argmax(heat)
         return FoundEyes(points[:, 0], spread[:, 0], heat)
-
-
-def to_pupils(points: np.ndarray) -> np.ndarray:
-    """Moves the eyes of points [5, 2] from the middles of their corners to where pupils are on average."""
-    return _moved(points, PUPIL_OUT, PUPIL_UP)
-
-
-def to_middles(points: np.ndarray) -> np.ndarray:
-    """Undoes :func:`to_pupils`."""
-    wider = 1 + 2 * PUPIL_OUT
-    return _moved(points, -PUPIL_OUT / wider, -PUPIL_UP / wider)
-
-
-def _moved(points: np.ndarray, out: float, up: float) -> np.ndarray:
-    points = np.array(points, np.float64)
-    along = points[1] - points[0]
-    above = np.array([along[1], -along[0]])
-    points[0] += up * above - out * along
-    points[1] += up * above + out * along
-    return points
 
 
 def eye_frames(pupils: np.ndarray) -> list[np.ndarray]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latent_editor.core.face_geometry import FractionLandmarks, landmark_array, moved_template
 from latent_editor.generators.pictures import resized
 from latent_editor.ops import affine
 
-Points = Mapping[str, Sequence[float]]
-
 #: Where faces are laid, as fractions of the side: where those are that the lent CLIP has learned from.
-FRAME: Points = {"left_eye": (0.374, 0.507), "right_eye": (0.626, 0.507), "mouth": (0.5, 0.787)}
+FRAME: FractionLandmarks = moved_template(0.18)
 NEEDED = frozenset(FRAME)
 #: The ellipse of the face in that frame: centre and half axes. Hair, clothes and background change without the person.
 CENTRE, HALF_AXES = (0.5, 0.70), (0.30, 0.36)
@@ -23,7 +19,7 @@ CENTRE, HALF_AXES = (0.5, 0.70), (0.30, 0.36)
 HEAD = 1.45
 
 
-def face_views(pictures: Tensor, points: Points, size_px: int) -> Tensor:
+def face_views(pictures: Tensor, points: FractionLandmarks, size_px: int) -> Tensor:
     """Lays faces into :data:`FRAME` and fades out what is not face.
 
     Args:
@@ -34,8 +30,7 @@ def face_views(pictures: Tensor, points: Points, size_px: int) -> Tensor:
     Returns:
         float32 [N, 3, size_px, size_px], middle grey (0) outside of the face.
     """
-    names = list(FRAME)
-    to_picture = affine.similarity(np.array([FRAME[n] for n in names]), np.array([points[n] for n in names]))
+    to_picture = affine.similarity(landmark_array(FRAME, FRAME), landmark_array(points, FRAME))
     # From frame to picture in fractions; affine_grid counts from −1 to 1.
     theta = torch.tensor(to_picture, dtype=torch.float32, device=pictures.device)
     shift = theta[:, :2] @ theta.new_ones(2) + 2 * theta[:, 2] - 1

@@ -11,6 +11,13 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import Stopped
+from latent_editor.core.face_geometry import (
+    LANDMARKS,
+    MEAN_FACE,
+    eye_distance,
+    landmark_array,
+    to_eye_midpoints,
+)
 from latent_editor.core.values import OnStep, Step
 from latent_editor.generators import Generator
 from latent_editor.generators.base import random_ws
@@ -18,15 +25,7 @@ from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.models.bundle import lent_file
 from latent_editor.models.per_model import per_model
-from latent_editor.networks.eyes import to_middles
-from latent_editor.networks.landmarks import (
-    FRAME_POINTS,
-    LANDMARKS_FILE,
-    POINTS,
-    LandmarkNet,
-    locate,
-    read_landmark_net,
-)
+from latent_editor.networks.landmarks import LANDMARKS_FILE, LandmarkNet, locate, read_landmark_net
 from latent_editor.ops import affine
 
 #: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.
@@ -91,7 +90,9 @@ def _kept(g: Generator) -> dict[str, Any] | None:
 
 def _are_points(points: Any) -> bool:
     try:
-        return all(np.isfinite(np.array(points[name], dtype=float)).all() and len(points[name]) == 2 for name in POINTS)
+        return all(
+            np.isfinite(np.array(points[name], dtype=float)).all() and len(points[name]) == 2 for name in LANDMARKS
+        )
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -117,7 +118,9 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     found, seen = [], 0
     start = time.monotonic()
     for pictures in _samples(g):
-        found += [to_middles(points) / pictures.shape[1] for points in find_each(net, pictures) if points is not None]
+        found += [
+            to_eye_midpoints(points) / pictures.shape[1] for points in find_each(net, pictures) if points is not None
+        ]
         seen += len(pictures)
         spent = time.monotonic() - start
         share = len(found) / seen
@@ -128,7 +131,7 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     if len(found) < MOSTLY * seen:
         return {"faces": False}
     middle = np.median(np.stack(found), axis=0)
-    points = {name: [round(float(v), 5) for v in point] for name, point in zip(POINTS, middle, strict=True)}
+    points = {name: [round(float(v), 5) for v in point] for name, point in zip(LANDMARKS, middle, strict=True)}
     return {"faces": True, "canonical_points": points}
 
 
@@ -179,7 +182,6 @@ def _closer(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray) -> np.ndar
 
 def misfit(points: np.ndarray) -> float:
     """Root mean square distance of points [5, 2] from the mean face, laid over them, in distances between the eyes."""
-    mean_face = np.array(FRAME_POINTS)
+    mean_face = landmark_array(MEAN_FACE)
     fitted = affine.transformed(affine.similarity(points, mean_face), points)
-    between_eyes = np.linalg.norm(mean_face[1] - mean_face[0])
-    return float(np.sqrt(((fitted - mean_face) ** 2).sum(1).mean()) / between_eyes)
+    return float(np.sqrt(((fitted - mean_face) ** 2).sum(1).mean()) / eye_distance(mean_face))

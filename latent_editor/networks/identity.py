@@ -20,23 +20,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.core.errors import BadModel, BadValue
+from latent_editor.core.face_geometry import (
+    ARCFACE_LANDMARKS_PX,
+    ARCFACE_PX,
+    FractionLandmarks,
+    landmark_array,
+)
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.networks.clip import ClipModel
-from latent_editor.networks.face_views import Points, face_views, seen_otherwise
+from latent_editor.networks.face_views import face_views, seen_otherwise
 from latent_editor.ops import affine
 
 #: A network of one's own that knows faces: the path of an ONNX file, which holds data and no program.
 IDENTITY_VARIABLE = "LATENT_EDITOR_IDENTITY"
 MAX_BYTES = 1 << 30
-#: Where ArcFace networks take the face, in pixels of 112: the template that insightface and most others align to, with
-#: the middle of the corners of the mouth.
-ARCFACE_PX = 112
-ARCFACE_POINTS = {
-    "left_eye": (38.2946, 51.6963),
-    "right_eye": (73.5318, 51.5014),
-    "nose": (56.0252, 71.7366),
-    "mouth": (56.1396, 92.2848),
-}
 _BATCH = 16
 
 
@@ -51,7 +48,7 @@ class IdentityNet(Protocol):
     fingerprint: str
     tells_people: bool
 
-    def embed(self, pictures: Tensor, points: Points) -> Tensor:
+    def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
         """pictures [N, C, S, S], −1..1, with their points as fractions of the side → float32 [N, D], on the CPU."""
         ...
 
@@ -65,7 +62,7 @@ class ClipIdentity:
         self.clip = clip
         self.fingerprint = clip.fingerprint
 
-    def embed(self, pictures: Tensor, points: Points) -> Tensor:
+    def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
         dtype = fastest_dtype(pictures.device)
         with torch.inference_mode():
             vectors = [
@@ -104,11 +101,10 @@ class OnnxIdentity:
             said = " ".join(str(e).split())[:160]
             raise BadModel(f"{self.path.name} is no ONNX network that OpenCV can run ({said}). {_ADVICE}") from e
 
-    def embed(self, pictures: Tensor, points: Points) -> Tensor:
+    def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
         side = pictures.shape[-1]
-        names = [name for name in ARCFACE_POINTS if name in points]
-        there = np.array([points[name] for name in names], np.float64) * side
-        frame = affine.similarity(np.array([ARCFACE_POINTS[name] for name in names]), there)
+        names = [name for name in ARCFACE_LANDMARKS_PX if name in points]
+        frame = affine.similarity(landmark_array(ARCFACE_LANDMARKS_PX, names), landmark_array(points, names) * side)
         arrays = as_rgb(pictures).float().clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
         faces = [affine.warp(np.ascontiguousarray(a), frame, (ARCFACE_PX, ARCFACE_PX)) for a in arrays]
         vectors = [self._forward(np.ascontiguousarray(face.transpose(2, 0, 1))[None]) for face in faces]
@@ -178,7 +174,7 @@ class IdentityScale:
 SHRINKAGE, VIEWS = 0.3, 2
 
 
-def learn_scale(net: IdentityNet, pictures: Tensor, points: Points) -> IdentityScale:
+def learn_scale(net: IdentityNet, pictures: Tensor, points: FractionLandmarks) -> IdentityScale:
     """Learns from faces of different people how to compare them.
 
     1. Each face is seen otherwise, twice.

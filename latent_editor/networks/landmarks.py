@@ -11,23 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from latent_editor.core.face_geometry import LANDMARKS, MEAN_FACE, MIRRORED_ORDER, landmark_array, to_pupils
 from latent_editor.generators import Generator
 from latent_editor.models.per_model import per_model
-from latent_editor.networks.eyes import EyeNet, look_into_eyes, to_pupils
+from latent_editor.networks.eyes import EyeNet, look_into_eyes
 from latent_editor.networks.heatmaps import Block, soft_argmax
 from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.ops import affine
 
 LANDMARKS_FILE = "landmarks.safetensors"
-
-#: The five points, in the order of the network's output. Left means left in the picture. The network itself, the labels
-#: that it learned from and every model's canonical points mean by an eye the middle of its two corners; what
-#: :func:`locate` gives are pupils (``features.eyes`` has the difference).
-POINTS = ("left_eye", "right_eye", "nose", "mouth", "chin")
-
-#: Where an upright face's points lie in the frame that the network sees best, as fractions of the frame's side:
-#: the mean face of the training portraits, 24 % of the side between the eyes, room for rotation all around.
-FRAME_POINTS = ((0.374, 0.327), (0.626, 0.327), (0.499, 0.500), (0.500, 0.607), (0.500, 0.774))
 
 
 class Found(NamedTuple):
@@ -77,7 +69,7 @@ class LandmarkNet(nn.Module):
         self.down = nn.ModuleList(nn.Sequential(Block(w[i], w[i + 1]), Block(w[i + 1], w[i + 1])) for i in range(3))
         self.lift = nn.ModuleList(Block(w[i + 1], w[i], kernel=1) for i in range(3))
         self.up = nn.ModuleList(Block(w[i], w[i]) for i in range(3))
-        self.to_heat = nn.Conv2d(w[0], len(POINTS), 1)
+        self.to_heat = nn.Conv2d(w[0], len(LANDMARKS), 1)
         self.to_logit = nn.Sequential(nn.Linear(w[3] * 2, 64), nn.ReLU(), nn.Linear(64, 1))
         if eye_width:
             self.use_eyes(EyeNet(eye_width))
@@ -110,7 +102,7 @@ class LandmarkNet(nn.Module):
 
 def save_landmark_net(net: LandmarkNet, path: str | Path) -> None:
     """Writes the network as safetensors in half precision."""
-    save_network(net, path, kind="landmarks", points=json.dumps(POINTS))
+    save_network(net, path, kind="landmarks", points=json.dumps(LANDMARKS))
 
 
 def read_landmark_net(path: str | Path) -> LandmarkNet:
@@ -132,10 +124,10 @@ class Located(NamedTuple):
     """A face in a picture.
 
     Attributes:
-        points: float64 [5, 2], in the order of POINTS, picture pixels; the eyes are the middles of their irises.
+        points: float64 [5, 2], in the order of LANDMARKS, picture pixels; the eyes are the middles of their irises.
         score: 0..1, how sure the network is that this is a face.
         frame_to_picture: float64 [2, 3], the frame that was looked at last, of ``size_px`` pixels.
-        blur: How unsure the eye network is of the worse eye (see ``features.eyes.look_into_eyes``); 0 where it was
+        blur: How unsure the eye network is of the worse eye (see ``networks.eyes.look_into_eyes``); 0 where it was
             not asked.
     """
 
@@ -153,8 +145,8 @@ FRAME_WEIGHTS = (1.0, 1.0, 0.3, 1.0, 0.3)
 
 
 def frame_from_points(points: np.ndarray, size_px: int) -> np.ndarray:
-    """The frame, float64 [2, 3] from frame to picture pixels, that shows points [5, 2] where FRAME_POINTS say."""
-    return affine.similarity(np.array(FRAME_POINTS) * size_px, points, np.array(FRAME_WEIGHTS))
+    """The frame, float64 [2, 3] from frame to picture pixels, that shows points [5, 2] where MEAN_FACE says."""
+    return affine.similarity(landmark_array(MEAN_FACE) * size_px, points, np.array(FRAME_WEIGHTS))
 
 
 def locate(net: LandmarkNet, picture: np.ndarray, frame_to_picture: np.ndarray, *, rounds: int = 3) -> Located:
@@ -188,6 +180,6 @@ def _look(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray, *, twice: bo
         found = net(torch.cat([image, image.flip(3)]) if twice else image)
     seen = found.points.double()
     if twice:
-        back = torch.stack([1 - seen[1, :, 0], seen[1, :, 1]], -1)[[1, 0, 2, 3, 4]]
+        back = torch.stack([1 - seen[1, :, 0], seen[1, :, 1]], -1)[list(MIRRORED_ORDER)]
         seen = (seen[:1] + back) / 2
     return affine.transformed(frame, seen[0].numpy() * size), float(found.logit.mean().sigmoid())

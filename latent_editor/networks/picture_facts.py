@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latent_editor.core.face_geometry import FractionLandmarks, has_landmarks, landmark_array, moved_template
 from latent_editor.generators.pictures import as_rgb
-from latent_editor.networks.face_views import NEEDED, Points, blurred, ellipse, face_views
+from latent_editor.networks.face_views import NEEDED, blurred, ellipse, face_views
 from latent_editor.networks.faces import misfit
-from latent_editor.networks.landmarks import POINTS, LandmarkNet, frame_from_points, locate
+from latent_editor.networks.landmarks import LandmarkNet, frame_from_points, locate
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _SIZE_PX = 128
@@ -26,7 +27,7 @@ class Range:
     high: float
 
 
-def picture_facts(net: LandmarkNet | None, pictures: Tensor, points: Points | None) -> dict[str, Tensor]:
+def picture_facts(net: LandmarkNet | None, pictures: Tensor, points: FractionLandmarks | None) -> dict[str, Tensor]:
     """Measures aligned pictures.
 
     Args:
@@ -43,14 +44,14 @@ def picture_facts(net: LandmarkNet | None, pictures: Tensor, points: Points | No
     """
     pictures = as_rgb(pictures).float().clamp(-1, 1)
     facts = _light(pictures, points)
-    if net is not None and points is not None and set(points) >= set(POINTS):
+    if net is not None and points is not None and has_landmarks(points):
         facts |= _pose(net, pictures, points)
     return facts
 
 
-def _light(pictures: Tensor, points: Points | None) -> dict[str, Tensor]:
+def _light(pictures: Tensor, points: FractionLandmarks | None) -> dict[str, Tensor]:
     faces = points is not None and set(points) >= NEEDED
-    frame: Points = points if faces and points is not None else _WHOLE
+    frame: FractionLandmarks = points if faces and points is not None else _WHOLE
     x = (face_views(pictures, frame, _SIZE_PX) + 1) / 2
     # Not the edge of the ellipse, which was faded to grey.
     inside = (ellipse(_SIZE_PX, x.device, reach=0.75) > 0.5).float()
@@ -67,12 +68,12 @@ def _light(pictures: Tensor, points: Points | None) -> dict[str, Tensor]:
 
 
 #: Where no face is known, the ellipse lies in the middle.
-_WHOLE: Points = {"left_eye": (0.374, 0.307), "right_eye": (0.626, 0.307), "mouth": (0.5, 0.587)}
+_WHOLE: FractionLandmarks = moved_template(-0.02)
 
 
-def _pose(net: LandmarkNet, pictures: Tensor, points: Points) -> dict[str, Tensor]:
+def _pose(net: LandmarkNet, pictures: Tensor, points: FractionLandmarks) -> dict[str, Tensor]:
     side = pictures.shape[-1]
-    frame = frame_from_points(np.array([points[name] for name in POINTS]) * side, net.size_px)
+    frame = frame_from_points(landmark_array(points) * side, net.size_px)
     arrays = ((pictures + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     rows = []
     for picture in arrays:

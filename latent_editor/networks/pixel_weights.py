@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
 
-Points = Mapping[str, Sequence[float]]
+from latent_editor.core.face_geometry import FractionLandmarks
 
 #: Added at the middle of the face, and at each feature, to the 1 that every pixel has.
 FACE, FEATURE = 2.5, 9.0
@@ -17,7 +15,7 @@ FEATURE_SPREAD = {"left_eye": (0.24, 0.14), "right_eye": (0.24, 0.14), "nose": (
 NEEDED = frozenset(FEATURE_SPREAD)
 
 
-def face_weights(points: Points, size_px: int) -> Tensor:
+def face_weights(points: FractionLandmarks, size_px: int) -> Tensor:
     """The weights of a picture's pixels, from where its face is.
 
     All pixels alike leave eyes a hundredth of the error, which a small network spends elsewhere: at the same number of

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from latent_editor.core.face_geometry import FractionLandmarks, landmark_array
 from latent_editor.core.values import Crop, Photo
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, to_tensor
 from latent_editor.generators.refined import original
 from latent_editor.networks.encoder import has_encoder, load_encoder
-from latent_editor.networks.face_views import CENTRE, FRAME, HALF_AXES, NEEDED, Points
+from latent_editor.networks.face_views import CENTRE, FRAME, HALF_AXES, NEEDED
 from latent_editor.networks.faces import canonical_points
 from latent_editor.networks.identity import IdentityNet
 from latent_editor.networks.likeness_statistics import LikenessStatistics, landmark_net, likeness_statistics
@@ -218,13 +219,12 @@ def measure(
     return Facts(values, statistics.ranges, distance, beyond, enlarged, alike)
 
 
-def beyond_edge(crop: Crop, photo_size: tuple[int, int], points: Points) -> float:
+def beyond_edge(crop: Crop, photo_size: tuple[int, int], points: FractionLandmarks) -> float:
     """The share 0..1 of a crop's face that lies outside of a photo of ``photo_size`` (width, height)."""
     along = (np.arange(24) + 0.5) / 12 - 1
     x, y = (v.ravel() for v in np.meshgrid(along, along))
     disc = np.stack([x, y], 1)[x**2 + y**2 <= 1] * np.array(HALF_AXES) + np.array(CENTRE)
-    names = list(FRAME)
-    to_crop = affine.similarity(np.array([FRAME[n] for n in names]), np.array([points[n] for n in names]))
+    to_crop = affine.similarity(landmark_array(FRAME, FRAME), landmark_array(points, FRAME))
     there = affine.transformed(crop.crop_to_photo, affine.transformed(to_crop, disc) * crop.image.width)
     outside = (there < 0).any(1) | (there > np.array(photo_size)).any(1)
     return float(outside.mean())

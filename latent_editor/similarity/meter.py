@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from latent_editor.core.errors import BadValue
+from latent_editor.core.face_geometry import FractionLandmarks, to_fractions
 from latent_editor.core.values import Crop, Latent, Photo
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import from_rgb, resized, to_tensor
 from latent_editor.generators.refined import generator_for, original
-from latent_editor.networks.face_views import Points
 from latent_editor.networks.faces import canonical_points
 from latent_editor.networks.identity import IdentityNet, IdentityScale
 from latent_editor.networks.likeness_statistics import identity_net, likeness_statistics
@@ -174,17 +174,16 @@ def identity_moved(
     return IdentityChange(identity_left, 1 - identity_left, (STILL, LITTLE, ELSE)[scale.grade(cosine)])
 
 
-def _cosine(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: Points) -> float:
+def _cosine(net: IdentityNet, scale: IdentityScale, a: Tensor, b: Tensor, points: FractionLandmarks) -> float:
     vectors = net.embed(torch.cat([a, b]), points)
     return float(scale.cosine(vectors[:1], vectors[1:])[0])
 
 
-def _points_of(photo: object, canonical: Points, needed: frozenset[str]) -> Points:
+def _points_of(photo: object, canonical: FractionLandmarks, needed: frozenset[str]) -> FractionLandmarks:
     """Where the face is: as it was found in a crop, else where the model has its faces."""
     if not isinstance(photo, Crop) or not set(photo.landmarks) >= needed:
         return canonical
-    width, height = photo.image.size
-    return {name: (x / width, y / height) for name, (x, y) in photo.landmarks.items()}
+    return to_fractions(photo.landmarks, photo.image.size)
 
 
 def _rgb(g: Generator, what: Pictured) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.networks.eyes import VIEW_PX, VIEW_SIDE, EyeNet, FoundEyes, eye_frames, to_pupils
+from latent_editor.core.face_geometry import to_pupils
+from latent_editor.networks.eyes import VIEW_PX, VIEW_SIDE, EyeNet, FoundEyes, eye_frames
 from latent_editor.networks.landmarks import LANDMARKS_FILE, read_landmark_net, save_landmark_net
 from latent_editor.ops import affine
 from latent_editor.train.landmark_views import distance_to, photographed, transform_points, uniform

@@ -13,7 +13,7 @@ from torch import Tensor
 #: Indices of the points after mirroring: the eyes change places.
 MIRROR = (1, 0, 2, 3, 4)
 
-#: Centre of the frame in a portrait, as fractions of its side: FRAME_POINTS are the mean points seen from there.
+#: Centre of the frame in a portrait, as fractions of its side: MEAN_FACE has the mean points seen from there.
 FRAME_CENTRE = (0.5, 0.68)
 
 

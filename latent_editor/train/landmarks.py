@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.core.errors import BadInput
+from latent_editor.core.face_geometry import LANDMARKS
 from latent_editor.networks.landmarks import (
     LANDMARKS_FILE,
-    POINTS,
     Found,
     LandmarkNet,
     frame_from_points,
@@ -80,13 +80,13 @@ def read_faces(data: Path, labels: Path, label_size: float, *, size_px: int = PO
     pictures = read_pictures(data, size_px)
     rows = match_labels(pictures, read_labels(labels))
     try:
-        points = torch.tensor([[row["landmarks"][k] for k in POINTS] for row in rows], dtype=torch.float32)
-        if points.shape[1:] != (len(POINTS), 2) or not torch.isfinite(points).all():
+        points = torch.tensor([[row["landmarks"][k] for k in LANDMARKS] for row in rows], dtype=torch.float32)
+        if points.shape[1:] != (len(LANDMARKS), 2) or not torch.isfinite(points).all():
             raise ValueError("not five finite points")
     except (KeyError, TypeError, ValueError) as e:
         raise BadInput(
             f"{Path(labels).name} has a row without proper landmarks ({e!r}); expected [x, y] in pixels for each of "
-            f"{', '.join(POINTS)}. Mend the row, or leave its picture out."
+            f"{', '.join(LANDMARKS)}. Mend the row, or leave its picture out."
         ) from e
     return pictures.images, points / label_size
 

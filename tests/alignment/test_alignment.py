@@ -19,14 +19,15 @@ from PIL import Image
 from latent_editor.alignment import Face, align, crop_by_hand, find_faces
 from latent_editor.alignment.mesh import MESH_POINTS, load_mesh
 from latent_editor.core.errors import BadModel, BadValue, MissingPart, NoFaceFound
+from latent_editor.core.face_geometry import LANDMARKS, to_eye_midpoints, to_pupils
 from latent_editor.core.values import Photo
 from latent_editor.generators import Generator, load_generator
 from latent_editor.media.photos import open_photo
 from latent_editor.models import bundle
 from latent_editor.models.bundle import Bundle
-from latent_editor.networks.eyes import VIEW_PX, EyeNet, FoundEyes, eye_frames, look_into_eyes, to_middles, to_pupils
+from latent_editor.networks.eyes import VIEW_PX, EyeNet, FoundEyes, eye_frames, look_into_eyes
 from latent_editor.networks.heatmaps import soft_argmax
-from latent_editor.networks.landmarks import POINTS, LandmarkNet, read_landmark_net, save_landmark_net
+from latent_editor.networks.landmarks import LandmarkNet, read_landmark_net, save_landmark_net
 from latent_editor.ops import affine
 
 
@@ -146,7 +147,7 @@ def test_the_shipped_network_is_small(portraits: Generator) -> None:
 
 def test_pupils_and_middles_undo_each_other_and_turn_with_the_face() -> None:
     points = np.random.default_rng(0).normal(size=(5, 2)) * 20
-    assert np.allclose(to_middles(to_pupils(points)), points)
+    assert np.allclose(to_eye_midpoints(to_pupils(points)), points)
     assert np.array_equal(to_pupils(points)[2:], points[2:])
     a = turned(50, 3, (7, -2))
     assert np.allclose(to_pupils(affine.transformed(a, points)), affine.transformed(a, to_pupils(points)))
@@ -251,7 +252,7 @@ def test_the_aligned_eyes_lie_on_the_canonical_points(photos: dict[str, Photo], 
     for name in PUPILS:
         crop = align(photos[name], portraits)
         assert crop.image.size == (portraits.size_px, portraits.size_px)
-        assert set(crop.landmarks) == set(POINTS)
+        assert set(crop.landmarks) == set(LANDMARKS)
         for eye in ("left_eye", "right_eye"):
             want = np.array(canonical[eye]) * portraits.size_px
             assert np.linalg.norm(np.array(crop.landmarks[eye]) - want) < 0.03 * portraits.size_px
@@ -268,8 +269,8 @@ def test_portraits_are_where_they_should_be_already(shared_folder: Path, portrai
             file = tar.extractfile(member)
             assert file is not None
             crop = align(Image.open(io.BytesIO(file.read())), portraits)
-            marks = to_pupils(np.array([labels[member.name]["landmarks"][name] for name in POINTS]))
-            seen = affine.transformed(crop.crop_to_photo, np.array([crop.landmarks[name] for name in POINTS]))
+            marks = to_pupils(np.array([labels[member.name]["landmarks"][name] for name in LANDMARKS]))
+            seen = affine.transformed(crop.crop_to_photo, np.array([crop.landmarks[name] for name in LANDMARKS]))
             errors.append(np.linalg.norm(seen - marks, axis=1)[:2].mean() / 64.5)
             corners = affine.corners((portraits.size_px, portraits.size_px))
             moves.append(np.abs(affine.transformed(crop.crop_to_photo, corners) - affine.corners((256, 256))).max())

@@ -19,12 +19,12 @@ from torch import Tensor
 import latent_editor as le
 from latent_editor.cli import main
 from latent_editor.core.errors import BadLatent, BadModel, BadValue, Stopped
+from latent_editor.core.face_geometry import ARCFACE_LANDMARKS_PX, FractionLandmarks
 from latent_editor.core.values import Crop, Photo
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import to_image
 from latent_editor.models.bundle import Bundle
-from latent_editor.networks import identity
-from latent_editor.networks.face_views import FRAME, Points, blurred, face_views, seen_otherwise
+from latent_editor.networks.face_views import FRAME, blurred, face_views, seen_otherwise
 from latent_editor.networks.identity import IDENTITY_VARIABLE, OnnxIdentity, auc, learn_scale
 from latent_editor.networks.likeness_statistics import (
     LikenessStatistics,
@@ -112,7 +112,7 @@ class Colours:
     def __init__(self, *, tells_people: bool) -> None:
         self.tells_people = tells_people
 
-    def embed(self, pictures: Tensor, points: Points) -> Tensor:
+    def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
         small = torch.nn.functional.adaptive_avg_pool2d(face_views(pictures, points, 64)[:, :, 24:64, 16:48], (4, 3))
         return torch.nn.functional.normalize(small.flatten(1) + 0.3, dim=1)
 
@@ -466,7 +466,7 @@ def test_an_onnx_network_gives_the_means_of_an_aligned_face(tmp_path: Path) -> N
     path.write_bytes(onnx_network())
     net = OnnxIdentity(path)
     # Points where the template has them: the face fills the picture, and nothing is resampled.
-    points = {name: (x / 112, y / 112) for name, (x, y) in identity.ARCFACE_POINTS.items()}
+    points = {name: (x / 112, y / 112) for name, (x, y) in ARCFACE_LANDMARKS_PX.items()}
     x = picture(9, 112)
     want = torch.nn.functional.normalize(torch.nn.functional.avg_pool2d(x, 16).flatten(1), dim=1)
     assert torch.allclose(net.embed(x, points), want, atol=1e-4)

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from latent_editor.networks.eyes import VIEW_PX, EyeNet, FoundEyes, to_pupils
-from latent_editor.networks.landmarks import POINTS, LandmarkNet, read_landmark_net, save_landmark_net
+from latent_editor.core.face_geometry import LANDMARKS, to_pupils
+from latent_editor.networks.eyes import VIEW_PX, EyeNet, FoundEyes
+from latent_editor.networks.landmarks import LandmarkNet, read_landmark_net, save_landmark_net
 from latent_editor.train import landmark_eyes
 from latent_editor.train.landmark_eyes import PATCH_PX, Eyes, EyeViews, make_eye_views, measure_iris
 
@@ -92,7 +93,7 @@ def faces(tmp_path: Path) -> Path:
             low_x, low_y = int(x) - 32, int(y) - 32
             values[low_y : low_y + 64, low_x : low_x + 64] = eye(x - low_x, y - low_y, 6, 64)
         Image.fromarray(values).save(folder / f"{i}.png")
-        marks = {name: [x * 256, y * 256] for name, (x, y) in zip(POINTS, SPOTS, strict=True)}
+        marks = {name: [x * 256, y * 256] for name, (x, y) in zip(LANDMARKS, SPOTS, strict=True)}
         rows.append({"file": f"{i}.png", "landmarks": marks})
     (tmp_path / "faces.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder

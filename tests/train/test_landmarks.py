@@ -13,10 +13,8 @@ import torch
 from PIL import Image
 
 from latent_editor.core.errors import BadInput
-from latent_editor.networks.eyes import to_pupils
+from latent_editor.core.face_geometry import LANDMARKS, MEAN_FACE, landmark_array, to_pupils
 from latent_editor.networks.landmarks import (
-    FRAME_POINTS,
-    POINTS,
     Found,
     LandmarkNet,
     frame_from_points,
@@ -47,7 +45,7 @@ def faces(tmp_path: Path) -> Path:
     rows = []
     for i in range(4):
         spotted().save(folder / f"{i}.png")
-        marks = {name: [x * 256, y * 256] for name, (x, y) in zip(POINTS, SPOTS, strict=True)}
+        marks = {name: [x * 256, y * 256] for name, (x, y) in zip(LANDMARKS, SPOTS, strict=True)}
         rows.append({"file": f"{i}.png", "landmarks": marks})
     (tmp_path / "faces.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
@@ -108,7 +106,7 @@ def test_small_batches_work(n: int) -> None:
 
 
 def test_the_losses_prefer_the_truth() -> None:
-    points = torch.tensor(FRAME_POINTS)[None]
+    points = torch.from_numpy(landmark_array(MEAN_FACE)).float()[None]
     views = Views(torch.zeros(1, 3, 48, 48), points, torch.tensor([True]))
     steps = (torch.arange(24) + 0.5) / 24
 
@@ -124,7 +122,7 @@ def test_the_losses_prefer_the_truth() -> None:
 def test_points_outside_of_the_view_do_not_count() -> None:
     heat = torch.randn(1, 5, 24, 24, generator=torch.Generator().manual_seed(0))
     found = Found(torch.full((1, 5, 2), 0.5), torch.zeros(1, 5), torch.zeros(1), heat)
-    points = torch.tensor(FRAME_POINTS)[None].clone()
+    points = torch.from_numpy(landmark_array(MEAN_FACE)).float()[None].clone()
     points[0, 4] = torch.tensor([0.5, 1.2])
     a = landmarks.losses(found, Views(torch.zeros(1), points, torch.tensor([True])))[0]
     points[0, 4] = torch.tensor([0.5, 7.0])
