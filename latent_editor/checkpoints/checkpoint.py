@@ -1,4 +1,4 @@
-"""What a checkpoint is, whatever file it came in."""
+"""A checkpoint as plain values, independent of its file format."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ KINDS = ("stylegan2", "stylegan3")
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A generator as plain values, read from any file.
+    """A generator as plain values.
 
     Attributes:
         format: "latent-editor", "nvlabs", "rosinality", "psp" or "tensorflow".
         kind: "stylegan2" or "stylegan3".
         init_kwargs: Arguments of the public constructors, flat or nested.
-        state: The tensors, by the names of the public checkpoints (``mapping.…``, ``synthesis.…``).
-        extras: Tensors of other parts in the same file, by part: such as "encoder".
-        notes: What was left out or refused, in words.
+        state: Tensors by the names of the public checkpoints (``mapping.…``, ``synthesis.…``).
+        extras: Tensors of other networks in the same file, by part name such as "encoder".
+        notes: Messages about what was skipped.
     """
 
     format: str

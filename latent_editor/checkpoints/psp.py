@@ -1,6 +1,6 @@
-"""Checkpoints of pSp and e4e: a rosinality generator as ``decoder.*``, and beside it an encoder for pictures.
+"""Reads pSp and e4e checkpoints: a rosinality generator as ``decoder.*``, and an image encoder.
 
-The encoder's tensors go along with the generator, so that ``latent_editor.networks.psp_encoder`` can build it.
+The encoder's tensors are kept with the generator, so that ``latent_editor.networks.psp_encoder`` can build it.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from latent_editor.checkpoints.foreign import ENCODER, LATENT_AVG, OFFSETS
 from latent_editor.core.errors import BadModel
 
 _TYPES = {"Encoder4Editing": True, "GradualStyleEncoder": False}
-#: Options that only e4e's training has.
+#: Training options that only e4e has.
 _E4E_OPTIONS = ("progressive_steps", "progressive_start", "delta_norm", "use_w_pool", "w_discriminator_lambda")
-_RECEIVED_CHANNELS = 3
+_INPUT_CHANNELS = 3
 
 
 def read_psp(path: str | Path, data: Any) -> Checkpoint:
-    """Takes the generator and the encoder out of a parsed pSp or e4e checkpoint.
+    """Reads the generator and the encoder of a parsed pSp or e4e checkpoint.
 
     Args:
-        path: Where it came from, for messages.
-        data: What ``torch.save`` had been given: a dict with ``state_dict``, ``latent_avg`` and ``opts``.
+        path: The file, for messages.
+        data: The object passed to ``torch.save``: a dict with ``state_dict``, ``latent_avg`` and ``opts``.
 
     Returns:
-        The checkpoint; ``extras["encoder"]`` holds the encoder where it is of a kind that can be used, and ``notes``
-        tell why where it is not.
+        The checkpoint; ``extras["encoder"]`` holds the encoder if its type is supported, otherwise ``notes`` give the
+        reason.
 
     Raises:
-        BadModel: there is no such generator in it, or it is damaged.
+        BadModel: it holds no such generator, or is damaged.
     """
     name = Path(path).name
     state = data.get("state_dict") if isinstance(data, Mapping) else None
     if not isinstance(state, Mapping):
-        raise BadModel(f"{name} has no dict 'state_dict', which every pSp and e4e checkpoint has. Is it one?")
+        raise BadModel(f"{name} has no dict 'state_dict', which every pSp and e4e checkpoint has.")
     state = rosinality.unwrap(state)
     average = data.get("latent_avg", state.get("latent_avg"))
     kwargs, ours = rosinality.translate(_part(state, "decoder."), average if isinstance(average, Tensor) else None)
@@ -63,39 +63,39 @@ def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _options(options: Any) -> dict[str, Any]:
-    """``opts`` as a dict; pSp stores one, some forks the ``argparse.Namespace`` itself."""
+    """``opts`` as a dict; some forks store the ``argparse.Namespace`` itself."""
     if isinstance(options, Mapping):
         return dict(options)
     return dict(getattr(options, "__dict__", {}))
 
 
 def _rows(average: Tensor, num_ws: int, w_dim: int) -> Tensor:
-    """The mean latent for every layer: [num_ws, w_dim]."""
+    """Expands the mean latent to all layers: [num_ws, w_dim]."""
     rows = average.detach().float().reshape(-1, w_dim)
     if len(rows) not in (1, num_ws):
-        raise BadModel(f"The tensor 'latent_avg' has {len(rows)} rows; the generator takes {num_ws} latents, or 1.")
+        raise BadModel(f"The tensor 'latent_avg' has {len(rows)} rows; expected 1 or {num_ws}.")
     return rows.expand(num_ws, -1).clone()
 
 
 def _encoder(tensors: dict[str, Any], options: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """The encoder's tensors, or none and the reason."""
+    """The encoder's tensors, or none and the reason why it is skipped."""
     if not tensors:
         return {}, ["the file has no encoder"]
     kind = options.get("encoder_type")
     styled = any(name.startswith("styles.") for name in tensors)
     if (isinstance(kind, str) and kind not in _TYPES) or not styled:
         known = " and ".join(_TYPES)
-        return {}, [f"left out: an encoder of the type {str(kind or 'unknown')[:60]!r}; {known} are used"]
+        return {}, [f"left out: an encoder of type {str(kind or 'unknown')[:60]!r}; {known} are supported"]
     strange = [name for name, value in tensors.items() if not isinstance(value, Tensor)]
     if strange:
-        raise BadModel(f"What is called 'encoder.{strange[0][:60]}' is no tensor. Is the file damaged?")
+        raise BadModel(f"'encoder.{strange[0][:60]}' is not a tensor. Is the file damaged?")
     first = tensors.get("input_layer.0.weight")
-    if first is not None and first.ndim == 4 and first.shape[1] != _RECEIVED_CHANNELS:
-        return {}, [f"left out: an encoder of pictures with {first.shape[1]} channels; only RGB is encoded"]
+    if first is not None and first.ndim == 4 and first.shape[1] != _INPUT_CHANNELS:
+        return {}, [f"left out: an encoder for images with {first.shape[1]} channels; only RGB is supported"]
     offsets = _TYPES[kind] if isinstance(kind, str) else _is_e4e(options)
     return {**tensors, OFFSETS: torch.tensor(offsets)}, []
 
 
 def _is_e4e(options: Mapping[str, Any]) -> bool:
-    """Which of the two it is where the type is not told; without any options the more usual one."""
+    """Guesses the type from the options if it is not stated; e4e, the more common one, without options."""
     return not options or any(name in options for name in _E4E_OPTIONS)

@@ -1,10 +1,9 @@
-"""Pickles of the TensorFlow implementations of StyleGAN2 (Karras et al. 2020, configurations E and F) and of its
-successor with adaptive augmentation.
+"""Reads pickles of the TensorFlow implementations of StyleGAN2 (Karras et al. 2020, configurations E and F) and
+StyleGAN2-ADA.
 
-Each holds networks as plain records: names and arrays of their variables, their arguments, and source code that is
-never looked at. Only names and layouts differ from the PyTorch checkpoints, so that a network is translated and built
-as any other: convolutions are stored as [kh, kw, in, out], matrices as [in, out], and the layers that turn w into
-styles without the 1 that is added to their bias.
+They hold the names and arrays of the variables, the arguments, and source code, which is ignored. Only names and
+layouts differ from the PyTorch checkpoints: convolutions are stored as [kh, kw, in, out], matrices as [in, out], and
+the bias of the affine layers without the 1 that is added to it.
 """
 
 from __future__ import annotations
@@ -18,58 +17,58 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor.checkpoints.arguments import truth
+from latent_editor.checkpoints.arguments import boolean
 from latent_editor.checkpoints.checkpoint import Checkpoint
-from latent_editor.checkpoints.foreign import Tensors, channel_kwargs
+from latent_editor.checkpoints.foreign import StateReader, channel_kwargs
 from latent_editor.checkpoints.unpickling import Instance
 from latent_editor.core.errors import BadModel
 
 FORMAT = "a TensorFlow StyleGAN2"
-#: Arguments that change the pictures, by their names there: ours, flat and of the mapping.
+#: Arguments that change the images, by their TensorFlow names: of the network and of the mapping.
 _FLAT = {"resample_kernel": "resample_filter", "conv_clamp": "conv_clamp", "nonlinearity": "activation"}
 _OF_MAPPING = {"mapping_lrmul": "lr_multiplier", "mapping_nonlinearity": "activation"}
-_DEEPEST, _MAX_LEVELS, _MAX_VARIABLES = 4, 12, 5000
+_MAX_DEPTH, _MAX_LEVELS, _MAX_VARIABLES = 4, 12, 5000
 
 
 def read_tensorflow(path: str | Path, data: Any) -> Checkpoint:
-    """Takes the generator out of a parsed TensorFlow pickle.
+    """Reads the generator of a parsed TensorFlow pickle.
 
     Args:
-        path: Where it came from, for messages.
-        data: The networks, as :func:`latent_editor.checkpoints.unpickling.read_pickle` gives them: (G, D, Gs), a
-            dict of them, or one of them.
+        path: The file, for messages.
+        data: The networks, from :func:`latent_editor.checkpoints.unpickling.read_pickle`: (G, D, Gs), a dict of
+            them, or one of them.
 
     Raises:
-        BadModel: there is no StyleGAN2 generator in it, or it is damaged.
+        BadModel: it holds no StyleGAN2 generator, or is damaged.
     """
     network, notes = _generator(Path(path).name, data)
     variables = dict(_variables(network))
-    _refuse_others(Path(path).name, variables)
+    _refuse_other_networks(Path(path).name, variables)
     kwargs, ours = translate(variables, _arguments(network))
     if "dlatent_avg" not in variables:
-        notes.append("the file has no mean latent; it is computed from random ones")
+        notes.append("the file has no mean latent; it is computed from random latents")
     return Checkpoint("tensorflow", "stylegan2", kwargs, ours, notes=tuple(notes))
 
 
 def translate(
     variables: Mapping[str, Any], arguments: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """From the variables of a TensorFlow generator to the names and layouts of the public PyTorch checkpoints.
+    """Translates the variables of a TensorFlow generator to the names and layouts of the PyTorch checkpoints.
 
     Args:
         variables: Arrays by name: ``mapping/Dense0/weight``, ``synthesis/4x4/Conv/mod_bias``, …
-        arguments: What the networks were made with, where it differs from the defaults.
+        arguments: Arguments of the networks that differ from the defaults.
 
     Returns:
-        The constructor's arguments, and tensors by name, as
-        :func:`latent_editor.generators.construction.build` takes them.
+        The constructor arguments and tensors by name, for
+        :func:`latent_editor.generators.construction.build`.
 
     Raises:
-        BadModel: a variable is missing, superfluous or misshapen; the message names it.
+        BadModel: a variable is missing, unexpected or misshapen; the message names it.
     """
-    t, given = Tensors(variables, FORMAT), dict(arguments or {})
-    if not truth("normalize_latents", given.get("normalize_latents", True)):
-        raise BadModel("The network takes z without normalising it (normalize_latents = False), which is not read.")
+    t, given = StateReader(variables, FORMAT), dict(arguments or {})
+    if not boolean("normalize_latents", given.get("normalize_latents", True)):
+        raise BadModel("The network does not normalize z (normalize_latents = False), which is not supported.")
     levels, channels = _channels(t)
     w_dim = t.shape("synthesis/4x4/Conv/mod_weight", 2)[0]
     colors = t.shape(f"synthesis/{_scope(2**levels)}/ToRGB/weight", 4)[3]
@@ -87,7 +86,7 @@ def translate(
     of_mapping, state = _mapping(t, w_dim, given)
     kwargs |= {"z_dim": of_mapping.pop("z_dim"), "c_dim": of_mapping.pop("c_dim"), "mapping_kwargs": of_mapping}
     state |= _synthesis(t, channels, w_dim, colors, skip=skip, resnet=resnet, noise=kwargs["use_noise"])
-    t.finish(ignored=r"((mapping|synthesis)/)?lod|synthesis/noise\d{1,3}")
+    t.check_all_used(ignored=r"((mapping|synthesis)/)?lod|synthesis/noise\d{1,3}")
     return kwargs, state
 
 
@@ -95,7 +94,7 @@ def translate(
 
 
 def _generator(name: str, data: Any) -> tuple[Instance, list[str]]:
-    """The network to use, and what was left out: of several generators the averaged one, which is called Gs."""
+    """The preferred generator (Gs, the moving average, if present), and a note about the networks left out."""
     if isinstance(data, Mapping):
         parts = list(data.values())
     else:
@@ -106,7 +105,7 @@ def _generator(name: str, data: Any) -> tuple[Instance, list[str]]:
         names = ", ".join(repr(str(n.state.get("name"))[:40]) for n in networks[:6])
         raise BadModel(
             f"{name} holds the TensorFlow networks {names or '(none)'}; expected a StyleGAN2 generator, which consists "
-            "of a mapping and a synthesis network. Is it a discriminator, or of an older GAN?"
+            "of a mapping and a synthesis network. Is it a discriminator, or an older GAN?"
         )
     chosen = next((n for n in found if str(n.state.get("name")) == "Gs"), found[-1])
     others = [str(n.state.get("name"))[:40] for n in networks if n is not chosen]
@@ -114,33 +113,33 @@ def _generator(name: str, data: Any) -> tuple[Instance, list[str]]:
 
 
 def _variables(network: Instance, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every variable of a network and of its components, as "component/name"."""
+    """The variables of a network and its components, as ("component/name", array)."""
     listed = network.state.get("variables", [])
     components = network.state.get("components", {})
-    if depth > _DEEPEST or not isinstance(components, Mapping) or len(components) > 16:
-        raise BadModel("The TensorFlow network consists of more networks than a StyleGAN2. Is the file damaged?")
+    if depth > _MAX_DEPTH or not isinstance(components, Mapping) or len(components) > 16:
+        raise BadModel("The TensorFlow network has more components than a StyleGAN2. Is the file damaged?")
     pairs = list(listed.items()) if isinstance(listed, Mapping) else listed
     if not isinstance(pairs, list | tuple) or len(pairs) > _MAX_VARIABLES:
-        raise BadModel("The TensorFlow network's list of variables is none. Is the file damaged?")
+        raise BadModel("The variables of the TensorFlow network are not a list. Is the file damaged?")
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise BadModel("The TensorFlow network's list of variables holds something else. Is the file damaged?")
-        yield prefix + _plain(pair[0], prefix), pair[1]
+            raise BadModel("The variables of the TensorFlow network are not (name, array) pairs. Is the file damaged?")
+        yield prefix + _strip_scopes(pair[0], prefix), pair[1]
     for name, component in components.items():
         if not isinstance(component, Instance):
             raise BadModel(f"The network's component {str(name)[:40]!r} is a {type(component).__name__}, no network.")
         yield from _variables(component, f"{prefix}{name}/", depth + 1)
 
 
-def _plain(name: str, prefix: str) -> str:
-    """A variable's name without the scopes of the network that it is in, which some files repeat, and without ":0"."""
+def _strip_scopes(name: str, prefix: str) -> str:
+    """A variable's name without ":0" and without the scopes of its network, which some files repeat."""
     name = re.sub(r":\d+$", "", name)
     scope = prefix.rstrip("/")
     return re.sub(rf"^(Gs?/)?(G_{re.escape(scope)}/)?" if scope else r"^Gs?/(?!G_)", "", name)
 
 
 def _arguments(network: Instance) -> dict[str, Any]:
-    """The arguments of a network and of its components together."""
+    """The merged arguments of a network and its components."""
     components = network.state.get("components", {})
     merged: dict[str, Any] = {}
     for part in (network, *components.values()):
@@ -149,12 +148,12 @@ def _arguments(network: Instance) -> dict[str, Any]:
     return merged
 
 
-def _refuse_others(name: str, variables: Mapping[str, Any]) -> None:
-    """Says what a network is that shares the container and is no StyleGAN2 of configuration E or F."""
+def _refuse_other_networks(name: str, variables: Mapping[str, Any]) -> None:
+    """Refuses networks in the same container that are not StyleGAN2 configuration E or F."""
     if any("/StyleMod/" in variable for variable in variables):
-        raise BadModel(f"{name} is a StyleGAN of 2018 (StyleGAN 1); StyleGAN2 and StyleGAN3 are read.")
+        raise BadModel(f"{name} is a StyleGAN1 (2018); only StyleGAN2 and StyleGAN3 are supported.")
     if any("ToRGB_lod" in variable for variable in variables):
-        raise BadModel(f"{name} is a StyleGAN2 of configuration B, C or D; E, F and their successors are read.")
+        raise BadModel(f"{name} is a StyleGAN2 of configuration B, C or D; only E, F and successors are supported.")
 
 
 # From variables to tensors.
@@ -164,8 +163,8 @@ def _scope(size_px: int) -> str:
     return f"{size_px}x{size_px}"
 
 
-def _channels(t: Tensors) -> tuple[int, dict[int, int]]:
-    """log2 of the size, and the channels by resolution."""
+def _channels(t: StateReader) -> tuple[int, dict[int, int]]:
+    """log2 of the resolution, and the channels by resolution."""
     levels = 2
     while f"synthesis/{_scope(2 << levels)}/Conv1/weight" in t and levels < _MAX_LEVELS:
         levels += 1
@@ -175,26 +174,26 @@ def _channels(t: Tensors) -> tuple[int, dict[int, int]]:
     return max(levels, 3), channels
 
 
-def _mapping(t: Tensors, w_dim: int, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Dense0 … Densen, and the embedding of classes before them."""
+def _mapping(t: StateReader, w_dim: int, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Dense0 … DenseN, and the class embedding before them."""
     embedded, c_dim, ours = 0, 0, {}
     joint = "mapping/LabelConcat/weight" in t
-    if joint:  # a plain matrix, without bias and equalised learning rate
+    if joint:  # a plain matrix, without bias and equalized learning rate
         c_dim, embedded = t.shape("mapping/LabelConcat/weight", 2)
-        weight = t.take("mapping/LabelConcat/weight", c_dim, embedded)
+        weight = t.read("mapping/LabelConcat/weight", c_dim, embedded)
         ours["mapping.embed.weight"] = weight.t() * math.sqrt(c_dim)
         ours["mapping.embed.bias"] = torch.zeros(embedded)
     if "mapping/LabelEmbed/weight" in t:
         c_dim, embedded = t.shape("mapping/LabelEmbed/weight", 2)
-        ours["mapping.embed.weight"] = t.take("mapping/LabelEmbed/weight", c_dim, embedded).t()
-        ours["mapping.embed.bias"] = t.take("mapping/LabelEmbed/bias", embedded)
-    count = t.count(r"mapping/Dense(\d{1,3})/.*")
+        ours["mapping.embed.weight"] = t.read("mapping/LabelEmbed/weight", c_dim, embedded).t()
+        ours["mapping.embed.bias"] = t.read("mapping/LabelEmbed/bias", embedded)
+    count = t.count_numbered(r"mapping/Dense(\d{1,3})/.*")
     width = inputs = t.shape("mapping/Dense0/weight", 2)[0] if count else w_dim
     layers = []
     for i in range(count):
         outputs = w_dim if i == count - 1 else t.shape(f"mapping/Dense{i}/weight", 2)[1]
-        weight = t.take(f"mapping/Dense{i}/weight", width, outputs).t()
-        layers.append((weight, t.take(f"mapping/Dense{i}/bias", outputs)))
+        weight = t.read(f"mapping/Dense{i}/weight", width, outputs).t()
+        layers.append((weight, t.read(f"mapping/Dense{i}/bias", outputs)))
         ours[f"mapping.fc{i}.weight"], ours[f"mapping.fc{i}.bias"] = layers[-1]
         width = outputs
     arguments: dict[str, Any] = {"num_layers": count, "lr_multiplier": 0.01}
@@ -205,15 +204,15 @@ def _mapping(t: Tensors, w_dim: int, given: Mapping[str, Any]) -> tuple[dict[str
         arguments["layer_features"] = layers[0][0].shape[0]
     z_dim = max(inputs - embedded, 0)
     if "dlatent_avg" in t:
-        ours["mapping.w_avg"] = t.take("dlatent_avg", w_dim)
+        ours["mapping.w_avg"] = t.read("dlatent_avg", w_dim)
     return {"z_dim": z_dim, "c_dim": c_dim, **arguments}, ours
 
 
 def _synthesis(
-    t: Tensors, channels: Mapping[int, int], w_dim: int, colors: int, *, skip: bool, resnet: bool, noise: bool
+    t: StateReader, channels: Mapping[int, int], w_dim: int, colors: int, *, skip: bool, resnet: bool, noise: bool
 ) -> dict[str, Tensor]:
-    """Everything but the mapping."""
-    ours = {"synthesis.b4.const": t.take("synthesis/4x4/Const/const", 1, channels[4], 4, 4)[0]}
+    """All tensors of the synthesis network."""
+    ours = {"synthesis.b4.const": t.read("synthesis/4x4/Const/const", 1, channels[4], 4, 4)[0]}
     noises = iter(range(2 * len(channels)))
     for size, outputs in channels.items():
         theirs, block, inputs = f"synthesis/{_scope(size)}", f"synthesis.b{size}", channels.get(size // 2, 0)
@@ -226,24 +225,24 @@ def _synthesis(
             name = f"{block}.{layer}"
             ours |= dict(_modulated(t, f"{theirs}/{scope}", name, (3, 3, width, outputs), w_dim, flip=up))
             if noise:
-                ours[f"{name}.noise_strength"] = t.take(f"{theirs}/{scope}/noise_strength")
-                ours[f"{name}.noise_const"] = t.take(f"synthesis/noise{number}", 1, 1, size, size)[0, 0]
+                ours[f"{name}.noise_strength"] = t.read(f"{theirs}/{scope}/noise_strength")
+                ours[f"{name}.noise_const"] = t.read(f"synthesis/noise{number}", 1, 1, size, size)[0, 0]
         if skip or size == max(channels):
             ours |= dict(_modulated(t, f"{theirs}/ToRGB", f"{block}.torgb", (1, 1, outputs, colors), w_dim))
         if resnet and size > 4:
-            ours[f"{block}.skip.weight"] = _kernel(t.take(f"{theirs}/Skip/weight", 1, 1, inputs, outputs))
+            ours[f"{block}.skip.weight"] = _kernel(t.read(f"{theirs}/Skip/weight", 1, 1, inputs, outputs))
     return ours
 
 
 def _modulated(
-    t: Tensors, theirs: str, ours: str, shape: tuple[int, int, int, int], w_dim: int, *, flip: bool = False
+    t: StateReader, theirs: str, ours: str, shape: tuple[int, int, int, int], w_dim: int, *, flip: bool = False
 ) -> Iterator[tuple[str, Tensor]]:
-    """A modulated convolution; the upsampling ones are stored for a transposed convolution, so turned around."""
+    """A modulated convolution; upsampling ones are stored flipped, for a transposed convolution."""
     _, _, inputs, outputs = shape
-    yield f"{ours}.weight", _kernel(t.take(f"{theirs}/weight", *shape), flip=flip)
-    yield f"{ours}.bias", t.take(f"{theirs}/bias", outputs)
-    yield f"{ours}.affine.weight", t.take(f"{theirs}/mod_weight", w_dim, inputs).t()
-    yield f"{ours}.affine.bias", t.take(f"{theirs}/mod_bias", inputs) + 1
+    yield f"{ours}.weight", _kernel(t.read(f"{theirs}/weight", *shape), flip=flip)
+    yield f"{ours}.bias", t.read(f"{theirs}/bias", outputs)
+    yield f"{ours}.affine.weight", t.read(f"{theirs}/mod_weight", w_dim, inputs).t()
+    yield f"{ours}.affine.bias", t.read(f"{theirs}/mod_bias", inputs) + 1
 
 
 def _kernel(weight: Tensor, *, flip: bool = False) -> Tensor:

@@ -14,7 +14,7 @@
     │   ├── BadDirection    a file of directions that cannot be read, or belongs to another model
     │   ├── BadRecipe       a recipe that cannot be read or replayed here, or of a newer version
     │   ├── BadMedia        a clip or track that cannot be read, or is too long or too large
-    │   ├── LicenceNotAccepted  a download whose licence was not accepted
+    │   ├── LicenseNotAccepted  a download whose license was not accepted
     │   ├── BadValue        a number or an option outside its range
     │   └── SessionExpired  the page was open for too long without use
     ├── MissingPart         the model has no encoder, CLIP, … for this operation
@@ -73,8 +73,8 @@ class BadMedia(BadInput):
     """The clip or track cannot be read, or is longer or larger than what is read."""
 
 
-class LicenceNotAccepted(BadInput):
-    """The file to download comes under a licence that was not accepted yet."""
+class LicenseNotAccepted(BadInput):
+    """The license of the file to download was not accepted yet."""
 
 
 class BadValue(BadInput):

@@ -53,7 +53,7 @@ def _load(model: str | Path) -> Generator:
     except UnknownModel as unknown:
         fetched = zoo.path_of(str(model))
         if fetched is None:
-            advice = zoo.advice(str(model))
+            advice = zoo.fetch_hint(str(model))
             raise UnknownModel(f"{unknown} {advice}" if advice else _unknown(model, unknown)) from None
         return _load_file(fetched, zoo.find_entry(str(model)).about)
     except OSError as e:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor.checkpoints.arguments import choice, mapping, real, refuse_unknown, truth, whole
+from latent_editor.checkpoints.arguments import boolean, choice, integer, mapping, real, refuse_unknown
 from latent_editor.core.errors import BadModel
 from latent_editor.ops.bias_act import ACTIVATIONS
 
@@ -71,7 +71,7 @@ class StyleGAN2Config:
     mapping_joint_norm: bool = False
 
     def __post_init__(self) -> None:
-        size = whole("img_resolution", self.img_resolution, 0, 1 << 30)
+        size = integer("img_resolution", self.img_resolution, 0, 1 << 30)
         if not 4 <= size <= LARGEST_PX or size & (size - 1):
             raise BadModel(
                 f"Got a StyleGAN2 of {size} pixels; expected a power of two from 4 to {LARGEST_PX}. "
@@ -79,26 +79,26 @@ class StyleGAN2Config:
             )
         checked: dict[str, Any] = {
             "img_resolution": size,
-            "c_dim": whole("c_dim", self.c_dim, 0, MAX_CLASSES),
-            "w_dim": whole("w_dim", self.w_dim, 1, MAX_FEATURES),
-            "img_channels": whole("img_channels", self.img_channels, 1, 512),
-            "channel_base": whole("channel_base", self.channel_base, size, MAX_CHANNELS * LARGEST_PX),
-            "channel_max": whole("channel_max", self.channel_max, 1, 1 << 31),
-            "mapping_layers": whole("mapping_kwargs.num_layers", self.mapping_layers, 0, MAX_LAYERS),
+            "c_dim": integer("c_dim", self.c_dim, 0, MAX_CLASSES),
+            "w_dim": integer("w_dim", self.w_dim, 1, MAX_FEATURES),
+            "img_channels": integer("img_channels", self.img_channels, 1, 512),
+            "channel_base": integer("channel_base", self.channel_base, size, MAX_CHANNELS * LARGEST_PX),
+            "channel_max": integer("channel_max", self.channel_max, 1, 1 << 31),
+            "mapping_layers": integer("mapping_kwargs.num_layers", self.mapping_layers, 0, MAX_LAYERS),
             "mapping_lr_multiplier": real("mapping_kwargs.lr_multiplier", self.mapping_lr_multiplier, 1e-8, 1e4),
             "resample_filter": _taps(self.resample_filter),
             "architecture": choice("architecture", self.architecture, ARCHITECTURES),
             "mapping_activation": choice("mapping_kwargs.activation", self.mapping_activation, ACTIVATIONS),
-            "use_noise": truth("use_noise", self.use_noise),
+            "use_noise": boolean("use_noise", self.use_noise),
             "activation": choice("activation", self.activation, ACTIVATIONS),
-            "kernel_size": whole("kernel_size", self.kernel_size, 1, 15),
+            "kernel_size": integer("kernel_size", self.kernel_size, 1, 15),
             "channels": _channel_table(self.channels, size),
-            "mapping_joint_norm": truth("mapping_kwargs.joint_norm", self.mapping_joint_norm),
+            "mapping_joint_norm": boolean("mapping_kwargs.joint_norm", self.mapping_joint_norm),
         }
-        checked["z_dim"] = whole("z_dim", self.z_dim, 0 if checked["c_dim"] else 1, MAX_FEATURES)
+        checked["z_dim"] = integer("z_dim", self.z_dim, 0 if checked["c_dim"] else 1, MAX_FEATURES)
         for name in ("mapping_embed_features", "mapping_layer_features"):
             value = getattr(self, name)
-            checked[name] = None if value is None else whole(name, value, 1, MAX_FEATURES)
+            checked[name] = None if value is None else integer(name, value, 1, MAX_FEATURES)
         if self.conv_clamp is not None:
             checked["conv_clamp"] = real("conv_clamp", self.conv_clamp, 0, 1e30)
         if self.mapping_last_act is not None:
@@ -168,7 +168,7 @@ def _channel_table(value: Any, size_px: int) -> tuple[int, ...] | None:
     count = size_px.bit_length() - 2
     if not isinstance(value, (list, tuple)) or len(value) != count:
         raise BadModel(f"The model's file gives channels that are none; expected {count} numbers. Is the file damaged?")
-    return tuple(whole("channels", number, 1, MAX_CHANNELS) for number in value)
+    return tuple(integer("channels", number, 1, MAX_CHANNELS) for number in value)
 
 
 def _taps(value: Any) -> Taps:

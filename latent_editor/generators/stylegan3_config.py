@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latent_editor.checkpoints.arguments import mapping, real, refuse_unknown, truth, whole
+from latent_editor.checkpoints.arguments import boolean, integer, mapping, real, refuse_unknown
 from latent_editor.core.errors import BadModel
 
 #: Least and greatest value of every number. They are far beyond any public checkpoint, and keep a damaged or hostile
@@ -127,11 +127,11 @@ class StyleGAN3Config:
 
     def __post_init__(self) -> None:
         for name, (low, high) in WHOLE_LIMITS.items():
-            object.__setattr__(self, name, whole(name, getattr(self, name), low, high))
+            object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
         for name, (least, most) in REAL_LIMITS.items():
             if name != "conv_clamp" or self.conv_clamp is not None:
                 object.__setattr__(self, name, float(real(name, getattr(self, name), least, most)))
-        object.__setattr__(self, "use_radial_filters", truth("use_radial_filters", self.use_radial_filters))
+        object.__setattr__(self, "use_radial_filters", boolean("use_radial_filters", self.use_radial_filters))
         if self.num_critical >= self.num_layers:
             raise BadModel(
                 f"Got a StyleGAN3 with num_critical {self.num_critical} of {self.num_layers} layers; "

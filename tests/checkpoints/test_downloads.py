@@ -1,4 +1,4 @@
-"""Downloads over a line that drops, from servers that truncate, change the file, redirect and lie."""
+"""Downloads over unreliable connections, from servers that truncate, change the file, redirect and lie."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from latent_editor.core.errors import FetchFailed, Stopped
 DATA = bytes(range(256)) * 4096  # 1 MiB
 OTHER = DATA[::-1]
 SHA = hashlib.sha256(DATA).hexdigest()
-QUICK = TransferPolicy(attempts=3, first_wait_s=0.001, timeout_s=5)
+QUICK = TransferPolicy(max_stalled_attempts=3, initial_delay_s=0.001, timeout_s=5)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def get(server: FileServer, tmp_path: Path) -> Callable[..., bytes]:
 
     def get(**options: Any) -> bytes:
         target = tmp_path / "model.pkl"
-        digest = download(server.address, target, **{"manners": QUICK, **options})
+        digest = download(server.address, target, **{"policy": QUICK, **options})
         assert visible(tmp_path) == ["model.pkl"]
         content = target.read_bytes()
         assert digest == hashlib.sha256(content).hexdigest()
@@ -49,10 +49,10 @@ def visible(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-# An honest server.
+# A well-behaved server.
 
 
-def test_a_file_comes_whole(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_a_file_is_downloaded(server: FileServer, get: Callable[..., bytes]) -> None:
     fractions: list[float] = []
     assert get(size_bytes=len(DATA), sha256=SHA, on_step=lambda s: fractions.append(s.fraction)) == DATA
     assert fractions == sorted(fractions)
@@ -79,16 +79,16 @@ def test_the_old_file_stays_until_the_new_one_is_whole(server: FileServer, tmp_p
     server.answers = [serve(only=1000)] * 3
     seen: list[bytes] = []
     with pytest.raises(FetchFailed):
-        download(server.address, target, manners=TransferPolicy(attempts_in_all=1))
-    download(server.address, target, manners=QUICK, on_step=lambda s: seen.append(target.read_bytes()))
+        download(server.address, target, policy=TransferPolicy(max_attempts=1))
+    download(server.address, target, policy=QUICK, on_step=lambda s: seen.append(target.read_bytes()))
     assert set(seen) == {b"old"}
     assert target.read_bytes() == DATA
 
 
-# A line that drops.
+# Lost connections.
 
 
-def test_a_dropped_line_is_taken_up_where_it_broke(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_a_lost_connection_is_resumed(server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(only=n) for n in (300_000, 1, 0, 200_001)]
     assert get(sha256=SHA) == DATA
     assert [r.get("Range") for r in server.requests] == [
@@ -100,8 +100,8 @@ def test_a_dropped_line_is_taken_up_where_it_broke(server: FileServer, get: Call
 
 def test_a_later_call_continues(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
     server.answers = [serve(only=700_000), serve(only=0)]
-    with pytest.raises(FetchFailed, match=r"broke after 0.7 MB of 1.0 MB.*0.7 MB are kept; the same command"):
-        get(manners=TransferPolicy(attempts_in_all=1))
+    with pytest.raises(FetchFailed, match=r"connection lost after 0.7 MB of 1.0 MB.*0.7 MB are kept; the same command"):
+        get(policy=TransferPolicy(max_attempts=1))
     assert visible(tmp_path) == ["model.pkl.part", "model.pkl.part.json"]
     assert get() == DATA
     assert server.requests[-1]["Range"] == "bytes=700000-"
@@ -118,42 +118,44 @@ def test_a_part_that_was_whole_already_is_put_in_place(
     assert get(size_bytes=len(DATA)) == DATA
 
 
-def test_a_silent_line_is_left(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_a_silent_connection_times_out(server: FileServer, get: Callable[..., bytes]) -> None:
     def hang(handler: Handler) -> None:
         serve(only=5000, then=lambda: time.sleep(0.6))(handler)
 
     server.answers = [hang]
-    assert get(manners=TransferPolicy(timeout_s=0.2, first_wait_s=0)) == DATA
+    assert get(policy=TransferPolicy(timeout_s=0.2, initial_delay_s=0)) == DATA
     assert server.requests[1]["Range"] == "bytes=5000-"
 
 
-def test_a_server_that_is_not_there(server: FileServer, tmp_path: Path) -> None:
+def test_an_unreachable_server(server: FileServer, tmp_path: Path) -> None:
     server.close()
     labels: set[str] = set()
-    patient = TransferPolicy(attempts=50, first_wait_s=0.001)  # but not with a server that never answered
-    with pytest.raises(FetchFailed, match=r"could not be fetched from http.*refused.*Try again later"):
-        download(server.address, tmp_path / "m", manners=patient, on_step=lambda s: labels.add(s.label))
+    patient = TransferPolicy(
+        max_stalled_attempts=50, initial_delay_s=0.001
+    )  # but not with a server that never answered
+    with pytest.raises(FetchFailed, match=r"could not be downloaded from http.*refused.*Try again later"):
+        download(server.address, tmp_path / "m", policy=patient, on_step=lambda s: labels.add(s.label))
     (label,) = labels
     assert "refused" in label
-    assert label.endswith("trying again")
+    assert label.endswith("retrying")
 
 
 def test_a_server_that_always_truncates_is_given_up(server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(only=1000, headers={"Content-Range": ""})] * 20
     server.ranges = False
-    with pytest.raises(FetchFailed, match="the line broke after 0.0 MB of 1.0 MB"):
+    with pytest.raises(FetchFailed, match="connection lost after 0.0 MB of 1.0 MB"):
         get()
-    assert len(server.requests) == 1 + QUICK.attempts
+    assert len(server.requests) == 1 + QUICK.max_stalled_attempts
 
 
-def test_crumbs_are_not_collected_forever(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_attempts_are_limited_even_with_progress(server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(only=1)] * 50
     with pytest.raises(FetchFailed):
-        get(manners=TransferPolicy(attempts=3, attempts_in_all=10, first_wait_s=0))
+        get(policy=TransferPolicy(max_stalled_attempts=3, max_attempts=10, initial_delay_s=0))
     assert len(server.requests) == 10
 
 
-def test_it_can_be_stopped_and_taken_up(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+def test_it_can_be_stopped_and_resumed(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
     with pytest.raises(Stopped, match=r"MB are kept; the same command"):
         get(on_step=lambda s: s.fraction > 0.3)
     kept = (tmp_path / "model.pkl.part").stat().st_size
@@ -227,7 +229,7 @@ def test_a_date_or_a_hash_lets_a_part_be_continued(server: FileServer, get: Call
     assert server.requests[3]["Range"] == "bytes=400000-"
 
 
-def test_the_rest_of_another_place_is_not_taken(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_a_wrong_content_range_is_not_used(server: FileServer, get: Callable[..., bytes]) -> None:
     wrong = {"Content-Range": f"bytes 5-{len(DATA) - 1}/{len(DATA)}"}
     server.answers = [serve(only=400_000), serve(headers=wrong)]
     assert get() == DATA
@@ -245,13 +247,13 @@ def test_a_part_of_another_address_is_dropped(server: FileServer, get: Callable[
 
 def test_a_wrong_hash_is_thrown_away(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
     wrong = "0" * 64
-    with pytest.raises(FetchFailed, match=f"SHA-256 {SHA}; expected {wrong}.*thrown away"):
+    with pytest.raises(FetchFailed, match=f"SHA-256 {SHA}; expected {wrong}.*deleted"):
         get(sha256=wrong)
     assert visible(tmp_path) == []
     assert len(server.requests) == 1
 
 
-def test_a_spoilt_part_is_fetched_once_more(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
+def test_a_corrupt_part_is_downloaded_again(server: FileServer, get: Callable[..., bytes], tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         get(on_step=lambda s: s.fraction > 0.3)
     part = tmp_path / "model.pkl.part"
@@ -288,11 +290,11 @@ def test_an_unknown_length_needs_a_hash(server: FileServer, get: Callable[..., b
     assert get(sha256=SHA) == DATA
 
 
-# What is no file.
+# Responses that are not the file.
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(404, "not there any more"), (410, "not there"), (403, "login"), (400, "400")]
+    ("code", "words"), [(404, "no longer exists"), (410, "no longer exists"), (403, "login"), (400, "400")]
 )
 def test_a_refusal_is_final(code: int, words: str, server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [say(code)] * 3
@@ -302,7 +304,7 @@ def test_a_refusal_is_final(code: int, words: str, server: FileServer, get: Call
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_a_busy_server_is_asked_again(code: int, server: FileServer, get: Callable[..., bytes]) -> None:
+def test_a_busy_server_is_retried(code: int, server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(only=1000), say(code, Retry_After="0"), say(code)]
     assert get() == DATA
     server.answers = [say(code)] * 9
@@ -314,21 +316,21 @@ def test_a_web_page_is_no_model(server: FileServer, get: Callable[..., bytes], t
     page = b"\n<!DOCTYPE html><p>Quota exceeded"
     server.answers = [say(200, page, Content_Type="text/html; charset=utf-8"), say(200, page)]
     for _ in range(2):
-        with pytest.raises(FetchFailed, match="answered with a web page; expected model.pkl"):
+        with pytest.raises(FetchFailed, match="responded with a web page; expected model.pkl"):
             get()
     assert "model.pkl" not in visible(tmp_path)
 
 
-def test_packed_answers_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_encoded_responses_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
     server.answers = [serve(headers={"Content-Encoding": "gzip"})]
-    with pytest.raises(FetchFailed, match="packed as 'gzip'"):
+    with pytest.raises(FetchFailed, match="encoded as 'gzip'"):
         get()
 
 
 def test_endless_files_are_refused(server: FileServer, get: Callable[..., bytes]) -> None:
     small = TransferPolicy(max_bytes=500_000)
     with pytest.raises(FetchFailed, match="more than the 500,000"):
-        get(manners=small)
+        get(policy=small)
 
     def endless(handler: Handler) -> None:
         handler.begin(200, {"Transfer-Encoding": "chunked"})
@@ -340,10 +342,10 @@ def test_endless_files_are_refused(server: FileServer, get: Callable[..., bytes]
 
     server.answers = [endless]
     with pytest.raises(FetchFailed, match="more than the 500,000"):
-        get(manners=small)
+        get(policy=small)
 
 
-# Where it leads.
+# Redirects.
 
 
 def test_a_redirect_is_followed_with_the_range(server: FileServer, get: Callable[..., bytes]) -> None:
@@ -362,7 +364,7 @@ def test_a_circle_of_redirects_ends(server: FileServer, get: Callable[..., bytes
     server.answers = [say(302, Location=f"/{i}") for i in range(50)]
     with pytest.raises(FetchFailed, match="redirects too often"):
         get()
-    assert len(server.requests) == QUICK.redirects + 1
+    assert len(server.requests) == QUICK.max_redirects + 1
 
 
 @pytest.mark.parametrize("to", ["http://example.com/a", "file:///etc/passwd", "ftp://example.com/a", "//example.com/a"])
@@ -375,7 +377,7 @@ def test_a_redirect_to_an_open_line_is_refused(to: str, server: FileServer, get:
 
 def test_only_https_is_trusted() -> None:
     check_address("https://example.com/a")
-    check_address("https://b.example.com/a", came_from="https://example.com/a")
+    check_address("https://b.example.com/a", redirected_from="https://example.com/a")
     check_address("http://localhost:80/a")
     for address in (
         "http://example.com/a",
@@ -387,22 +389,22 @@ def test_only_https_is_trusted() -> None:
         with pytest.raises(FetchFailed, match="expected https"):
             check_address(address)
     with pytest.raises(FetchFailed, match="redirects to 'http://127.0.0.1/a'"):
-        check_address("http://127.0.0.1/a", came_from="https://example.com/a")
+        check_address("http://127.0.0.1/a", redirected_from="https://example.com/a")
 
 
-# This machine.
+# The local machine.
 
 
 def test_a_full_disk_is_noticed_first(
     server: FileServer, get: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_000_000))
-    with pytest.raises(FetchFailed, match=r"needs 1.0 MB more in .*, where 1.0 MB are free"):
+    with pytest.raises(FetchFailed, match=r"needs 1.0 MB in .*, which has 1.0 MB free"):
         get()
     assert server.sent == 0 or len(server.requests) == 1
 
 
-def test_two_at_once_do_not_get_in_each_others_way(server: FileServer, tmp_path: Path) -> None:
+def test_concurrent_downloads_exclude_each_other(server: FileServer, tmp_path: Path) -> None:
     started, may_end = threading.Event(), threading.Event()
 
     def slow(step: Any) -> None:
@@ -410,11 +412,11 @@ def test_two_at_once_do_not_get_in_each_others_way(server: FileServer, tmp_path:
         may_end.wait(10)
 
     target = tmp_path / "model.pkl"
-    first = threading.Thread(target=lambda: download(server.address, target, on_step=slow, manners=QUICK))
+    first = threading.Thread(target=lambda: download(server.address, target, on_step=slow, policy=QUICK))
     first.start()
     assert started.wait(10)
-    with pytest.raises(FetchFailed, match=r"Another process is fetching model.pkl"):
-        download(server.address, target, manners=QUICK)
+    with pytest.raises(FetchFailed, match=r"Another process is downloading model.pkl"):
+        download(server.address, target, policy=QUICK)
     may_end.set()
     first.join()
     assert target.read_bytes() == DATA

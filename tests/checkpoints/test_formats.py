@@ -10,7 +10,7 @@ import torch
 from hostile.corpus import INIT_KWARGS, own_file, state
 from hostile.nvidia import nvidia_pickle
 
-from latent_editor.checkpoints.formats import read_checkpoint, recognise
+from latent_editor.checkpoints.formats import detect_format, read_checkpoint
 from latent_editor.core.errors import BadModel
 
 ROSINALITY = {"input.input": torch.zeros(1, 8, 4, 4), "conv1.conv.weight": torch.zeros(1, 8, 8, 3, 3)}
@@ -38,17 +38,17 @@ def write(folder: Path, content: Any, name: str = "misleading.png", **options: A
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("name", ["a.pkl", "a.safetensors", "a.jpg", "a"])
 def test_torch_files(content: Any, wanted: str, zipped: bool, name: str, tmp_path: Path) -> None:
-    assert recognise(write(tmp_path, content, name, _use_new_zipfile_serialization=zipped)) == wanted
+    assert detect_format(write(tmp_path, content, name, _use_new_zipfile_serialization=zipped)) == wanted
 
 
 def test_own_and_nvidia_files(tmp_path: Path) -> None:
-    assert recognise(write(tmp_path, own_file(), "a.pkl")) == "latent-editor"
-    assert recognise(write(tmp_path, nvidia_pickle(state(), INIT_KWARGS, tmp_path / "canary"), "a.pt")) == "nvlabs"
+    assert detect_format(write(tmp_path, own_file(), "a.pkl")) == "latent-editor"
+    assert detect_format(write(tmp_path, nvidia_pickle(state(), INIT_KWARGS, tmp_path / "canary"), "a.pt")) == "nvlabs"
 
 
 def test_tensors_can_be_looked_at_without_memory_of_their_own(tmp_path: Path) -> None:
     path = write(tmp_path, nvidia_pickle(state(), INIT_KWARGS, tmp_path / "canary"))
-    shared, owned = read_checkpoint(path, own=False), read_checkpoint(path)
+    shared, owned = read_checkpoint(path, copy=False), read_checkpoint(path)
     for name, tensor in state().items():
         assert torch.equal(shared.state[name], tensor)
         assert torch.equal(owned.state[name], tensor)
@@ -68,6 +68,6 @@ def test_parts_in_our_own_files_come_back(tmp_path: Path) -> None:
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match=r"a\.pkl cannot be opened"):
-        recognise(tmp_path / "a.pkl")
+        detect_format(tmp_path / "a.pkl")
     with pytest.raises(BadModel, match="is a folder"):
-        recognise(tmp_path)
+        detect_format(tmp_path)

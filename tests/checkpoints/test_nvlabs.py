@@ -11,7 +11,7 @@ import pytest
 import torch
 from hostile.nvidia import nvidia_pickle
 
-from latent_editor.checkpoints.formats import read_checkpoint, recognise
+from latent_editor.checkpoints.formats import detect_format, read_checkpoint
 from latent_editor.core.errors import BadModel
 from latent_editor.generators import Generator, construction, load_generator
 
@@ -53,7 +53,7 @@ def test_real_structure_gives_identical_pictures(config: str, protocol: int, tmp
     assert (checkpoint.format, checkpoint.kind) == ("nvlabs", kind)
     assert checkpoint.init_kwargs == init_kwargs
     assert set(checkpoint.state) == set(g.state_dict())
-    assert recognise(path) == "nvlabs"
+    assert detect_format(path) == "nvlabs"
     assert torch.equal(render(load_generator(path)), render(g))
     assert any("neither compiled nor run" in note for note in checkpoint.notes)
     assert any("left out: D, G, augment_pipe" in note for note in checkpoint.notes)
@@ -118,10 +118,10 @@ def test_tensors_outlive_their_file(tmp_path: Path, canary: Path) -> None:
     [
         ({"parts": ("D",)}, "discriminator"),
         ({"parts": ("augment_pipe",)}, "augment_pipe"),
-        ({"_init_args": (1, 2, 3, 4, 5, 6)}, "arguments of the network 'Generator' cannot be read"),
-        ({"_init_kwargs": [1]}, "arguments of the network 'Generator' cannot be read"),
-        ({"_modules": {}}, "parts nothing; a generator has mapping and synthesis"),
-        ({"_modules": [1]}, "_modules that are no dict"),
+        ({"_init_args": (1, 2, 3, 4, 5, 6)}, "arguments of 'Generator' cannot be read"),
+        ({"_init_kwargs": [1]}, "arguments of 'Generator' cannot be read"),
+        ({"_modules": {}}, "submodules nothing; a generator has mapping and synthesis"),
+        ({"_modules": [1]}, "_modules of the network 'Generator' is not a dict"),
         ({"_parameters": {"x": 1}}, "x is a int, expected a tensor"),
     ],
 )

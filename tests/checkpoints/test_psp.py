@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.checkpoints.formats import read_checkpoint, recognise
+from latent_editor.checkpoints.formats import detect_format, read_checkpoint
 from latent_editor.checkpoints.psp import read_psp
 from latent_editor.core.errors import BadModel, MissingPart
 from latent_editor.generators import construction, load_generator, save_generator
@@ -70,7 +70,7 @@ def test_e4e_from_a_file(tmp_path: Path, options: Any) -> None:
     data = checkpoint(options)
     path = tmp_path / "model.pt"
     torch.save(data, path)
-    assert recognise(path) == "psp"
+    assert detect_format(path) == "psp"
     read = read_checkpoint(path)
     assert (read.format, read.kind, read.notes) == ("psp", "stylegan2", ())
     g = load_generator(path)

@@ -16,7 +16,7 @@ from support.random_generators import random_generator
 from torch import Tensor
 
 from latent_editor.checkpoints import rosinality
-from latent_editor.checkpoints.formats import read_checkpoint, recognise
+from latent_editor.checkpoints.formats import detect_format, read_checkpoint
 from latent_editor.core.errors import BadModel
 from latent_editor.generators import Generator, construction, load_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -136,7 +136,7 @@ def test_files(tmp_path: Path, bare: bool, old: bool) -> None:
     data: dict[str, Any] = {"g_ema": theirs(want), "g": {}, "d": {}, "latent_avg": want.w_avg.clone(), "iter": 3}
     path = tmp_path / "picture.jpg"  # the name says nothing
     torch.save(data["g_ema"] if bare else data, path, _use_new_zipfile_serialization=not old)
-    assert recognise(path) == "rosinality"
+    assert detect_format(path) == "rosinality"
     checkpoint = read_checkpoint(path)
     assert (checkpoint.format, checkpoint.kind) == ("rosinality", "stylegan2")
     notes = " ".join(checkpoint.notes)
@@ -205,7 +205,7 @@ def put(name: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (put("convs.1.conv.weight", torch.zeros(1, 16, 16, 5, 5)), r"'convs.1.conv.weight'.*\[1, 16, 16, 5, 5\]"),
         (put("convs.1.conv.weight", torch.zeros(3)), r"'convs.1.conv.weight'.*\[3\]"),
         (put("input.input", torch.zeros(1, 16, 8, 8)), r"'input.input'.*\[1, 16, 8, 8\]"),
-        (put("input.input", "weights"), "'input.input' is str"),
+        (put("input.input", "weights"), "'input.input' is a str"),
         (put("convs.4.conv.weight", torch.full([1, 8, 16, 3, 3], torch.nan)), "not finite"),
         (put("convs.9.conv.weight", torch.zeros(1)), "convs.6.conv.weight"),
         (put("convs.6.conv.weight", torch.zeros(1)), "numbers its convs up to 6"),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from support.random_generators import random_generator
 
-from latent_editor.checkpoints.formats import read_checkpoint, recognise
+from latent_editor.checkpoints.formats import detect_format, read_checkpoint
 from latent_editor.checkpoints.tensorflow import read_tensorflow
 from latent_editor.checkpoints.unpickling import Instance
 from latent_editor.core.errors import BadModel
@@ -136,7 +136,7 @@ def test_the_published_structure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file = written(
         tmp_path / "ffhq.pkl", (as_tensorflow(random_generator(), name="G"), discriminator(), as_tensorflow(want))
     )
-    assert recognise(file) == "tensorflow"
+    assert detect_format(file) == "tensorflow"
     read = read_checkpoint(file)
     assert (read.format, read.kind) == ("tensorflow", "stylegan2")
     assert read.notes == ("left out: G, D",)
@@ -156,7 +156,7 @@ def test_a_dictionary_of_networks(tmp_path: Path) -> None:
     want = random_generator()
     networks = {"G": as_tensorflow(random_generator(), name="G"), "D": discriminator(), "Gs": as_tensorflow(want)}
     file = written(tmp_path / "ffhq.pkl", networks)
-    assert recognise(file) == "tensorflow"
+    assert detect_format(file) == "tensorflow"
     same_pictures(load_generator(file), want)
 
 
@@ -253,7 +253,7 @@ def changed(component: str, change: Callable[[dict[str, Any]], object]) -> Insta
         ("mapping", lambda v: v.update({"Dense500/weight": np.zeros(1)}), "counts to 500"),
         ("mapping", lambda v: v.update({"surprise": np.zeros(1)}), "does not have: mapping/surprise"),
         ("mapping", lambda v: v.update({"Dense1/bias": "text"}), "mapping/Dense1/bias.*str"),
-        ("synthesis", lambda v: v.update({"4x4/Conv/StyleMod/bias": np.zeros(1)}), "StyleGAN 1"),
+        ("synthesis", lambda v: v.update({"4x4/Conv/StyleMod/bias": np.zeros(1)}), "StyleGAN1"),
         ("synthesis", lambda v: v.update({"ToRGB_lod0/bias": np.zeros(1)}), "configuration B, C or D"),
     ],
 )
@@ -287,7 +287,7 @@ def test_other_networks_are_refused() -> None:
     deep = parsed(discriminator())
     for _ in range(9):
         deep = Instance("dnnlib.tflib.network.Network", {"components": {"a": deep}, "variables": []})
-    with pytest.raises(BadModel, match="more networks"):
+    with pytest.raises(BadModel, match="more components"):
         read_tensorflow("x.pkl", deep)
     with pytest.raises(BadModel, match="normalize_latents"):
         read_tensorflow("x.pkl", parsed(as_tensorflow(random_generator(), normalize_latents=False)))

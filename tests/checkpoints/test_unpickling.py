@@ -175,7 +175,7 @@ def test_errors_are_of_the_wanted_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(max_bytes=100), "at most 100 are read"),
+        (Limits(max_bytes=100), "the limit is 100"),
         (Limits(max_opcodes=50), "more than 50 instructions"),
         (Limits(max_depth=2), "more than 2 containers"),
         (Limits(max_values=20), "more than 20 values"),

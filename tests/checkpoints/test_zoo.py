@@ -1,4 +1,4 @@
-"""The list of published models, licences that have to be accepted, and what is remembered of a download."""
+"""The list of published models, licenses that have to be accepted, and the record of a download."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.file_server import FileServer, say, serve, write_manifest
 
 import latent_editor as le
 from latent_editor.checkpoints import zoo
-from latent_editor.core.errors import BadInput, BadModel, FetchFailed, LicenceNotAccepted, UnknownModel
+from latent_editor.core.errors import BadInput, BadModel, FetchFailed, LicenseNotAccepted, UnknownModel
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.models.bundle import CACHE_VARIABLE, FOLDERS_VARIABLE
 
@@ -53,8 +53,8 @@ def test_the_project_lists_the_models_that_people_ask_for() -> None:
         assert entry.kind in ("stylegan2", "stylegan3")
         assert entry.kind in entry.title.lower() or entry.kind == "stylegan2"
         assert entry.name.endswith(str(entry.size_px)) or f"-{entry.size_px}-" in entry.name
-        assert entry.licence.link.startswith("https://")
-        assert "not commercially" in entry.licence.statement  # none of these is free for every purpose
+        assert entry.license.link.startswith("https://")
+        assert "not commercially" in entry.license.statement  # none of these is free for every purpose
         assert re.fullmatch(r"[a-z0-9.-]+\.(pkl|pt)", entry.file_name)
 
 
@@ -106,20 +106,20 @@ def test_a_manifest_that_is_none_is_named(content: str, folder: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known(folder: Path) -> None:
-    with pytest.raises(UnknownModel, match=r"called 'dogs'. There are: tiny-cats, ffhq-1024"):
+    with pytest.raises(UnknownModel, match=r"called 'dogs'. Available: tiny-cats, ffhq-1024"):
         zoo.fetch("dogs", accept=True)
 
 
 def test_advice_is_given_for_what_can_be_fetched(folder: Path) -> None:
-    assert "`latent-editor fetch tiny-cats`" in zoo.advice("tiny-cats")
-    assert zoo.advice("dogs") == ""
+    assert "`latent-editor fetch tiny-cats`" in zoo.fetch_hint("tiny-cats")
+    assert zoo.fetch_hint("dogs") == ""
 
 
 # Fetching.
 
 
-def test_nothing_is_asked_for_before_the_licence_is_accepted(folder: Path, server: FileServer) -> None:
-    with pytest.raises(LicenceNotAccepted) as refusal:
+def test_no_request_before_the_license_is_accepted(folder: Path, server: FileServer) -> None:
+    with pytest.raises(LicenseNotAccepted) as refusal:
         zoo.fetch("tiny-cats")
     for words in ("Test Licence-NC", "Only for tests.", "https://example.com/licence", "fetch tiny-cats --accept"):
         assert words in str(refusal.value)
@@ -133,8 +133,8 @@ def test_a_model_is_fetched_once(folder: Path, server: FileServer) -> None:
     path = zoo.fetch("tiny-cats", accept=True)
     assert path == zoo.path_of("tiny-cats") == zoo.zoo_folder() / "tiny-cats.pkl"
     assert path.read_bytes() == DATA
-    assert zoo.remembered(path)["sha256"] == hashlib.sha256(DATA).hexdigest()
-    assert zoo.remembered(path)["address"] == server.address
+    assert zoo.fetch_record(path)["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert zoo.fetch_record(path)["address"] == server.address
     assert zoo.fetch("tiny-cats") == path  # there already: nothing left to accept
     assert len(server.requests) == 1
 
@@ -148,7 +148,7 @@ def test_another_folder_may_be_chosen(folder: Path, tmp_path: Path) -> None:
 def test_a_damaged_file_is_fetched_anew(folder: Path) -> None:
     path = zoo.fetch("tiny-cats", accept=True)
     path.write_bytes(b"")
-    with pytest.raises(LicenceNotAccepted):
+    with pytest.raises(LicenseNotAccepted):
         zoo.fetch("tiny-cats")
     assert zoo.fetch("tiny-cats", accept=True).read_bytes() == DATA
 
@@ -197,7 +197,7 @@ def test_a_fetched_model_is_loaded_by_its_name(
 ) -> None:
     le.save_generator(tiny_generator, tmp_path / "g.safetensors")
     server.data = (tmp_path / "g.safetensors").read_bytes()
-    with pytest.raises(UnknownModel, match=r"'tiny-cats' can be fetched: `latent-editor fetch tiny-cats`"):
+    with pytest.raises(UnknownModel, match=r"'tiny-cats' can be downloaded: `latent-editor fetch tiny-cats`"):
         le.load_generator("tiny-cats")
     zoo.fetch("tiny-cats", accept=True)
     g = le.load_generator("tiny-cats")

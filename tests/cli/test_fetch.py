@@ -1,4 +1,4 @@
-"""``latent-editor fetch``: the list, the licence, the bar, and Ctrl-C."""
+"""``latent-editor fetch``: the list, the license, the progress bar, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_models_are_listed(server: FileServer, capsys: pytest.CaptureFixture[str
     assert server.requests == []
 
 
-def test_the_licence_comes_first(server: FileServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_license_comes_first(server: FileServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "tiny-cats"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     for words in ("Test Licence-NC", "Only for tests.", "https://example.com/licence", "--accept"):
         assert words in err
     assert main(["fetch", "tiny-cats", "--json"]) == 2
-    assert json.loads(capsys.readouterr().out)["error"] == "LicenceNotAccepted"
+    assert json.loads(capsys.readouterr().out)["error"] == "LicenseNotAccepted"
     assert server.requests == []
 
 
@@ -60,7 +60,7 @@ def test_a_model_is_fetched(server: FileServer, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert "Fetching tiny-cats" in err
     assert " 100 %" in err
-    for words in ("tiny-cats.pkl: 0.3 MB", "SHA-256 ", "remembered", "Test Licence-NC", "--model tiny-cats"):
+    for words in ("tiny-cats.pkl: 0.3 MB", "SHA-256 ", "recorded", "Test Licence-NC", "--model tiny-cats"):
         assert words in out
     assert main(["fetch", "tiny-cats", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -75,7 +75,7 @@ def test_a_model_is_fetched(server: FileServer, capsys: pytest.CaptureFixture[st
 def test_failures_are_told(server: FileServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.answers = [say(404)]
     assert main(["fetch", "tiny-cats", "--accept"]) == 1
-    assert "is not there any more (404" in capsys.readouterr().err
+    assert "no longer exists (404" in capsys.readouterr().err
     assert main(["fetch", "dogs", "--accept"]) == 2
     assert "called 'dogs'" in capsys.readouterr().err
 
@@ -92,7 +92,7 @@ def test_an_interrupt_keeps_the_part(server: FileServer, tmp_path: Path) -> None
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert "MB are kept; the same command continues there." in err
+    assert "MB are kept; the same command resumes there." in err
     kept = (tmp_path / "cache" / "zoo" / "tiny-cats.pkl.part").stat().st_size
     assert 0 < kept <= 100_000
     server.answers = []

@@ -95,7 +95,7 @@ def test_convert_refuses_what_it_cannot_write(nvidia: Path, capsys: pytest.Captu
     assert "the input itself" in as_json(capsys, "convert", own, own, code=2)["message"]
     before = own.read_bytes()
     nvidia.write_bytes(nvidia.read_bytes()[:1000])
-    assert "cut short" in as_json(capsys, "convert", nvidia, own, code=2)["message"]
+    assert "truncated" in as_json(capsys, "convert", nvidia, own, code=2)["message"]
     assert own.read_bytes() == before
 
 

@@ -133,7 +133,7 @@ def test_fetched_models_are_found_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_bytes(nvidia_pickle(g.state_dict(), SMALL, tmp_path / "canary"))
     loaded = load_generator("cats-16")
     assert loaded.name == "cats-16"
-    assert loaded.bundle.about["licence"] == entry.licence.name
+    assert loaded.bundle.about["licence"] == entry.license.name
     assert loaded.bundle.about["canonical_points"] == {"nose": [0.5, 0.5]}
     assert torch.equal(render(loaded), render(g))
 

@@ -1,14 +1,14 @@
 """Reads pickles without executing them.
 
-A pickle is a program. Every function here reads one with a machine that can build plain values only
-(:mod:`latent_editor.checkpoints.unpickling.machine`): nothing is imported, called or looked up that a file names,
-whatever it names; anything outside of a short list of names is refused by name.
+A pickle is a program. Every function here interprets it with a machine that can only build plain values
+(:mod:`latent_editor.checkpoints.unpickling.machine`): nothing that a file references is imported, called or looked up,
+and any global outside of a short allowlist is refused by name.
 
 ======================  ==================================================================================
-:func:`read_arrays`     a pickle of numpy arrays, numbers, text and containers
-:func:`read_torch`      what ``torch.save`` wrote, in both of its containers: the same, and tensors
-:func:`read_pickle`     a pickle with names of the caller's own; see :class:`Record` and :class:`Instance`
-:func:`read_model_file` any of them, for the readers of checkpoints
+:func:`read_arrays`     a pickle of NumPy arrays, numbers, text and containers
+:func:`read_torch`      a file of ``torch.save`` in either container format: the same, and tensors
+:func:`read_pickle`     a pickle with the caller's own allowlist; see :class:`Record` and :class:`Instance`
+:func:`read_model_file` any of them, for the checkpoint readers
 ======================  ==================================================================================
 """
 
@@ -57,33 +57,36 @@ __all__ = [
     "tensor_names",
 ]
 
-#: What is read of checkpoints, and of files of arrays.
+#: Limits for checkpoints, and for files of arrays.
 LIMITS, ARRAY_LIMITS = Limits(), Limits(max_bytes=1 << 30)
 
 Source = str | Path | bytes | bytearray | BinaryIO
-_ADVICE = "Nothing in it was run. Get the file again from where it was published."
+_ADVICE = "Nothing in it was run. Download the file again from its publisher."
 
 
 def is_zip(head: bytes) -> bool:
-    """Whether a file that begins like this is a zip file."""
+    """Whether a file that starts with ``head`` is a zip file."""
     return head[:4] in (b"PK\3\4", b"PK\5\6")
 
 
 def is_legacy_torch(head: bytes) -> bool:
-    """Whether a file that begins like this is the container of torch.save before torch 1.6."""
+    """Whether a file that starts with ``head`` has the torch.save format from before torch 1.6."""
     return head[:14] == b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
 
 
 def open_bytes(source: Source, *, max_bytes: int, mmap_: bool = False) -> tuple[memoryview, str]:
-    """The bytes of a file, and its name for messages.
+    """Opens a file.
 
     Args:
         source: A path, bytes, or an open binary file.
-        max_bytes: The most that is read.
-        mmap_: Map the file (only what is used takes memory) instead of reading it.
+        max_bytes: Size limit.
+        mmap_: Memory-map the file instead of reading it.
+
+    Returns:
+        Its bytes, and its name for messages.
 
     Raises:
-        Refused: it is missing, empty, no file, or too large.
+        Refused: it is missing, empty, not a file, or too large.
     """
     if isinstance(source, (bytes, bytearray)):
         data, name = bytearray(source), "The data"
@@ -94,7 +97,7 @@ def open_bytes(source: Source, *, max_bytes: int, mmap_: bool = False) -> tuple[
         data, name = bytearray(source.read(max_bytes + 1)), Path(str(getattr(source, "name", "The data"))).name
         size = len(data)
     if size > max_bytes:
-        raise Refused(f"has {size:,} bytes or more; at most {max_bytes:,} are read")
+        raise Refused(f"has {size:,} bytes or more; the limit is {max_bytes:,}")
     return memoryview(data), name
 
 
@@ -108,9 +111,9 @@ def _open_path(path: Path, max_bytes: int, mmap_: bool) -> memoryview:
             if not size:
                 raise Refused("is empty")
             if size > max_bytes:
-                raise Refused(f"has {size:,} bytes; at most {max_bytes:,} are read")
+                raise Refused(f"has {size:,} bytes; the limit is {max_bytes:,}")
             if mmap_:
-                # Copy-on-write, so that tensors over it are writable as torch wants them, and the file is not.
+                # Copy-on-write: tensors over it are writable, as torch requires, but the file stays unchanged.
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
             data = bytearray(size)
             got = file.readinto(data)
@@ -124,29 +127,29 @@ def _open_path(path: Path, max_bytes: int, mmap_: bool) -> memoryview:
 def read_pickle(
     data: Source, allowed: Allowed, *, limits: Limits = LIMITS, error: type[LatentEditorError] = BadModel
 ) -> Any:
-    """Reads a pickle with a given list of names.
+    """Reads a pickle with an allowlist of globals.
 
     Args:
         data: The pickle, or its file.
-        allowed: For every global that may be named, (module, name), a function of ours that takes the arguments in the
-            file, does nothing with the world, and returns a plain value or a :class:`Record`.
-        limits: How much it may ask for.
-        error: Which error to raise.
+        allowed: For each allowed global (module, name), a stand-in function without side effects that takes the
+            arguments in the file and returns a plain value or a :class:`Record`.
+        limits: Resource limits.
+        error: Exception type to raise.
 
     Returns:
-        Dicts, lists, tuples, sets, numbers, text, and what the records finish into.
+        Dicts, lists, tuples, sets, numbers, text, and the results of :meth:`Record.finish`.
 
     Raises:
-        error: with the name or the place that was refused.
+        error: names the refused global, or the position in the file.
     """
     return _guarded(data, limits, error, False, lambda view, budget: Machine(view, allowed, budget).run())
 
 
 def read_arrays(path: Source, *, limits: Limits = ARRAY_LIMITS, error: type[LatentEditorError] = BadModel) -> Any:
-    """Reads a pickle that holds numpy arrays of numbers, numbers, text, and containers of these.
+    """Reads a pickle of numeric NumPy arrays, numbers, text, and containers of these.
 
     Raises:
-        error: it holds or names anything else, or is damaged.
+        error: it holds or references anything else, or is damaged.
     """
     return read_pickle(path, array_names(), limits=limits, error=error)
 
@@ -154,15 +157,15 @@ def read_arrays(path: Source, *, limits: Limits = ARRAY_LIMITS, error: type[Late
 def read_torch(
     source: Source, *, mmap: bool = False, limits: Limits = LIMITS, error: type[LatentEditorError] = BadModel
 ) -> Any:
-    """Reads what ``torch.save`` wrote: tensors, numpy arrays, numbers, text, and containers of these.
+    """Reads a file of ``torch.save``: tensors, NumPy arrays, numbers, text, and containers of these.
 
     Args:
         source: The file.
-        mmap: Whether the tensors may share the file's memory, so that only those that are used take any.
+        mmap: Memory-map the file; the tensors are views of it.
         limits, error: As in :func:`read_pickle`.
 
     Raises:
-        error: it holds or names anything else, or is damaged.
+        error: it holds or references anything else, or is damaged.
     """
 
     def read(view: memoryview, budget: Budget) -> Any:
@@ -171,7 +174,7 @@ def read_torch(
             return ZipFile(view, budget, tensor_names()).read()
         if is_legacy_torch(head):
             return LegacyFile(view, budget, tensor_names()).read()
-        raise Refused("is not a file of torch.save")
+        raise Refused("was not written by torch.save")
 
     return _guarded(source, limits, error, mmap, read)
 
@@ -184,16 +187,16 @@ def read_model_file(
     error: type[LatentEditorError] = BadModel,
     select: Callable[[Any], Any] = lambda root: root,
 ) -> Any:
-    """Reads a checkpoint of any container: both of torch.save's, or a bare pickle with nested tensors.
+    """Reads a checkpoint in any container: either torch.save format, or a bare pickle with nested tensors.
 
     Args:
-        source: The file. Tensors share its memory.
-        names: What may be named beside tensors and arrays.
+        source: The file; tensors are views of it.
+        names: Allowed globals besides those of tensors and arrays.
         limits, error: As in :func:`read_pickle`.
-        select: From what was read, still unfinished, to the part that is wanted; the rest costs nothing more.
+        select: Picks the needed part of the parsed records before they are converted.
 
     Raises:
-        error: with the name or the place that was refused.
+        error: names the refused global, or the position in the file.
     """
 
     def read(view: memoryview, budget: Budget) -> Any:

@@ -1,7 +1,7 @@
-"""The zip container of torch.save: members stored as they are, one pickle and one member for each storage.
+"""The zip format of torch.save: uncompressed members, one pickle and one member for each storage.
 
-Python's zipfile was refused: it reads a directory of any length, and decompresses. Nothing here is decompressed:
-torch never compresses, so that a compressed member is either a bomb or no checkpoint.
+Python's zipfile is not used: it reads directories of any length, and decompresses. torch never compresses, so a
+compressed member is either a zip bomb or not a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ _MAX_MEMBERS = 20_000
 
 
 def zip_members(data: memoryview) -> dict[str, memoryview]:
-    """The members of a zip file whose members are all stored, by name, as views.
+    """The members of an uncompressed zip file, by name, as views.
 
     Raises:
-        Refused: it is damaged, has members that are compressed or encrypted, overlap, or lie outside of the file.
+        Refused: it is damaged, or has members that are compressed, encrypted, overlapping or out of bounds.
     """
     count, position, end = _directory(data)
     if count > _MAX_MEMBERS:
-        raise Refused(f"is a zip file of {count:,} members; at most {_MAX_MEMBERS:,} are read")
+        raise Refused(f"is a zip file of {count:,} members; the limit is {_MAX_MEMBERS:,}")
     members: dict[str, memoryview] = {}
     spans: list[tuple[int, int, str]] = []
     for _ in range(count):
-        entry = _piece(data, position, 46, end)
+        entry = _slice(data, position, 46, end)
         if entry[:4] != _ENTRY:
             raise Refused("is a zip file with a damaged directory")
         flags, method = struct.unpack_from("<HH", entry, 8)
         packed, unpacked, name_length, extra_length, comment_length = struct.unpack_from("<IIHHH", entry, 20)
         (offset,) = struct.unpack_from("<I", entry, 42)
-        name = bytes(_piece(data, position + 46, name_length, end)).decode("utf-8", "replace")
-        extra = bytes(_piece(data, position + 46 + name_length, extra_length, end))
-        packed, unpacked, offset = _wide(extra, packed, unpacked, offset)
+        name = bytes(_slice(data, position + 46, name_length, end)).decode("utf-8", "replace")
+        extra = bytes(_slice(data, position + 46 + name_length, extra_length, end))
+        packed, unpacked, offset = _zip64_values(extra, packed, unpacked, offset)
         if method != 0 or packed != unpacked or flags & 1:
             raise Refused(
                 f"is a zip file whose member {shorten(name)} is compressed or encrypted ({unpacked:,} bytes from "
                 f"{packed:,}), which torch.save never does"
             )
-        start, body = _body(data, offset, unpacked, name)
+        start, body = _member_data(data, offset, unpacked, name)
         if name in members:
             raise Refused(f"is a zip file with two members called {shorten(name)}")
         members[name] = body
@@ -58,32 +58,32 @@ def zip_members(data: memoryview) -> dict[str, memoryview]:
     return members
 
 
-def _piece(data: memoryview, position: int, count: int, end: int | None = None) -> memoryview:
+def _slice(data: memoryview, position: int, count: int, end: int | None = None) -> memoryview:
     if position < 0 or position + count > (len(data) if end is None else end):
-        raise Refused("is a zip file that is cut short or damaged")
+        raise Refused("is a truncated or damaged zip file")
     return data[position : position + count]
 
 
 def _directory(data: memoryview) -> tuple[int, int, int]:
-    """Number of members, and where the directory begins and ends."""
+    """The number of members, and start and end of the central directory."""
     tail_start = max(0, len(data) - 65557)
     found = bytes(data[tail_start:]).rfind(_END)
     if found < 0:
-        raise Refused("is a zip file that is cut short: its directory, at the end, is missing")
+        raise Refused("is a truncated zip file: the directory at its end is missing")
     end = tail_start + found
-    count, length, offset = struct.unpack_from("<HII", _piece(data, end, 22), 10)
+    count, length, offset = struct.unpack_from("<HII", _slice(data, end, 22), 10)
     if end >= 20 and bytes(data[end - 20 : end - 16]) == _LOCATOR:
         (end64,) = struct.unpack_from("<Q", data, end - 12)
-        record = _piece(data, end64, 56)
+        record = _slice(data, end64, 56)
         if record[:4] != _END64:
             raise Refused("is a zip file with a damaged directory")
         count, length, offset = struct.unpack_from("<QQQ", record, 32)
-    _piece(data, offset, length, end)
+    _slice(data, offset, length, end)
     return int(count), int(offset), int(offset + length)
 
 
-def _wide(extra: bytes, packed: int, unpacked: int, offset: int) -> tuple[int, int, int]:
-    """The 64-bit values of the extra field 1, where the 32-bit ones are full."""
+def _zip64_values(extra: bytes, packed: int, unpacked: int, offset: int) -> tuple[int, int, int]:
+    """Replaces overflowed 32-bit values by the 64-bit ones of the ZIP64 extra field."""
     position = 0
     values: list[int] = []
     while position + 4 <= len(extra):
@@ -102,17 +102,17 @@ def _wide(extra: bytes, packed: int, unpacked: int, offset: int) -> tuple[int, i
     return result[1], result[0], result[2]
 
 
-def _body(data: memoryview, offset: int, length: int, name: str) -> tuple[int, memoryview]:
-    local = _piece(data, offset, 30)
+def _member_data(data: memoryview, offset: int, length: int, name: str) -> tuple[int, memoryview]:
+    local = _slice(data, offset, 30)
     if local[:4] != _LOCAL:
         raise Refused(f"is a zip file whose member {shorten(name)} is not where the directory says")
     name_length, extra_length = struct.unpack_from("<HH", local, 26)
     start = offset + 30 + name_length + extra_length
-    return start, _piece(data, start, length)
+    return start, _slice(data, start, length)
 
 
 class ZipFile:
-    """A checkpoint of torch 1.6 and later."""
+    """The torch.save format of torch 1.6 and later."""
 
     def __init__(self, data: memoryview, budget: Budget, allowed: Allowed) -> None:
         self.budget, self.allowed = budget, allowed
@@ -120,25 +120,25 @@ class ZipFile:
         roots = [name for name in self.members if name.endswith("data.pkl") and name.count("/") <= 1]
         if len(roots) != 1:
             names = ", ".join(shorten(name, 40) for name in sorted(self.members)[:6])
-            raise Refused(f"is a zip file with {names or 'nothing'} in it, not one of torch.save")
+            raise Refused(f"is a zip file with {names or 'nothing'} in it, not written by torch.save")
         self.prefix = roots[0].removesuffix("data.pkl")
         if f"{self.prefix}constants.pkl" in self.members:
-            raise Refused("is a TorchScript program, which would have to be run")
+            raise Refused("is a TorchScript program, which would have to be executed")
         order = self.members.get(f"{self.prefix}byteorder")
         if order is not None and bytes(order[:16]) != b"little":
-            raise Refused("holds numbers in the byte order of another machine")
+            raise Refused("has big-endian numbers")
         self.storages: dict[str, Storage] = {}
 
     def read(self) -> Any:
-        """The unfinished object in it.
+        """Reads the root object, as records.
 
         Raises:
             Refused: with the reason.
         """
         data = self.members[f"{self.prefix}data.pkl"]
-        return Machine(data, self.allowed, self.budget, persistent=self._refer).run()
+        return Machine(data, self.allowed, self.budget, persistent=self._persistent_load).run()
 
-    def _refer(self, reference: Any) -> Storage:
+    def _persistent_load(self, reference: Any) -> Storage:
         key, storage = storage_of(reference)
         known = self.storages.get(key)
         if known is None:
@@ -148,5 +148,5 @@ class ZipFile:
             storage.fill(member)
             known = self.storages[key] = storage
         if known.dtype != storage.dtype or known.numel != storage.numel:
-            raise Refused("gives one storage two types or lengths")
+            raise Refused("gives one storage two dtypes or sizes")
         return known

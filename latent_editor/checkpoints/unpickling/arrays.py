@@ -1,4 +1,4 @@
-"""The names that pickled numpy arrays and plain containers use, and what stands for them here."""
+"""Stand-ins for the globals of pickled NumPy arrays and plain containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_DIMENSIONS = 16
 
 
 class DType(Record):
-    """A numpy dtype of numbers or text."""
+    """A NumPy dtype of numbers or text."""
 
     def __init__(self, text: Any, align: Any = 0, copy: Any = 1) -> None:
         if isinstance(text, (bytes, memoryview)):
@@ -24,13 +24,13 @@ class DType(Record):
         match = _TYPE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             what = "objects" if str(text).lstrip("|<>=").startswith("O") else repr(text)[:40]
-            raise Refused(f"holds a numpy array of {what}; expected numbers")
+            raise Refused(f"holds a NumPy array of {what}; expected numbers")
         self.dtype = np.dtype(text)
 
     def build(self, state: Any) -> None:
         order, *rest = state[1:]
         if rest[:3] != [None, None, None] or order not in ("<", ">", "|", "="):
-            raise Refused("holds a numpy array with a composite type; expected numbers")
+            raise Refused("holds a NumPy array with a structured dtype; expected numbers")
         if order in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(order)
 
@@ -39,7 +39,7 @@ class DType(Record):
 
 
 class Array(Record):
-    """A numpy array, empty until its state is set: a view of the file's bytes, so that naming them twice is free."""
+    """A NumPy array, empty until its state is set. It is a view of the file, so that repeated references are free."""
 
     def __init__(self, array: np.ndarray | None = None) -> None:
         self.array = array
@@ -50,14 +50,14 @@ class Array(Record):
 
     def finish(self, parts: tuple[Any, ...]) -> np.ndarray:
         if self.array is None:
-            raise Refused("holds a numpy array without content")
+            raise Refused("holds a NumPy array without data")
         return self.array
 
 
 def array_from(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
-    """An array over ``data``, if that has as many bytes as the shape claims."""
+    """An array view of ``data``, whose length has to match shape and dtype."""
     if not isinstance(dtype, DType) or not isinstance(data, (bytes, memoryview, str)):
-        raise Refused("holds a numpy array without a type or without bytes")
+        raise Refused("holds a NumPy array without a dtype or data")
     if isinstance(data, str):  # Python 2, or a short text
         data = data.encode("latin-1")
     if isinstance(data, bytes):
@@ -72,30 +72,30 @@ def array_from(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:
-    """A shape whose product cannot surprise."""
+    """Validates a shape."""
     if isinstance(shape, int):
         shape = (shape,)
     if not isinstance(shape, (tuple, list)) or len(shape) > _MAX_DIMENSIONS:
-        raise Refused("holds an array or tensor whose shape is no short list of numbers")
+        raise Refused("holds an array or tensor whose shape is not a short list of numbers")
     for n in shape:
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < 1 << 40:
-            raise Refused("holds an array or tensor with a length in its shape that is no number from 0")
+            raise Refused("holds an array or tensor with an invalid length in its shape")
     return tuple(shape)
 
 
 def scalar(dtype: Any, data: Any = b"") -> Any:
-    """A number of numpy → a number of Python."""
+    """A NumPy scalar as a Python number."""
     return array_from(data, dtype, (), "C").item()
 
 
 def from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", axes: Any = None) -> Array:
     if axes is not None:
-        raise Refused("holds a numpy array with its axes in another order")
+        raise Refused("holds a NumPy array with permuted axes")
     return Array(array_from(data, dtype, shape, order))
 
 
-def no_call(*_: Any) -> Any:
-    raise Refused("calls a type that is only ever named")
+def not_callable(*_: Any) -> Any:
+    raise Refused("calls a type that is only referenced in valid files")
 
 
 def attributes(items: Any = ()) -> Attributes:
@@ -110,30 +110,30 @@ def attributes(items: Any = ()) -> Attributes:
 
 
 def encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """``_codecs.encode``: how protocol 2 stores bytes."""
     if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
-        raise Refused("encodes text in another way than Latin-1")
+        raise Refused("encodes text in an encoding other than Latin-1")
     return text.encode("latin-1")
 
 
 def flat(items: Any = ()) -> list[Any]:
     if not isinstance(items, (list, tuple)):
-        raise Refused("makes a list or set of something else than a list")
+        raise Refused("makes a set of something other than a list")
     return [item for item in items if item is None or isinstance(item, (str, int, float, bytes))]
 
 
 def path(*parts: Any) -> str:
-    """A path is only ever shown."""
+    """A path, as text for display."""
     return "/".join(str(part)[:200] for part in parts[:50] if isinstance(part, str))
 
 
 def array_names() -> dict[tuple[str, str], Callable[..., Any]]:
-    """The names of numpy arrays, numbers and plain containers."""
+    """Stand-ins for the globals of NumPy arrays, numbers and plain containers."""
     names: dict[tuple[str, str], Callable[..., Any]] = {
         ("collections", "OrderedDict"): attributes,
         ("_codecs", "encode"): encode,
         ("numpy", "dtype"): DType,
-        ("numpy", "ndarray"): no_call,
+        ("numpy", "ndarray"): not_callable,
         ("argparse", "Namespace"): NamespaceRecord,
         ("pathlib", "PosixPath"): path,
         ("pathlib", "WindowsPath"): path,

@@ -1,4 +1,4 @@
-"""What a restricted pickle is read into before it becomes plain values."""
+"""Records: the intermediate values of a restricted pickle, before conversion to plain values."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Byte strings longer than this stay views of the file, so that naming one a thousand times costs nothing.
-LONGEST_COPY = 256
+#: Longer byte strings stay views of the file, so that repeated references cost nothing.
+MAX_COPY_BYTES = 256
 
 
 class Refused(Exception):
-    """Why a pickle is not read: a clause that follows the file's name. Never leaves this package."""
+    """The reason for refusing a pickle, a clause that follows the file name. Internal to this package."""
 
 
 def shorten(text: str, length: int = 80) -> str:
-    """Text from a file, safe to print and not long."""
+    """Makes untrusted text printable and short."""
     clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: length + 1])
     return clean if len(clean) <= length else f"{clean[:length]}…"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a pickle may ask for. The defaults leave room for every published checkpoint, and for little else.
+    """Resource limits for a pickle. The defaults allow every published checkpoint, but little more.
 
     Attributes:
-        max_bytes: Size of the pickle.
-        max_opcodes: Instructions, in all pickles inside of the pickle together. Published networks need 200 000.
-        max_depth: Containers inside of each other. Published networks need about 25.
-        max_values: Values in the result, where one that is named twice counts twice: a few hundred bytes that name
-            each other can stand for 2 ** 100 values.
+        max_bytes: Size of the file.
+        max_opcodes: Opcodes, including nested pickles. Published networks need 200,000.
+        max_depth: Nesting of containers. Published networks need about 25.
+        max_values: Values in the result, with shared ones counted at each reference: a few hundred bytes can
+            represent 2 ** 100 values.
         max_text: Characters of text; the source code in NVIDIA's pickles takes about a million.
-        max_seconds: Time to read it in.
+        max_seconds: Time to parse it.
     """
 
     max_bytes: int = 4 << 30
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass
 class Budget:
-    """What is left of the limits while a pickle, and every pickle inside of it, is read."""
+    """Resources used so far by a pickle and its nested pickles, checked against the limits."""
 
     limits: Limits
     opcodes: int = 0
@@ -57,23 +57,23 @@ class Budget:
         self.deadline = time.monotonic() + self.limits.max_seconds
 
     def step(self) -> None:
-        """One instruction."""
+        """Counts one opcode."""
         self.opcodes += 1
         if self.opcodes > self.limits.max_opcodes:
-            raise Refused(f"needs more than {self.limits.max_opcodes:,} instructions to be read")
+            raise Refused(f"needs more than {self.limits.max_opcodes:,} instructions")
         if not self.opcodes % 1024 and time.monotonic() > self.deadline:
-            raise Refused(f"takes more than {self.limits.max_seconds:g} s to be read")
+            raise Refused(f"takes more than {self.limits.max_seconds:g} s to read")
 
     def spend(self, length: int) -> None:
-        """``length`` bytes or characters that are copied."""
+        """Counts ``length`` copied bytes or characters."""
         self.text += length
         if self.text > self.limits.max_text:
             raise Refused(f"holds more than {self.limits.max_text:,} characters of text")
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
-    """An allowed global: the names in the file, and the harmless function of ours that stands for it."""
+class GlobalRef:
+    """A reference to an allowed global, with its stand-in function."""
 
     module: str
     name: str
@@ -84,31 +84,31 @@ class Named:
 
 
 class Record(abc.ABC):
-    """Something that a pickle makes, while it is read. The only kind of object whose state a pickle can set."""
+    """An object under construction; the only kind of object whose state a pickle can set."""
 
     def build(self, state: Any) -> None:
-        """Takes the state that the pickle gives it."""
+        """Sets the state (BUILD opcode)."""
         raise Refused(f"sets the state of a {type(self).__name__}, which has none")
 
     def parts(self) -> tuple[Any, ...]:
-        """The values inside of it, which are finished before it is."""
+        """The values in it, which are converted first."""
         return ()
 
     @abc.abstractmethod
     def finish(self, parts: tuple[Any, ...]) -> Any:
-        """The plain value that takes its place; ``parts`` are finished."""
+        """Converts it to a plain value, given its converted ``parts``."""
 
 
 class Attributes(dict[Any, Any]):
-    """Stands for the dicts that carry attributes too (OrderedDict, EasyDict). The attributes are dropped."""
+    """Stand-in for dicts with attributes (OrderedDict, EasyDict). The attributes are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """What was an object of a foreign class in the file, as plain data: nothing of the class is known or run.
+    """An object of a foreign class as plain data; the class itself is never imported.
 
     Attributes:
-        name: The class, as the file names it.
+        name: Name of the class in the file.
         state: Its attributes.
     """
 
@@ -117,7 +117,7 @@ class Instance:
 
 
 class InstanceRecord(Record):
-    """An object of a foreign class, whose attributes are all that is kept."""
+    """An object of a foreign class, of which only the attributes are kept."""
 
     def __init__(self, name: str, state: Any = None) -> None:
         self.name = name
@@ -139,7 +139,7 @@ class InstanceRecord(Record):
 
 
 class NamespaceRecord(InstanceRecord):
-    """The options of a command line, which half of the public checkpoints carry: finishes into a dict."""
+    """``argparse.Namespace``, which many public checkpoints contain; becomes a dict."""
 
     def __init__(self) -> None:
         super().__init__("argparse.Namespace")
@@ -151,15 +151,15 @@ class NamespaceRecord(InstanceRecord):
 @dataclass(slots=True)
 class _Finished:
     value: Any
-    size: int = 1  # values in it, where a shared one counts as often as it is named
+    size: int = 1  # values in it, with shared ones counted at each reference
     depth: int = 0
 
 
 def finish(root: Any, limits: Limits) -> Any:
-    """Turns what a pickle was read into into plain values: dicts, lists, tuples, sets, tensors, arrays, numbers, text.
+    """Converts records to plain values: dicts, lists, tuples, sets, tensors, arrays, numbers, text.
 
     Raises:
-        Refused: it contains itself, is nested too deeply, or names too many values.
+        Refused: it contains itself, is nested too deeply, or has too many values.
     """
     done: dict[int, _Finished] = {}
     open_: set[int] = set()
@@ -178,17 +178,17 @@ def finish(root: Any, limits: Limits) -> Any:
         elif isinstance(node, memoryview):
             copied += len(node)
             if copied > limits.max_text:
-                raise Refused(f"holds more than {limits.max_text:,} bytes that are no tensor")
+                raise Refused(f"holds more than {limits.max_text:,} bytes outside of tensors")
             done[key] = _Finished(bytes(node))
         elif (children := _children(node)) is not None:
             open_.add(key)
             stack.append((node, True))
-            stack.extend((child, False) for child in children if isinstance(child, _COSTLY))
+            stack.extend((child, False) for child in children if isinstance(child, _CONVERTED))
     return done[id(root)].value if id(root) in done else _leaf(root)
 
 
-#: What takes time or memory to finish; everything else is used as it is.
-_COSTLY = (dict, list, tuple, Record, memoryview)
+#: Types that need conversion; all other values are used as they are.
+_CONVERTED = (dict, list, tuple, Record, memoryview)
 
 
 def _children(node: Any) -> Iterator[Any] | None:
@@ -202,7 +202,7 @@ def _children(node: Any) -> Iterator[Any] | None:
 
 
 def _leaf(node: Any) -> Any:
-    return str(node) if isinstance(node, Named) else node
+    return str(node) if isinstance(node, GlobalRef) else node
 
 
 def _combine(node: Any, done: dict[int, _Finished], limits: Limits) -> _Finished:
@@ -210,14 +210,14 @@ def _combine(node: Any, done: dict[int, _Finished], limits: Limits) -> _Finished
     assert children is not None
     values, size, depth = [], 1, 0
     for child in children:
-        finished = done.get(id(child)) if isinstance(child, _COSTLY) else None
+        finished = done.get(id(child)) if isinstance(child, _CONVERTED) else None
         values.append(_leaf(child) if finished is None else finished.value)
         size += 1 if finished is None else finished.size
         depth = depth if finished is None else max(depth, finished.depth)
     if depth >= limits.max_depth:
-        raise Refused(f"nests more than {limits.max_depth} containers in each other")
+        raise Refused(f"nests more than {limits.max_depth} containers")
     if size > limits.max_values:
-        raise Refused(f"stands for more than {limits.max_values:,} values")
+        raise Refused(f"represents more than {limits.max_values:,} values")
     if isinstance(node, dict):
         return _Finished(dict(zip(node, values, strict=True)), size, depth + 1)
     if isinstance(node, Record):

@@ -1,4 +1,4 @@
-"""The state of a pickle machine: what it reads, its stack and its memo, and the steps that change them."""
+"""The state of the pickle machine (input, stack, memo) and the operations on it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from latent_editor.checkpoints.unpickling.records import (
-    LONGEST_COPY,
+    MAX_COPY_BYTES,
     Attributes,
     Budget,
-    Named,
+    GlobalRef,
     Record,
     Refused,
     shorten,
@@ -20,16 +20,16 @@ from latent_editor.checkpoints.unpickling.records import (
 
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 
-#: Bytes of the longest whole number; the one that marks a file of torch.save has ten.
-_LONGEST_INT = 16
-_WHOLE = re.compile(r"-?[0-9]{1,40}")
+#: Size limit of integers; the magic number of torch.save has ten bytes.
+_MAX_INT_BYTES = 16
+_DECIMAL = re.compile(r"-?[0-9]{1,40}")
 
 
 class PickleStack:
-    """The state of one pickle, and every step that can change it.
+    """The state of one pickle, and every operation that can change it.
 
     Attributes:
-        position: Where the next instruction is.
+        position: Offset of the next opcode.
     """
 
     def __init__(
@@ -49,47 +49,47 @@ class PickleStack:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.names: dict[tuple[str, str], Named] = {}
+        self.globals: dict[tuple[str, str], GlobalRef] = {}
 
     # Reading.
 
-    def take(self, count: int) -> memoryview:
-        """The next ``count`` bytes, not copied."""
+    def read(self, count: int) -> memoryview:
+        """The next ``count`` bytes, as a view."""
         left = len(self.data) - self.position
         if count > left:
-            raise Refused(f"is cut short: at byte {self.position:,} it claims {count:,} more bytes and has {left:,}")
+            raise Refused(f"is truncated: at byte {self.position:,} it claims {count:,} more bytes and has {left:,}")
         start, self.position = self.position, self.position + count
         return self.data[start : self.position]
 
-    def number(self, layout: str) -> int:
-        (value,) = struct.unpack(layout, self.take(struct.calcsize(layout)))
+    def read_int(self, layout: str) -> int:
+        (value,) = struct.unpack(layout, self.read(struct.calcsize(layout)))
         return int(value)
 
-    def line(self) -> str:
-        """The text up to the next line feed."""
+    def read_line(self) -> str:
+        """The text up to the next newline."""
         start, piece = self.position, 256
         end = -1
-        while end < 0 and start < len(self.data):  # a piece at a time: what is left may be a gigabyte
+        while end < 0 and start < len(self.data):  # in chunks: the rest may be a gigabyte
             piece *= 2
             found = bytes(self.data[start : start + piece]).find(b"\n")
             end = start + found if found >= 0 else -1
             start += piece
             self.budget.spend(piece if end < 0 else max(found, 0))
         if end < 0:
-            raise Refused(f"is cut short or damaged: the line that begins at byte {self.position:,} does not end")
+            raise Refused(f"is truncated or damaged: the line that starts at byte {self.position:,} does not end")
         begin, self.position = self.position, end + 1
         return str(self.data[begin:end], "latin-1")
 
-    def text(self, length: int) -> str:
+    def read_text(self, length: int) -> str:
         self.budget.spend(length)
         try:
-            return str(self.take(length), "utf-8", "surrogatepass")
+            return str(self.read(length), "utf-8", "surrogatepass")
         except UnicodeDecodeError as e:
             raise Refused(f"holds text that is not UTF-8 before byte {self.position:,}") from e
 
-    def bytes_(self, length: int) -> bytes | memoryview:
-        view = self.take(length)
-        return bytes(view) if length <= LONGEST_COPY else view
+    def read_blob(self, length: int) -> bytes | memoryview:
+        view = self.read(length)
+        return bytes(view) if length <= MAX_COPY_BYTES else view
 
     # The stack.
 
@@ -101,13 +101,13 @@ class PickleStack:
         return self.stack.pop()
 
     def need(self, count: int) -> None:
-        """Makes sure that ``count`` values lie above the last mark."""
+        """Checks that there are ``count`` values above the last mark."""
         if len(self.stack) - (self.marks[-1] if self.marks else 0) < count:
-            raise Refused(f"takes a value from an empty stack before byte {self.position:,}")
+            raise Refused(f"pops an empty stack before byte {self.position:,}")
 
     def pop_to_mark(self) -> list[Any]:
         if not self.marks:
-            raise Refused(f"closes before byte {self.position:,} what it never opened")
+            raise Refused(f"pops to a missing mark before byte {self.position:,}")
         first = self.marks.pop()
         items = self.stack[first:]
         del self.stack[first:]
@@ -125,20 +125,20 @@ class PickleStack:
             raise Refused(f"{what} a {type(self.stack[-1]).__name__} before byte {self.position:,}")
         return self.stack[-1]
 
-    # Memory.
+    # Memo.
 
     def get(self, index: int) -> None:
         if index not in self.memo:
-            raise Refused(f"uses before byte {self.position:,} the value {index}, which it never kept")
+            raise Refused(f"gets the missing memo entry {index} before byte {self.position:,}")
         self.push(self.memo[index])
 
     def put(self, index: int) -> None:
         self.need(1)
         self.memo[index] = self.stack[-1]
 
-    def digits(self, what: str) -> int:
-        line = self.line().removesuffix("L")
-        if not _WHOLE.fullmatch(line):
+    def decimal_line(self, what: str) -> int:
+        line = self.read_line().removesuffix("L")
+        if not _DECIMAL.fullmatch(line):
             raise Refused(f"has {shorten(line, 40)!r} for {what} before byte {self.position:,}")
         return int(line)
 
@@ -158,47 +158,47 @@ class PickleStack:
         self.top(set, "adds to").update(self.hashable(item) for item in items)
 
     def hashable(self, key: Any) -> Any:
-        """Keys are numbers and text only: whatever is nested would be hashed as deeply as it is nested."""
+        """Allows only numbers and text as keys, because hashing nested values is recursive."""
         if key is not None and not isinstance(key, (str, int, float, bytes)):
             raise Refused(
-                f"has a {type(key).__name__} for a key before byte {self.position:,}; expected text or a number"
+                f"has a {type(key).__name__} as a key before byte {self.position:,}; expected text or a number"
             )
         return key
 
-    def dict_(self) -> None:
+    def push_dict(self) -> None:
         items = self.pop_to_mark()
         self.push({})
         self.set_items(items)
 
-    # Names and calls.
+    # Globals and calls.
 
-    def name(self, module: Any, name: Any) -> None:
-        """Puts the stand-in of a global on the stack."""
+    def push_global(self, module: Any, name: Any) -> None:
+        """Pushes a reference to an allowed global."""
         if not isinstance(module, str) or not isinstance(name, str):
-            raise Refused(f"names something by a {type(name).__name__} before byte {self.position:,}; expected text")
+            raise Refused(f"names a global by a {type(name).__name__} before byte {self.position:,}; expected text")
         key = (module, name)
         if key not in self.allowed:
-            raise Refused(f"names {shorten(f'{module}.{name}')}, which is none of the names that such a file needs")
-        if key not in self.names:
-            self.names[key] = Named(module, name, self.allowed[key])
-        self.push(self.names[key])
+            raise Refused(f"names {shorten(f'{module}.{name}')}, which no such file needs")
+        if key not in self.globals:
+            self.globals[key] = GlobalRef(module, name, self.allowed[key])
+        self.push(self.globals[key])
 
-    def stack_name(self) -> None:
+    def stack_global(self) -> None:
         name = self.pop()
-        self.name(self.pop(), name)
+        self.push_global(self.pop(), name)
 
     def call(self, *, keywords: bool = False) -> None:
         given = self.pop() if keywords else {}
         arguments = self.pop()
         target = self.pop()
-        if not isinstance(target, Named):
+        if not isinstance(target, GlobalRef):
             raise Refused(f"calls a {type(target).__name__} before byte {self.position:,}")
         if not isinstance(arguments, tuple) or not isinstance(given, dict) or given:
-            raise Refused(f"calls {target} with arguments that are no plain tuple")
+            raise Refused(f"calls {target} with arguments that are not a plain tuple")
         try:
             value = target.make(*arguments)
         except (TypeError, ValueError, OverflowError, AttributeError, KeyError, IndexError) as e:
-            raise Refused(f"gives {target} arguments that do not fit it ({shorten(str(e))})") from e
+            raise Refused(f"calls {target} with invalid arguments ({shorten(str(e))})") from e
         if isinstance(value, (bytes, str)):
             self.budget.spend(len(value))
         self.push(value)
@@ -210,33 +210,31 @@ class PickleStack:
             try:
                 target.build(state)
             except (TypeError, ValueError, OverflowError, AttributeError, KeyError, IndexError) as e:
-                raise Refused(
-                    f"gives a {type(target).__name__} a state that does not fit it ({shorten(str(e))})"
-                ) from e
+                raise Refused(f"sets an invalid state of a {type(target).__name__} ({shorten(str(e))})") from e
         elif not isinstance(target, Attributes):
             raise Refused(f"sets attributes of a {type(target).__name__} before byte {self.position:,}")
 
-    def refer(self, reference: Any) -> None:
+    def persistent_load(self, reference: Any) -> None:
         if self.persistent is None:
-            raise Refused(f"refers to something outside of itself before byte {self.position:,}")
+            raise Refused(f"has a persistent id before byte {self.position:,}")
         self.push(self.persistent(reference))
 
-    # Numbers and text in words.
+    # Text-mode numbers and strings.
 
     def int_line(self) -> None:
         truth = bytes(self.data[self.position : self.position + 3])
-        value = self.digits("a number")
+        value = self.decimal_line("a number")
         self.push(bool(value) if truth in (b"00\n", b"01\n") else value)
 
     def float_line(self) -> None:
-        line = self.line()
+        line = self.read_line()
         try:
             self.push(float(line))
         except ValueError as e:
-            raise Refused(f"has {shorten(line, 40)!r} for a number before byte {self.position:,}") from e
+            raise Refused(f"has {shorten(line, 40)!r} as a number before byte {self.position:,}") from e
 
     def quoted_line(self) -> None:
-        line = self.line().encode("latin-1")
+        line = self.read_line().encode("latin-1")
         if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
             raise Refused(f"has text without quotes before byte {self.position:,}")
         try:
@@ -246,8 +244,8 @@ class PickleStack:
         self.old_string(memoryview(bytearray(data)))
 
     def old_string(self, data: memoryview) -> None:
-        """Python 2 did not tell text from bytes; short ASCII is taken for text."""
-        if len(data) > LONGEST_COPY:
+        """A Python 2 string, which may be text or bytes; short ASCII is taken as text."""
+        if len(data) > MAX_COPY_BYTES:
             self.push(data)
             return
         short = bytes(data)
@@ -255,12 +253,14 @@ class PickleStack:
 
     def unicode_line(self) -> None:
         try:
-            text, _ = codecs.raw_unicode_escape_decode(self.line().encode("latin-1"))
+            text, _ = codecs.raw_unicode_escape_decode(self.read_line().encode("latin-1"))
         except UnicodeDecodeError as e:
             raise Refused(f"has text with a broken escape before byte {self.position:,}") from e
         self.push(text)
 
-    def long(self, length: int) -> None:
-        if not 0 <= length <= _LONGEST_INT:
-            raise Refused(f"has a number of {length:,} bytes before byte {self.position:,}; at most {_LONGEST_INT}")
-        self.push(int.from_bytes(self.take(length), "little", signed=True))
+    def push_long(self, length: int) -> None:
+        if not 0 <= length <= _MAX_INT_BYTES:
+            raise Refused(
+                f"has an int of {length:,} bytes before byte {self.position:,}; the limit is {_MAX_INT_BYTES}"
+            )
+        self.push(int.from_bytes(self.read(length), "little", signed=True))

@@ -1,8 +1,8 @@
-"""The names that pickled tensors use, and the two containers of torch.save.
+"""Stand-ins for the globals of pickled tensors, and the two formats of torch.save.
 
-``torch.load(weights_only=True)`` was refused for this: it reads the same names and fails on the ``argparse.Namespace``
-that half of the public checkpoints carry, it executed code once (CVE-2025-32434), and it allocates before it knows how
-many bytes are there. Here a tensor is a view of the file's own bytes; the tests compare with ``weights_only=True``.
+``torch.load(weights_only=True)`` was rejected: it fails on the ``argparse.Namespace`` in many public checkpoints, had a
+remote code execution bug (CVE-2025-32434), and allocates before it knows how many bytes there are. Here a tensor is a
+view of the file; the tests compare with ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latent_editor.checkpoints.unpickling.arrays import array_names, checked_shape, no_call
+from latent_editor.checkpoints.unpickling.arrays import array_names, checked_shape, not_callable
 from latent_editor.checkpoints.unpickling.machine import Machine
-from latent_editor.checkpoints.unpickling.records import Budget, Named, Record, Refused, shorten
+from latent_editor.checkpoints.unpickling.records import Budget, GlobalRef, Record, Refused, shorten
 from latent_editor.checkpoints.unpickling.stack import Allowed
 
-#: What the old container of torch.save (before version 1.6, and in nested pickles) begins with.
+#: Header of the old torch.save format (before version 1.6, and in nested pickles).
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _MAX_STORAGES = 20_000
-#: Tensors in a bare pickle: NVIDIA's files with three networks have about 1 500.
+#: Limit of tensors in a bare pickle: NVIDIA's files with three networks have about 1,500.
 _MAX_NESTED = 5_000
 
 _STORAGES = {
@@ -43,7 +43,7 @@ _DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16
 
 
 class Storage(Record):
-    """The memory of tensors: bytes of the file, found when the pickle has been read."""
+    """The storage of tensors: bytes of the file, located after the pickle was read."""
 
     def __init__(self, dtype: torch.dtype, numel: int, data: memoryview | None = None) -> None:
         self.dtype = dtype
@@ -57,14 +57,14 @@ class Storage(Record):
 
     def fill(self, data: memoryview) -> None:
         if len(data) != self.nbytes:
-            raise Refused(f"has a storage that claims {self.nbytes:,} bytes and has {len(data):,}")
+            raise Refused(f"has a storage that claims {self.nbytes:,} bytes but has {len(data):,}")
         self.data = data
 
     def flat(self) -> Tensor:
-        """All of it, [numel], sharing the file's memory."""
+        """The whole storage as a tensor [numel], a view of the file."""
         if self._flat is None:
             if self.data is None:
-                raise Refused("has a storage without content")
+                raise Refused("has a storage without data")
             empty = torch.empty(0, dtype=self.dtype)
             self._flat = torch.frombuffer(self.data, dtype=self.dtype) if self.numel else empty
         return self._flat
@@ -78,12 +78,12 @@ class TensorRecord(Record):
 
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> None:
         if not isinstance(storage, Storage):
-            raise Refused(f"makes a tensor of a {type(storage).__name__} instead of a storage")
+            raise Refused(f"makes a tensor from a {type(storage).__name__} instead of a storage")
         self.storage = storage
         self.size, self.stride = checked_shape(size), checked_shape(stride)
         (self.offset,) = checked_shape(offset)
         if len(self.size) != len(self.stride):
-            raise Refused("has a tensor with a length and no stride")
+            raise Refused("has a tensor whose size and stride differ in length")
         numel = math.prod(self.size)
         last = sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         if numel and (numel > storage.numel or self.offset + last >= storage.numel):
@@ -99,9 +99,9 @@ class TensorRecord(Record):
 
 
 def parameter(data: Any = None, *_: Any) -> Any:
-    """A parameter is its tensor."""
+    """A parameter, as its tensor."""
     if not isinstance(data, TensorRecord):
-        raise Refused(f"makes a parameter of a {type(data).__name__} instead of a tensor")
+        raise Refused(f"makes a parameter from a {type(data).__name__} instead of a tensor")
     return data
 
 
@@ -110,11 +110,11 @@ def size(values: Any = ()) -> tuple[int, ...]:
 
 
 def tensor_names() -> dict[tuple[str, str], Callable[..., Any]]:
-    """The names of tensors in the containers of torch.save, and those of :func:`array_names`."""
+    """Stand-ins for the globals of tensors in torch.save files, and those of :func:`array_names`."""
     names = array_names()
-    names.update({("torch", name): no_call for name in (*_STORAGES, *_DTYPES)})
-    names.update({("torch.cuda", name): no_call for name in _STORAGES})
-    names["torch.storage", "UntypedStorage"] = no_call
+    names.update({("torch", name): not_callable for name in (*_STORAGES, *_DTYPES)})
+    names.update({("torch.cuda", name): not_callable for name in _STORAGES})
+    names["torch.storage", "UntypedStorage"] = not_callable
     names["torch._utils", "_rebuild_tensor_v2"] = TensorRecord
     names["torch._utils", "_rebuild_tensor"] = TensorRecord
     names["torch._utils", "_rebuild_parameter"] = parameter
@@ -125,51 +125,51 @@ def tensor_names() -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 def storage_of(reference: Any) -> tuple[str, Storage]:
-    """What a persistent id says: ("storage", type, key, device, numel, …) → key and storage without content."""
+    """Parses a persistent id ("storage", type, key, device, numel, …) to a key and a storage without data."""
     if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
-        raise Refused("refers to something else than a storage of numbers")
+        raise Refused("has a persistent id that is not a numeric storage")
     _, kind, key, _, numel = reference[:5]
-    if not isinstance(kind, Named) or not isinstance(key, (str, int)):
-        raise Refused("refers to a storage without a type or name")
+    if not isinstance(kind, GlobalRef) or not isinstance(key, (str, int)):
+        raise Refused("refers to a storage without a type or key")
     dtype = torch.uint8 if kind.name == "UntypedStorage" else _STORAGES.get(kind.name)
     if dtype is None:
-        raise Refused(f"refers to a storage of {shorten(str(kind))}; expected a type of numbers")
+        raise Refused(f"refers to a storage of {shorten(str(kind))}; expected a numeric type")
     if len(reference) > 5 and reference[5] is not None:
-        raise Refused("refers to a part of a storage, as only very old files do")
+        raise Refused("refers to a view of a storage, which is only used in very old files")
     (count,) = checked_shape(numel)
     return str(key), Storage(dtype, count)
 
 
 class LegacyFile:
-    """The container before torch 1.6: five pickles, then the storages one after another."""
+    """The torch.save format before torch 1.6: five pickles, then the storages."""
 
     def __init__(self, data: memoryview, budget: Budget, allowed: Allowed) -> None:
         self.data, self.budget, self.allowed = data, budget, allowed
         self.storages: dict[str, Storage] = {}
 
     def read(self) -> Any:
-        """The unfinished object in it.
+        """Reads the root object, as records.
 
         Raises:
             Refused: with the reason.
         """
-        plain = {("collections", "OrderedDict"): no_call}
+        plain = {("collections", "OrderedDict"): not_callable}
         magic, position = self._pickle(0, plain)
         protocol, position = self._pickle(position, plain)
         if magic != LEGACY_MAGIC or protocol != LEGACY_PROTOCOL:
-            raise Refused("holds another version of the container of torch.save than 1001")
+            raise Refused("has a torch.save format version other than 1001")
         system, position = self._pickle(position, plain)
         if not isinstance(system, dict) or system.get("little_endian") is not True or sys.byteorder != "little":
-            raise Refused("holds numbers in the byte order of another machine")
-        root, position = self._pickle(position, self.allowed, self._refer)
+            raise Refused("has big-endian numbers")
+        root, position = self._pickle(position, self.allowed, self._persistent_load)
         keys, position = self._pickle(position, plain)
         if not isinstance(keys, list) or set(map(str, keys)) != set(self.storages) or len(keys) != len(self.storages):
-            raise Refused("holds other storages than it uses")
+            raise Refused("lists other storages than it uses")
         for key in keys:
             storage = self.storages[str(key)]
             count = int.from_bytes(self._take(position, 8), "little")
             if count != storage.numel:
-                raise Refused(f"has a storage that claims {storage.numel:,} numbers and then {count:,}")
+                raise Refused(f"has a storage that claims both {storage.numel:,} and {count:,} numbers")
             storage.fill(self._take(position + 8, storage.nbytes))
             position += 8 + storage.nbytes
         return root
@@ -183,23 +183,25 @@ class LegacyFile:
     def _take(self, position: int, count: int) -> memoryview:
         left = len(self.data) - position
         if count > left:
-            raise Refused(f"is cut short: a storage at byte {position:,} needs {count:,} bytes and {left:,} are left")
+            raise Refused(f"is truncated: a storage at byte {position:,} needs {count:,} bytes and {left:,} are left")
         return self.data[position : position + count]
 
-    def _refer(self, reference: Any) -> Storage:
+    def _persistent_load(self, reference: Any) -> Storage:
         key, storage = storage_of(reference)
         known = self.storages.setdefault(key, storage)
         if known.dtype != storage.dtype or known.numel != storage.numel:
-            raise Refused("gives one storage two types or lengths")
+            raise Refused("gives one storage two dtypes or sizes")
         if len(self.storages) > _MAX_STORAGES or storage.nbytes > len(self.data):
             raise Refused(f"has a storage that claims {storage.nbytes:,} bytes in a file of {len(self.data):,}")
         return known
 
 
 def nested_reader(budget: Budget) -> Callable[..., Any]:
-    """What stands for ``torch.storage._load_from_bytes``: one storage in the old container, and nothing else in it."""
-    names = {("torch", name): no_call for name in _STORAGES} | {("torch.cuda", name): no_call for name in _STORAGES}
-    names["torch.storage", "UntypedStorage"] = no_call
+    """Stand-in for ``torch.storage._load_from_bytes``: reads a single storage in the old format."""
+    names = {("torch", name): not_callable for name in _STORAGES} | {
+        ("torch.cuda", name): not_callable for name in _STORAGES
+    }
+    names["torch.storage", "UntypedStorage"] = not_callable
 
     count = itertools.count(1)
 
@@ -215,7 +217,7 @@ def nested_reader(budget: Budget) -> Callable[..., Any]:
         except Refused as e:
             raise Refused(f"has a nested tensor that {e}") from e
         if not isinstance(storage, Storage):
-            raise Refused(f"has a nested {type(storage).__name__} where a storage of numbers belongs")
+            raise Refused(f"has a nested {type(storage).__name__} instead of a numeric storage")
         return storage
 
     return read

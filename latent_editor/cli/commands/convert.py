@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> Result:
     from latent_editor.generators.loading import build_checkpoint, save_generator
     from latent_editor.models.bundle import Bundle
 
-    checkpoint = read_checkpoint(path, own=False)
+    checkpoint = read_checkpoint(path, copy=False)
     g = build_checkpoint(checkpoint, path.name)
     origin = f"converted from {path.name} ({checkpoint.format})"
     notes = [*checkpoint.notes, origin] if checkpoint.format != "latent-editor" else list(checkpoint.notes)

@@ -1,4 +1,4 @@
-"""``fetch [NAME]``: lists the models that others have published, and downloads one."""
+"""``fetch [NAME]``: lists published third-party models, or downloads one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    about = "List the models that others have published, or download one."
+    about = "List published third-party models, or download one."
     parser = commands.add_parser("fetch", help=about, description=about)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="which model; without a name, they are listed")
-    parser.add_argument("--accept", action="store_true", help="accept the licence of the model")
-    parser.add_argument("--folder", metavar="FOLDER", help="where to put it (default: where it is found by its name)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="model to download; without it, list all")
+    parser.add_argument("--accept", action="store_true", help="accept the license of the model")
+    parser.add_argument("--folder", metavar="FOLDER", help="target folder (default: where models are found by name)")
     parser.add_argument("--json", action="store_true", help="print one JSON object, last")
     parser.set_defaults(run=run)
 
@@ -34,12 +34,12 @@ def _list() -> Result:
     known = zoo.entries()
     rows = [_row(entry) for entry in known]
     width = max([len(entry.name) for entry in known], default=4)
-    lines = [f"{'name':<{width}}  fetched       size  what, licence"]
+    lines = [f"{'name':<{width}}  fetched       size  title, license"]
     for entry, row in zip(known, rows, strict=True):
         size = "unknown" if row["size_bytes"] is None else f"{row['size_bytes'] / 1e6:.0f} MB"
         fetched = "yes" if row["path"] else ""
         lines.append(f"{entry.name:<{width}}  {fetched:<7} {size:>10}  {entry.title}, {entry.size_px} px")
-        lines.append(f"{'':<{width}}  {'':<7} {'':>10}  {entry.licence.name}")
+        lines.append(f"{'':<{width}}  {'':<7} {'':>10}  {entry.license.name}")
     return Result({"models": rows}, "\n".join(lines))
 
 
@@ -54,8 +54,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         "size_px": entry.size_px,
         "size_bytes": path.stat().st_size if path is not None else entry.size_bytes,
         "sha256": entry.sha256,
-        "licence": entry.licence.name,
-        "licence_link": entry.licence.link,
+        "licence": entry.license.name,
+        "licence_link": entry.license.link,
         "address": entry.address,
         "page": entry.page,
         "path": None if path is None else str(path),
@@ -73,14 +73,14 @@ def _fetch(arguments: argparse.Namespace) -> Result:
             return stopped.is_set()
 
         path = zoo.fetch(entry.name, accept=arguments.accept, folder=arguments.folder, on_step=show)
-    found = zoo.remembered(path)
+    found = zoo.fetch_record(path)
     by = entry.name if arguments.folder is None else str(path)
-    checked = "as expected" if entry.sha256 else "remembered; nobody has stated which one to expect"
+    checked = "verified" if entry.sha256 else "recorded; the publisher states none"
     lines = [
         f"{path}: {path.stat().st_size / 1e6:,.1f} MB",
         f"SHA-256 {found.get('sha256', 'unknown')} ({checked})",
-        f"Licence: {entry.licence.name}. {entry.licence.statement}",
+        f"License: {entry.license.name}. {entry.license.statement}",
         f"Use it: --model {by}",
     ]
-    data = {"name": entry.name, "path": str(path), "sha256": found.get("sha256"), "licence": entry.licence.name}
+    data = {"name": entry.name, "path": str(path), "sha256": found.get("sha256"), "licence": entry.license.name}
     return Result(data, "\n".join(lines))

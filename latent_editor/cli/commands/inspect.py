@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> Result:
     from latent_editor.generators.loading import build_checkpoint
 
     path = Path(arguments.file)
-    checkpoint = read_checkpoint(path, own=False)
+    checkpoint = read_checkpoint(path, copy=False)
     data = describe(checkpoint, build_checkpoint(checkpoint, path.name))
     data = {"file": str(path), "bytes": path.stat().st_size, **data}
     return Result(data, table(path, data))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import latent_editor as le
 from latent_editor.cli.output import check_output
-from latent_editor.cli.parser import Result, add_command, add_face, positive_number
+from latent_editor.cli.parser import Result, add_command, add_face, positive_number, whole_number
 from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar, stop_on_interrupt
 
@@ -31,6 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend (default: 20)"
     )
+    parser.add_argument("--steps", type=whole_number, metavar="N", help="optimization steps of each stage at most")
     parser.add_argument(
         "--check-sliders", action="store_true", help="measure whether sliders do as much on it as on random faces"
     )
@@ -50,7 +51,9 @@ def run(arguments: argparse.Namespace) -> Result:
             bar.show(step)
             return stopped.is_set()
 
-        latent = le.invert(g, crop, method=arguments.method, seconds=arguments.seconds, on_step=on_step)
+        latent = le.invert(
+            g, crop, method=arguments.method, seconds=arguments.seconds, max_steps=arguments.steps, on_step=on_step
+        )
     seconds = time.perf_counter() - started
     latent.save(output)
     sliders = _sliders(g, latent) if arguments.check_sliders else None

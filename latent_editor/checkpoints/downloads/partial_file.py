@@ -1,4 +1,4 @@
-"""The part of a file that is there already: kept beside its place, with a note of which version it is of."""
+"""Partially downloaded files: kept next to their target, with metadata about the version that they belong to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from latent_editor.core.errors import FetchFailed
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """How far a part reaches.
+    """Where to resume a download.
 
     Attributes:
-        offset: Where to go on.
-        version: The strong ETag or the date of the file that it is a part of, where known.
-        total: Size of that file, where known.
+        offset: Bytes received so far.
+        version: Strong ETag or Last-Modified date of the file, if known.
+        total: Size of the whole file in bytes, if known.
     """
 
     offset: int
@@ -32,60 +32,60 @@ class ResumePoint:
     total: int | None
 
     def continues(self, etag: str | None, total: str) -> bool:
-        """Whether an answer with this ETag and this total is of the same file: not all servers heed If-Range."""
+        """Whether a response with this ETag and total is for the same file (some servers ignore If-Range)."""
         same_version = None in (etag, self.version) or not str(self.version).startswith('"') or etag == self.version
         return same_version and (total == "*" or self.total is None or int(total) == self.total)
 
 
-class Part:
-    """What of ``target`` was received so far.
+class PartialFile:
+    """The bytes of ``target`` received so far.
 
     Attributes:
-        path: The part.
-        note: JSON beside it: the address, the version of the file (its ETag or date), and its whole size.
+        path: The partial file.
+        metadata: JSON file next to it: address, version (ETag or date) and total size.
     """
 
     def __init__(self, target: Path, address: str) -> None:
         self.target, self.address = target, address
         self.path = target.with_name(f"{target.name}.part")
-        self.note = target.with_name(f"{target.name}.part.json")
+        self.metadata = target.with_name(f"{target.name}.part.json")
 
     def size_bytes(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
+        self.metadata.unlink(missing_ok=True)
 
     def start(self, headers: http.client.HTTPMessage, total: int | None) -> None:
-        """Begins a new part, of the version that ``headers`` tell."""
+        """Starts from zero, with the version in the response ``headers``."""
         etag = headers.get("ETag", "")
-        # A weak ETag names a meaning, not bytes (RFC 9110, 13.1.5).
+        # Weak ETags do not guarantee identical bytes (RFC 9110, 13.1.5).
         version = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
-        note = {"address": self.address, "version": version, "size_bytes": total}
-        tensor_files.write_bytes(self.note, json.dumps(note).encode())
+        metadata = {"address": self.address, "version": version, "size_bytes": total}
+        tensor_files.write_bytes(self.metadata, json.dumps(metadata).encode())
         self.path.write_bytes(b"")
 
-    def continuation(self, *, checked_later: bool) -> ResumePoint:
-        """What can be continued. A part of unknown origin is dropped.
+    def resume_point(self, *, hash_known: bool) -> ResumePoint:
+        """Where to resume. Discards a partial file that may belong to another file.
 
         Args:
-            checked_later: Whether a hash will tell, so that an unknown version does no harm.
+            hash_known: Whether a hash will verify the whole file, so that an unknown version does no harm.
         """
         try:
-            note = json.loads(self.note.read_bytes())
-            version, total, size = note["version"], note["size_bytes"], self.size_bytes()
-            if note["address"] == self.address and (version or checked_later) and (total is None or size <= total):
+            metadata = json.loads(self.metadata.read_bytes())
+            version, total, size = metadata["version"], metadata["size_bytes"], self.size_bytes()
+            if metadata["address"] == self.address and (version or hash_known) and (total is None or size <= total):
                 return ResumePoint(size, version, total)
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        self.drop()
+        self.discard()
         return ResumePoint(0, None, None)
 
     def finish(self) -> None:
-        """Puts the part into its place, at once."""
+        """Moves the complete file to its target, atomically."""
         os.replace(self.path, self.target)
-        self.note.unlink(missing_ok=True)
+        self.metadata.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -99,8 +99,8 @@ def megabytes(count: int) -> str:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Keeps other processes from the same file. The system itself frees the lock of a process that ends."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Locks a file against other processes. The operating system releases the lock of a process that dies."""
     with path.with_name(f".{path.name}.lock").open("a+b") as handle:
         try:
             if sys.platform == "win32":
@@ -113,6 +113,6 @@ def alone(path: Path) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
             if e.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-                raise FetchFailed(f"Another process is fetching {path.name}. Wait for it; it is not done twice.") from e
-            # a file system without locks: then without
+                raise FetchFailed(f"Another process is downloading {path.name}. Wait until it has finished.") from e
+            # This file system does not support locks: continue without one.
         yield
