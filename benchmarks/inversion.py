@@ -20,7 +20,6 @@ import app_env  # noqa: F401
 import argparse
 import json
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,12 +105,14 @@ def curve(steps: list[le.Step]) -> dict[str, float]:
 def plain_adam(g: StyleGAN2, target: Tensor, seconds: float) -> dict[str, Any]:
     """W+ by Adam from the mean latent, over the reference path."""
     steps: list[le.Step] = []
-    climb = InversionRun(time.monotonic(), seconds, lambda s: bool(steps.append(s)))
+    climb = InversionRun(seconds, lambda s: bool(steps.append(s)))
     start = g.w_avg.expand(1, g.num_ws, -1)
     with reference_path():
         objective = PlainObjective(target, load_discriminator(g))
         config = OptimizationConfig(pull=0.0)
-        optimize(g, objective, climb, start, config, pace=StoppingCriteria(seconds, patience=10**9, max_steps=10**9))
+        optimize(
+            g, objective, climb, start, config, criteria=StoppingCriteria(seconds, patience=10**9, max_steps=10**9)
+        )
     return {"curve": curve(steps), "steps": len(steps), "psnr_db": round(steps[-1].psnr_db or 0.0, 2)}
 
 

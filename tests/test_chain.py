@@ -21,7 +21,7 @@ def test_a_photo_in_an_edited_photo_out(
     assert crop.image.size == (g.size_px, g.size_px)
 
     seen: list[le.Step] = []
-    latent = le.invert(g, crop, method="w+", seconds=1.5, on_step=seen.append)
+    latent = le.invert(g, crop, method="w+", seconds=600, max_steps=4, on_step=seen.append)
     assert seen
     assert seen[-1].fraction == 1
     assert [s.psnr_db for s in seen] == sorted(s.psnr_db or 0 for s in seen), "the best so far never gets worse"

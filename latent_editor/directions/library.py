@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import BadModel, MissingPart, Stopped
-from latent_editor.core.values import Direction, Directions, OnStep, Step
+from latent_editor.core.errors import BadModel, MissingPart
+from latent_editor.core.run import Run
+from latent_editor.core.values import Direction, Directions, OnStep
 from latent_editor.directions.budget import FULL, Budget, choose_effort
 from latent_editor.directions.calibration import picture_change
 from latent_editor.directions.candidates import Candidate, Progress, boundary_candidates, choose, find_candidates
@@ -162,13 +162,10 @@ def build_directions(
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    budget = budget or FULL
-    began = time.monotonic()
+    budget, run = budget or FULL, Run(on_step=on_step)
 
     def report(fraction: float) -> None:
-        step = Step(round(fraction * 100), 100, time.monotonic() - began, fraction, label="Finding sliders")
-        if on_step is not None and on_step(step):
-            raise Stopped
+        run.progress(round(fraction * 100), 100, fraction=fraction, label="Finding sliders")
 
     if w is None:
         count = min(budget.samples, 16 * g.w_dim)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import BadPrompt, Stopped
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.errors import BadPrompt
+from latent_editor.core.run import Run
+from latent_editor.core.values import OnStep
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
@@ -57,7 +57,7 @@ def load_samples(g: Generator, *, on_step: OnStep | None = None) -> Samples:
 
 def _render(g: Generator, on_step: OnStep | None) -> Samples:
     clip, dtype, spread = load_clip(g), fastest_dtype(g.device), latent_spread(g)
-    preview, began = small(g, clip.size_px), time.monotonic()
+    preview, run = small(g, clip.size_px), Run(SECONDS, on_step)
     even: list[Tensor] = []
     vectors: list[Tensor] = []
     for first in range(0, SAMPLES, _BATCH):
@@ -66,11 +66,10 @@ def _render(g: Generator, on_step: OnStep | None) -> Samples:
             pictures = preview.synthesize(ws, dtype=dtype).clamp(-1, 1)
             vectors.append(clip.encode_image(pictures, dtype=dtype).cpu())
             even.append(spread.even(ws))
-        done, spent = first + len(ws), time.monotonic() - began
-        fraction = max(done / SAMPLES, min(spent / SECONDS, done / LEAST))
-        if on_step is not None and on_step(Step(done, SAMPLES, spent, min(fraction, 1.0), label="Looking at faces")):
-            raise Stopped
-        if spent > SECONDS and done >= LEAST:
+        done = first + len(ws)
+        fraction = max(done / SAMPLES, min(run.elapsed / SECONDS, done / LEAST))
+        run.progress(done, SAMPLES, fraction=fraction, label="Looking at faces")
+        if run.over and done >= LEAST:
             break
     return Samples(torch.cat(even).clone(), torch.cat(vectors).clone())
 

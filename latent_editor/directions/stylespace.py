@@ -7,7 +7,6 @@ Jacobian J over that region (Hutchinson 1990).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.core import tensor_files
-from latent_editor.core.errors import BadModel, BadValue, MissingPart, Stopped
+from latent_editor.core.errors import BadModel, BadValue, MissingPart
 from latent_editor.core.provenance import Provenance
-from latent_editor.core.values import Direction, OnStep, Step
+from latent_editor.core.run import Run
+from latent_editor.core.values import Direction, OnStep
 from latent_editor.directions.measurement import measured
 from latent_editor.directions.regions import region_masks, region_names
 from latent_editor.generators import Generator, random_ws
@@ -165,7 +165,7 @@ def measure_effects(g: Generator, *, faces: int = FACES, signs: int = SIGNS, on_
     layers = style_layers(g)
     if not layers:
         raise MissingPart(f"The model {g.name!r} has no styles that could be moved. Use its other sliders.")
-    preview, dtype, began = small(g, SIZE_PX), fastest_dtype(g.device), time.monotonic()
+    preview, dtype, run = small(g, SIZE_PX), fastest_dtype(g.device), Run(on_step=on_step)
     masks = region_masks(g, min(LOOKED_AT_PX, preview.size_px)).to(g.device)
     random_signs = torch.Generator().manual_seed(0)
     squares = torch.zeros(sum(layer.channels for layer in layers), len(masks))
@@ -183,9 +183,7 @@ def measure_effects(g: Generator, *, faces: int = FACES, signs: int = SIGNS, on_
                 values = float(mask.sum()) * seen.shape[1]
                 squares[:, r] += _by_channel(g, layers, gradient) / max(values, 1.0)  # 3.
                 done += 1
-                step = Step(done, steps, time.monotonic() - began, done / steps, label="Looking at channels")
-                if on_step is not None and on_step(step):
-                    raise Stopped
+                run.progress(done, steps, label="Looking at channels")
     return (squares / (signs * faces)).sqrt()
 
 

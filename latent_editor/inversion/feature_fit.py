@@ -1,8 +1,7 @@
-"""Features that make a part of a face's picture another one: the F space of the ladder, in a region alone."""
+"""Fits features that draw another picture in one region: F space restricted to a part."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import torch
@@ -47,7 +46,7 @@ def fit_part(
     assert size is not None
     drawing = generator_for(g, replace(latent, blend=None))
     refinement, ws = latent.refinement, latent.ws[None].to(g.device)
-    run = InversionRun(time.monotonic(), seconds, on_step)
+    run = InversionRun(seconds, on_step)
     with torch.inference_mode(False):
         with torch.no_grad():
             activations = drawing.activations(ws, size, dtype=fastest_dtype(g.device))
@@ -70,9 +69,9 @@ def fit_part(
             kept[0] = features.detach().clone()
             return Candidate(latent.ws, image, psnr_db, method="features")
 
-        pace = StoppingCriteria(seconds, patience=15, max_steps=MAX_STEPS)
-        descend(run, [([features], RATE)], draw, keep, objective.psnr_db, pace=pace, method="features")
-        run.report("features", last=True)
+        criteria = StoppingCriteria(seconds, patience=15, max_steps=MAX_STEPS)
+        descend(run, [([features], RATE)], draw, keep, objective.psnr_db, criteria=criteria, method="features")
+        run.report_best("features", last=True)
     return (kept[0] * acting)[0].float().cpu()
 
 

@@ -30,9 +30,9 @@ def iterate_encoder(
     Args:
         g: The generator.
         objective: Holds the target.
-        climb: Its best is where to start; takes what is better.
+        run: Holds the candidate to start from, and keeps better ones.
         encode: float32 [1, 3, S, S], −1..1 → ws [1, num_ws, w_dim].
-        until_s: When to end, in seconds since the climb began.
+        until_s: When to end, in seconds since the run began.
     """
     assert run.best is not None
     wanted, rate = encode(as_rgb(objective.target)), RATE
@@ -43,6 +43,6 @@ def iterate_encoder(
         picture = g.synthesize(ws, dtype=objective.dtype)
         if not run.offer(Candidate(ws[0], picture[0], float(objective.psnr_db(picture)), method="encoder again")):
             rate /= 2
-        run.report("encoder again")
+        run.report_best("encoder again")
         if rate < MIN_RATE or run.over or run.elapsed >= until_s:
             break

@@ -46,17 +46,17 @@ def optimize(
     start: Tensor,
     config: OptimizationConfig,
     *,
-    pace: StoppingCriteria,
+    criteria: StoppingCriteria,
 ) -> None:
     """Adam on a latent, with pixel and perceptual terms (Abdal et al. 2019; "w": Karras et al. 2020, §5).
 
     Args:
         g: The generator.
-        objective: What to descend, beside the configuration's pulls.
-        climb: Takes what is better.
+        objective: The loss, besides the configuration's regularizers.
+        run: Keeps the best candidate.
         start: ws [1, num_ws, w_dim].
         config: How to optimize.
-        pace: When to end.
+        criteria: When to end.
     """
     single = config.space == "w"
     begin = start.mean(dim=1, keepdim=True).expand(-1, g.num_ws, -1) if single else start
@@ -79,4 +79,4 @@ def optimize(
     def keep(image: Tensor, psnr_db: float) -> Candidate:
         return Candidate(latent().detach()[0], image, psnr_db, method=config.space)
 
-    descend(run, [([variable], config.rate)], draw, keep, objective.psnr_db, pace=pace, method=config.space)
+    descend(run, [([variable], config.rate)], draw, keep, objective.psnr_db, criteria=criteria, method=config.space)

@@ -78,7 +78,7 @@ class Refining:
     Args:
         g: The generator.
         objective: What to descend.
-        climb: Its best is the pivot; takes what is better.
+        run: Its best candidate is the pivot; better ones are kept.
         config: How to refine.
     """
 
@@ -95,7 +95,7 @@ class Refining:
             self.unit = activations.std().clamp_min(1e-6)
             self.features = torch.zeros_like(activations, memory_format=torch.channels_last)
 
-    def add_features(self, *, pace: StoppingCriteria) -> None:
+    def add_features(self, *, criteria: StoppingCriteria) -> None:
         """Features (F space: Kang et al. 2021; Zhu et al. 2021) added to the activations of a middle resolution."""
         if self.features is None:
             return
@@ -109,9 +109,9 @@ class Refining:
             return Candidate(self.pivot, image, psnr_db, self._refinement({}), "features")
 
         groups = [([features], self.config.feature_rate)]
-        descend(self.run, groups, draw, keep, self.objective.psnr_db, pace=pace, method="features")
+        descend(self.run, groups, draw, keep, self.objective.psnr_db, criteria=criteria, method="features")
 
-    def tune_weights(self, *, pace: StoppingCriteria) -> None:
+    def tune_weights(self, *, criteria: StoppingCriteria) -> None:
         """Pivotal tuning (Roich et al. 2022): the generator's weights, around the pivot.
 
         1. Render the pivot, and a latent near it, with the weights as they are by now.
@@ -147,7 +147,7 @@ class Refining:
         groups = [(list(deltas.values()), config.weight_rate)]
         if self.features is not None:
             groups.append(([self.features.requires_grad_(True)], config.feature_rate / 2))
-        descend(self.run, groups, draw, keep, objective.psnr_db, pace=pace, method="pivotal")
+        descend(self.run, groups, draw, keep, objective.psnr_db, criteria=criteria, method="pivotal")
 
     def _changed(self, deltas: Mapping[str, Tensor]) -> Generator:
         """The generator as it is by now, through which gradients reach the features and the deltas."""

@@ -1,9 +1,8 @@
-"""What the stages of an inversion share: the clock, the best so far, whom to tell, and how to descend."""
+"""What the stages of an inversion share: the best candidate so far, reports, and gradient descent."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.refinement import Refinement
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.run import Run, update
 
-#: What each stage is called while it works.
+#: The label of each stage in reports.
 LABELS = {
     "encoder": "Encoder",
     "restorer": "Restoring",
@@ -24,18 +23,26 @@ LABELS = {
     "features": "Features",
     "pivotal": "Weights",
 }
-#: A plateau: this much better, in dB, is an improvement.
+#: A gain of less than this, in dB, is a plateau.
 IMPROVEMENT_DB = 0.02
-#: From this likeness on a higher stage's answer replaces a lower one's that is more alike still: the eye sees no more,
-#: and sliders work better.
+#: From this PSNR on, a higher stage's candidate replaces a lower stage's better one: the eye sees no difference, and
+#: sliders work better.
 ENOUGH_DB = 33.0
-#: Reading a number waits for a GPU to finish; there, only every so many steps are measured and told.
+#: Reading a number waits for a GPU to finish; there, only every so many steps are measured and reported.
 MEASURED_EVERY = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """The best so far: ws [num_ws, w_dim], picture [channels, H, W], likeness, refinement, and which stage found it."""
+    """A possible result.
+
+    Attributes:
+        ws: float32 [num_ws, w_dim].
+        image: Its picture, [channels, H, W], about −1..1.
+        psnr_db: Of the picture against the target.
+        refinement: What it changes in the generator, or None.
+        method: The stage that found it, a key of ``LABELS``.
+    """
 
     ws: Tensor
     image: Tensor
@@ -44,71 +51,47 @@ class Candidate:
     method: str = "w+"
 
 
-class InversionRun:
-    """One inversion while it runs.
-
-    Args:
-        began: ``time.monotonic()`` at its start.
-        seconds: Its time.
-        on_step: Told about every step.
+class InversionRun(Run):
+    """One inversion while it runs. ``step`` counts its reports.
 
     Attributes:
-        best: The best so far; set before the first report.
-        stopped: Whether ``on_step`` said stop.
+        best: The best candidate so far; set before the first report.
     """
 
-    def __init__(self, began: float, seconds: float, on_step: OnStep | None) -> None:
-        self.began, self.seconds, self.on_step = began, seconds, on_step
-        self.best: Candidate | None = None
-        self.stopped = False
-        self._told = 0
+    best: Candidate | None = None
 
-    @property
-    def elapsed(self) -> float:
-        return time.monotonic() - self.began
-
-    @property
-    def over(self) -> bool:
-        """Whether no more is to be done: the time is over, or somebody said stop."""
-        return self.stopped or self.elapsed >= self.seconds
-
-    def offer(self, best: Candidate) -> bool:
-        """Takes what is better than the best so far; says whether it was."""
-        better = self.takes(best.psnr_db, best.method)
-        self.best = best if better else self.best
+    def offer(self, candidate: Candidate) -> bool:
+        """Keeps a candidate if it is better than the best so far, and returns whether it was."""
+        better = self.accepts(candidate.psnr_db, candidate.method)
+        self.best = candidate if better else self.best
         return better
 
-    def takes(self, psnr_db: float, method: str) -> bool:
-        """Whether a stage's answer of this likeness is better than the best so far."""
+    def accepts(self, psnr_db: float, method: str) -> bool:
+        """Whether a stage's candidate of this PSNR is better than the best so far."""
         if self.best is None:
             return True
-        least = self.best.psnr_db if self.best.method == method else min(self.best.psnr_db, ENOUGH_DB)
-        return psnr_db > least
+        required = self.best.psnr_db if self.best.method == method else min(self.best.psnr_db, ENOUGH_DB)
+        return psnr_db > required
 
-    def report(self, method: str, *, last: bool = False) -> None:
-        """Tells ``on_step`` of the best so far, and of the stage that is at work."""
+    def report_best(self, method: str, *, last: bool = False) -> None:
+        """Reports the best candidate so far, and the stage that is at work."""
         assert self.best is not None
-        best, elapsed, step = self.best, self.elapsed, self._told
-        self._told += 1
-        if self.on_step is None:
-            return
-        planned = step if last else max(step + 1, round(step * self.seconds / max(elapsed, 1e-6)))
-        fraction = 1.0 if last else min(elapsed / max(self.seconds, 1e-6), 0.99)
-        told = Step(
-            step, planned, elapsed, fraction, best.psnr_db, best.image, best.ws, LABELS[method], best.refinement
+        best = self.best
+        self.report(
+            LABELS[method], last=last, psnr_db=best.psnr_db, image=best.image, ws=best.ws, refinement=best.refinement
         )
-        self.stopped = bool(self.on_step(told)) or self.stopped
+        self.step += 1
 
 
 @dataclass(frozen=True)
 class StoppingCriteria:
-    """How long to descend.
+    """When a descent ends.
 
     Attributes:
-        until_s: When to end, in seconds since the climb began.
+        until_s: In seconds since the run began.
         patience: Stop after so many steps without an improvement.
         max_steps: Stop after so many steps.
-        enough_db: Stop at this likeness; None never does.
+        enough_db: Stop at this PSNR; None never does.
     """
 
     until_s: float
@@ -117,9 +100,21 @@ class StoppingCriteria:
     enough_db: float | None = None
 
 
-#: A step's picture [1, channels, S, S], and what its loss is, the number of the step given.
+class _Plateau:
+    """Notices when a descent stops improving."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.best_db, self.best_step = patience, -math.inf, 0
+
+    def reached(self, psnr_db: float, step: int) -> bool:
+        if psnr_db > self.best_db + IMPROVEMENT_DB:
+            self.best_db, self.best_step = psnr_db, step
+        return step - self.best_step >= self.patience
+
+
+#: Step number → picture [1, channels, S, S] and loss.
 Draw = Callable[[int], tuple[Tensor, Tensor]]
-#: What is kept of a step whose picture [channels, S, S] has this likeness.
+#: Picture [channels, S, S] and its PSNR → the candidate that the variables are at.
 Keep = Callable[[Tensor, float], Candidate]
 
 
@@ -130,48 +125,43 @@ def descend(
     keep: Keep,
     measure: Callable[[Tensor], Tensor],
     *,
-    pace: StoppingCriteria,
+    criteria: StoppingCriteria,
     method: str,
 ) -> None:
-    """Adam until the time is over, nothing improves, it is enough, or ``on_step`` says stop.
+    """Adam until the criteria are met or ``on_step`` asks to stop.
 
     Args:
-        climb: Takes what is better, and is told of every step.
-        groups: Leaf tensors, each with its highest learning rate, which rises and falls with the time.
+        run: Keeps the best candidate and reports every measured step.
+        groups: Leaf tensors, each with its peak learning rate; :func:`schedule` scales it.
         draw: Renders, and computes the loss.
         keep: Makes a :class:`Candidate` of the variables as they are.
-        measure: Likeness of a picture, as a tensor.
-        pace: When to end.
+        measure: PSNR of a picture [1, channels, S, S], as a tensor.
+        criteria: When to end.
         method: A key of ``LABELS``.
     """
     adam = torch.optim.Adam([{"params": list(tensors), "lr": rate} for tensors, rate in groups], betas=(0.9, 0.99))
-    rates = [rate for _, rate in groups]
     every = MEASURED_EVERY if groups[0][0][0].is_cuda else 1
-    first, mark, marked_at = run.elapsed, -math.inf, 0
-    for step in range(1, pace.max_steps + 1):
-        done = (run.elapsed - first) / max(pace.until_s - first, 1e-6)
-        for group, rate in zip(adam.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(max(done, step / pace.max_steps))
+    start_s, plateau = run.elapsed, _Plateau(criteria.patience)
+    for step in range(1, criteria.max_steps + 1):
+        done = (run.elapsed - start_s) / max(criteria.until_s - start_s, 1e-6)
+        for group, (_, rate) in zip(adam.param_groups, groups, strict=True):
+            group["lr"] = rate * schedule(max(done, step / criteria.max_steps))
         with torch.enable_grad():
             picture, loss = draw(step)
-        finished = run.elapsed >= pace.until_s or step == pace.max_steps
+        finished = run.elapsed >= criteria.until_s or step == criteria.max_steps
         if step % every == 0 or finished:
-            db = float(measure(picture.detach()))
-            if run.takes(db, method):
-                run.best = keep(picture.detach()[0], db)
-            if db > mark + IMPROVEMENT_DB:
-                mark, marked_at = db, step
-            finished = finished or step - marked_at >= pace.patience
-            finished = finished or (pace.enough_db is not None and db >= pace.enough_db)
-            run.report(method)
+            psnr_db = float(measure(picture.detach()))
+            if run.accepts(psnr_db, method):
+                run.best = keep(picture.detach()[0], psnr_db)
+            enough = criteria.enough_db is not None and psnr_db >= criteria.enough_db
+            finished = plateau.reached(psnr_db, step) or enough or finished
+            run.report_best(method)
         if finished or run.stopped:
             break
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
+        update(adam, loss)
 
 
 def schedule(done: float) -> float:
-    """Learning rate over the time that is done, 0..1: a short ramp up, then a cosine down."""
+    """Learning rate at a share of the time, 0..1: a short ramp up, then a cosine down."""
     done = min(done, 1.0)
     return min(1.0, 0.2 + done / 0.05) * (0.5 + 0.5 * math.cos(math.pi * done) * 0.98)

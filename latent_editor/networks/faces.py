@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import Stopped
 from latent_editor.core.face_geometry import (
     LANDMARKS,
     MEAN_FACE,
@@ -18,7 +16,8 @@ from latent_editor.core.face_geometry import (
     landmark_array,
     to_eye_midpoints,
 )
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.run import Run
+from latent_editor.core.values import OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
@@ -116,17 +115,15 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
         return {"faces": False}
     net = read_landmark_net(path)
     found, seen = [], 0
-    start = time.monotonic()
+    run = Run(SECONDS, on_step)
     for pictures in _samples(g):
         found += [
             to_eye_midpoints(points) / pictures.shape[1] for points in find_each(net, pictures) if points is not None
         ]
         seen += len(pictures)
-        spent = time.monotonic() - start
         share = len(found) / seen
-        if on_step and on_step(Step(seen, MOST, spent, min(1.0, seen / LEAST), label="Looking for faces")):
-            raise Stopped
-        if seen >= LEAST and (spent > SECONDS or not CLEAR < share < 1 - CLEAR):
+        run.progress(seen, MOST, fraction=seen / LEAST, label="Looking for faces")
+        if seen >= LEAST and (run.over or not CLEAR < share < 1 - CLEAR):
             break
     if len(found) < MOSTLY * seen:
         return {"faces": False}

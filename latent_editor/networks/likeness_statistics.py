@@ -7,7 +7,6 @@ from its own random pictures at first use, and keeps it.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +15,9 @@ import torch
 from torch import Tensor
 
 from latent_editor.core import tensor_files
-from latent_editor.core.errors import BadModel, MissingPart, Stopped
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.errors import BadModel, MissingPart
+from latent_editor.core.run import Run
+from latent_editor.core.values import OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, resized
@@ -223,7 +223,7 @@ def build_likeness_statistics(
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    g, start = original(g), time.monotonic()
+    g, run = original(g), Run(seconds, on_step)
     points, net = canonical_points(g), net or identity_net(g)
     encoder = load_encoder(g) if has_encoder(g) else None
     dtype = fastest_dtype(g.device)
@@ -245,10 +245,8 @@ def build_likeness_statistics(
         if seen * MEASURED >= len(facts) * _BATCH * max(total, MEASURED):  # evenly spread
             facts.append(picture_facts(landmark_net(g), batch, points))
         seen += len(batch)
-        spent = time.monotonic() - start
-        if on_step is not None and on_step(Step(seen, total, spent, seen / total, label=LABEL)):
-            raise Stopped
-        if pictures is None and seen >= LEAST and spent >= seconds:
+        run.progress(seen, total, label=LABEL)
+        if pictures is None and seen >= LEAST and run.over:
             break
     measured = {name: torch.cat([f[name] for f in facts]) for name in facts[0]}
     return LikenessStatistics(
@@ -291,9 +289,7 @@ def _onnx_identity(g: Generator, path: str) -> OnnxIdentity:
 
 
 @per_model
-def _kept_or_built(
-    g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None
-) -> LikenessStatistics:
+def _kept_or_built(g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None) -> LikenessStatistics:
     name, found = _kept(g, net, wanted)
     if found is not None:
         return found

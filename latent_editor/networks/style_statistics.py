@@ -7,7 +7,6 @@ projection of the vector at a time: for the rows v of a random rotation, Σ v·(
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import torch
 from torch import Tensor
 
 from latent_editor.core import tensor_files
-from latent_editor.core.errors import BadModel, MissingPart, Stopped
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.errors import BadModel, MissingPart
+from latent_editor.core.run import Run
+from latent_editor.core.values import OnStep
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
@@ -113,26 +113,24 @@ def _complete(g: Generator, on_step: OnStep | None) -> StyleStatistics:
     if found is not None and found[1]:
         return found[0]
     kept = found[0] if found else StyleStatistics(torch.zeros(0), 0)
-    began = time.monotonic()
+    run = Run(SECONDS, on_step)
     for turn in range(kept.rounds, MOST):
 
-        def report(share: float, turn: int = turn) -> bool:
-            spent = time.monotonic() - began
-            fraction = max((turn + share) / MOST, min(spent / SECONDS, (turn + share) / LEAST))
-            step = Step(turn, MOST, spent, min(fraction, 1.0), label=LABEL)
-            return on_step is not None and bool(on_step(step))
+        def report(share: float, turn: int = turn) -> None:
+            fraction = max((turn + share) / MOST, min(run.elapsed / SECONDS, (turn + share) / LEAST))
+            run.progress(turn, MOST, fraction=fraction, label=LABEL)
 
         effects = _round(g, clip, turn, report)
         before = kept.effects if kept.rounds else torch.zeros_like(effects)
         kept = StyleStatistics(torch.lerp(before, effects, 1 / (turn + 1)), turn + 1)  # 4.
-        whole = turn + 1 == MOST or (turn + 1 >= LEAST and time.monotonic() - began > SECONDS)
+        whole = turn + 1 == MOST or (turn + 1 >= LEAST and run.over)
         _write(g, kept, whole)
         if whole:
             break
     return kept
 
 
-def _round(g: Generator, clip: ClipModel, turn: int, report: Callable[[float], bool]) -> Tensor:
+def _round(g: Generator, clip: ClipModel, turn: int, report: Callable[[float], None]) -> Tensor:
     """One estimate of the effects, from :data:`FACES` faces: float32 [C, D]."""
     preview, dtype, layers = small(g, SIZE_PX), fastest_dtype(g.device), style_layers(g)
     seeds = list(range(5000 + FACES * turn, 5000 + FACES * (turn + 1)))
@@ -148,8 +146,7 @@ def _round(g: Generator, clip: ClipModel, turn: int, report: Callable[[float], b
         wanted[: len(rows)] = rows.to(wanted)
         (gradient,) = torch.autograd.grad(vectors, ws, wanted, retain_graph=i + 1 < len(parts))  # 2.
         effects += _by_channel(g, layers, gradient[: len(rows)]) @ rows  # 3.
-        if report((i + 1) / len(parts)):
-            raise Stopped
+        report((i + 1) / len(parts))
     return effects
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +17,11 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import Crop, Latent, OnStep
 from latent_editor.degradations import (
     Chain,
-    Damage,
+    Degradation,
     Masked,
-    damage_of,
+    degradation_of,
     filled_smoothly,
-    has_grey,
+    loses_color,
     hidden_from,
     links_of,
     luminance,
@@ -38,10 +37,10 @@ from latent_editor.networks.colorizer import COLORIZER_FILE, load_colorizer
 from latent_editor.networks.encoder import ENCODER_FILE, has_encoder, load_encoder
 from latent_editor.networks.perceptual import load_discriminator, psnr_db
 from latent_editor.networks.restorer import Case, Restorer, case_of, first_guess, load_restorer
-from latent_editor.restoration.color_hints import ColorHint, with_dabs
+from latent_editor.restoration.color_hints import ColorHint, draw_hints
 
-#: Gives likely colours to grey pictures [N, C, H, W].
-Colouring = Callable[[Tensor], Tensor]
+#: Gives likely colors to gray pictures [N, C, H, W].
+Colorize = Callable[[Tensor], Tensor]
 
 __all__ = ["RepairResult", "hidden_part", "repair"]
 
@@ -49,11 +48,11 @@ __all__ = ["RepairResult", "hidden_part", "repair"]
 PASSES = 6
 #: The pull to where the encoder has led, which keeps plausible what the damaged picture does not show.
 PRIOR = OptimizationConfig(space="w+", rate=0.15, pull=0.3)
-#: What the encoder says of a picture of guessed colours is believed by so much, and once: it would see its own colours
+#: What the encoder says of a picture of guessed colors is believed by so much, and once: it would see its own colors
 #: in the next, stronger each time, and photographs turned into rainbows.
 _BELIEVED = 0.6
-#: Random pictures whose mean gives a grey one its first colours.
-_COLOURED, _PSI = 32, 0.7
+#: Random pictures whose mean gives a gray one its first colors.
+_COLORED, _PSI = 32, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,81 +68,81 @@ class RepairResult:
 
     image: Image.Image
     latent: Latent
-    damage: Damage
+    damage: Degradation
     agreement_db: float
 
 
 def repair(
     g: Generator,
     picture: Crop | Image.Image,
-    damage: Damage | None = None,
+    damage: Degradation | None = None,
     *,
     mask: Image.Image | None = None,
     scale: float | None = None,
-    grey: bool = False,
+    gray: bool = False,
     blur_px: float | None = None,
     noise: float | None = None,
     jpeg: float | None = None,
-    colours: Sequence[ColorHint] = (),
+    colors: Sequence[ColorHint] = (),
     seconds: float = 10.0,
     on_step: OnStep | None = None,
 ) -> RepairResult:
     """Finds the picture that a fault made the given one of (PULSE, Menon et al. 2020, with an encoder to start from).
 
     1. Repair it in a plain way: few pixels enlarged, holes filled from their edges. Where the model has a colorizer,
-       grey gets the colours that it most likely had (:mod:`latent_editor.networks.colorizer`).
+       gray gets the colors that it most likely had (:mod:`latent_editor.networks.colorizer`).
     2. Encode that. Where the model has a restorer, that network sees the plain repair, and gives the features that make
        the encoder's render the whole picture (:mod:`latent_editor.networks.restorer`): that is the repair.
-    3. Without one: give grey the usual colours; render, bring the render into agreement with what is known, encode
+    3. Without one: give gray the usual colors; render, bring the render into agreement with what is known, encode
        again; then W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began.
-       Colours are left out of it: nothing holds them, and they drift.
-    4. Known pixels, low frequencies, luminance are those of the given picture, and colours the colorizer's, which are
+       Colors are left out of it: nothing holds them, and they drift.
+    4. Known pixels, low frequencies, luminance are those of the given picture, and colors the colorizer's, which are
        cleaner than the render's; the render gives the rest.
 
     Args:
         g: The generator.
         picture: Aligned; smaller than ``g.size_px`` where it has too few pixels.
-        damage: What is wrong, any :class:`Damage`; or name it by the following.
+        damage: What is wrong, any :class:`Degradation`; or name it by the following.
         mask: White where the picture is missing, of the picture's own size.
         scale: How many times too few pixels it has, above 1 to 16.
-        grey: It has no colours.
+        gray: It has no colors.
         blur_px: Standard deviation of its blur in pixels of the model, above 0 to 32.
         noise: Standard deviation of its grain in −1..1, above 0 to 1.
         jpeg: Quality of its JPEG, 1 to 95.
-        colours: Of a grey picture, colours that are known: they are taken as hints.
+        colors: Of a gray picture, colors that are known: they are taken as hints.
         seconds: Time for it, from 0; a model without a restorer ends after the encoder with 0.
         on_step: Told of the best so far; a true answer stops and keeps it.
 
     Raises:
-        BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit, colours of a
-            picture that is not said to be grey.
-        MissingPart: colours are told, and the model has no colorizer.
+        BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit, colors of a
+            picture that is not said to be gray.
+        MissingPart: colors are told, and the model has no colorizer.
     """
     if not 0 <= seconds < float("inf"):
         raise BadValue(f"Got {seconds} seconds; expected a number from 0, usually 5 to 20.")
     image = picture.image if isinstance(picture, Crop) else picture
     if damage is None:
         hidden = None if mask is None else hidden_part(mask, image.size, g.size_px)
-        damage = damage_of(
+        damage = degradation_of(
             hidden=hidden,
             scale=scale,
-            grey=grey,
+            grayscale=gray,
             blur_px=blur_px,
             noise=noise,
             jpeg=jpeg,
             on_grid=image.size == (g.size_px, g.size_px) and not isinstance(picture, Crop),
         )
-    if colours and not has_grey(damage):
-        raise BadValue("Colours are told of a picture that has its own; expected a grey one. Say that it is grey.")
+    if colors and not loses_color(damage):
+        raise BadValue("Colors are told of a picture that has its own; expected a gray one. Say that it is gray.")
     given = _given(g, image)
     if damage(given).shape != given.shape:
         raise BadValue("The damage changes the picture's shape; expected the same shape. Bring it back to its size.")
     damaged = damage(given) if _flattens(damage) else given
     with torch.inference_mode(False):
-        case = _case(damage, damaged, _colouring(g, colours))
-        best = _drawn(g, damage, damaged, case, InversionRun(time.monotonic(), seconds, on_step))
+        case = _case(damage, damaged, _colorizer_of(g, colors))
+        best = _drawn(g, damage, damaged, case, InversionRun(seconds, on_step))
     with torch.no_grad():
-        found = _recoloured(best.image[None].float().clamp(-1, 1), case)
+        found = _recolored(best.image[None].float().clamp(-1, 1), case)
         whole = damage.agree(found, damaged).clamp(-1, 1)
         agreement = float(psnr_db(damage(whole), damaged))
     latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
@@ -180,32 +179,32 @@ def _given(g: Generator, image: Image.Image) -> Tensor:
     return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
 
 
-def _flattens(damage: Damage) -> bool:
+def _flattens(damage: Degradation) -> bool:
     """Whether to do once more to the given picture what was done to it leaves what is known of it, and nothing else.
 
-    So it is for masks, few pixels and grey, and not for a blur.
+    So it is for masks, few pixels and gray, and not for a blur.
     """
-    return all(type(link).__name__ in ("Masked", "Downsampled", "Grey") for link in links_of(damage))
+    return all(type(link).__name__ in ("Masked", "Downsampled", "Grayscale") for link in links_of(damage))
 
 
 @torch.no_grad()
-def _case(damage: Damage, damaged: Tensor, colour: Colouring | None) -> Case:
+def _case(damage: Degradation, damaged: Tensor, color: Colorize | None) -> Case:
     """Step 1 of :func:`repair`."""
     masks = [link for link in links_of(damage) if isinstance(link, Masked)]
     rest = tuple(link for link in links_of(damage) if not isinstance(link, Masked))
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(damaged) if masks else None
-    return case_of(Chain(rest) if rest else None, damaged, hidden, colour)
+    return case_of(Chain(rest) if rest else None, damaged, hidden, color)
 
 
-def _recoloured(picture: Tensor, case: Case) -> Tensor:
-    """A picture in a case's guessed colours where it is known; what they differ by fades into what is missing."""
-    if not case.coloured:
+def _recolored(picture: Tensor, case: Case) -> Tensor:
+    """A picture in a case's guessed colors where it is known; what they differ by fades into what is missing."""
+    if not case.colored:
         return picture
     differs = (case.guess - luminance(case.guess)) - (picture - luminance(picture))
     return picture + filled_smoothly(differs, case.known)
 
 
-def _drawn(g: Generator, damage: Damage, damaged: Tensor, case: Case, run: InversionRun) -> Candidate:
+def _drawn(g: Generator, damage: Degradation, damaged: Tensor, case: Case, run: InversionRun) -> Candidate:
     """Steps 2 and 3 of :func:`repair`."""
     objective = Objective(damaged, load_discriminator(g), degrade=damage)
     restorer = load_restorer(g)
@@ -213,16 +212,16 @@ def _drawn(g: Generator, damage: Damage, damaged: Tensor, case: Case, run: Inver
         _restore(g, restorer, objective, damage, case, run)
     else:
         _encode_in_agreement(g, objective, damage, case, run)
-        if run.seconds > 0 and not run.over and not has_grey(damage):
+        if run.seconds > 0 and not run.over and not loses_color(damage):
             _optimize(g, objective, run)
     assert run.best is not None
-    run.report(run.best.method, last=True)
+    run.report_best(run.best.method, last=True)
     return run.best
 
 
 @torch.no_grad()
 def _restore(
-    g: Generator, restorer: Restorer, objective: Objective, damage: Damage, case: Case, run: InversionRun
+    g: Generator, restorer: Restorer, objective: Objective, damage: Degradation, case: Case, run: InversionRun
 ) -> None:
     """Step 2 of :func:`repair`."""
     size, dtype = restorer.config["features_px"], objective.dtype
@@ -231,45 +230,45 @@ def _restore(
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)
     run.best = Candidate(ws[0], found[0], float(objective.psnr_db(found)), refinement, "restorer")
-    run.report("restorer")
+    run.report_best("restorer")
 
 
-def _colouring(g: Generator, hints: Sequence[ColorHint]) -> Colouring | None:
-    """What gives colours to grey pictures, those of dabs where there are some; None for a model that knows none."""
+def _colorizer_of(g: Generator, hints: Sequence[ColorHint]) -> Colorize | None:
+    """What gives colors to gray pictures, those of dabs where there are some; None for a model that knows none."""
     colorizer = load_colorizer(g) if g.channels == 3 else None
     if colorizer is not None:
-        return lambda grey: colorizer(*with_dabs(grey, hints), dtype=fastest_dtype(grey.device))
+        return lambda gray: colorizer(*draw_hints(gray, hints), dtype=fastest_dtype(gray.device))
     if hints:
         raise MissingPart(
-            f"The model {g.name!r} has no colorizer ({COLORIZER_FILE}) to take hints. Leave the colours out, or "
+            f"The model {g.name!r} has no colorizer ({COLORIZER_FILE}) to take hints. Leave the colors out, or "
             "train one: python -m latent_editor.train colorizer."
         )
     return None
 
 
 @torch.no_grad()
-def _encode_in_agreement(g: Generator, objective: Objective, damage: Damage, case: Case, run: InversionRun) -> None:
+def _encode_in_agreement(g: Generator, objective: Objective, damage: Degradation, case: Case, run: InversionRun) -> None:
     """Step 3 of :func:`repair`, but for W+."""
     damaged = objective.target
-    picture = case.guess if case.coloured else damage.guess(damaged)
-    if has_grey(damage) and not case.coloured:
-        picture = damage.agree(picture + _usual_colours(g), damaged).clamp(-1, 1)
+    picture = case.guess if case.colored else damage.guess(damaged)
+    if loses_color(damage) and not case.colored:
+        picture = damage.agree(picture + _mean_colors(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.discriminator, seconds=run.seconds)
         found = g.synthesize(ws)
         run.offer(Candidate(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
-        run.report("nearest")
+        run.report_best("nearest")
         return
-    encode, grey = load_encoder(g), has_grey(damage)
-    for i in range(1 if grey else PASSES):
+    encode, gray = load_encoder(g), loses_color(damage)
+    for i in range(1 if gray else PASSES):
         ws = encode(as_rgb(picture))
-        ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if grey else ws
+        ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if gray else ws
         found = g.synthesize(ws, dtype=objective.dtype)
         # The last is the most plausible, also where an earlier one agrees better.
         run.best = Candidate(
             ws[0], found[0], float(objective.psnr_db(found)), method="encoder again" if i else "encoder"
         )
-        run.report(run.best.method)
+        run.report_best(run.best.method)
         if run.stopped or (i and run.seconds > 0 and run.elapsed > run.seconds / 2):
             return
         picture = damage.agree(found.float().clamp(-1, 1), damaged).clamp(-1, 1)
@@ -280,16 +279,16 @@ def _optimize(g: Generator, objective: Objective, run: InversionRun) -> None:
     assert run.best is not None
     config = PRIOR if g.bundle.has(ENCODER_FILE) else in_units_of(g, PRIOR)
     optimize(
-        g, objective, run, run.best.ws[None], config, pace=StoppingCriteria(run.seconds, patience=30, max_steps=150)
+        g, objective, run, run.best.ws[None], config, criteria=StoppingCriteria(run.seconds, patience=30, max_steps=150)
     )
 
 
-def _usual_colours(g: Generator) -> Tensor:
+def _mean_colors(g: Generator) -> Tensor:
     """What the model's pictures have beside their luminance, in the mean: [1, channels, S, S]."""
     total: Any = 0.0
-    for first in range(0, _COLOURED, 8):
+    for first in range(0, _COLORED, 8):
         ws = random_ws(g, list(range(first, first + 8)), truncation_psi=_PSI)
         pictures = g.synthesize(ws).float().clamp(-1, 1)
         total = total + (pictures - luminance(pictures)).sum(dim=0, keepdim=True)
-    colours: Tensor = total / _COLOURED
-    return colours
+    colors: Tensor = total / _COLORED
+    return colors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latent_editor.core.errors import BadValue
-from latent_editor.core.values import Latent, OnStep, Step
+from latent_editor.core.run import Run, update
+from latent_editor.core.values import Latent, OnStep
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
@@ -60,6 +60,7 @@ def generate_from_text(
     prompt: str,
     *,
     seconds: float = 4.0,
+    max_steps: int | None = None,
     seed: int = 0,
     without: Sequence[str] = (),
     options: SearchOptions | None = None,
@@ -81,7 +82,8 @@ def generate_from_text(
         g: A generator that comes with a CLIP.
         prompt: "an old man with a beard", "a pale elf | no make-up"; 300 characters at most. What it leaves open, the
             seed decides.
-        seconds: How long step 2 may take.
+        seconds: Time limit of step 2.
+        max_steps: Limit of the steps of Adam; None leaves it to the time.
         seed: Another one, another face.
         without: What shall not be, as if typed after "not".
         options: How to search.
@@ -102,25 +104,18 @@ def generate_from_text(
     search = _Search(g, clip, read, target, options)
     start, x = search.starts(seed)
     best, loss = x.clone(), torch.full((len(x),), float("inf"))
-    began = time.monotonic()
     optimizer = torch.optim.Adam([x.requires_grad_()], lr=options.rate / g.w_dim**0.5, betas=(0.9, 0.95))
-    steps = 0
-    while steps == 0 or time.monotonic() - began < seconds:
+    run = Run(seconds, on_step, max_steps=max_steps)
+    for step in run.steps():
         with torch.enable_grad():
-            losses, pictures = search.losses(x, steps)
+            losses, pictures = search.losses(x, step)
         better = losses.detach() < loss
         best, loss = torch.where(better[:, None], x.detach(), best), torch.where(better, losses.detach(), loss)
-        optimizer.zero_grad()
-        losses.sum().backward()
-        optimizer.step()
+        update(optimizer, losses.sum())
         with torch.no_grad():
             x.copy_(search.within(x, start))
-        steps += 1
-        if on_step is not None:
-            spent, leader = time.monotonic() - began, int(losses.detach().argmin())
-            share, ws = min(1.0, spent / max(seconds, 1e-9)), search.ws(x[leader : leader + 1])[0].detach()
-            if on_step(Step(steps, steps, spent, share, image=pictures[leader], ws=ws, label=LABEL)):
-                break
+        leader = int(losses.detach().argmin())
+        run.report(LABEL, image=pictures[leader], ws=search.ws(x[leader : leader + 1])[0].detach())
     return g.latent(search.ws(search.winner(best))[0], method="text")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from torch import Tensor, nn
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadDirection, BadModel, BadValue
 from latent_editor.core.provenance import Provenance
-from latent_editor.core.values import Direction, Latent, OnStep, Step
+from latent_editor.core.run import Run, update
+from latent_editor.core.values import Direction, Latent, OnStep
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
@@ -161,6 +161,7 @@ def train_mapper(
     prompt: str,
     *,
     seconds: float = 120.0,
+    max_steps: int | None = None,
     options: MapperOptions | None = None,
     on_step: OnStep | None = None,
 ) -> TextMapper:
@@ -175,7 +176,8 @@ def train_mapper(
     Args:
         g: A generator that comes with a CLIP.
         prompt: As for :func:`~latent_editor.text.directions.text_direction`.
-        seconds: How long; from half a minute on it pays.
+        seconds: Time limit; half a minute or more is worthwhile.
+        max_steps: Limit of training steps; None leaves it to the time.
         options: What the training weighs.
         on_step: Told of each step, with an edited picture; a true answer stops, and what was learned by then is used.
 
@@ -191,23 +193,17 @@ def train_mapper(
     teacher = _Teacher(g, clip, prompt, start.vector * REACH, options)
     mean = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
     optimizer = torch.optim.Adam(networks.parameters(), lr=options.rate, betas=(0.9, 0.98))
-    began, steps = time.monotonic(), 0
-    while steps == 0 or time.monotonic() - began < seconds:
+    run = Run(seconds, on_step, max_steps=max_steps)
+    for step in run.steps():
         with torch.enable_grad():
-            loss, picture = teacher.loss(networks, steps)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        steps += 1
-        kept = min(0.98, steps / (steps + 10))
+            loss, picture = teacher.loss(networks, step)
+        update(optimizer, loss)
+        decay = min(0.98, run.step / (run.step + 10))
         for name, tensor in networks.state_dict().items():
-            mean[name].lerp_(tensor, 1 - kept)
-        spent = time.monotonic() - began
-        step = Step(steps, steps, spent, min(1.0, spent / seconds), image=picture, label=LABEL)
-        if on_step is not None and on_step(step):
-            break
+            mean[name].lerp_(tensor, 1 - decay)
+        run.report(LABEL, image=picture)
     networks.load_state_dict(mean)
-    return TextMapper(read.text, g.fingerprint, steps, networks.eval().requires_grad_(False))
+    return TextMapper(read.text, g.fingerprint, run.step, networks.eval().requires_grad_(False))
 
 
 class _Teacher:

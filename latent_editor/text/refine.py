@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.core.values import OnStep, Step
+from latent_editor.core.run import Run, update
+from latent_editor.core.values import OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.networks.clip import ClipModel
@@ -68,7 +68,7 @@ def refine(
         float32 [num_ws, w_dim], one unit.
     """
     options = options or RefineOptions()
-    start, dtype = time.monotonic(), fastest_dtype(g.device)
+    dtype = fastest_dtype(g.device)
     ws, vector, axis = ws.to(g.device), vector.to(g.device), axis.to(g.device)
     discriminator = load_discriminator(g)
     with torch.no_grad():
@@ -79,24 +79,18 @@ def refine(
     change = torch.zeros_like(vector).requires_grad_()  # in units of `size`
     optimizer = torch.optim.Adam([change], lr=options.learning_rate, betas=(0.9, 0.95))
     best, best_loss = vector, float("inf")
-    steps = 0
-    while steps < options.max_steps and (steps == 0 or time.monotonic() - start < seconds):
+    run = Run(seconds, on_step, max_steps=options.max_steps)
+    for step in run.steps():
         v = vector + change * size
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
-        gain = (clip.encode_image(view(image, steps), dtype=dtype) @ axis - zero).mean() / goal
+        gain = (clip.encode_image(view(image, step), dtype=dtype) @ axis - zero).mean() / goal
         loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
         if discriminator and maps is not None:
             loss = loss + options.keep * discriminator.distance(discriminator.maps(image, dtype), maps).mean()
         if float(loss.detach()) < best_loss:
             best, best_loss = v.detach().clone(), float(loss.detach())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        steps += 1
-        spent = time.monotonic() - start
-        share = min(1.0, max(spent / seconds, steps / options.max_steps))
-        if on_step and on_step(Step(steps, options.max_steps, spent, share, image=image[0].detach().float())):
-            break
+        update(optimizer, loss)
+        run.report(image=image[0].detach().float())
     return best.cpu()
 
 

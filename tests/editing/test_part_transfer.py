@@ -71,7 +71,7 @@ def test_one_spot_on_the_edge_does_not_change_the_light() -> None:
 @pytest.fixture(scope="module")
 def interpolates(portraits: le.Generator) -> tuple[Latent, Latent, Edit]:
     latent, other = le.random_latent(portraits, 1), le.random_latent(portraits, 46)
-    return latent, other, le.transfer_part(portraits, latent, other, "mouth", name="Ann", seconds=6.0)
+    return latent, other, le.transfer_part(portraits, latent, other, "mouth", name="Ann", seconds=600)
 
 
 def share_of(edit: Edit, size_px: int) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latent_editor.core.errors import BadValue
+from latent_editor.core.run import Run
 from latent_editor.core.values import Latent
 from latent_editor.editing.point_drag.points import (
     DragStep,
@@ -108,12 +108,12 @@ def drag(
         raise BadValue(f"Got {seconds} seconds; expected a number above 0.")
     drawing, options = generator_for(g, latent), options or DragOptions()
     allowed = None if mask is None else check_mask(mask, drawing.size_px)
-    began, report = time.monotonic(), _Report(drawing, latent, seconds, on_step)
+    run = Run(seconds)
+    report = _Report(drawing, latent, run, on_step)
     pull = Pull(drawing, latent.ws, ends, allowed, options)
-    while not pull.over and time.monotonic() - began < seconds:
+    while not (pull.over or run.over):
         pull.step()
-        if report.says_stop(pull):
-            break
+        report.show(pull)
     return replace(drawing.latent(pull.best_ws, method="drag", refinement=latent.refinement), blend=latent.blend)
 
 
@@ -202,25 +202,24 @@ class Pull:
 
 
 class _Report:
-    """Tells a caller how a drag goes on, with a picture some times a second."""
+    """Reports a drag, with a picture several times a second, and stops its run if the caller asks to."""
 
-    def __init__(self, g: Generator, latent: Latent, seconds: float, on_step: OnDragged | None) -> None:
-        self.g, self.latent, self.seconds, self.on_step = g, latent, seconds, on_step
-        self.began, self.drawn = time.monotonic(), -math.inf
+    def __init__(self, g: Generator, latent: Latent, run: Run, on_step: OnDragged | None) -> None:
+        self.g, self.latent, self.run, self.on_step = g, latent, run, on_step
+        self.drawn_s = -math.inf
 
-    def says_stop(self, pull: Pull) -> bool:
-        """Whether the caller, told of the best so far, wants no more."""
+    def show(self, pull: Pull) -> None:
+        """Reports the best step so far."""
         if self.on_step is None:
-            return False
+            return
         image = None
-        if pull.over or time.monotonic() - self.drawn >= PICTURE_EVERY_S:
+        if pull.over or self.run.elapsed - self.drawn_s >= PICTURE_EVERY_S:
             with torch.no_grad():
                 image = self.g.synthesize(pull.best_ws[None], dtype=fastest_dtype(self.g.device))[0].float()
-            self.drawn = time.monotonic()
-        spent = time.monotonic() - self.began
+            self.drawn_s = self.run.elapsed
         step = DragStep(
-            pull.steps, pull.options.max_steps, spent, 1.0 if pull.over else min(spent / self.seconds, 0.99),
+            pull.steps, pull.options.max_steps, self.run.elapsed, 1.0 if pull.over else self.run.fraction,
             image=image, ws=pull.best_ws.cpu(), label="Dragging", refinement=self.latent.refinement,
             points=tuple((x, y) for x, y in pull.best_points.tolist()), left=pull.left,
         )  # fmt: skip
-        return bool(self.on_step(step))
+        self.run.stopped = bool(self.on_step(step))
