@@ -1,9 +1,9 @@
-"""Measures where drawing together pays: ``python benchmarks/batching.py [--seconds S]``.
+"""Measures where batching pays: ``python benchmarks/batching.py [--seconds S]``.
 
-Renders one picture and several at once, with the embedded model and with StyleGAN2s of random weights, in the fastest
-precision, and divides the time of several by that of as many single ones (below 1: together is quicker). All take
-turns, so that a busy machine is busy for all. Beside it stands how many ``ui/frame_renderer.py`` draws together.
-Writes ``benchmarks/results/batching.json``.
+Renders batches of one to eight pictures in the fastest precision, with the embedded model and with StyleGAN2s of random
+weights, and divides the time of a batch by that of as many single pictures (below 1: the batch is faster). Batch sizes
+alternate, so that load on the machine affects all of them. Also prints the batch size that
+``ui/service/frame_renderer.py`` uses, and writes ``benchmarks/results/batching.json``.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ SHAPES = ((256, 4096, 128), (256, 16384, 512), (512, 16384, 512), (1024, 32768, 
 def generators() -> dict[str, Generator]:
     embedded = load_generator("portraits")
     found = {f"embedded {embedded.size_px}²": embedded}
-    for size, base, most in SHAPES:
-        shape = {"z_dim": 128, "w_dim": 128, "img_resolution": size, "channel_base": base, "channel_max": most}
+    for size, base, channels in SHAPES:
+        shape = {"z_dim": 128, "w_dim": 128, "img_resolution": size, "channel_base": base, "channel_max": channels}
         g = construction.random("stylegan2", {**shape, "conv_clamp": 256}).eval().requires_grad_(False)
         found[f"{size}², base {base}"] = g
     return found
 
 
 def measure(g: Generator, seconds: float) -> dict[str, Any]:
-    """Milliseconds for each count, and what a picture takes compared with a single one."""
+    """Milliseconds for each batch size, and the time for one picture relative to a single one."""
     ws = random_ws(g, list(range(max(COUNTS))))
     counts = COUNTS if g.size_px <= 512 else COUNTS[:2]
     times: dict[int, list[float]] = {n: [] for n in counts}
-    began, turn = time.perf_counter(), 0
-    while turn < 4 or time.perf_counter() - began < seconds:
+    start_s, turn = time.perf_counter(), 0
+    while turn < 4 or time.perf_counter() - start_s < seconds:
         for n in counts:
             start = time.perf_counter()
             render_tensor(g, ws[:n])
-            if turn:  # the first one warms
+            if turn:  # the first turn warms up
                 times[n].append(1e3 * (time.perf_counter() - start))
         turn += 1
     one = statistics.median(times[1])
@@ -68,7 +68,9 @@ def measure(g: Generator, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10, help="for each network, at least three turns")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="per network, at least three turns (default: %(default)g)"
+    )
     options = parser.parse_args()
     torch.set_num_threads(min(os.cpu_count() or 2, 2))
     state = wait_for_kernels()
@@ -76,7 +78,7 @@ def main() -> None:
     for name, g in generators().items():
         rows[name] = row = measure(g, options.seconds)
         shares = "  ".join(f"{n}: {share:.2f}" for n, share in row["of_single"].items())
-        print(f"{name:<20} one {row['ms'][1]:>8.1f} ms   {shares}   together {row['drawn_together']}", flush=True)
+        print(f"{name:<20} one {row['ms'][1]:>8.1f} ms   {shares}   batch {row['drawn_together']}", flush=True)
     write("batching.json", {**environment(kernels=state), "rows": rows})
 
 

@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from environment import environment  # noqa: E402
-from page import opened_face  # noqa: E402
+from page import open_face  # noqa: E402
 from playwright.sync_api import Page  # noqa: E402
-from serving import App, Visitor, chromium, percentiles, served, write  # noqa: E402
+from serving import App, User, chromium, percentiles, served, write  # noqa: E402
 
 USERS, MIN_RATE = 8, 8.0
 WARM_S = 20.0
@@ -35,8 +35,8 @@ HAND = """async (seconds) => {
     let shown = 0;
     const loaded = () => { shown += 1; };
     image.addEventListener('load', loaded);
-    const begun = performance.now();
-    while (performance.now() - begun < 1000 * seconds) {
+    const start = performance.now();
+    while (performance.now() - start < 1000 * seconds) {
         input.value = 2 * Math.sin(performance.now() / 700);
         input.dispatchEvent(new Event('input', { bubbles: true }));
         await new Promise((later) => setTimeout(later, 1000 / 60));
@@ -47,19 +47,19 @@ HAND = """async (seconds) => {
 
 
 def drag(app: App, users: int, seconds: float, outcome: Any) -> None:
-    """Simulates some users in a process of their own."""
+    """Simulates users; runs in a process of its own."""
 
-    async def all_of_them() -> list[Visitor]:
-        visitors = [Visitor(app, seed) for seed in range(users)]
-        await asyncio.gather(*(v.drag(seconds=seconds) for v in visitors))
-        return visitors
+    async def drag_all() -> list[User]:
+        found = [User(app, seed) for seed in range(users)]
+        await asyncio.gather(*(user.drag(seconds=seconds) for user in found))
+        return found
 
-    visitors = asyncio.run(all_of_them())
-    outcome.put([{"rate": len(v.frames) / seconds, "waits": v.waits} for v in visitors])
+    results = asyncio.run(drag_all())
+    outcome.put([{"rate": len(user.frames) / seconds, "waits": user.waits} for user in results])
 
 
 def measured(app: App, users: int, seconds: float, page: Page | None = None) -> dict[str, Any]:
-    """Users in turns: without a page, or a page and the others beside it."""
+    """Measures simulated users, a page, or both at once."""
     row: dict[str, Any] = {"users": users + (page is not None)}
     outcome: Any = multiprocessing.get_context("spawn").SimpleQueue()
     others = multiprocessing.get_context("spawn").Process(target=drag, args=(app, users, seconds, outcome))
@@ -83,7 +83,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with served(warm_s=WARM_S) as app, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        opened_face(page, app.address)
+        open_face(page, app.address)
         rows = {
             "one user": measured(app, 1, seconds),
             "one page": measured(app, 0, seconds, page),
@@ -92,7 +92,7 @@ def main() -> None:
         }
     crowded = rows["a page and seven users"]
     slowest = min(rows["eight users"]["slowest_rate"], crowded["slowest_rate"], crowded["page_rate"])
-    print(f"slowest of eight: {slowest:.1f} pictures a second; wanted {MIN_RATE:g}")
+    print(f"slowest of eight: {slowest:.1f} frames per second; target {MIN_RATE:g}")
     found = {"seconds": seconds, "wanted_rate": MIN_RATE, "slowest_rate": slowest, "rows": rows}
     write("concurrent_users.json", {**environment(), **found})
 

@@ -1,9 +1,8 @@
 """Measures the page against its budgets, in headless Chromium: ``python benchmarks/page.py [ADDRESS] [--photo FILE]``.
 
 Without an address the app is started on a free port. Prints one line for each budget and writes
-``benchmarks/results/page.json``. A slider's time is that from its event to the unpacked picture; once over the
-connection that frames come by, and once by plain requests, as where a proxy lets no WebSocket pass.
-Run it on idle cores.
+``benchmarks/results/page.json``. The latency of a slider is the time from its event to the decoded picture, measured
+over the frame socket and over plain requests, the fallback if WebSockets are blocked. Run it on idle cores.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from playwright.sync_api import Page  # noqa: E402
 from serving import chromium, percentiles, served, write  # noqa: E402
 
 WARM_S = 20.0
-#: From a slider's event to the unpacked picture, 160 times, in milliseconds.
+#: Times from a slider's event to the decoded picture, 160 times, in milliseconds.
 DRAG = """async () => {
     const input = document.querySelector('.card input[type=range]');
     const image = document.querySelector('[data-hook=result]');
-    const taken = [];
+    const times = [];
     for (let i = 0; i < 160; i++) {
         const loaded = new Promise((done) => image.addEventListener('load', done, { once: true }));
         const start = performance.now();
@@ -36,27 +35,27 @@ DRAG = """async () => {
         input.dispatchEvent(new Event('input', { bubbles: true }));
         await loaded;
         await image.decode();
-        taken.push(performance.now() - start);
+        times.push(performance.now() - start);
         await new Promise((rested) => setTimeout(rested, 20));
     }
-    return taken;
+    return times;
 }"""
-#: From a click on undo or redo to the unpacked picture, 20 times.
+#: Times from a click on undo or redo to the decoded picture, 20 times, in milliseconds.
 UNDO = """async () => {
     const image = document.querySelector('[data-hook=result]');
-    const taken = [];
+    const times = [];
     for (let i = 0; i < 20; i++) {
         const loaded = new Promise((done) => image.addEventListener('load', done, { once: true }));
         const start = performance.now();
         document.querySelector(i % 2 ? '[data-hook=redo]' : '[data-hook=undo]').click();
         await loaded;
         await image.decode();
-        taken.push(performance.now() - start);
+        times.push(performance.now() - start);
         await new Promise((rested) => setTimeout(rested, 100));
     }
-    return taken;
+    return times;
 }"""
-#: As behind a proxy that knows no WebSocket.
+#: A WebSocket that closes at once, as behind a proxy that blocks it.
 BLOCKED = """window.WebSocket = class extends EventTarget {
     static OPEN = 1;
     readyState = 3;
@@ -67,8 +66,8 @@ BLOCKED = """window.WebSocket = class extends EventTarget {
 Report = Callable[..., None]
 
 
-def opened_face(page: Page, address: str) -> None:
-    """The page with a face of nobody, once all is quiet."""
+def open_face(page: Page, address: str) -> None:
+    """Opens the page with a random face and waits until all thumbnails are loaded."""
     page.goto(address)
     page.wait_for_selector(".le[data-view=start]")
     page.locator("[data-hook=surprise]").click()
@@ -106,9 +105,9 @@ def measure(page: Page, address: str, photo: Path, report: Report) -> None:
 
 
 def reporter(rows: dict[str, dict[str, Any]]) -> Report:
-    """Prints a row and keeps it: seconds, or a list of milliseconds, and the budget of it or of its median."""
+    """Returns a function that prints and stores a row: seconds or milliseconds, and budgets for median and p95."""
 
-    def report(what: str, found: float | list[float], budget_s: float, budget_p95_s: float | None = None) -> None:
+    def report(name: str, found: float | list[float], budget_s: float, budget_p95_s: float | None = None) -> None:
         if isinstance(found, list):
             row = percentiles([ms / 1000 for ms in found])
             ok = row["p50_ms"] <= budget_s * 1000 and row["p95_ms"] <= (budget_p95_s or 1e9) * 1000
@@ -118,11 +117,11 @@ def reporter(rows: dict[str, dict[str, Any]]) -> Report:
         row["budget_ms"] = budget_s * 1000
         if budget_p95_s is not None:
             row["budget_p95_ms"] = budget_p95_s * 1000
-        rows[what] = row
+        rows[name] = row
         p95 = f"p95 {row['p95_ms']:>6.0f} ms" if "p95_ms" in row else ""
         verdict = "ok" if ok else "over"
         print(
-            f"{what:<34}{row['p50_ms']:>8.0f} ms  {p95:<14}budget {row['budget_ms']:>6.0f} ms   {verdict}", flush=True
+            f"{name:<34}{row['p50_ms']:>8.0f} ms  {p95:<14}budget {row['budget_ms']:>6.0f} ms   {verdict}", flush=True
         )
 
     return report
@@ -144,7 +143,7 @@ def main() -> None:
         page.close()
         page = browser.new_page(viewport=size)
         page.add_init_script(BLOCKED)
-        opened_face(page, address)
+        open_face(page, address)
         report("slider to pixels, plain requests", page.evaluate(DRAG), 0.030, 0.060)
     write("page.json", {**environment(), "rows": rows})
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of the page share: the app on a port of its own, a browser, and visitors without a browser."""
+"""Shared by the benchmarks of the page: a running app, a browser, and simulated users."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-#: A mouse reports its place about this often; so do browsers, once for each picture of the screen.
-HAND_HZ = 60
+#: Rate of a mouse's position updates, and of a screen's pictures.
+MOUSE_HZ = 60
 
 
 @dataclass(frozen=True)
 class App:
-    """The app while it runs."""
+    """A running app."""
 
     address: str
     pid: int
     started: float  # as by time.perf_counter()
 
     def memory_mb(self) -> float:
-        """What it takes of the memory now."""
+        """Its resident memory."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
 
-    def asked(self, path: str, **body: Any) -> dict[str, Any]:
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
         request = urllib.request.Request(self.address + path, json.dumps(body).encode(), method="POST")
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request) as answer:
@@ -55,12 +55,12 @@ class App:
 
 @contextlib.contextmanager
 def served(*, warm_s: float = 0.0, poll_s: float = 0.2, **environment: str) -> Iterator[App]:
-    """The app on a free port, once it answers.
+    """Starts the app on a free port and waits until it answers.
 
     Args:
-        warm_s: How long to wait after that, for what is built in the background.
-        poll_s: How often it is asked whether it is there.
-        environment: Settings beside those of this process.
+        warm_s: How long to wait after that, for parts that are built in the background.
+        poll_s: Interval between the attempts.
+        environment: Environment variables in addition to those of this process.
     """
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -92,22 +92,22 @@ def chromium() -> Iterator[Browser]:
 
 
 @dataclass
-class Visitor:
-    """Somebody who drags a slider of a face of nobody, over the connection that the page uses."""
+class User:
+    """A simulated user who drags sliders of a random face, over the frame socket."""
 
     app: App
     seed: int
-    frames: list[float] = field(default_factory=list)  # when each came
-    waits: list[float] = field(default_factory=list)  # seconds from the newest values to their picture
+    frames: list[float] = field(default_factory=list)  # arrival times
+    waits: list[float] = field(default_factory=list)  # seconds from newest slider values to their frame
 
     def __post_init__(self) -> None:
-        session = self.app.asked("editor/sessions")["id"]
+        session = self.app.post("editor/sessions")["id"]
         self.path = f"editor/s/{session}"
-        state = self.app.asked(f"{self.path}/random?seed={self.seed}")
+        state = self.app.post(f"{self.path}/random?seed={self.seed}")
         self.keys = [slider["key"] for slider in state["sliders"]]
 
     async def drag(self, *, seconds: float = math.inf, frames: int = sys.maxsize) -> None:
-        """Moves the sliders like a hand, HAND_HZ times a second, until either is reached."""
+        """Moves the sliders MOUSE_HZ times a second, until either limit is reached."""
         self.frames, self.waits = [], []
         sent: dict[int, float] = {}
         end = time.perf_counter() + seconds
@@ -133,7 +133,7 @@ class Visitor:
             sent[number] = time.perf_counter()
             wish = {"sequence": number, "strengths": strengths, "moving": True}
             await line.send(json.dumps({"wish": wish, "shown": self.shown}))
-            await asyncio.sleep(1 / HAND_HZ)
+            await asyncio.sleep(1 / MOUSE_HZ)
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:

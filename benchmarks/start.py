@@ -1,8 +1,8 @@
-"""Measures how long a start takes: ``python benchmarks/start.py``.
+"""Measures the start-up time: ``python benchmarks/start.py``.
 
-From the start of the process until the app answers, until its page can be used in Chromium (which is running already),
-and until the first frame of a face is on the screen. Once as on a new computer (nothing prepared, no kernels built;
-what the operating system keeps of files stays) and twice after that. Writes ``benchmarks/results/start.json``.
+From the start of the process until the app answers, until its page is usable in an already running Chromium, and until
+the first frame of a face is on the screen. Once as on a new computer (nothing prepared, no kernels built, but a warm
+file cache) and twice after that. Writes ``benchmarks/results/start.json``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from environment import environment  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 from serving import chromium, served, write  # noqa: E402
 
-BETWEEN_S = 45.0  # after the first start kernels are built; the next ones find them
+BUILD_S = 45.0  # for building the kernels after the first start
 
 
 def started(browser: Browser, cache: str, stay_s: float) -> dict[str, float]:
@@ -41,7 +41,7 @@ def started(browser: Browser, cache: str, stay_s: float) -> dict[str, float]:
 def main() -> None:
     rows = {}
     with tempfile.TemporaryDirectory() as cache, chromium() as browser:
-        for name, stay_s in (("first start", BETWEEN_S), ("second start", 0.0), ("third start", 0.0)):
+        for name, stay_s in (("first start", BUILD_S), ("second start", 0.0), ("third start", 0.0)):
             rows[name] = started(browser, cache, stay_s)
             print(f"{name:<14}" + "".join(f"{key} {value:<10}" for key, value in rows[name].items()), flush=True)
     write("start.json", {**environment(), "rows": rows})
