@@ -1,4 +1,4 @@
-"""What becomes of memory that was freed."""
+"""Tunes glibc malloc to keep freed memory."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import ctypes
 import os
 import sys
 
-#: glibc's names of its settings (malloc.h), and what they are set to: in bytes, of one block and of all that is kept.
+#: Parameters of mallopt (malloc.h), and the value of both: the most that is kept, and the largest block that is.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 1 << 30
-#: With one of these in the environment, somebody has decided otherwise.
+THRESHOLD_BYTES = 1 << 30
+#: Environment variables with which the user sets these parameters.
 VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep up to a gigabyte that it has freed, for what it needs next.
+    """Lets this process keep up to a gigabyte of freed memory for reuse.
 
-    Layers of a 1024² picture have up to 64 MB each. The C library takes blocks of that size from the system one by one
-    and gives them back at once, and the page faults of that cost as much time as the picture. Huge pages were refused:
-    on virtual machines they took longer than small ones.
+    Activations of a 1024² picture take up to 64 MB per layer. By default glibc maps blocks of that size one by one and
+    unmaps them at once, and the page faults take as much time as the picture. Huge pages were rejected: on virtual
+    machines they were slower than small ones.
 
-    A program calls it when it starts, a library never. Only Linux with glibc is told; elsewhere nothing happens.
+    Called by programs when they start, never by the library. Without effect except on Linux with glibc.
 
     Returns:
         Whether freed memory is kept from now on.
@@ -31,6 +31,6 @@ def keep_freed_memory() -> bool:
         library = ctypes.CDLL(None)
         if not hasattr(library, "gnu_get_libc_version"):  # musl has a `mallopt` that does nothing, or none
             return False
-        return all(library.mallopt(which, KEPT_BYTES) == 1 for which in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+        return all(library.mallopt(which, THRESHOLD_BYTES) == 1 for which in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
     except (OSError, AttributeError):
         return False
