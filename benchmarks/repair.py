@@ -27,7 +27,7 @@ from environment import environment
 from torch import Tensor
 
 import latent_editor as le
-from latent_editor.degradations import Damage, Downsampled, Grey, Masked, luminance
+from latent_editor.degradations import Degradation, Downsampled, Grayscale, Masked, luminance
 from latent_editor.generators.pictures import to_image, to_tensor
 from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.train.pictures import read_pictures
@@ -64,14 +64,14 @@ def psnr_inside(a: Tensor, b: Tensor, hidden: Tensor) -> float:
 
 
 def measured(
-    g: le.Generator, true: Tensor, damage: Damage, hidden: Tensor, told: list[le.ColorHint], seconds: float
+    g: le.Generator, true: Tensor, damage: Degradation, hidden: Tensor, told: list[le.ColorHint], seconds: float
 ) -> dict[str, Any]:
     """One repair, and the plain way, against the undamaged picture [1, C, S, S]."""
     discriminator = load_discriminator(g)
     assert discriminator is not None
     damaged = damage(true)
     began = time.perf_counter()
-    found = le.repair(g, to_image(damaged[0]), damage, colours=told, seconds=seconds)
+    found = le.repair(g, to_image(damaged[0]), damage, color_hints=told, seconds=seconds)
     spent = time.perf_counter() - began
     with torch.no_grad():
         ways = {"plain": damage.guess(damaged), "repaired": to_tensor(found.image, g.size_px)}
@@ -97,7 +97,7 @@ def main() -> None:
     pictures = read_pictures(args.validation, g.size_px)
     step = max(1, len(pictures) // args.count)
     hidden = middle_hole(g.size_px)
-    kinds: dict[str, Damage] = {"8×": Downsampled(8), "hole": Masked(hidden), "grey": Grey(), DABBED: Grey()}
+    kinds: dict[str, Degradation] = {"8×": Downsampled(8), "hole": Masked(hidden), "grey": Grayscale(), DABBED: Grayscale()}
     each: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     for picture in list(pictures.images)[::step][: args.count]:
         true = picture[None].float() / 127.5 - 1

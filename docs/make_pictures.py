@@ -80,7 +80,7 @@ def dotted(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
     draw = ImageDraw.Draw(out)
     for hint in hints:
         x, y, r = hint.x * size, hint.y * size, 0.035 * size
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=hint.colour, outline="white", width=2)
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=hint.color, outline="white", width=2)
     return out
 
 
@@ -98,8 +98,8 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
     for label, damaged, found in (
         ("a hole", holed, le.repair(g, holed, mask=mask, seconds=seconds)),
         ("8 times too few pixels", large, le.repair(g, small, scale=8, seconds=seconds)),
-        ("no colours", crop.convert("L").convert("RGB"), le.repair(g, crop, grey=True, seconds=seconds)),
-        ("no colours, three told", dotted(crop, DABS), le.repair(g, crop, grey=True, colours=DABS, seconds=seconds)),
+        ("no colours", crop.convert("L").convert("RGB"), le.repair(g, crop, grayscale=True, seconds=seconds)),
+        ("no colours, three told", dotted(crop, DABS), le.repair(g, crop, grayscale=True, color_hints=DABS, seconds=seconds)),
     ):
         rows.append([(label, damaged), ("repaired", found.image), ("as it was", crop)])
     return rows

@@ -1,18 +1,18 @@
 """Image degradations: differentiable forward models that a repair inverts.
 
-Each is a frozen value. Called, it does to pictures what the damage did, differentiably: [N, C, H, W] in −1..1 to the
-same shape and range. ``agree(picture, damaged)`` is the way back: the picture nearest to ``picture`` that the damage
-would have made ``damaged`` of, so that what is known stays as it is. ``guess(damaged)`` is what one would do without
-any knowledge of faces. :class:`Chain` puts several one after another.
+Each is a frozen value. Calling it degrades pictures differentiably: [N, C, H, W] in −1..1 to the same shape and range.
+``agree(picture, damaged)`` projects ``picture`` onto the pictures that degrade to ``damaged``, so that known content
+stays unchanged. ``guess(damaged)`` is the standard repair without knowledge of faces. :class:`Chain` applies several in
+order.
 """
 
-from latent_editor.degradations.chain import Chain, damage_of, has_grey, links_of
+from latent_editor.degradations.chain import Chain, degradation_of, links_of, loses_color
 from latent_editor.degradations.compression import Compressed, quantization
-from latent_editor.degradations.damage import Damage, gaussian, luminance
-from latent_editor.degradations.fading import Blurred, Downsampled, Grey, Noisy
+from latent_editor.degradations.degradation import LUMA, Degradation, gaussian, luminance
+from latent_editor.degradations.fading import Blurred, Downsampled, Grayscale, Noisy
 from latent_editor.degradations.missing import Masked, filled_smoothly, hidden_from
 
 __all__ = [
-    "Blurred", "Chain", "Compressed", "Damage", "Downsampled", "Grey", "Masked", "Noisy", "damage_of",
-    "filled_smoothly", "gaussian", "has_grey", "hidden_from", "links_of", "luminance", "quantization",
+    "LUMA", "Blurred", "Chain", "Compressed", "Degradation", "Downsampled", "Grayscale", "Masked", "Noisy",
+    "degradation_of", "filled_smoothly", "gaussian", "hidden_from", "links_of", "loses_color", "luminance", "quantization",
 ]  # fmt: skip

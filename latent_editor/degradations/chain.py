@@ -8,27 +8,27 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadValue
 from latent_editor.degradations.compression import Compressed
-from latent_editor.degradations.damage import Damage
-from latent_editor.degradations.fading import Blurred, Downsampled, Grey, Noisy
+from latent_editor.degradations.degradation import Degradation
+from latent_editor.degradations.fading import Blurred, Downsampled, Grayscale, Noisy
 from latent_editor.degradations.missing import Masked
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Several, the first that happened first.
+    """Several degradations, applied in order.
 
     Attributes:
         links: One or more.
 
     Raises:
-        BadValue: none.
+        BadValue: no links.
     """
 
-    links: tuple[Damage, ...]
+    links: tuple[Degradation, ...]
 
     def __post_init__(self) -> None:
         if not self.links:
-            raise BadValue("Nothing is said to be wrong with the picture; expected at least one fault. Name one.")
+            raise BadValue("No degradation is given; expected at least one. Say what is wrong with the picture.")
 
     def __call__(self, picture: Tensor) -> Tensor:
         for link in self.links:
@@ -36,7 +36,7 @@ class Chain:
         return picture
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """Each link, the last first, hands what the picture should have been before it to the one before."""
+        """From the last link to the first: each projects onto what the next one says its output was."""
         before = [picture]
         for link in self.links[:-1]:
             before.append(link(before[-1]))
@@ -50,41 +50,41 @@ class Chain:
         return damaged
 
 
-def links_of(damage: Damage) -> tuple[Damage, ...]:
-    """What a chain is made of, the first that happened first; any other damage is its own only link."""
-    return damage.links if isinstance(damage, Chain) else (damage,)
+def links_of(degradation: Degradation) -> tuple[Degradation, ...]:
+    """The links of a chain in order; any other degradation is its own only link."""
+    return degradation.links if isinstance(degradation, Chain) else (degradation,)
 
 
-def has_grey(damage: Damage) -> bool:
-    """Whether colours are among what was lost."""
-    return any(isinstance(link, Grey) for link in links_of(damage))
+def loses_color(degradation: Degradation) -> bool:
+    """True if colors are among what was lost."""
+    return any(isinstance(link, Grayscale) for link in links_of(degradation))
 
 
-def damage_of(
+def degradation_of(
     *,
     hidden: Tensor | None = None,
     scale: float | None = None,
-    grey: bool = False,
+    grayscale: bool = False,
     blur_px: float | None = None,
     noise: float | None = None,
     jpeg: float | None = None,
     on_grid: bool = True,
 ) -> Chain:
-    """What is said to be wrong, in the order in which it happens to photographs.
+    """A chain of the named degradations, in the order in which they happen to photographs.
 
     Args:
-        hidden: Where the picture is missing, float [1, 1, H, W], 1 there.
-        scale: How many times too few pixels, above 1 to 16.
-        grey: Whether it has no colours.
-        blur_px: Standard deviation of the blur, above 0 to 32.
-        noise: Standard deviation of the grain in −1..1, above 0 to 1.
-        jpeg: Quality that it was kept in, 1 to 95.
-        on_grid: Whether blocks of the JPEG lie where they were.
+        hidden: float [1, 1, H, W], 1 where the picture is missing.
+        scale: Downsampling factor, above 1 to 16.
+        grayscale: The picture has no colors.
+        blur_px: Standard deviation of a Gaussian blur, above 0 to 32.
+        noise: Standard deviation of the noise in −1..1, above 0 to 1.
+        jpeg: JPEG quality, 1 to 95.
+        on_grid: The JPEG's 8 × 8 blocks are still where they were.
 
     Raises:
-        BadValue: a number outside of its range, or nothing at all.
+        BadValue: a number out of range, or no degradation.
     """
-    links: list[Damage] = [Grey()] if grey else []
+    links: list[Degradation] = [Grayscale()] if grayscale else []
     links += [] if blur_px is None else [Blurred(blur_px)]
     links += [] if scale is None else [Downsampled(scale)]
     links += [] if noise is None else [Noisy(noise)]

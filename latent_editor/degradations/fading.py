@@ -1,4 +1,4 @@
-"""Pictures whose pixels, colours or sharpness are lost."""
+"""Loss of resolution, color or sharpness."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.degradations.damage import check_range, gaussian, luminance
+from latent_editor.degradations.degradation import check_range, gaussian, luminance
 
 MAX_SCALE, MAX_BLUR_PX, MAX_NOISE = 16.0, 32.0, 1.0
-#: Steps of the back-projection (Irani & Peleg 1991): few for a blur, whose fine detail is noise by then.
+#: Steps of the back-projection (Irani & Peleg 1991): few for a blur, whose fine detail is noise after that.
 _STEPS, _BLUR_STEPS = 16, 6
-#: What noise may stay, in the range of −1..1: it decides over how many pixels is averaged.
+#: Noise that may remain after averaging, in −1..1; sets the averaging radius.
 _QUIET = 0.02
 
 
 @dataclass(frozen=True)
 class Downsampled:
-    """The picture has too few pixels: each is the mean of an area, shown as a square.
+    """Area downsampling, shown at the original size by nearest neighbor.
 
     Attributes:
-        scale: How many times too few, each way: above 1, 16 at most.
+        scale: Downsampling factor, above 1 to 16.
 
     Raises:
-        BadValue: another scale.
+        BadValue: a factor out of range.
     """
 
     scale: float
@@ -35,7 +35,7 @@ class Downsampled:
         check_range("scale", self.scale, 1.0, MAX_SCALE, "2 to 16")
 
     def small(self, picture: Tensor) -> Tensor:
-        """The picture in the pixels that there are."""
+        """The picture at its low resolution."""
         size = [max(1, round(side / self.scale)) for side in picture.shape[-2:]]
         return F.interpolate(picture, size=size, mode="area")
 
@@ -43,14 +43,14 @@ class Downsampled:
         return F.interpolate(self.small(picture), size=picture.shape[-2:], mode="nearest")
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """Low frequencies are the damaged picture's, by back-projection.
+        """Takes low frequencies from the damaged picture, by iterative back-projection.
 
-        Each step adds large(wanted − small(picture)). What small(large(·)) does is linear, and apart for rows and
-        columns, so that all steps are taken on the few pixels there are, and enlarged once.
+        Each step adds large(wanted − small(picture)). small(large(·)) is linear and separable, so that all steps run at
+        the low resolution, and the result is enlarged once.
         """
         missing = self.small(damaged) - self.small(picture)  # [N, C, h, w]
         rows, columns = (
-            self._there_and_back(side, n) for side, n in zip(picture.shape[2:], missing.shape[2:], strict=True)
+            self._round_trip(side, n) for side, n in zip(picture.shape[2:], missing.shape[2:], strict=True)
         )
         rows, columns = rows.to(missing), columns.to(missing).t()
         total = missing
@@ -59,13 +59,13 @@ class Downsampled:
         return picture + self._large(total, picture)
 
     @staticmethod
-    def _there_and_back(side: int, few: int) -> Tensor:
+    def _round_trip(side: int, few: int) -> Tensor:
         """Enlarging a line of ``few`` pixels to ``side`` and reducing it again, as a matrix [few, few]."""
         lines = F.interpolate(torch.eye(few)[None, None], size=(side, few), mode="bicubic", align_corners=False)
         return F.interpolate(lines, size=(few, few), mode="area")[0, 0]
 
     def guess(self, damaged: Tensor) -> Tensor:
-        """Bicubic."""
+        """Bicubic interpolation."""
         return self._large(self.small(damaged), damaged)
 
     @staticmethod
@@ -74,23 +74,23 @@ class Downsampled:
 
 
 @dataclass(frozen=True)
-class Grey:
-    """The picture has lost its colours."""
+class Grayscale:
+    """Loss of color: luminance only."""
 
     def __call__(self, picture: Tensor) -> Tensor:
         return luminance(picture).expand_as(picture) if picture.shape[1] == 3 else picture
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """Luminance is the damaged picture's.
+        """Takes luminance from the damaged picture.
 
-        Where a colour as strong as that has no such luminance in −1..1, it is made paler until it has.
+        Colors too saturated to have that luminance within −1..1 are desaturated until they have.
         """
         if picture.shape[1] != 3:
             return damaged
         wanted = luminance(damaged).clamp(-1, 1)
-        colour = picture - luminance(picture)
-        room = torch.where(colour > 0, (1 - wanted) / colour.clamp_min(1e-6), (1 + wanted) / (-colour).clamp_min(1e-6))
-        return wanted + colour * room.amin(dim=1, keepdim=True).clamp(0, 1)
+        color = picture - luminance(picture)
+        room = torch.where(color > 0, (1 - wanted) / color.clamp_min(1e-6), (1 + wanted) / (-color).clamp_min(1e-6))
+        return wanted + color * room.amin(dim=1, keepdim=True).clamp(0, 1)
 
     def guess(self, damaged: Tensor) -> Tensor:
         return damaged
@@ -98,13 +98,13 @@ class Grey:
 
 @dataclass(frozen=True)
 class Blurred:
-    """The picture is out of focus: a Gaussian.
+    """Gaussian blur.
 
     Attributes:
-        sigma_px: Its standard deviation, above 0, 32 at most.
+        sigma_px: Standard deviation in pixels, above 0 to 32.
 
     Raises:
-        BadValue: another one.
+        BadValue: a value out of range.
     """
 
     sigma_px: float
@@ -126,13 +126,13 @@ class Blurred:
 
 @dataclass(frozen=True)
 class Noisy:
-    """The picture is grainy. What it shows beneath is what is sought, so that pictures are compared as they are.
+    """Additive noise. The forward model is the identity: the clean picture is compared with the noisy one.
 
     Attributes:
-        sigma: Standard deviation of the grain in the range of −1..1, above 0, 1 at most.
+        sigma: Standard deviation of the noise in −1..1, above 0 to 1.
 
     Raises:
-        BadValue: another one.
+        BadValue: a value out of range.
     """
 
     sigma: float
@@ -142,14 +142,14 @@ class Noisy:
 
     @property
     def reach_px(self) -> float:
-        """Over how far grain of this strength averages out: a Gaussian of s leaves σ / (2 √π s)."""
+        """Radius over which noise of this strength averages out: a Gaussian of s leaves σ / (2 √π s)."""
         return max(0.5, self.sigma / (2 * math.sqrt(math.pi) * _QUIET))
 
     def __call__(self, picture: Tensor) -> Tensor:
         return picture
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """What is left of the damaged picture where grain has averaged out."""
+        """Takes from the damaged picture what remains after averaging out the noise."""
         return picture + gaussian(damaged - picture, self.reach_px)
 
     def guess(self, damaged: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures of which parts are missing."""
+"""Missing areas: holes and scratches."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from latent_editor.core.errors import BadValue
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """Parts of the picture are missing.
+    """A mask of missing pixels.
 
     Attributes:
         hidden: float32 [1, 1, H, W], 1 where the picture is missing and 0 where it is known.
 
     Raises:
-        BadValue: another shape, values that are not from 0 to 1, or nothing left that is known.
+        BadValue: another shape, values outside 0..1, or no known pixel.
     """
 
     hidden: Tensor
@@ -33,21 +33,21 @@ class Masked:
         if h.ndim != 4 or h.shape[:2] != (1, 1) or h.numel() == 0:
             raise BadValue(f"Got a mask of shape {list(h.shape)}; expected [1, 1, height, width].")
         if not bool(torch.isfinite(h).all()) or float(h.min()) < 0 or float(h.max()) > 1:
-            raise BadValue("The mask holds values that are not from 0 to 1; expected 1 where the picture is missing.")
+            raise BadValue("The mask holds values outside 0..1; expected 1 where the picture is missing.")
         if float(h.min()) > 0.5:
-            raise BadValue("The mask hides the whole picture; expected that some of it is known. Hide less of it.")
+            raise BadValue("The mask hides the whole picture; expected some known pixels. Hide less of it.")
 
     def __call__(self, picture: Tensor) -> Tensor:
         return picture * (1 - self._like(picture))
 
     def agree(self, picture: Tensor, damaged: Tensor) -> Tensor:
-        """Known pixels are the damaged picture's; what differs at the edge fades into the hole, so that none shows."""
+        """Takes known pixels from the damaged picture; the difference at the edge fades into the hole."""
         hidden = self._like(picture)
         whole = picture + filled_smoothly(damaged - picture, 1 - hidden)
-        return torch.where(hidden > 0, whole, damaged)  # to the last bit
+        return torch.where(hidden > 0, whole, damaged)  # bit-identical
 
     def guess(self, damaged: Tensor) -> Tensor:
-        """By the colours around (Telea 2004)."""
+        """Inpainting (Telea 2004)."""
         hidden = (self._like(damaged)[0, 0].cpu().numpy() > 0).astype(np.uint8)
         pixels = ((damaged[0].float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
         whole = pixels.shape[2] in (1, 3)
@@ -66,7 +66,7 @@ class Masked:
 
 
 def hidden_from(values: Sequence[Sequence[float]] | np.ndarray) -> Tensor:
-    """A mask of numbers [H, W], 1 (or 255) where the picture is missing → float32 [1, 1, H, W], 0 or 1."""
+    """A mask [H, W] of numbers, 1 (or 255) where the picture is missing, to float32 [1, 1, H, W], 0 or 1."""
     found = torch.as_tensor(np.asarray(values, dtype=np.float32))
     if found.ndim != 2:
         raise BadValue(f"Got a mask of shape {list(found.shape)}; expected height × width.")
@@ -74,14 +74,14 @@ def hidden_from(values: Sequence[Sequence[float]] | np.ndarray) -> Tensor:
 
 
 def filled_smoothly(values: Tensor, known: Tensor) -> Tensor:
-    """Continues what is known into what is not, by means over ever larger areas (push-pull, Gortler et al. 1996, §4).
+    """Extrapolates known values by push-pull, means over ever larger areas (Gortler et al. 1996, §4).
 
     Args:
         values: [N, C, H, W].
-        known: [N or 1, 1, H, W], 0..1, how sure each value is.
+        known: [N or 1, 1, H, W], 0..1, confidence of each value.
 
     Returns:
-        [N, C, H, W]: ``values`` where known is 1, and nothing but smooth elsewhere.
+        [N, C, H, W]: ``values`` where known is 1, smooth elsewhere.
     """
     height, width = values.shape[-2:]
     if min(height, width) <= 2:

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor.degradations import luminance
-from latent_editor.degradations.damage import LUMA
+from latent_editor.degradations import LUMA, luminance
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import resized
 from latent_editor.models.per_model import per_model

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor.degradations import Damage, filled_smoothly, has_grey
+from latent_editor.degradations import Degradation, filled_smoothly, loses_color
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.models.per_model import per_model
@@ -50,7 +50,7 @@ class Case:
 
 
 def case_of(
-    damage: Damage | None,
+    damage: Degradation | None,
     damaged: Tensor,
     hidden: Tensor | None = None,
     colour: Callable[[Tensor], Tensor] | None = None,
@@ -66,7 +66,7 @@ def case_of(
     known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
-    if damage is None or not has_grey(damage):
+    if damage is None or not loses_color(damage):
         return Case(plain * known, plain, known, LOOKS if hidden is None else LOOKS_AT_HOLES)
     plain = plain if colour is None else colour(plain).clamp(-1, 1)
     return Case(plain * known, plain, known, LOOKS_AT_GREY, coloured=colour is not None)

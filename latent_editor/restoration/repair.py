@@ -1,4 +1,4 @@
-"""Repairing a damaged picture by what a generator knows of such pictures."""
+"""Restores a damaged picture, with a generator as the prior."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from latent_editor.core.values import Crop, Latent, OnStep
 from latent_editor.degradations import (
     Chain,
     Degradation,
+    Downsampled,
+    Grayscale,
     Masked,
     degradation_of,
     filled_smoothly,
-    loses_color,
     hidden_from,
     links_of,
+    loses_color,
     luminance,
 )
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype, from_rgb, to_image, to_tensor
 from latent_editor.generators.refined import refined
-from latent_editor.inversion.initialization import best_start, in_units_of
+from latent_editor.inversion.initialization import best_start, in_units_of_w
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
 from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria
@@ -39,118 +41,116 @@ from latent_editor.networks.perceptual import load_discriminator, psnr_db
 from latent_editor.networks.restorer import Case, Restorer, case_of, first_guess, load_restorer
 from latent_editor.restoration.color_hints import ColorHint, draw_hints
 
-#: Gives likely colors to gray pictures [N, C, H, W].
+#: Colorizes grayscale pictures [N, C, H, W].
 Colorize = Callable[[Tensor], Tensor]
 
 __all__ = ["RepairResult", "hidden_part", "repair"]
 
-#: Times that the encoder is shown what it made of the picture, brought into agreement with what is known.
+#: Encoder passes over its own render, after each projection onto what is known.
 PASSES = 6
-#: The pull to where the encoder has led, which keeps plausible what the damaged picture does not show.
+#: The pull towards the encoder's latent keeps plausible what the damaged picture does not show.
 PRIOR = OptimizationConfig(space="w+", rate=0.15, pull=0.3)
-#: What the encoder says of a picture of guessed colors is believed by so much, and once: it would see its own colors
-#: in the next, stronger each time, and photographs turned into rainbows.
-_BELIEVED = 0.6
-#: Random pictures whose mean gives a gray one its first colors.
-_COLORED, _PSI = 32, 0.7
+#: The encoder's latent of a picture with guessed colors is scaled towards the mean by this, and computed only once: it
+#: would see its own colors in the next pass, stronger each time, and photographs turned into rainbows.
+_GUESSED_COLORS_SCALE = 0.6
+#: Random pictures whose mean colors a model without a colorizer starts from, and their truncation.
+_MEAN_COLOR_SAMPLES, _MEAN_COLOR_PSI = 32, 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class RepairResult:
-    """What came of a repair.
+    """The result of a repair.
 
     Attributes:
-        image: RGB, ``g.size_px`` squared: what is known as it was, the rest as the model draws it.
-        latent: What the rest is drawn from. Sliders work on it; to bring it closer, invert ``image``.
-        damage: What was repaired.
-        agreement_db: PSNR of what the damage makes of ``image`` to the damaged picture.
+        image: RGB, ``g.size_px`` squared: known content unchanged, the rest as the model draws it.
+        latent: The latent of the rest. Sliders work on it; for a closer match, invert ``image``.
+        degradation: What was repaired.
+        agreement_db: PSNR between ``degradation(image)`` and the damaged picture.
     """
 
     image: Image.Image
     latent: Latent
-    damage: Degradation
+    degradation: Degradation
     agreement_db: float
 
 
 def repair(
     g: Generator,
     picture: Crop | Image.Image,
-    damage: Degradation | None = None,
+    degradation: Degradation | None = None,
     *,
     mask: Image.Image | None = None,
     scale: float | None = None,
-    gray: bool = False,
+    grayscale: bool = False,
     blur_px: float | None = None,
     noise: float | None = None,
     jpeg: float | None = None,
-    colors: Sequence[ColorHint] = (),
+    color_hints: Sequence[ColorHint] = (),
     seconds: float = 10.0,
     on_step: OnStep | None = None,
 ) -> RepairResult:
-    """Finds the picture that a fault made the given one of (PULSE, Menon et al. 2020, with an encoder to start from).
+    """Finds a plausible picture that a degradation turns into the given one.
 
-    1. Repair it in a plain way: few pixels enlarged, holes filled from their edges. Where the model has a colorizer,
-       gray gets the colors that it most likely had (:mod:`latent_editor.networks.colorizer`).
-    2. Encode that. Where the model has a restorer, that network sees the plain repair, and gives the features that make
-       the encoder's render the whole picture (:mod:`latent_editor.networks.restorer`): that is the repair.
-    3. Without one: give gray the usual colors; render, bring the render into agreement with what is known, encode
-       again; then W+: optimize the latent so that its degraded picture is the given one, with a pull to where it began.
-       Colors are left out of it: nothing holds them, and they drift.
-    4. Known pixels, low frequencies, luminance are those of the given picture, and colors the colorizer's, which are
-       cleaner than the render's; the render gives the rest.
+    After PULSE (Menon et al. 2020), with an encoder to start from.
+
+    1. Repair without the generator: interpolate missing pixels, inpaint holes from their edges, and colorize a
+       grayscale picture if the model has a colorizer (:mod:`latent_editor.networks.colorizer`).
+    2. Encode that. If the model has a restorer (:mod:`latent_editor.networks.restorer`), it sees the plain repair and
+       predicts the features that turn the encoder's render into the whole picture.
+    3. Without one: add mean colors to a grayscale picture; then render, project onto what is known, and encode again;
+       then optimize in W+ so that the degraded render matches the given picture, with a pull towards the start. W+ is
+       skipped for grayscale pictures: nothing constrains the colors, and they drift.
+    4. Project: known pixels, low frequencies and luminance come from the given picture, colors from the colorizer,
+       which are cleaner than the render's, and the rest from the render.
 
     Args:
         g: The generator.
-        picture: Aligned; smaller than ``g.size_px`` where it has too few pixels.
-        damage: What is wrong, any :class:`Degradation`; or name it by the following.
+        picture: Aligned; smaller than ``g.size_px`` if it has too few pixels.
+        degradation: Any :class:`Degradation`; or describe it by the following.
         mask: White where the picture is missing, of the picture's own size.
-        scale: How many times too few pixels it has, above 1 to 16.
-        gray: It has no colors.
-        blur_px: Standard deviation of its blur in pixels of the model, above 0 to 32.
-        noise: Standard deviation of its grain in −1..1, above 0 to 1.
-        jpeg: Quality of its JPEG, 1 to 95.
-        colors: Of a gray picture, colors that are known: they are taken as hints.
-        seconds: Time for it, from 0; a model without a restorer ends after the encoder with 0.
-        on_step: Told of the best so far; a true answer stops and keeps it.
+        scale: Downsampling factor, above 1 to 16.
+        grayscale: The picture has no colors.
+        blur_px: Standard deviation of a Gaussian blur in pixels of the model, above 0 to 32.
+        noise: Standard deviation of the noise in −1..1, above 0 to 1.
+        jpeg: JPEG quality, 1 to 95.
+        color_hints: Known colors of a grayscale picture.
+        seconds: Time limit, from 0; with 0, a model without a restorer stops after the encoder.
+        on_step: Called with the best so far; a true answer stops and keeps it.
 
     Raises:
-        BadValue: nothing is said to be wrong, numbers outside of their range, a mask that does not fit, colors of a
-            picture that is not said to be gray.
-        MissingPart: colors are told, and the model has no colorizer.
+        BadValue: no degradation, a number out of range, a mask that does not fit, or color hints for a picture that
+            is not grayscale.
+        MissingPart: color hints, and the model has no colorizer.
     """
     if not 0 <= seconds < float("inf"):
         raise BadValue(f"Got {seconds} seconds; expected a number from 0, usually 5 to 20.")
     image = picture.image if isinstance(picture, Crop) else picture
-    if damage is None:
-        hidden = None if mask is None else hidden_part(mask, image.size, g.size_px)
-        damage = degradation_of(
-            hidden=hidden,
+    if degradation is None:
+        degradation = degradation_of(
+            hidden=None if mask is None else hidden_part(mask, image.size, g.size_px),
             scale=scale,
-            grayscale=gray,
+            grayscale=grayscale,
             blur_px=blur_px,
             noise=noise,
             jpeg=jpeg,
             on_grid=image.size == (g.size_px, g.size_px) and not isinstance(picture, Crop),
         )
-    if colors and not loses_color(damage):
-        raise BadValue("Colors are told of a picture that has its own; expected a gray one. Say that it is gray.")
-    given = _given(g, image)
-    if damage(given).shape != given.shape:
-        raise BadValue("The damage changes the picture's shape; expected the same shape. Bring it back to its size.")
-    damaged = damage(given) if _flattens(damage) else given
+    if color_hints and not loses_color(degradation):
+        raise BadValue("Got color hints for a picture with colors. Pass grayscale=True too, or leave the hints out.")
+    damaged = _damaged(g, image, degradation)
     with torch.inference_mode(False):
-        case = _case(damage, damaged, _colorizer_of(g, colors))
-        best = _drawn(g, damage, damaged, case, InversionRun(seconds, on_step))
+        case = _case(degradation, damaged, _colorizer_of(g, color_hints))
+        best = _restored(g, degradation, damaged, case, InversionRun(seconds, on_step))
     with torch.no_grad():
-        found = _recolored(best.image[None].float().clamp(-1, 1), case)
-        whole = damage.agree(found, damaged).clamp(-1, 1)
-        agreement = float(psnr_db(damage(whole), damaged))
+        colored = _recolored(best.image[None].float().clamp(-1, 1), case)
+        whole = degradation.agree(colored, damaged).clamp(-1, 1)
+        agreement = float(psnr_db(degradation(whole), damaged))
     latent = g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
-    return RepairResult(to_image(whole[0]), latent, damage, agreement)
+    return RepairResult(to_image(whole[0]), latent, degradation, agreement)
 
 
 def hidden_part(mask: Image.Image, picture_size: tuple[int, int], size_px: int) -> Tensor:
-    """A mask as an image, white where the picture is missing → float32 [1, 1, size_px, size_px], 0 or 1.
+    """A mask image, white where the picture is missing, to float32 [1, 1, size_px, size_px], 0 or 1.
 
     Raises:
         BadValue: it has another size than the picture, or hides nothing or everything.
@@ -161,16 +161,26 @@ def hidden_part(mask: Image.Image, picture_size: tuple[int, int], size_px: int) 
             "expected the same. Draw the mask on the picture itself."
         )
     values = np.asarray(mask.convert("L").resize((size_px, size_px), Image.Resampling.BILINEAR), dtype=np.float32)
-    hidden = hidden_from(values / 255 > 0.02)  # what is hidden in part is not known either
+    hidden = hidden_from(values / 255 > 0.02)  # a partly hidden pixel is not known either
     if not bool(hidden.any()):
-        raise BadValue("The mask hides nothing; expected white where the picture is missing. Paint over the fault.")
+        raise BadValue("The mask hides nothing; expected white where the picture is missing. Paint over the damage.")
     if bool(hidden.all()):
-        raise BadValue("The mask hides the whole picture; expected that some of it is known. Paint less of it.")
+        raise BadValue("The mask hides the whole picture; expected some known pixels. Paint less of it.")
     return hidden
 
 
-def _given(g: Generator, image: Image.Image) -> Tensor:
-    """The damaged picture in the generator's size: a smaller one by squares, which lose nothing."""
+def _damaged(g: Generator, image: Image.Image, degradation: Degradation) -> Tensor:
+    """The damaged picture in the generator's size, without content that the degradation would remove."""
+    given = _in_generator_size(g, image)
+    if degradation(given).shape != given.shape:
+        raise BadValue(
+            "The degradation changes the picture's shape; expected the same shape. Resize its result to the input's."
+        )
+    return degradation(given) if _is_idempotent(degradation) else given
+
+
+def _in_generator_size(g: Generator, image: Image.Image) -> Tensor:
+    """The picture at the generator's size; a smaller one is enlarged by nearest neighbor, which loses nothing."""
     if min(image.size) < 1:
         raise BadImage("Got an empty picture; expected one of at least one pixel.")
     if image.width == image.height and image.width < g.size_px:
@@ -179,40 +189,37 @@ def _given(g: Generator, image: Image.Image) -> Tensor:
     return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
 
 
-def _flattens(damage: Degradation) -> bool:
-    """Whether to do once more to the given picture what was done to it leaves what is known of it, and nothing else.
-
-    So it is for masks, few pixels and gray, and not for a blur.
-    """
-    return all(type(link).__name__ in ("Masked", "Downsampled", "Grayscale") for link in links_of(damage))
+def _is_idempotent(degradation: Degradation) -> bool:
+    """True if degrading twice is degrading once: mask, downsampling, grayscale; not blur, noise or JPEG."""
+    return all(isinstance(link, Masked | Downsampled | Grayscale) for link in links_of(degradation))
 
 
 @torch.no_grad()
-def _case(damage: Degradation, damaged: Tensor, color: Colorize | None) -> Case:
+def _case(degradation: Degradation, damaged: Tensor, color: Colorize | None) -> Case:
     """Step 1 of :func:`repair`."""
-    masks = [link for link in links_of(damage) if isinstance(link, Masked)]
-    rest = tuple(link for link in links_of(damage) if not isinstance(link, Masked))
+    masks = [link for link in links_of(degradation) if isinstance(link, Masked)]
+    rest = tuple(link for link in links_of(degradation) if not isinstance(link, Masked))
     hidden = torch.stack([mask.hidden for mask in masks]).amax(dim=0).to(damaged) if masks else None
     return case_of(Chain(rest) if rest else None, damaged, hidden, color)
 
 
 def _recolored(picture: Tensor, case: Case) -> Tensor:
-    """A picture in a case's guessed colors where it is known; what they differ by fades into what is missing."""
-    if not case.colored:
+    """A picture with the case's guessed colors where it is known; the difference fades into what is missing."""
+    if not case.coloured:
         return picture
     differs = (case.guess - luminance(case.guess)) - (picture - luminance(picture))
     return picture + filled_smoothly(differs, case.known)
 
 
-def _drawn(g: Generator, damage: Degradation, damaged: Tensor, case: Case, run: InversionRun) -> Candidate:
+def _restored(g: Generator, degradation: Degradation, damaged: Tensor, case: Case, run: InversionRun) -> Candidate:
     """Steps 2 and 3 of :func:`repair`."""
-    objective = Objective(damaged, load_discriminator(g), degrade=damage)
+    objective = Objective(damaged, load_discriminator(g), degrade=degradation)
     restorer = load_restorer(g)
     if restorer is not None and has_encoder(g):
-        _restore(g, restorer, objective, damage, case, run)
+        _restore(g, restorer, objective, degradation, case, run)
     else:
-        _encode_in_agreement(g, objective, damage, case, run)
-        if run.seconds > 0 and not run.over and not loses_color(damage):
+        _encode_in_agreement(g, objective, degradation, case, run)
+        if run.seconds > 0 and not run.over and not loses_color(degradation):
             _optimize(g, objective, run)
     assert run.best is not None
     run.report_best(run.best.method, last=True)
@@ -221,11 +228,11 @@ def _drawn(g: Generator, damage: Degradation, damaged: Tensor, case: Case, run: 
 
 @torch.no_grad()
 def _restore(
-    g: Generator, restorer: Restorer, objective: Objective, damage: Degradation, case: Case, run: InversionRun
+    g: Generator, restorer: Restorer, objective: Objective, degradation: Degradation, case: Case, run: InversionRun
 ) -> None:
     """Step 2 of :func:`repair`."""
     size, dtype = restorer.config["features_px"], objective.dtype
-    ws = first_guess(g, load_encoder(g), case, lambda x: damage.agree(x, objective.target))
+    ws = first_guess(g, load_encoder(g), case, lambda x: degradation.agree(x, objective.target))
     features = restorer(case, g.activations(ws, size, dtype=dtype), dtype)
     refinement = Refinement({size: features[0].half().cpu()})
     found = refined(g, refinement).synthesize(ws, dtype=dtype)
@@ -234,61 +241,63 @@ def _restore(
 
 
 def _colorizer_of(g: Generator, hints: Sequence[ColorHint]) -> Colorize | None:
-    """What gives colors to gray pictures, those of dabs where there are some; None for a model that knows none."""
+    """Colorizes grayscale pictures, following the hints; None for a model without a colorizer."""
     colorizer = load_colorizer(g) if g.channels == 3 else None
     if colorizer is not None:
-        return lambda gray: colorizer(*draw_hints(gray, hints), dtype=fastest_dtype(gray.device))
+        return lambda x: colorizer(*draw_hints(x, hints), dtype=fastest_dtype(x.device))
     if hints:
         raise MissingPart(
-            f"The model {g.name!r} has no colorizer ({COLORIZER_FILE}) to take hints. Leave the colors out, or "
-            "train one: python -m latent_editor.train colorizer."
+            f"The model {g.name!r} has no colorizer ({COLORIZER_FILE}) to follow color hints. Leave the hints out, "
+            "or train one: python -m latent_editor.train colorizer."
         )
     return None
 
 
 @torch.no_grad()
-def _encode_in_agreement(g: Generator, objective: Objective, damage: Degradation, case: Case, run: InversionRun) -> None:
-    """Step 3 of :func:`repair`, but for W+."""
+def _encode_in_agreement(
+    g: Generator, objective: Objective, degradation: Degradation, case: Case, run: InversionRun
+) -> None:
+    """Step 3 of :func:`repair`, up to W+."""
     damaged = objective.target
-    picture = case.guess if case.colored else damage.guess(damaged)
-    if loses_color(damage) and not case.colored:
-        picture = damage.agree(picture + _mean_colors(g), damaged).clamp(-1, 1)
+    picture = case.guess if case.coloured else degradation.guess(damaged)
+    if loses_color(degradation) and not case.coloured:
+        picture = degradation.agree(picture + _mean_colors(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.discriminator, seconds=run.seconds)
         found = g.synthesize(ws)
         run.offer(Candidate(ws[0], found[0], float(objective.psnr_db(found)), method="nearest"))
         run.report_best("nearest")
         return
-    encode, gray = load_encoder(g), loses_color(damage)
-    for i in range(1 if gray else PASSES):
+    encode, guessed_colors = load_encoder(g), loses_color(degradation)
+    for i in range(1 if guessed_colors else PASSES):
         ws = encode(as_rgb(picture))
-        ws = g.w_avg + _BELIEVED * (ws - g.w_avg) if gray else ws
+        ws = g.w_avg + _GUESSED_COLORS_SCALE * (ws - g.w_avg) if guessed_colors else ws
         found = g.synthesize(ws, dtype=objective.dtype)
-        # The last is the most plausible, also where an earlier one agrees better.
+        # The last is the most plausible, even if an earlier one agrees better.
         run.best = Candidate(
             ws[0], found[0], float(objective.psnr_db(found)), method="encoder again" if i else "encoder"
         )
         run.report_best(run.best.method)
         if run.stopped or (i and run.seconds > 0 and run.elapsed > run.seconds / 2):
             return
-        picture = damage.agree(found.float().clamp(-1, 1), damaged).clamp(-1, 1)
+        picture = degradation.agree(found.float().clamp(-1, 1), damaged).clamp(-1, 1)
 
 
 def _optimize(g: Generator, objective: Objective, run: InversionRun) -> None:
     """W+ in step 3 of :func:`repair`."""
     assert run.best is not None
-    config = PRIOR if g.bundle.has(ENCODER_FILE) else in_units_of(g, PRIOR)
+    config = PRIOR if g.bundle.has(ENCODER_FILE) else in_units_of_w(g, PRIOR)
     optimize(
         g, objective, run, run.best.ws[None], config, criteria=StoppingCriteria(run.seconds, patience=30, max_steps=150)
     )
 
 
 def _mean_colors(g: Generator) -> Tensor:
-    """What the model's pictures have beside their luminance, in the mean: [1, channels, S, S]."""
+    """Mean chroma of the model's pictures (what they have beside luminance): [1, channels, S, S]."""
     total: Any = 0.0
-    for first in range(0, _COLORED, 8):
-        ws = random_ws(g, list(range(first, first + 8)), truncation_psi=_PSI)
+    for first in range(0, _MEAN_COLOR_SAMPLES, 8):
+        ws = random_ws(g, list(range(first, first + 8)), truncation_psi=_MEAN_COLOR_PSI)
         pictures = g.synthesize(ws).float().clamp(-1, 1)
         total = total + (pictures - luminance(pictures)).sum(dim=0, keepdim=True)
-    colors: Tensor = total / _COLORED
+    colors: Tensor = total / _MEAN_COLOR_SAMPLES
     return colors

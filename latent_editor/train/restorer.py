@@ -19,9 +19,9 @@ from torch import Tensor
 from latent_editor.degradations import (
     Blurred,
     Chain,
-    Damage,
+    Degradation,
     Downsampled,
-    Grey,
+    Grayscale,
     Masked,
     Noisy,
     links_of,
@@ -74,18 +74,18 @@ class Lesson:
 def random_lesson(x: Tensor, rng: random.Random, colour: Colour | None = None) -> Lesson:
     """Pictures [N, 3, S, S] damaged in one way, or in two at once; ``colour`` gives likely colours to grey ones."""
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
-    links: list[Damage] = []
+    links: list[Degradation] = []
     hidden = None
     if kind == "few":
         links.append(Downsampled(8.0 if rng.random() < 0.7 else rng.choice((2.0, 4.0, 5.0, 6.0, 12.0))))
     elif kind == "grey":
-        links.append(Grey())
+        links.append(Grayscale())
     elif kind == "hole":
         hidden = random_hole(x.shape[-1], rng)
     else:
         links.append(Blurred(rng.uniform(1, 6)) if rng.random() < 0.5 else Noisy(rng.uniform(0.05, 0.4)))
     if rng.random() < TWO_AT_ONCE:
-        links = [Grey(), *links] if not any(isinstance(link, Grey) for link in links) else [*links, Downsampled(4.0)]
+        links = [Grayscale(), *links] if not any(isinstance(link, Grayscale) for link in links) else [*links, Downsampled(4.0)]
         hidden = random_hole(x.shape[-1], rng) if hidden is None and rng.random() < 0.3 else hidden
     damage = Chain(tuple(links)) if links else None
     damaged = x if damage is None else damage(x)
@@ -95,7 +95,7 @@ def random_lesson(x: Tensor, rng: random.Random, colour: Colour | None = None) -
     return lesson_of(damage, damaged, hidden, colour)
 
 
-def lesson_of(damage: Damage | None, damaged: Tensor, hidden: Tensor | None, colour: Colour | None = None) -> Lesson:
+def lesson_of(damage: Degradation | None, damaged: Tensor, hidden: Tensor | None, colour: Colour | None = None) -> Lesson:
     """A lesson of damaged pictures; ``damage`` is what is wrong but for what is missing."""
     links = () if damage is None else links_of(damage)
     whole = Chain((*links, Masked(hidden))) if hidden is not None else damage
@@ -190,7 +190,7 @@ def middle_hole(size_px: int) -> Tensor:
 
 def validation_lessons(x: Tensor, colour: Colour | None = None) -> dict[str, Lesson]:
     """The three damages that are measured, on pictures [N, 3, S, S]."""
-    few, grey = Downsampled(8.0), Grey()
+    few, grey = Downsampled(8.0), Grayscale()
     return {
         "8x": lesson_of(few, few(x), None),
         "grey": lesson_of(grey, grey(x), None, colour),

@@ -16,12 +16,12 @@ from latent_editor.degradations import (
     Blurred,
     Chain,
     Compressed,
-    Damage,
+    Degradation,
     Downsampled,
-    Grey,
+    Grayscale,
     Masked,
     Noisy,
-    damage_of,
+    degradation_of,
     hidden_from,
     quantization,
 )
@@ -52,14 +52,14 @@ def hole(size: int = S) -> Tensor:
     return hidden
 
 
-EACH: dict[str, Damage] = {
+EACH: dict[str, Degradation] = {
     "mask": Masked(hole()),
     "few pixels": Downsampled(4),
-    "grey": Grey(),
+    "grey": Grayscale(),
     "blur": Blurred(1.5),
     "noise": Noisy(0.2),
     "jpeg": Compressed(20),
-    "all": damage_of(hidden=hole(), scale=2, grey=True, blur_px=1.0, jpeg=40),
+    "all": degradation_of(hidden=hole(), scale=2, grayscale=True, blur_px=1.0, jpeg=40),
 }
 
 
@@ -104,14 +104,14 @@ def test_few_pixels_are_means_of_areas() -> None:
 def test_grey_is_what_pillow_makes_of_it() -> None:
     x = as_tensor(as_image(picture()))
     pillow = as_tensor(as_image(x).convert("L").convert("RGB"))
-    torch.testing.assert_close(Grey()(x), pillow, atol=1.5 / 127.5, rtol=0)
+    torch.testing.assert_close(Grayscale()(x), pillow, atol=1.5 / 127.5, rtol=0)
 
 
 def test_grey_keeps_luminance_where_colours_would_leave_the_range() -> None:
-    grey = torch.full((1, 3, 1, 1), 0.9)
-    coloured = Grey().agree(torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1), grey)
-    assert float(coloured.max()) <= 1 + 1e-6
-    torch.testing.assert_close(Grey()(coloured), grey)
+    gray = torch.full((1, 3, 1, 1), 0.9)
+    colored = Grayscale().agree(torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1), gray)
+    assert float(colored.max()) <= 1 + 1e-6
+    torch.testing.assert_close(Grayscale()(colored), gray)
 
 
 def test_blur_is_what_pillow_makes_of_it() -> None:
@@ -138,8 +138,8 @@ def test_quantization_tables_are_those_in_pillows_files(quality: int) -> None:
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "JPEG", quality=quality)
     tables = Image.open(file).quantization  # type: ignore[attr-defined]
-    for i, colour in enumerate((False, True)):
-        assert quantization(quality, colour=colour).flatten().int().tolist() == list(tables[i])
+    for i, chroma in enumerate((False, True)):
+        assert quantization(quality, chroma=chroma).flatten().int().tolist() == list(tables[i])
 
 
 def test_noise_is_averaged_out() -> None:
@@ -149,13 +149,13 @@ def test_noise_is_averaged_out() -> None:
 
 
 def test_a_chain_is_its_links_in_order() -> None:
-    x, links = picture(), (Grey(), Blurred(1.0), Downsampled(2))
+    x, links = picture(), (Grayscale(), Blurred(1.0), Downsampled(2))
     torch.testing.assert_close(Chain(links)(x), links[2](links[1](links[0](x))))
 
 
 def test_gradients_agree_with_differences() -> None:
     x = picture(size=16).double().requires_grad_(True)
-    smooth = Chain((Grey(), Blurred(1.0), Downsampled(2), Masked(hole(16))))
+    smooth = Chain((Grayscale(), Blurred(1.0), Downsampled(2), Masked(hole(16))))
     assert torch.autograd.gradcheck(lambda t: smooth(t).square().sum(), x, atol=1e-4, nondet_tol=1e-6)
 
 
@@ -170,7 +170,7 @@ def test_gradients_agree_with_differences() -> None:
 )  # fmt: skip
 def test_hostile_values_are_refused(wrong: dict) -> None:
     with pytest.raises(BadValue, match="expected"):
-        damage_of(**wrong)
+        degradation_of(**wrong)
 
 
 def test_a_mask_of_another_size_is_refused() -> None:

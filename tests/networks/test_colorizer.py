@@ -16,7 +16,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.networks.colorizer import Colorizer, load_colorizer, read_colorizer, save_colorizer, spread
 from latent_editor.networks.encoder import Encoder, save_encoder
-from latent_editor.restoration.color_hints import MAX_DABS, ColorHint, with_dabs
+from latent_editor.restoration.color_hints import MAX_COLOR_HINTS, ColorHint, draw_hints
 from latent_editor.train.colorizer import figures, new_trainer, started_from
 
 SIZE = 32
@@ -89,7 +89,7 @@ def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
     x = to_tensor(le.render(portraits, le.random_latent(portraits, 14)), portraits.size_px)
     grey = luminance(x).expand_as(x)
     for colour in ("#3050c0", "#b04020"):
-        picture, known = with_dabs(grey, [ColorHint(0.5, 0.6, colour, radius=0.05)])
+        picture, known = draw_hints(grey, [ColorHint(0.5, 0.6, colour, radius=0.05)])
         found = net(picture, known)
         torch.testing.assert_close(luminance(found), luminance(grey), atol=1e-4, rtol=0)
         at = known.expand_as(x) > 0
@@ -98,7 +98,7 @@ def test_dabs_change_the_colours_where_they_are(portraits: Generator) -> None:
 
 def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
     grey = torch.linspace(-0.8, 0.8, SIZE).view(1, 1, 1, SIZE).expand(1, 3, SIZE, SIZE)
-    picture, known = with_dabs(
+    picture, known = draw_hints(
         grey, [ColorHint(0.25, 0.5, "#c04020", radius=0.1), ColorHint(0.75, 0.5, "royalblue", radius=0.1)]
     )
     torch.testing.assert_close(luminance(picture), luminance(grey), atol=1e-5, rtol=0)
@@ -107,27 +107,27 @@ def test_dabs_are_where_they_were_put_and_as_light_as_the_picture() -> None:
     red, blue = picture[0, :, SIZE // 2, SIZE // 4], picture[0, :, SIZE // 2, 3 * SIZE // 4]
     assert red[0] > red[1] > red[2]
     assert blue[2] > blue[1] > blue[0]
-    over, _ = with_dabs(grey, [ColorHint(0.5, 0.5, "red", radius=0.2), ColorHint(0.5, 0.5, "#808080", radius=0.2)])
+    over, _ = draw_hints(grey, [ColorHint(0.5, 0.5, "red", radius=0.2), ColorHint(0.5, 0.5, "#808080", radius=0.2)])
     torch.testing.assert_close(over, grey, atol=1e-5, rtol=0)  # a grey dab says that it is grey
-    assert float(with_dabs(grey, [ColorHint(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
+    assert float(draw_hints(grey, [ColorHint(0.5, 0.5, "red", radius=1e-4)])[1].sum()) >= 1
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"x": 1.5}, "0 to 1"), ({"y": math.nan}, "0 to 1"), ({"colour": "no such"}, "no colour"),
-        ({"colour": ""}, "no colour"), ({"colour": 7}, "no colour"),
+        ({"x": 1.5}, "0 to 1"), ({"y": math.nan}, "0 to 1"), ({"color": "no such"}, "no color"),
+        ({"color": ""}, "no color"), ({"color": 7}, "no color"),
         ({"radius": 0.0}, "radius"), ({"radius": math.inf}, "radius"),
     ],
 )  # fmt: skip
 def test_wrong_dabs_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(BadValue, match=words):
-        ColorHint(**{"x": 0.5, "y": 0.5, "colour": "red", **wrong})
+        ColorHint(**{"x": 0.5, "y": 0.5, "color": "red", **wrong})
 
 
 def test_too_many_dabs_are_refused() -> None:
     with pytest.raises(BadValue, match="at most"):
-        with_dabs(torch.zeros(1, 3, 8, 8), [ColorHint(0.5, 0.5, "red")] * (MAX_DABS + 1))
+        draw_hints(torch.zeros(1, 3, 8, 8), [ColorHint(0.5, 0.5, "red")] * (MAX_COLOR_HINTS + 1))
 
 
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def test_colours_are_given_and_luminance_kept(portraits: Generator) -> None:
     for seed in (14, 18, 27, 23, 45, 34):  # one face's colors may be far from usual
         true = face(portraits, seed)
         gray = Grayscale()(true)
-        repaired = to_tensor(le.repair(portraits, to_image(gray[0]), grayscale=True, seconds=0).image, portraits.size_px)
+        repaired = to_tensor(
+            le.repair(portraits, to_image(gray[0]), grayscale=True, seconds=0).image, portraits.size_px
+        )
         torch.testing.assert_close(Grayscale()(repaired), gray, atol=3 / 127.5, rtol=0)
         before += float((gray - true).square().mean())
         after += float((repaired - true).square().mean())
@@ -79,7 +81,7 @@ def test_colours_are_told_of_grey_pictures_to_models_that_listen(
     portraits: Generator, tiny_generator: StyleGAN2
 ) -> None:
     hints = [le.ColorHint(0.5, 0.5, "red")]
-    with pytest.raises(le.BadValue, match="has its own"):
+    with pytest.raises(le.BadValue, match="with colors"):
         le.repair(portraits, to_image(face(portraits)[0]), scale=2, color_hints=hints)
     with pytest.raises(le.MissingPart, match="no colorizer"):
         le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grayscale=True, color_hints=hints, seconds=0)
@@ -156,17 +158,17 @@ def test_bad_input(tiny_generator: StyleGAN2) -> None:
     image = le.render(g, le.random_latent(g, 1))
     white, black = (Image.new("L", image.size, value) for value in (255, 0))
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({}, "at least one fault"),
+        ({}, "expected at least one"),
         ({"scale": 1000}, "scale"),
         ({"scale": math.nan}, "scale"),
         ({"blur_px": math.nan}, "blur"),
         ({"jpeg": 0}, "JPEG"),
-        ({"grey": True, "seconds": math.nan}, "seconds"),
-        ({"grey": True, "seconds": -1}, "seconds"),
+        ({"grayscale": True, "seconds": math.nan}, "seconds"),
+        ({"grayscale": True, "seconds": -1}, "seconds"),
         ({"mask": white}, "whole picture"),
         ({"mask": black}, "hides nothing"),
         ({"mask": Image.new("L", (7, 5))}, "expected the same"),
-        ({"damage": lambda x: x[..., :8]}, "shape"),
+        ({"degradation": lambda x: x[..., :8]}, "shape"),
     ]
     for arguments, words in wrong:
         with pytest.raises(le.BadValue, match=words):
@@ -199,7 +201,7 @@ def test_the_command(portraits: Generator, tmp_path: Path, capsys: pytest.Captur
         assert fixed.size == (g.size_px, g.size_px)
     g.check(le.Latent.load(data["latent"]))
     assert main(words) == 2
-    assert "at least one fault" in capsys.readouterr().err
+    assert "expected at least one" in capsys.readouterr().err
     for wrong, told in (("0.9=navy", "a point and a color"), ("0.9,2=navy", "from 0 to 1"), ("0.9,0.1=n", "no color")):
         assert main([*words, "--grayscale", "--color-hint", wrong]) == 2
         assert told in capsys.readouterr().err

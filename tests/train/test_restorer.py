@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latent_editor.core.errors import BadModel
-from latent_editor.degradations import Downsampled, Grey, Masked
+from latent_editor.degradations import Downsampled, Grayscale, Masked
 from latent_editor.generators.pictures import to_image
 from latent_editor.networks.colorizer import COLORIZER_FILE, Colorizer, read_colorizer
 from latent_editor.networks.encoder import save_encoder
@@ -51,7 +51,7 @@ def test_a_case_keeps_what_is_known_and_fills_the_rest_for_the_encoder() -> None
 def test_an_untrained_restorer_changes_nothing() -> None:
     t = teacher()
     x = pictures(t, 2)
-    lesson = lesson_of(Grey(), Grey()(x), None)
+    lesson = lesson_of(Grayscale(), Grayscale()(x), None)
     picture, features = t.restored(t.new_restorer(), lesson)
     assert float(features.detach().abs().max()) == 0
     ws = t.nets.encoder(lesson.case.guess, t.dtype)
@@ -79,7 +79,7 @@ def test_grey_pictures_are_given_colours_first() -> None:
     x = pictures(t, 2)
     t.colorizer = Colorizer(SIZE, width=16, max_width=32)
     torch.nn.init.normal_(t.colorizer.last.weight)
-    grey = Grey()
+    grey = Grayscale()
     with torch.no_grad():
         case = lesson_of(grey, grey(x), None, t.colour).case
         wanted = t.colorizer(grey(x), dtype=t.dtype).clamp(-1, 1)
@@ -92,7 +92,7 @@ def test_grey_pictures_are_given_colours_first() -> None:
 def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
     t = teacher()
     x = pictures(t)
-    lesson = lesson_of(Grey(), Grey()(x), None)
+    lesson = lesson_of(Grayscale(), Grayscale()(x), None)
     trainer = t.trainer(t.new_restorer(), 1e-2)
     trainer.learn((x, lesson), 0.0)
     save_restorer(trainer.net, tmp_path / "a.safetensors")

@@ -19,7 +19,7 @@ from support.web import png
 from latent_editor.core.provenance import Provenance
 from latent_editor.core.region import Region
 from latent_editor.core.values import Crop, Direction, Edit, Photo, Step
-from latent_editor.degradations.fading import Grey
+from latent_editor.degradations.fading import Grayscale
 from latent_editor.media.exports import latent_bytes
 from latent_editor.recipes import Recipe
 from latent_editor.restoration.repair import RepairResult
@@ -159,7 +159,7 @@ JOBS = {
     "repair": Case(
         repair,
         "repair",
-        lambda v: RepairResult(Image.new("RGB", (32, 32)), v.service.random(7), Grey(), 20.0),
+        lambda v: RepairResult(Image.new("RGB", (32, 32)), v.service.random(7), Grayscale(), 20.0),
         lambda v: last(repair_event(v.service)(v.id, {"grey": True})),
     ),
     "text face": Case(

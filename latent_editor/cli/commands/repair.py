@@ -80,11 +80,11 @@ def run(arguments: argparse.Namespace) -> Result:
             picture,
             mask=mask_image,
             scale=arguments.scale,
-            grey=arguments.grayscale,
+            grayscale=arguments.grayscale,
             blur_px=arguments.blur,
             noise=arguments.noise,
             jpeg=arguments.jpeg,
-            colours=_hints_in_crop(arguments.color_hint, photo, picture),
+            color_hints=_hints_in_crop(arguments.color_hint, photo, picture),
             seconds=arguments.seconds,
             on_step=on_step,
         )

@@ -14,7 +14,7 @@ from latent_editor.core.values import Crop, OnStep
 from latent_editor.media.exports import jpeg_bytes
 from latent_editor.media.photos import WORKING_PIXELS
 from latent_editor.ops import affine
-from latent_editor.restoration.color_hints import MAX_DABS, ColorHint
+from latent_editor.restoration.color_hints import MAX_COLOR_HINTS, ColorHint
 from latent_editor.restoration.repair import RepairResult, repair
 from latent_editor.sessions.basis import SAME_RUN
 from latent_editor.sessions.session import PendingPhoto
@@ -38,7 +38,7 @@ class RepairRequest(BaseModel, extra="forbid"):
     """The damage of the photo, with the options of :func:`repair`; strokes mark missing areas."""
 
     strokes: list[Stroke] = Field(default_factory=list, max_length=MAX_STROKES)
-    dabs: list[ColorHintRequest] = Field(default_factory=list, max_length=MAX_DABS)
+    dabs: list[ColorHintRequest] = Field(default_factory=list, max_length=MAX_COLOR_HINTS)
     scale: FiniteFloat | None = None
     grey: bool = False
     blur_px: FiniteFloat | None = None
@@ -54,8 +54,8 @@ class RepairJob(LiveJob[RepairResult]):
 
     def prepare(self, run: Run) -> Callable[[OnStep], RepairResult]:
         g, crop, request = run.service.g, _source(run)[1], self.request
-        options = request.model_dump(exclude={"strokes", "dabs"})
-        options["colours"] = [ColorHint(dab.x, dab.y, dab.colour) for dab in request.dabs]
+        options = request.model_dump(exclude={"strokes", "dabs", "grey"}) | {"grayscale": request.grey}
+        options["color_hints"] = [ColorHint(dab.x, dab.y, dab.colour) for dab in request.dabs]
         mask = stroke_mask(request.strokes, crop.image.size)
         return lambda on_step: repair(g, crop, mask=mask, seconds=SECONDS, on_step=on_step, **options)
 
