@@ -68,7 +68,7 @@ def test_waiting_calls_are_batched_and_each_caller_gets_its_own_result() -> None
     assert work.batches == [("first", [0]), ("a", [0, 1, 2, 3, 4])]
 
 
-def test_a_lone_caller_does_not_wait() -> None:
+def test_a_single_caller_does_not_wait() -> None:
     work = Work()
     batcher = work.batcher()
     assert batcher("a", 3) == 9

@@ -31,20 +31,20 @@ class TestSliders:
         with pytest.raises(FrozenInstanceError):
             session.cursor = 3  # type: ignore[misc]
 
-    def test_move_changes_one_slider_and_leaves_the_old_session_alone(self, session: Session) -> None:
+    def test_move_changes_one_slider_of_a_new_session(self, session: Session) -> None:
         moved = session.moved("d0", 1.5)
         assert strengths(moved) == {"d0": 1.5, "d1": 0.0}
         assert strengths(session) == {"d0": 0.0, "d1": 0.0}
 
-    def test_a_move_to_the_same_place_makes_no_history(self, session: Session) -> None:
+    def test_a_move_to_the_same_value_adds_no_entry(self, session: Session) -> None:
         assert session.moved("d0", 0.0) is session
 
-    def test_added_comes_first_and_only_once(self, session: Session) -> None:
+    def test_a_slider_is_added_at_the_top_and_only_once(self, session: Session) -> None:
         added = session.added(Slider.from_direction("t1", AGE, 1.0))
         assert [s.key for s in added.sliders] == ["t1", "d0", "d1"]
         assert added.added(Slider.from_direction("t1", SMILE)) is added
 
-    def test_remove_and_undo_bring_it_back_as_it_was(self, session: Session) -> None:
+    def test_undo_restores_a_removed_slider(self, session: Session) -> None:
         removed = session.moved("d1", -2.0).removed("d1")
         assert strengths(removed) == {"d0": 0.0}
         assert strengths(removed.undone()) == {"d0": 0.0, "d1": -2.0}
@@ -64,7 +64,7 @@ class TestSliders:
         assert session.all_reset() is session
 
     @pytest.mark.parametrize("strength", [float("nan"), float("inf"), 11, -11])
-    def test_senseless_strengths_are_refused(self, session: Session, strength: float) -> None:
+    def test_invalid_strengths_are_refused(self, session: Session, strength: float) -> None:
         with pytest.raises(BadValue, match="expected a number"):
             session.moved("d0", strength)
         with pytest.raises(BadValue, match="expected a number"):
@@ -79,7 +79,7 @@ class TestSliders:
         with pytest.raises(UnknownDirection, match="d9"):
             session.moved("d9", 1)
 
-    def test_the_panel_is_bounded(self, session: Session) -> None:
+    def test_the_number_of_sliders_is_limited(self, session: Session) -> None:
         for i in range(SLIDER_LIMIT - 2):
             session = session.added(Slider.from_direction(f"t{i}", AGE))
         with pytest.raises(BadValue, match="Remove some first"):
@@ -91,7 +91,7 @@ class TestSliders:
 
 
 class TestHistory:
-    def test_undo_and_redo_walk_and_stop_at_the_ends(self, session: Session) -> None:
+    def test_undo_and_redo_stop_at_the_ends(self, session: Session) -> None:
         moved = session.moved("d0", 1.0).moved("d0", 2.0)
         assert strengths(moved.undone())["d0"] == 1.0
         assert strengths(moved.undone().undone().undone())["d0"] == 0.0
@@ -103,17 +103,17 @@ class TestHistory:
         assert forked.redone() is not None
         assert strengths(forked.redone())["d0"] == -1.0
 
-    def test_go_to_any_moment_by_its_id(self, session: Session) -> None:
+    def test_jump_to_any_entry_by_its_id(self, session: Session) -> None:
         moved = session.moved("d0", 1.0).moved("d0", 2.0)
         assert strengths(moved.jumped_to(moved.history[1].id))["d0"] == 1.0
         with pytest.raises(BadValue, match="no entry 999"):
             moved.jumped_to(999)
 
-    def test_ids_are_never_used_twice(self, session: Session) -> None:
+    def test_ids_are_never_reused(self, session: Session) -> None:
         first = session.moved("d0", 1.0).history[-1].id
         assert session.moved("d0", 1.0).undone().moved("d0", 2.0).history[-1].id > first
 
-    def test_the_history_is_bounded_and_keeps_the_newest(self, session: Session) -> None:
+    def test_the_history_keeps_the_newest_entries(self, session: Session) -> None:
         for i in range(HISTORY_LIMIT + 5):
             session = session.moved("d0", (i + 1) / 100)
         assert len(session.history) == HISTORY_LIMIT
@@ -121,7 +121,7 @@ class TestHistory:
 
 
 class TestPhotos:
-    def test_the_old_face_stays_until_the_new_latent_is_there(self, session: Session) -> None:
+    def test_the_old_face_stays_until_inversion_has_finished(self, session: Session) -> None:
         photo = Photo(Image.new("RGB", (8, 8)), "new.png")
         crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
         under_way = session.moved("d0", 1.0).opened(photo).cropped(crop).run_started()
@@ -135,11 +135,11 @@ class TestPhotos:
         assert new.revision == session.revision + 1
         assert not new.sliders
 
-    def test_a_face_from_no_photo_forgets_the_photo(self, session: Session) -> None:
+    def test_a_random_face_drops_the_photo(self, session: Session) -> None:
         photo = Photo(Image.new("RGB", (8, 8)))
         assert session.opened(photo).started_with(FACE).photo is None
 
-    def test_a_new_run_is_told_apart_and_stopping_is_for_one_run(self, session: Session) -> None:
+    def test_runs_are_numbered_and_stopping_ends_one_of_them(self, session: Session) -> None:
         stopping = session.run_started().run_stopping()
         assert stopping.stopping
         again = stopping.run_started()
@@ -152,7 +152,7 @@ class TestPhotos:
 
 
 class TestModels:
-    def test_what_was_made_with_a_model_is_there_again_when_it_is_chosen_again(self, session: Session) -> None:
+    def test_the_work_with_a_model_returns_with_the_model(self, session: Session) -> None:
         moved = session.moved("d0", 1.5)
         away = moved.switched("cats")
         assert away.latent is None
@@ -164,14 +164,14 @@ class TestModels:
         assert back.switched("cats").sliders == other.sliders
         assert back.switched("") is back
 
-    def test_pictures_and_ids_are_never_taken_for_another_models(self, session: Session) -> None:
+    def test_revisions_and_ids_differ_between_models(self, session: Session) -> None:
         away = session.moved("d0", 1.5).switched("cats")
         back = away.switched("")
         assert session.revision < away.revision < back.revision
         assert away.started_with(FACE).history[0].id not in {m.id for m in back.history}
         assert away.run > session.run  # a reconstruction under way sees that it is not wanted any more
 
-    def test_the_photo_of_the_model_before_is_offered_to_the_new_one(self, session: Session) -> None:
+    def test_the_photo_of_the_previous_model_is_offered_to_the_next(self, session: Session) -> None:
         photo = Photo(Image.new("RGB", (8, 8)), "me.png")
         crop = Crop(photo.image, torch.eye(3)[:2].double().numpy())
         drawn = session.opened(photo).cropped(crop).started_with(FACE, from_pending=True)
@@ -183,15 +183,15 @@ class TestModels:
         here_too = away.opened(photo).cropped(crop).started_with(FACE, from_pending=True)
         assert here_too.offered is None
         assert here_too.switched("").offered is None
-        assert session.switched("cats").offered is None  # a face of nobody
+        assert session.switched("cats").offered is None  # a random face
 
-    def test_the_number_of_models_remembered_is_bounded(self, session: Session) -> None:
+    def test_the_number_of_workspaces_is_limited(self, session: Session) -> None:
         for i in range(WORKSPACE_LIMIT + 3):
             session = session.switched(f"m{i}").started_with(FACE)
         assert list(session.workspaces) == [f"m{i}" for i in range(2, WORKSPACE_LIMIT + 2)]
 
 
-class TestPosition:
+class TestPlacement:
     def test_it_is_undone_and_reset_like_a_slider(self, session: Session) -> None:
         placed = session.placed("position-x", 0.25).placed("position-turn", -30)
         assert placed.placement == Placement(0.25, 0, -30)
@@ -201,18 +201,18 @@ class TestPosition:
         assert placed.placed("position-x", 0.25) is placed
         assert placed.started_with(FACE).placement == IDENTITY
 
-    def test_while_dragging_it_leaves_no_history(self, session: Session) -> None:
+    def test_while_moving_it_adds_no_entry(self, session: Session) -> None:
         dragged = session.placed("position-x", 0.5).placement.moved_all({"position-y": -0.5, "d0": 2.0})
         assert dragged == Placement(0.5, -0.5)
 
     @pytest.mark.parametrize(
         ("axis", "value"), [("position-x", 1.1), ("position-turn", float("nan")), ("position-z", 0.0), ("", 0.0)]
     )
-    def test_what_makes_no_sense_is_refused(self, session: Session, axis: str, value: float) -> None:
+    def test_invalid_values_are_refused(self, session: Session, axis: str, value: float) -> None:
         with pytest.raises(BadValue):
             session.placed(axis, value)
 
-    def test_its_matrix_takes_the_picture_back_to_the_content(self) -> None:
+    def test_its_matrix_maps_the_picture_to_the_content(self) -> None:
         assert IDENTITY.matrix() is None
         matrix = Placement(x=0.25, y=0.5, angle_deg=90).matrix()
         assert matrix is not None

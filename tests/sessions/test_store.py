@@ -38,7 +38,7 @@ def test_update_is_seen_by_get() -> None:
     assert store.get(session.id).latent is FACE
 
 
-def test_unused_ones_expire_and_used_ones_stay() -> None:
+def test_unused_sessions_expire_and_used_ones_stay() -> None:
     now = [0.0]
     store = SessionStore(lifetime_s=100, clock=lambda: now[0])
     idle, used = store.create(), store.create()
@@ -51,7 +51,7 @@ def test_unused_ones_expire_and_used_ones_stay() -> None:
     assert len(store) == 1
 
 
-def test_the_one_used_longest_ago_makes_room() -> None:
+def test_the_least_recently_used_session_is_displaced() -> None:
     store = SessionStore(capacity=2)
     first, second = store.create(), store.create()
     store.get(first.id)
@@ -61,7 +61,7 @@ def test_the_one_used_longest_ago_makes_room() -> None:
         store.get(second.id)
 
 
-def test_empty_ones_make_room_before_work_is_lost() -> None:
+def test_empty_sessions_are_displaced_first() -> None:
     store = SessionStore(capacity=3)
     work = store.update(store.create().id, lambda s: s.started_with(FACE))
     for _ in range(10):
@@ -71,7 +71,7 @@ def test_empty_ones_make_room_before_work_is_lost() -> None:
     assert len(store) == 3
 
 
-def test_a_change_that_fails_leaves_the_session_as_it_was() -> None:
+def test_a_failed_change_leaves_the_session_as_it_was() -> None:
     store = SessionStore()
     session = store.update(store.create().id, lambda s: s.started_with(FACE))
     with pytest.raises(UnknownDirection):

@@ -1,4 +1,4 @@
-"""What the tests of the page share: a served app with a tiny model, and a browser."""
+"""Fixtures of the page: a served app with a tiny model, and a browser."""
 
 from __future__ import annotations
 

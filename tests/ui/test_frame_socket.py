@@ -1,4 +1,4 @@
-"""The connection that frames come by, with a tiny model: right frames, newest first, and nonsense is told as such."""
+"""The frame socket with a tiny model: the right frames, newest first, and typed errors for malformed messages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from latent_editor.ui.service.model_service import ModelService
 
 
 @pytest.fixture
-def line(client: TestClient, path: str) -> Iterator[WebSocketTestSession]:
-    with client.websocket_connect(f"{path}/drag") as line:
-        yield line
+def connection(client: TestClient, path: str) -> Iterator[WebSocketTestSession]:
+    with client.websocket_connect(f"{path}/drag") as connection:
+        yield connection
 
 
-def wish(line: WebSocketTestSession, sequence: int, shown: int | None = None, **wanted: Any) -> None:
-    line.send_json({"wish": {"sequence": sequence, **wanted}, "shown": shown})
+def request(connection: WebSocketTestSession, sequence: int, shown: int | None = None, **wanted: Any) -> None:
+    connection.send_json({"wish": {"sequence": sequence, **wanted}, "shown": shown})
 
 
-def frame(line: WebSocketTestSession) -> tuple[int, bytes]:
-    data = line.receive_bytes()
+def frame(connection: WebSocketTestSession) -> tuple[int, bytes]:
+    data = connection.receive_bytes()
     return int.from_bytes(data[:4], "big"), data[4:]
 
 
 class Slow:
-    """Makes the service's frames wait until they are let go, and remembers the strengths that were drawn."""
+    """Blocks the drawing of frames until ``go`` is released, and records the strengths that were drawn."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.drawn: list[dict[str, float]] = []
@@ -51,61 +51,63 @@ class Slow:
 
 class TestFrames:
     @pytest.mark.parametrize("moving", [True, False])
-    def test_they_are_those_of_the_plain_route(
-        self, client: TestClient, path: str, line: WebSocketTestSession, moving: bool
+    def test_they_equal_those_of_the_http_route(
+        self, client: TestClient, path: str, connection: WebSocketTestSession, moving: bool
     ) -> None:
         for sequence, strength in ((1, 0.0), (2, 1.5), (4_294_967_295, -2.0)):
             wanted = {"strengths": {"d0": strength, "gone": 1.0}, "moving": moving}
-            wish(line, sequence, **wanted)
+            request(connection, sequence, **wanted)
             plain = client.post(f"{path}/frame", json={"sequence": sequence, **wanted})
-            assert frame(line) == (int(plain.headers["x-sequence"]), plain.content)
+            assert frame(connection) == (int(plain.headers["x-sequence"]), plain.content)
 
-    def test_they_follow_the_session(self, client: TestClient, path: str, line: WebSocketTestSession) -> None:
-        wish(line, 1)
-        _, before = frame(line)
+    def test_they_follow_the_session(self, client: TestClient, path: str, connection: WebSocketTestSession) -> None:
+        request(connection, 1)
+        _, before = frame(connection)
         client.post(f"{path}/change", json={"do": "move", "key": "d0", "value": 2.0})
-        wish(line, 2)
-        _, after = frame(line)
+        request(connection, 2)
+        _, after = frame(connection)
         assert before != after == client.post(f"{path}/frame", json={}).content
 
-    def test_only_the_newest_wish_is_drawn(self, line: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_the_newest_request_is_drawn(
+        self, connection: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         slow = Slow(monkeypatch)
-        wish(line, 1, strengths={"d0": 0.1})
+        request(connection, 1, strengths={"d0": 0.1})
         assert slow.begun.acquire(timeout=20)
         for sequence in range(2, 9):
-            wish(line, sequence, strengths={"d0": sequence / 10})
-        line.send_text("{}")  # takes nothing back
-        line.send_text("?")  # answered when it is read, so what was sent before was read too
-        assert line.receive_json()["error"]["kind"] == "BadValue"
+            request(connection, sequence, strengths={"d0": sequence / 10})
+        connection.send_text("{}")  # cancels nothing
+        connection.send_text("?")  # its answer shows that the earlier messages were read
+        assert connection.receive_json()["error"]["kind"] == "BadValue"
         slow.go.release(2)
-        assert [frame(line)[0], frame(line)[0]] == [1, 8]
+        assert [frame(connection)[0], frame(connection)[0]] == [1, 8]
         assert slow.drawn == [{"d0": 0.1}, {"d0": 0.8}]
 
     def test_the_server_waits_for_a_screen_that_is_behind(
-        self, line: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch
+        self, connection: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         slow = Slow(monkeypatch)
         slow.go.release(100)
         for sequence in range(1, MAX_IN_FLIGHT + 1):
-            wish(line, sequence, shown=0)
-            assert frame(line)[0] == sequence
-        wish(line, 10, shown=0)
-        wish(line, 11, shown=0)
-        line.send_text("?")
-        assert line.receive_json()["sequence"] is None  # and no frame before it
+            request(connection, sequence, shown=0)
+            assert frame(connection)[0] == sequence
+        request(connection, 10, shown=0)
+        request(connection, 11, shown=0)
+        connection.send_text("?")
+        assert connection.receive_json()["sequence"] is None  # and no frame before it
         assert len(slow.drawn) == MAX_IN_FLIGHT
-        line.send_json({"shown": 1})
-        assert frame(line)[0] == 11
+        connection.send_json({"shown": 1})
+        assert frame(connection)[0] == 11
 
     def test_a_visitor_may_have_several_pages(self, client: TestClient, path: str) -> None:
         with client.websocket_connect(f"{path}/drag") as one, client.websocket_connect(f"{path}/drag") as other:
             for sequence in range(5):
-                wish(one, sequence, strengths={"d0": 1.0})
-                wish(other, 100 + sequence)
+                request(one, sequence, strengths={"d0": 1.0})
+                request(other, 100 + sequence)
                 assert (frame(one)[0], frame(other)[0]) == (sequence, 100 + sequence)
 
 
-class TestNonsense:
+class TestBadRequests:
     @pytest.mark.parametrize(
         "text",
         [
@@ -135,84 +137,90 @@ class TestNonsense:
             "\x00\ud7ff\U0001f600",
         ],
     )
-    def test_it_is_told_in_a_typed_error_and_the_line_goes_on(self, line: WebSocketTestSession, text: str) -> None:
-        line.send_text(text)
-        answer = line.receive_json()
+    def test_it_is_answered_by_a_typed_error_and_the_connection_stays_open(
+        self, connection: WebSocketTestSession, text: str
+    ) -> None:
+        connection.send_text(text)
+        answer = connection.receive_json()
         assert answer["sequence"] is None
         assert answer["error"]["kind"] == "BadValue"
         assert answer["error"]["todo"]
         assert len(answer["error"]["what"]) < 300
-        wish(line, 1)
-        assert frame(line)[0] == 1
+        request(connection, 1)
+        assert frame(connection)[0] == 1
 
-    def test_bytes(self, line: WebSocketTestSession) -> None:
-        line.send_bytes(b"\x00\x01\xff")
-        assert "bytes" in line.receive_json()["error"]["what"]
-        wish(line, 1)
-        assert frame(line)[0] == 1
+    def test_bytes(self, connection: WebSocketTestSession) -> None:
+        connection.send_bytes(b"\x00\x01\xff")
+        assert "bytes" in connection.receive_json()["error"]["what"]
+        request(connection, 1)
+        assert frame(connection)[0] == 1
 
-    def test_strengths_beyond_the_range_are_told_with_the_number_of_the_wish(self, line: WebSocketTestSession) -> None:
+    def test_strengths_out_of_range_are_reported_with_the_number_of_the_request(
+        self, connection: WebSocketTestSession
+    ) -> None:
         for strengths in ({"d0": 50.0}, {"position-x": 7.0}):
-            wish(line, 7, strengths=strengths)
-            answer = line.receive_json()
+            request(connection, 7, strengths=strengths)
+            answer = connection.receive_json()
             assert (answer["sequence"], answer["error"]["kind"]) == (7, "BadValue")
-        wish(line, 8)
-        assert frame(line)[0] == 8
+        request(connection, 8)
+        assert frame(connection)[0] == 8
 
-    def test_too_much_of_it_ends_the_line(self, line: WebSocketTestSession) -> None:
+    def test_too_much_of_it_closes_the_connection(self, connection: WebSocketTestSession) -> None:
         for _ in range(MAX_BAD):
-            line.send_text("no")
-            assert line.receive_json()["error"]
+            connection.send_text("no")
+            assert connection.receive_json()["error"]
         with pytest.raises(WebSocketDisconnect) as closed:
-            line.receive_json()
+            connection.receive_json()
         assert closed.value.code == 1008
 
-    def test_the_inside_of_an_unexpected_error_is_not_shown(
-        self, line: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch
+    def test_unexpected_errors_reveal_no_details(
+        self, connection: WebSocketTestSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> bytes:
             raise RuntimeError("/secret/path")
 
         with monkeypatch.context() as patched:
             patched.setattr(frame_socket, "requested_frame", broken)
-            wish(line, 3)
-            answer = line.receive_json()
+            request(connection, 3)
+            answer = connection.receive_json()
         assert (answer["sequence"], answer["error"]["kind"]) == (3, "unexpected")
         assert "secret" not in json.dumps(answer)
-        wish(line, 4)
-        assert frame(line)[0] == 4
+        request(connection, 4)
+        assert frame(connection)[0] == 4
 
 
-class TestWho:
-    def test_without_a_session_there_is_no_line(self, client: TestClient) -> None:
+class TestSessions:
+    def test_without_a_session_the_connection_is_refused(self, client: TestClient) -> None:
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/editor/s/guess/drag"):
             pass
 
-    def test_a_session_that_ends_ends_the_line(self, client: TestClient, path: str, service: ModelService) -> None:
-        with client.websocket_connect(f"{path}/drag") as line:
+    def test_an_expired_session_closes_the_connection(
+        self, client: TestClient, path: str, service: ModelService
+    ) -> None:
+        with client.websocket_connect(f"{path}/drag") as connection:
             service.store.drop(path.rsplit("/", 1)[1])
-            wish(line, 5)
-            answer = line.receive_json()
+            request(connection, 5)
+            answer = connection.receive_json()
             assert (answer["sequence"], answer["error"]["kind"]) == (5, "SessionExpired")
             with pytest.raises(WebSocketDisconnect) as closed:
-                line.receive_json()
+                connection.receive_json()
             assert closed.value.code == 1008
 
     def test_without_a_face_it_says_what_to_do(self, client: TestClient) -> None:
         session = client.post("/editor/sessions").json()["id"]
-        with client.websocket_connect(f"/editor/s/{session}/drag") as line:
-            wish(line, 1)
-            assert "Choose a photo" in line.receive_json()["error"]["todo"]
+        with client.websocket_connect(f"/editor/s/{session}/drag") as connection:
+            request(connection, 1)
+            assert "Choose a photo" in connection.receive_json()["error"]["todo"]
 
-    def test_a_page_that_leaves_in_the_middle_of_a_frame_harms_nobody(
+    def test_a_page_may_leave_while_a_frame_is_drawn(
         self, client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
             slow = Slow(patched)
-            with client.websocket_connect(f"{path}/drag") as line:
-                wish(line, 1)
+            with client.websocket_connect(f"{path}/drag") as connection:
+                request(connection, 1)
                 assert slow.begun.acquire(timeout=20)
                 threading.Timer(0.1, slow.go.release).start()
-        with client.websocket_connect(f"{path}/drag") as line:
-            wish(line, 1)
-            assert frame(line)[0] == 1
+        with client.websocket_connect(f"{path}/drag") as connection:
+            request(connection, 1)
+            assert frame(connection)[0] == 1

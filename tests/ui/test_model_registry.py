@@ -1,4 +1,4 @@
-"""The registry: models are read once, beside the page; the ones used longest ago make room."""
+"""The registry loads models once, in the background, and unloads the least recently used ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tiny(name: str, channels: int = 8) -> Generator:
 
 
 class FakeLoader:
-    """A loader of tiny models by name that remembers what was read; "broken" cannot be read."""
+    """Loads tiny models by name and records their names; "broken" cannot be loaded."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -72,14 +72,14 @@ def make(loader: FakeLoader) -> Callable[..., ModelRegistry]:
     return make
 
 
-def test_it_lists_without_reading(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
+def test_models_are_listed_without_loading_them(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     entries = make().entries()
     assert [e.key for e in entries] == ["portraits", "cats", "dogs", "cars", "broken"]
     assert (entries[0].title, entries[0].license, entries[0].size_px) == ("Portraits", "CC0", 8)
     assert loader.read == []
 
 
-def test_a_model_is_read_once_in_the_background(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
+def test_a_model_is_loaded_once_in_the_background(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     registry = make()
     loader.gate.clear()
     first, second = registry.start("cats", "a"), registry.start("cats", "b")
@@ -91,24 +91,24 @@ def test_a_model_is_read_once_in_the_background(make: Callable[..., ModelRegistr
     assert loader.read == ["cats"]
 
 
-def test_a_session_gets_the_studio_of_its_model(make: Callable[..., ModelRegistry]) -> None:
+def test_a_session_gets_the_service_of_its_model(make: Callable[..., ModelRegistry]) -> None:
     registry = make()
     session = registry.store.create()
     assert registry.service_of(session) is registry.default_service
     assert registry.service_of(session.switched("dogs")).g.name == "dogs"
 
 
-def test_the_one_used_longest_ago_makes_room_and_is_read_again(
+def test_the_least_recently_used_model_is_unloaded_and_loaded_again(
     make: Callable[..., ModelRegistry], loader: FakeLoader
 ) -> None:
     registry = make(max_loaded=3)
     for name in ("cats", "dogs", "cats", "cars", "cats", "dogs"):
         registry.start(name, "a").result(20)
     assert loader.read == ["cats", "dogs", "cars", "dogs"]
-    assert registry.default_service.g.name == "portraits"  # never dropped
+    assert registry.default_service.g.name == "portraits"  # never unloaded
 
 
-def test_large_models_make_room_by_their_size(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
+def test_models_are_unloaded_by_their_size(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     one = service_of(tiny("cats")).parameters
     registry = make(max_parameters=int(2.5 * one))
     for name in ("cats", "dogs", "dogs", "cats"):
@@ -116,7 +116,7 @@ def test_large_models_make_room_by_their_size(make: Callable[..., ModelRegistry]
     assert loader.read == ["cats", "dogs", "cats"]
 
 
-def test_what_cannot_be_read_says_why_and_is_tried_again(
+def test_a_model_that_fails_to_load_says_why_and_is_tried_again(
     make: Callable[..., ModelRegistry], loader: FakeLoader
 ) -> None:
     registry = make()
@@ -124,11 +124,11 @@ def test_what_cannot_be_read_says_why_and_is_tried_again(
         with pytest.raises(BadModel, match="Get it again"):
             registry.start("broken", "a").result(20)
         with pytest.raises(BadModel):
-            registry.start("broken", "a").result(20)  # told once more to whoever asks next
+            registry.start("broken", "a").result(20)  # reported once more to the next caller
     assert loader.read == ["broken", "broken"]
 
 
-def test_only_what_is_listed_can_be_read(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
+def test_only_listed_models_can_be_loaded(make: Callable[..., ModelRegistry], loader: FakeLoader) -> None:
     for key in ("", "../cats", "/etc/passwd", "own-guess", "CATS"):
         with pytest.raises(UnknownModel, match="Choose another"):
             make().start(key, "a")
@@ -146,7 +146,7 @@ class TestUploads:
         (folder / "mine.pkl").write_bytes(b"a model")
         return folder
 
-    def test_one_is_its_owners_only_and_its_file_is_deleted(
+    def test_only_its_owner_can_use_it_and_its_file_is_deleted(
         self, make: Callable[..., ModelRegistry], upload: Path
     ) -> None:
         registry = make(max_upload_mb=1)
@@ -161,7 +161,7 @@ class TestUploads:
             registry.start(key, yours.id)
         assert len(key) > 20
 
-    def test_a_bad_one_is_told_and_deleted(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+    def test_a_bad_file_is_reported_and_deleted(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         registry = make(max_upload_mb=1)
         session = registry.store.create()
         file = (upload / "mine.pkl").rename(upload / "broken.pkl")
@@ -171,7 +171,7 @@ class TestUploads:
         assert not upload.exists()
         assert key not in [e.key for e in registry.entries(session.id)]
 
-    def test_one_is_forgotten_when_nobody_uses_it(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+    def test_an_unused_upload_expires(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         now = [0.0]
         registry = make(max_upload_mb=1, clock=lambda: now[0])
         session = registry.store.create()
@@ -185,7 +185,7 @@ class TestUploads:
         with pytest.raises(UnknownModel, match="upload the file again"):
             registry.service_of(session.switched(key))
 
-    def test_one_goes_with_the_session_that_brought_it(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+    def test_an_upload_ends_with_its_session(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         registry = make(max_upload_mb=1)
         session = registry.store.create()
         key = registry.add_upload(upload, upload / "mine.pkl", session.id)
@@ -193,9 +193,9 @@ class TestUploads:
         registry.store.drop(session.id)
         with pytest.raises(UnknownModel):
             registry.start(key, session.id)
-        assert service.progress.stopping  # what was being prepared for it ends too
+        assert service.progress.stopping  # its preparation ends too
 
-    def test_only_a_few_arrive_at_a_time(self, make: Callable[..., ModelRegistry]) -> None:
+    def test_concurrent_uploads_are_limited(self, make: Callable[..., ModelRegistry]) -> None:
         registry = make(max_upload_mb=1)
         with (
             registry.uploading(),
@@ -207,13 +207,13 @@ class TestUploads:
         with registry.uploading():
             pass
 
-    def test_they_can_be_forbidden(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
+    def test_they_can_be_disabled(self, make: Callable[..., ModelRegistry], upload: Path) -> None:
         with pytest.raises(BadInput, match="does not accept model files"):
             make().add_upload(upload, upload / "mine.pkl", "a")
 
 
 class TestPreparation:
-    def test_it_reports_and_can_be_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_reports_progress_and_can_be_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
         progress = Progress()
         seen: list[bool] = []
 
@@ -235,7 +235,7 @@ class TestPreparation:
         assert seen == [False, True, True]
         assert not progress.running
 
-    def test_what_is_prepared_is_not_prepared_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_prepared_model_is_not_prepared_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def prepare(g: Generator, *, on_step: object) -> None:
             raise AssertionError
 

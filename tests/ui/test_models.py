@@ -1,4 +1,4 @@
-"""The routes for models, with tiny ones of every kind: going from one to another, bringing one's own."""
+"""The model routes, with tiny models of every kind: choosing and uploading."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def choose(client: TestClient, path: str, key: str) -> dict[str, Any]:
         answer = client.post(f"{path}/model", json={"model": key})
         assert answer.status_code == 200, answer.text
         if "session" in answer.json():
-            told: dict[str, Any] = answer.json()
-            return told
+            state: dict[str, Any] = answer.json()
+            return state
         time.sleep(0.05)
-    raise AssertionError("it is still being read")
+    raise AssertionError("it is still being loaded")
 
 
 def upload(client: TestClient, path: str, data: bytes, name: str = "mine.safetensors") -> Any:
@@ -106,21 +106,21 @@ def pixels(data: bytes) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A model file of one's own."""
+    """An uploaded model file."""
     file = tmp_path_factory.mktemp("saved") / "mine.safetensors"
     save_generator(small("plain", seed=7), file)
     return file.read_bytes()
 
 
 class TestSwitching:
-    def test_the_picker_lists_what_there_is_and_no_paths(self, client: TestClient, path: str) -> None:
-        told = client.get(f"{path}/models").json()
-        assert [m["key"] for m in told["models"]] == ["plain", "classes", "grey", "alpha", "moving", "lost"]
-        assert told["model"] == "plain"
-        assert told["max_upload_mb"] == 8
-        assert "path" not in told["models"][0]
+    def test_the_picker_lists_the_models_without_their_paths(self, client: TestClient, path: str) -> None:
+        answer = client.get(f"{path}/models").json()
+        assert [m["key"] for m in answer["models"]] == ["plain", "classes", "grey", "alpha", "moving", "lost"]
+        assert answer["model"] == "plain"
+        assert answer["max_upload_mb"] == 8
+        assert "path" not in answer["models"][0]
 
-    def test_the_old_face_is_there_when_its_model_is_chosen_again(self, client: TestClient, path: str) -> None:
+    def test_a_face_returns_with_its_model(self, client: TestClient, path: str) -> None:
         client.post(f"{path}/random?seed=1")
         before = client.post(f"{path}/frame", json={}).content
         there = choose(client, path, "grey")
@@ -133,7 +133,7 @@ class TestSwitching:
         assert back["session"]["ready"]
         assert client.post(f"{path}/frame", json={}).content == before
 
-    def test_what_cannot_be_read_is_told_and_the_face_stays(self, client: TestClient, path: str) -> None:
+    def test_a_model_that_fails_to_load_leaves_the_face_as_it_was(self, client: TestClient, path: str) -> None:
         client.post(f"{path}/random?seed=1")
         for key in ("lost", "nothing", "../plain"):
             answer = client.post(f"{path}/model", json={"model": key})
@@ -157,7 +157,7 @@ class TestSwitching:
         data = io.BytesIO()
         photo.save(data, "PNG")
         answer = client.post(f"{path}/photo", content=data.getvalue(), headers={"X-File-Name": "me.png"}).json()
-        assert answer["by_hand"]  # this model knows no faces: the page asks for a square
+        assert answer["by_hand"]  # no face detection: the page asks for a square
         client.post(f"{path}/crop", json={"box": [10, 5, 20]})
         models = client.app.state.registry  # type: ignore[attr-defined]
         *_, last = reconstruct_event(models)(path.rsplit("/", 1)[1], 0.05, "w")
@@ -168,7 +168,7 @@ class TestSwitching:
         assert len(client.post(f"{path}/again").json()["faces"]) == 1
         session = models.store.get(path.rsplit("/", 1)[1])
         assert np.allclose(session.pending.crop.crop_to_photo, [[20 / 32, 0, 10], [0, 20 / 32, 5]])
-        *_, last = reconstruct_event(models)(session.id, 0.05, "w")  # a model with alpha draws a photo too
+        *_, last = reconstruct_event(models)(session.id, 0.05, "w")  # a model with alpha reconstructs a photo too
         assert last["session"]["photo"] == "me.png"
         assert last["session"]["offer"] is None
 
@@ -186,14 +186,14 @@ class TestKinds:
         choose(client, path, "plain")
         assert client.post(f"{path}/random?class_index=0").status_code == 422
 
-    def test_alpha_is_kept_in_what_is_saved_and_seen_on_grey(self, client: TestClient, path: str) -> None:
+    def test_alpha_is_saved_and_blended_on_the_screen(self, client: TestClient, path: str) -> None:
         choose(client, path, "alpha")
         client.post(f"{path}/random?seed=1")
         saved = Image.open(io.BytesIO(client.get(f"{path}/save/picture.png").content))
         assert saved.mode == "RGBA"
         assert client.post(f"{path}/frame", json={}).headers["content-type"] == "image/jpeg"
 
-    def test_a_position_moves_the_picture_and_is_undone(self, client: TestClient, path: str) -> None:
+    def test_a_placement_moves_the_picture_and_is_undone(self, client: TestClient, path: str) -> None:
         about = choose(client, path, "moving")["about"]
         assert [a["key"] for a in about["model"]["axes"]] == ["position-x", "position-y", "position-turn"]
         client.post(f"{path}/random?seed=1")
@@ -205,18 +205,18 @@ class TestKinds:
         assert state["position"] == {"position-x": 0.25, "position-y": 0.0, "position-turn": 0.0}
         assert client.post(f"{path}/frame", json={}).content == dragged
         again = latent_from_bytes(client.get(f"{path}/save/face.latent").content)
-        assert torch.equal(latent.ws, again.ws)  # a latent has no place
+        assert torch.equal(latent.ws, again.ws)  # a latent has no placement
         assert client.post(f"{path}/change", json={"do": "undo"}).json()["position"]["position-x"] == 0
         assert client.post(f"{path}/frame", json={}).content == rest
         for strengths in ({"position-x": 1.5}, {"position-turn": 181}):
             assert client.post(f"{path}/frame", json={"strengths": strengths}).status_code == 422
 
-    def test_a_model_that_cannot_move_has_no_axes(self, client: TestClient, path: str) -> None:
+    def test_a_model_without_an_input_transform_has_no_axes(self, client: TestClient, path: str) -> None:
         assert choose(client, path, "plain")["about"]["model"]["axes"] == []
         client.post(f"{path}/random?seed=1")
         assert client.post(f"{path}/frame", json={"strengths": {"position-x": 0.5}}).status_code == 422
 
-    def test_a_model_without_faces_says_so_and_why_it_knows_no_texts(self, client: TestClient, path: str) -> None:
+    def test_a_model_without_faces_says_so_and_why_it_has_no_text_prompts(self, client: TestClient, path: str) -> None:
         about = choose(client, path, "grey")["about"]
         assert about["model"]["faces"] is False
         assert about["model"]["points"] == []
@@ -224,7 +224,7 @@ class TestKinds:
 
 
 class TestUploads:
-    def test_a_model_of_ones_own_is_used_at_once(self, client: TestClient, path: str, saved: bytes) -> None:
+    def test_an_uploaded_model_can_be_used(self, client: TestClient, path: str, saved: bytes) -> None:
         key = upload(client, path, saved).json()["model"]
         about = choose(client, path, key)["about"]
         assert about["model"]["name"] == "mine"
@@ -236,7 +236,7 @@ class TestUploads:
         assert client.post(f"{other}/model", json={"model": key}).status_code == 422
 
     @pytest.mark.parametrize("data", [b"", b"hello", b"\x80\x04cos\nsystem\n(S'true'\ntR.", b"PK\x03\x04" + b"\0" * 90])
-    def test_what_is_no_model_is_told_by_its_name(self, client: TestClient, path: str, data: bytes) -> None:
+    def test_a_file_that_is_no_model_is_reported_by_name(self, client: TestClient, path: str, data: bytes) -> None:
         client.post(f"{path}/random?seed=1")
         key = upload(client, path, data, "odd.pkl").json()["model"]
         for _ in range(100):
@@ -249,7 +249,7 @@ class TestUploads:
         assert "odd.pkl" in error["what"]
         assert client.get(path).json()["ready"]
 
-    def test_nothing_stays_on_the_disk(
+    def test_no_file_remains_on_the_disk(
         self, client: TestClient, path: str, saved: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -257,8 +257,10 @@ class TestUploads:
         assert upload(client, path, b"\0" * ((8 << 20) + 1)).status_code == 422
         assert list(tmp_path.iterdir()) == []
 
-    def test_too_large_is_refused_before_and_while_it_arrives(self, client: TestClient, path: str) -> None:
-        def endless() -> Iterator[bytes]:  # no length is told beforehand
+    def test_a_file_that_is_too_large_is_refused_before_and_during_the_upload(
+        self, client: TestClient, path: str
+    ) -> None:
+        def endless() -> Iterator[bytes]:  # without a Content-Length
             for _ in range(9):
                 yield b"\0" * (1 << 20)
 
@@ -267,7 +269,7 @@ class TestUploads:
             assert answer.status_code == 422
             assert "8 MB" in answer.json()["error"]["what"]
 
-    def test_a_model_that_is_gone_makes_room_for_the_first(self, client: TestClient, path: str, saved: bytes) -> None:
+    def test_a_model_that_is_gone_is_replaced_by_the_default(self, client: TestClient, path: str, saved: bytes) -> None:
         key = upload(client, path, saved).json()["model"]
         choose(client, path, key)
         client.post(f"{path}/random?seed=1")
@@ -282,17 +284,17 @@ class TestUploads:
         assert about["session"]["model"] == "plain"
         assert about["about"]["model"]["name"] == "plain"
 
-    def test_they_can_be_off(self, saved: bytes) -> None:
+    def test_they_can_be_disabled(self, saved: bytes) -> None:
         with served_models() as client:
             path = f"/editor/s/{client.post('/editor/sessions').json()['id']}"
             assert client.get(f"{path}/models").json()["max_upload_mb"] == 0
             answer = upload(client, path, saved)
             assert answer.status_code == 422
             assert "does not accept model files" in answer.json()["error"]["what"]
-            assert client.post(f"{path}/preparation/stop").status_code == 422  # here it is everybody's
+            assert client.post(f"{path}/preparation/stop").status_code == 422  # here all visitors share the model
 
 
-class TestWhoMayUpload:
+class TestUploadPermission:
     @pytest.fixture
     def limit(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         for name in ("SPACE_ID", "LATENT_EDITOR_MODEL_UPLOADS", "LATENT_EDITOR_MAX_MODEL_MB", "LATENT_EDITOR_HOST"):
@@ -301,7 +303,7 @@ class TestWhoMayUpload:
 
         return lambda *arguments: app.model_limit_mb(app.read_arguments(arguments))
 
-    def test_the_owner_on_this_computer_and_nobody_elsewhere(
+    def test_by_default_only_on_a_local_address(
         self, limit: Callable[..., int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert limit() == 2048
@@ -315,7 +317,9 @@ class TestWhoMayUpload:
         assert limit() == 2048
 
 
-def test_preparation_is_told_with_the_model(client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_of_a_preparation_comes_with_the_model(
+    client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = client.app.state.registry.default_service  # type: ignore[attr-defined]
     assert client.get(f"{path}/about").json()["preparing"] is None
     with service.progress:

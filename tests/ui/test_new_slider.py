@@ -1,4 +1,4 @@
-"""Sliders made on the page, mixed faces, packs and videos: their routes and events, with a tiny model."""
+"""New sliders, mixed faces, slider packs and videos: their routes and events, with a tiny model."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def picture(client: TestClient, path: str) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def test_a_pack_brings_sliders_back_with_what_was_measured(
-    client: TestClient, path: str, service: ModelService
-) -> None:
+def test_a_pack_restores_sliders_with_their_measurements(client: TestClient, path: str, service: ModelService) -> None:
     session = service.store.get(key_of(path))
     measured = Direction(
         "mine", torch.randn(service.g.num_ws, service.g.w_dim), -1.5, 2.0, entanglement={"own": 3.0, "hair": 1.0}
@@ -64,7 +62,7 @@ def test_a_pack_brings_sliders_back_with_what_was_measured(
     assert client.get(path).json() == before
 
 
-def test_pinned_sliders_come_along_to_the_next_face(client: TestClient, path: str) -> None:
+def test_pinned_sliders_stay_for_the_next_face(client: TestClient, path: str) -> None:
     change(client, path, "add", key="d4")
     change(client, path, "move", key="d4", value=2.0)
     assert change(client, path, "pin", key="d4", value=True)["sliders"][0]["pinned"]
@@ -74,13 +72,13 @@ def test_pinned_sliders_come_along_to_the_next_face(client: TestClient, path: st
     assert "d4" not in [s["key"] for s in client.post(f"{path}/random?seed=6").json()["sliders"]]
 
 
-def test_the_page_is_told_when_edits_are_held_back(client: TestClient, path: str) -> None:
+def test_the_state_contains_the_scale_of_the_edits(client: TestClient, path: str) -> None:
     assert change(client, path, "move", key="d0", value=1.0)["kept"] == 1
     assert change(client, path, "move", key="d0", value=9.0)["kept"] == pytest.approx(2 / 3, abs=1e-3)
 
 
-def test_a_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: str, service: ModelService) -> None:
-    seed = service.example_seeds[1]  # the visitor's own face is of the first
+def test_another_face_is_mixed_in_by_layers_as_one_slider(client: TestClient, path: str, service: ModelService) -> None:
+    seed = service.example_seeds[1]  # the visitor's face has the first seed
     state = client.post(f"{path}/mix", json={"seed": seed, "layers": "coarse", "amount": 1.0}).json()
     assert (state["sliders"][0]["layers"], state["sliders"][0]["strength"], state["sliders"][0]["limit"]) == (
         "coarse",
@@ -118,7 +116,7 @@ def test_examples_are_photos_or_saved_latents(
     assert client.post(f"{path}/example", content=b"no", headers={"X-File-Name": "c.png"}).status_code == 422
 
 
-def test_two_piles_of_examples_become_a_slider(
+def test_two_sets_of_examples_become_a_slider(
     client: TestClient,
     path: str,
     service: ModelService,
@@ -146,7 +144,7 @@ def test_two_piles_of_examples_become_a_slider(
         assert error["error"]["kind"] == "BadValue"
 
 
-def test_a_cleaned_slider_stands_where_the_other_stood(
+def test_a_disentangled_slider_replaces_the_original(
     path: str,
     service: ModelService,
     client: TestClient,
@@ -167,7 +165,7 @@ def test_a_cleaned_slider_stands_where_the_other_stood(
     assert [s["key"] for s in change(client, path, "goto", value=1)["sliders"]][1] == "d1"
 
 
-def test_whoever_cancels_gets_no_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_job_adds_no_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     def fit(g, more, less, *, name, on_step):  # type: ignore[no-untyped-def]
         on_step(Step(1, 2, 0.1, 0.5))
         return Direction("never", torch.ones(g.num_ws, g.w_dim))
@@ -200,14 +198,12 @@ def test_a_video_goes_to_the_edited_face_and_back(
     assert psnr(seen[12], plain) < psnr(seen[12], picture(client, path))
 
 
-def test_key_frames_are_entries_of_the_history(
-    client: TestClient, path: str, service: ModelService, tmp_path: Path
-) -> None:
+def test_key_frames_are_history_entries(client: TestClient, path: str, service: ModelService, tmp_path: Path) -> None:
     first = change(client, path, "move", key="d0", value=2.0)["history"][-1]["id"]
     shown = picture(client, path)
     second = change(client, path, "move", key="d1", value=-2.0)["history"][-1]["id"]
-    wish = {"kind": "gif", "seconds": 1, "keys": [first, second], "loop": False, "ease": "linear"}
-    *_, last = video_event(service)(key_of(path), wish)
+    video = {"kind": "gif", "seconds": 1, "keys": [first, second], "loop": False, "ease": "linear"}
+    *_, last = video_event(service)(key_of(path), video)
     (tmp_path / "a.gif").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.gif")
     assert psnr(seen[0], shown) > 22
@@ -216,7 +212,7 @@ def test_key_frames_are_entries_of_the_history(
     assert error["error"]["kind"] == "BadValue"
 
 
-def test_a_slider_follows_a_track(client: TestClient, path: str, service: ModelService, tmp_path: Path) -> None:
+def test_a_slider_follows_the_sound(client: TestClient, path: str, service: ModelService, tmp_path: Path) -> None:
     out = io.BytesIO()
     with wave.open(out, "wb") as track:
         track.setnchannels(1)
@@ -226,15 +222,15 @@ def test_a_slider_follows_a_track(client: TestClient, path: str, service: ModelS
         track.writeframes(loud.astype("<i2").tobytes())
     brought = client.post(f"{path}/footage", content=out.getvalue(), headers={"X-File-Name": "beat.wav"}).json()
     assert brought["sound_s"] == pytest.approx(1.0, abs=0.05)
-    wish = {"seconds": 1, "loop": False, "sound": brought["key"], "follow": "d0", "low": 0, "high": 2}
-    *_, last = video_event(service)(key_of(path), wish)
+    video = {"seconds": 1, "loop": False, "sound": brought["key"], "follow": "d0", "low": 0, "high": 2}
+    *_, last = video_event(service)(key_of(path), video)
     (tmp_path / "a.mp4").write_bytes(client.get(f"{path}/save/film/{last['film']}").content)
     seen = read_pictures(tmp_path / "a.mp4")
     assert psnr(seen[2], picture(client, path)) > psnr(seen[-2], picture(client, path))
     assert client.post(f"{path}/footage", content=b"noise", headers={"X-File-Name": "a.mp3"}).status_code == 422
 
 
-def test_nothing_to_film_is_told(path: str, service: ModelService) -> None:
+def test_a_video_without_changes_is_refused(path: str, service: ModelService) -> None:
     *_, last = video_event(service)(key_of(path), {})
     assert "Move a slider first" in last["error"]["todo"]
     for bad in ({"seconds": 7200}, {"kind": "avi"}, {"sound": "gone"}, {"ease": "bouncy", "keys": [None, None]}):
@@ -242,7 +238,7 @@ def test_nothing_to_film_is_told(path: str, service: ModelService) -> None:
         assert last["error"]["kind"] == "BadValue"
 
 
-def test_a_shelf_forgets_what_was_put_there_first() -> None:
+def test_the_upload_store_drops_the_oldest_items() -> None:
     uploads = UploadStore(max_bytes=10, max_items=3)
     keys = [uploads.put("me", str(i), b"x", 4) for i in range(3)]
     with pytest.raises(BadValue, match="Choose it again"):

@@ -1,4 +1,4 @@
-"""The routes of edits in a part of the picture, with a tiny model that shows no faces."""
+"""Regions and part transfer, with a tiny model that shows no faces."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def picture(client: TestClient, path: str) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"), int)
 
 
-def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient, path: str) -> None:
+def test_a_painted_region_limits_a_slider_and_is_saved_everywhere(client: TestClient, path: str) -> None:
     plain = picture(client, path)
     change(client, path, do="move", key="d0", value=2.5)
     whole = picture(client, path)
@@ -58,7 +58,7 @@ def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient,
     client.post(f"{path}/place", json={"key": "d0"})
     assert np.array_equal(picture(client, path), whole)
     client.post(f"{path}/latent", content=latent, headers={"X-File-Name": "a.latent"})
-    assert np.abs(picture(client, path) - now).max() <= 3  # the region is kept in 8 bits
+    assert np.abs(picture(client, path) - now).max() <= 3  # the region is stored in 8 bits
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_painted_slider_acts_there_and_everything_keeps_it(client: TestClient,
         ("place", {"key": "d0", "strokes": "all"}, "strokes"),
     ],
 )
-def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body: dict, says: str) -> None:
+def test_bad_regions_are_refused(client: TestClient, path: str, route: str, body: dict, says: str) -> None:
     before = client.get(path).json()
     answer = client.post(f"{path}/{route}", json=body)
     assert answer.status_code == 422
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body:
 
 
 @pytest.mark.parametrize(
-    ("wish", "says"),
+    ("request_", "says"),
     [
         ({"part": "mouth", "seed": 3}, "shows no faces"),
         ({"part": "background", "seed": 3}, "expected one of"),
@@ -89,14 +89,14 @@ def test_what_cannot_be_is_told(client: TestClient, path: str, route: str, body:
         ({"part": 3}, "part"),
     ],
 )
-def test_what_cannot_be_taken_is_told(path: str, service: ModelService, wish: dict, says: str) -> None:
+def test_bad_part_transfers_are_refused(path: str, service: ModelService, request_: dict, says: str) -> None:
     before = service.store.get(key_of(path)).history
-    *_, last = part_transfer_event(service)(key_of(path), wish)
+    *_, last = part_transfer_event(service)(key_of(path), request_)
     assert says in json.dumps(last["error"], ensure_ascii=False)
     assert service.store.get(key_of(path)).history == before
 
 
-def test_what_was_taken_is_a_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transferred_part_is_a_slider(path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     def transfer_part(g, latent, other, part, *, photo, name, on_step):  # type: ignore[no-untyped-def]
         on_step(Step(1, 2, 0.1, 0.5, label="Features"))
         asked.append((part, photo, name))

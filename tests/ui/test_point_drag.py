@@ -37,7 +37,7 @@ def session(service: ModelService) -> Session:
     return service.store.update(service.store.create().id, lambda s: s.started_with(service.random(3), sliders))
 
 
-def test_the_outcome_is_one_slider_that_undo_removes(service: ModelService, session: Session) -> None:
+def test_the_result_is_one_slider_that_undo_removes(service: ModelService, session: Session) -> None:
     *progress, last = drag_event(service)(session.id, HANDLES, 3.0)
     assert any((p["image"] or "").startswith("data:image/jpeg;base64,") for p in progress)
     assert all(len(p["points"]) == 1 and 0 <= p["fraction"] <= 1 for p in progress)
@@ -92,13 +92,15 @@ def test_stop_keeps_the_best_so_far(service: ModelService, session: Session, mon
         [7],
     ],
 )
-def test_bad_handles_are_told_and_nothing_is_lost(service: ModelService, session: Session, handles: list[Any]) -> None:
+def test_bad_handles_are_refused_and_change_nothing(
+    service: ModelService, session: Session, handles: list[Any]
+) -> None:
     (answer,) = drag_event(service)(session.id, handles, 1.0)
     assert answer["error"]["kind"] == "BadValue"
     assert service.store.get(session.id).sliders == session.sliders
 
 
-def test_without_a_face_or_at_another_place_it_says_what_to_do(service: ModelService, session: Session) -> None:
+def test_without_a_face_or_with_a_placement_it_is_refused(service: ModelService, session: Session) -> None:
     (answer,) = drag_event(service)(service.store.create().id, HANDLES, 1.0)
     assert "no face" in answer["error"]["what"]
     service.store.update(session.id, lambda s: s._with_entry("moved", s.sliders, Placement(x=0.1)))

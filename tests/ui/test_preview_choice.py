@@ -1,4 +1,4 @@
-"""Thumbnails of large generators are drawn small; everything else by the whole one."""
+"""Thumbnails of large generators are drawn by the preview, everything else by the full generator."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def large() -> Generator:
     return construction.random("stylegan2", kwargs).eval().requires_grad_(False)
 
 
-def test_large_generators_draw_thumbnails_small(large: Generator) -> None:
-    assert choose_generator(large, 256) is large  # nobody waits for the small one in the middle of a drag
+def test_thumbnails_of_large_generators_use_the_preview(large: Generator) -> None:
+    assert choose_generator(large, 256) is large  # a moving frame never waits for the preview to be built
     assert choose_generator(large, 512) is large
     thumbnail = choose_generator(large, 80)
     assert isinstance(thumbnail, Preview)
@@ -33,9 +33,7 @@ def test_large_generators_draw_thumbnails_small(large: Generator) -> None:
     assert isinstance(image, Image.Image)
 
 
-def test_only_a_true_one_stands_for_the_whole_while_a_slider_moves(
-    large: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_an_accurate_preview_draws_moving_frames(large: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     preview = choose_generator(large, 80)
     assert isinstance(preview, Preview)
     for fit, wanted in ((0.99, preview), (0.9, large)):
@@ -44,6 +42,6 @@ def test_only_a_true_one_stands_for_the_whole_while_a_slider_moves(
     assert preview_choice.TRUE_FIT > 0.9
 
 
-def test_small_and_moved_pictures_are_the_whole_ones(large: Generator, tiny_generator: StyleGAN2) -> None:
+def test_small_generators_and_placements_use_the_full_generator(large: Generator, tiny_generator: StyleGAN2) -> None:
     assert choose_generator(tiny_generator, 80) is tiny_generator
     assert choose_generator(large, 80, Placement(x=0.5)) is large

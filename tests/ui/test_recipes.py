@@ -25,14 +25,14 @@ def picture(client: TestClient, path: str) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def test_what_was_done_to_one_face_is_done_to_another(client: TestClient, path: str) -> None:
+def test_a_recipe_of_one_face_is_replayed_on_another(client: TestClient, path: str) -> None:
     change(client, path, do="move", key="d0", value=1.5)
     change(client, path, do="move", key="d1", value=-1.0)
     change(client, path, do="layers", key="d1", value="coarse")
     answer = client.get(f"{path}/save/edits.recipe")
     assert answer.headers["content-disposition"].endswith("face.recipe")
-    told = json.loads(answer.content)
-    assert [(e["slider"], e["strength"]) for e in told["edits"]] == [("age", 1.5), ("smile", -1.0)]
+    recipe = json.loads(answer.content)
+    assert [(e["slider"], e["strength"]) for e in recipe["edits"]] == [("age", 1.5), ("smile", -1.0)]
     edited = picture(client, path)
 
     client.post(f"{path}/random?seed=2")
@@ -53,7 +53,7 @@ def test_what_was_done_to_one_face_is_done_to_another(client: TestClient, path: 
     assert np.array_equal(picture(client, path), edited)
 
 
-def test_nothing_to_keep_and_bad_recipes_are_told(client: TestClient, path: str) -> None:
+def test_empty_and_bad_recipes_are_refused(client: TestClient, path: str) -> None:
     answer = client.get(f"{path}/save/edits.recipe")
     assert answer.status_code == 422
     assert "Move a slider first" in json.dumps(answer.json())

@@ -1,4 +1,4 @@
-"""The gradio events, called as gradio calls them: as plain functions."""
+"""The reconstruction event, called as gradio calls it: as a plain function."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class TestReconstruct:
         assert service.store.get(session.id).pending is not None
 
 
-def test_every_heavy_call_is_wrapped_for_a_shared_gpu(service: ModelService, session: Session) -> None:
+def test_every_heavy_call_uses_the_gpu_wrapper(service: ModelService, session: Session) -> None:
     wrapped: list[str] = []
 
     def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The page's repair: what it understands, what it refuses, and what the session holds afterwards."""
+"""The repair event: its requests, its errors, and the session afterwards."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def service(monkeypatch: pytest.MonkeyPatch) -> ModelService:
 
 
 def with_crop(service: ModelService, *, side: int = 32) -> str:
-    """A visitor whose grey photo is cropped."""
+    """A session with a cropped grayscale photo."""
     session = service.store.create("")
-    grey = np.tile(np.linspace(40, 200, 48, dtype=np.uint8)[None, :, None], (48, 1, 3))
-    photo = Photo(Image.fromarray(grey))
+    gray = np.tile(np.linspace(40, 200, 48, dtype=np.uint8)[None, :, None], (48, 1, 3))
+    photo = Photo(Image.fromarray(gray))
     crop_to_photo = np.array([[side / 32, 0, 8.0], [0, side / 32, 8.0]])
     crop = Crop(photo.image.crop((8, 8, 8 + side, 8 + side)).resize((32, 32)), crop_to_photo)
     service.store.update(session.id, lambda s: s.opened(photo).cropped(crop))
@@ -50,15 +50,15 @@ def answers(service: ModelService, session_id: str, faults: Any) -> list[dict]:
 def test_a_repair_gives_a_photo_to_be_reconstructed(service: ModelService) -> None:
     session_id = with_crop(service)
     before = service.store.get(session_id)
-    told = answers(service, session_id, {"grey": True})
-    assert told[0]["image"].startswith("data:image/jpeg")
-    assert told[-1]["crop"].startswith("data:image/jpeg")
+    received = answers(service, session_id, {"grey": True})
+    assert received[0]["image"].startswith("data:image/jpeg")
+    assert received[-1]["crop"].startswith("data:image/jpeg")
     after = service.store.get(session_id)
     assert before.pending is not None
     assert after.pending is not None
     assert after.pending.crop is not None
     assert after.damaged is before.pending
-    assert float(np.ptp(np.asarray(after.pending.crop.image), axis=2).max()) > 0  # it has colours now
+    assert float(np.ptp(np.asarray(after.pending.crop.image), axis=2).max()) > 0  # it has colors now
     old, new = (np.asarray(pending.photo.image, float) for pending in (before.pending, after.pending))
     assert np.array_equal(new[:3, :3], old[:3, :3])
     inside = (slice(16, 32),) * 2  # of the photo; the crop starts at 8
@@ -70,10 +70,10 @@ def test_a_repair_gives_a_photo_to_be_reconstructed(service: ModelService) -> No
         service, session_id, {"grey": True, "strokes": [{"radius": 0.1, "points": [[0.5, 0.5], [0.6, 0.5]]}]}
     )
     assert "crop" in again[-1]
-    assert service.store.get(session_id).damaged is before.pending  # repaired from what came, not from the repair
+    assert service.store.get(session_id).damaged is before.pending  # repaired from the original, not from the repair
 
 
-def test_a_photo_of_too_few_pixels_is_enlarged(service: ModelService) -> None:
+def test_a_photo_with_too_few_pixels_is_enlarged(service: ModelService) -> None:
     session_id = with_crop(service, side=16)
     assert "crop" in answers(service, session_id, {"scale": 2})[-1]
     pending = service.store.get(session_id).pending
@@ -106,7 +106,7 @@ def test_strokes_become_a_mask() -> None:
         {"strokes": [{"radius": 0.5, "points": [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [1, 1]]}]},
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_and_nothing_lost(service: ModelService, wrong: Any) -> None:
+def test_malformed_requests_are_refused_and_change_nothing(service: ModelService, wrong: Any) -> None:
     session_id = with_crop(service)
     (answer,) = answers(service, session_id, wrong)
     assert answer["error"]["kind"] == "BadValue"
@@ -115,14 +115,14 @@ def test_nonsense_is_refused_and_nothing_lost(service: ModelService, wrong: Any)
     assert pending.crop is not None
 
 
-def test_dabs_reach_the_repair(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_color_hints_reach_the_repair(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     session_id = with_crop(service)
     (*_, answer) = answers(service, session_id, {"grey": True, "dabs": [{"x": 0.5, "y": 0.1, "colour": "#102030"}]})
-    assert answer["error"]["kind"] == "MissingPart"  # this model knows no colours
-    monkeypatch.setattr(restoration, "load_colorizer", lambda g: told)
+    assert answer["error"]["kind"] == "MissingPart"  # this model has no colorizer
+    monkeypatch.setattr(restoration, "load_colorizer", lambda g: colorize)
     seen = []
 
-    def told(picture: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def colorize(picture: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         seen.append(known)
         return picture
 
@@ -144,7 +144,7 @@ def client(service: ModelService) -> Iterator[TestClient]:
         yield client
 
 
-def test_the_picture_under_the_brush(client: TestClient, service: ModelService) -> None:
+def test_the_original_crop_is_served_for_the_brush(client: TestClient, service: ModelService) -> None:
     answer = client.get(f"/editor/s/{with_crop(service)}/damaged.jpg")
     assert answer.status_code == 200
     with Image.open(io.BytesIO(answer.content)) as image:

@@ -1,4 +1,4 @@
-"""The routes, with a tiny model: what a page may ask, and what it is told when it asks nonsense."""
+"""The routes for sessions and pictures, with a tiny model, and their answers to bad requests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestFaces:
     ) -> None:
         answer = client.post(f"{path}/photo", content=png(), headers={"X-File-Name": "me%20%C3%A9.png"}).json()
         assert (answer["name"], answer["width"], answer["height"]) == ("me e.png", 60, 40)
-        assert len(answer["faces"]) == 1  # this model knows no faces: the middle is taken
+        assert len(answer["faces"]) == 1  # no face detection: the center is cropped
         crop = client.post(f"{path}/crop", json={"box": [5, 5, 30]}).json()["crop"]
         assert pixels(base64.b64decode(crop.split(",")[1])).shape == (32, 32, 3)
         assert pixels(client.get(f"{path}/draft.jpg").content).shape == (40, 60, 3)
@@ -106,7 +106,9 @@ class TestSliders:
 
 
 class TestFiles:
-    def test_picture_is_the_generators_own_size_and_marked(self, client: TestClient, path: str) -> None:
+    def test_the_picture_has_the_generators_size_and_is_marked_as_synthetic(
+        self, client: TestClient, path: str
+    ) -> None:
         answer = client.get(f"{path}/save/picture.png")
         assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''face%20edited.png"
         image = Image.open(io.BytesIO(answer.content))
@@ -122,7 +124,7 @@ class TestFiles:
         assert {s["strength"] for s in state["sliders"]} == {0.0}
         assert client.post(f"{path}/frame", json={}).content == before
 
-    def test_a_saved_latent_keeps_what_refines_it(self, client: TestClient, path: str, service: ModelService) -> None:
+    def test_a_saved_latent_keeps_its_refinement(self, client: TestClient, path: str, service: ModelService) -> None:
         def refined(session: Session) -> Session:
             assert session.latent is not None
             shape = service.g.activations(session.latent.ws[None], 8).shape[1:]
@@ -145,14 +147,14 @@ class TestFiles:
         assert "no photo" in answer.json()["error"]["what"]
 
 
-class TestNonsense:
-    def test_unknown_sessions_are_gone(self, client: TestClient) -> None:
+class TestBadRequests:
+    def test_unknown_sessions_have_expired(self, client: TestClient) -> None:
         answer = client.get("/editor/s/guess")
         assert answer.status_code == 410
         assert answer.json()["error"]["kind"] == "SessionExpired"
 
     @pytest.mark.parametrize("data", [b"", b"hello", png()[:80], b"\xff\xd8\xff" + b"\x00" * 50])
-    def test_what_is_no_picture_leaves_everything_as_it_was(self, client: TestClient, path: str, data: bytes) -> None:
+    def test_a_file_that_is_no_picture_changes_nothing(self, client: TestClient, path: str, data: bytes) -> None:
         before = client.get(path).json()
         answer = client.post(f"{path}/photo", content=data, headers={"X-File-Name": "x.png"})
         assert answer.status_code == 422
@@ -162,7 +164,7 @@ class TestNonsense:
         assert error["todo"]
         assert client.get(path).json() == before
 
-    def test_too_large_is_refused_while_it_arrives(self, client: TestClient, path: str) -> None:
+    def test_a_file_that_is_too_large_is_refused_during_the_upload(self, client: TestClient, path: str) -> None:
         answer = client.post(f"{path}/photo", content=b"\x00" * (MAX_UPLOAD_BYTES + 1))
         assert answer.status_code == 422
         assert "32 MB" in answer.json()["error"]["what"]
@@ -187,7 +189,7 @@ class TestNonsense:
             {"nothing": 1},
         ],
     )
-    def test_changes_that_make_no_sense(self, client: TestClient, path: str, body: dict[str, Any]) -> None:
+    def test_invalid_changes(self, client: TestClient, path: str, body: dict[str, Any]) -> None:
         before = client.get(path).json()
         answer = client.post(f"{path}/change", json=body)
         assert answer.status_code == 422
@@ -195,12 +197,12 @@ class TestNonsense:
         assert client.get(path).json() == before
 
     @pytest.mark.parametrize("strengths", ['{"d0": NaN}', '{"d0": 1e999}', '{"d0": "x"}', '{"d0": 50}'])
-    def test_frames_of_senseless_strengths(self, client: TestClient, path: str, strengths: str) -> None:
+    def test_invalid_strengths(self, client: TestClient, path: str, strengths: str) -> None:
         answer = client.post(f"{path}/frame", content=f'{{"strengths": {strengths}}}')
         assert answer.status_code == 422
 
     @pytest.mark.parametrize("box", [[0, 0, 0], [0, 0, -5], [1e9, 0, 10], [0, 0, 1e9]])
-    def test_squares_outside_of_the_photo(self, client: TestClient, path: str, box: list[float]) -> None:
+    def test_squares_outside_the_photo(self, client: TestClient, path: str, box: list[float]) -> None:
         client.post(f"{path}/photo", content=png())
         answer = client.post(f"{path}/crop", json={"box": box})
         assert answer.status_code == 422
@@ -212,7 +214,7 @@ class TestNonsense:
             assert answer.status_code == 422
             assert "Choose a photo" in answer.json()["error"]["todo"]
 
-    def test_the_inside_of_an_unexpected_error_is_not_shown(
+    def test_unexpected_errors_reveal_no_details(
         self, client: TestClient, path: str, service: ModelService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object, **__: object) -> bytes:

@@ -36,7 +36,7 @@ def with_one_slider(g: Generator) -> ModelService:
 
 
 def from_photo(client: TestClient, service: ModelService, *, seed: int, drawn: int) -> str:
-    """A session whose photo is one random picture and whose latent is another's, or the same one's."""
+    """A session whose photo is one random picture and whose latent is that of another, or the same."""
     session_id = client.post("/editor/sessions").json()["id"]
     image = render(service.g, service.random(seed))
     photo, crop = Photo(image), Crop(image, np.eye(2, 3))
@@ -46,7 +46,7 @@ def from_photo(client: TestClient, service: ModelService, *, seed: int, drawn: i
 
 
 def asked(client: TestClient, address: str) -> dict[str, Any]:
-    """The answer, once the model was learned from."""
+    """The answer, once the statistics of the model are known."""
     for _ in range(600):
         answer = client.get(address)
         assert answer.status_code == 200, answer.text
@@ -54,7 +54,7 @@ def asked(client: TestClient, address: str) -> dict[str, Any]:
         if not data.get("learning"):
             return data
         time.sleep(0.1)
-    raise AssertionError("never learned")
+    raise AssertionError("the statistics never arrived")
 
 
 def test_the_meter_of_a_face_from_a_photo(client: TestClient, service: ModelService) -> None:
@@ -77,7 +77,7 @@ def test_the_map_is_bright_where_pictures_differ(client: TestClient, service: Mo
     assert light(2) > light(1) + 10
 
 
-def test_a_face_of_nobody_has_no_meter(client: TestClient) -> None:
+def test_a_random_face_has_no_meter(client: TestClient) -> None:
     session_id = client.post("/editor/sessions").json()["id"]
     client.post(f"/editor/s/{session_id}/random?seed=1")
     for name in ("likeness", "differs.jpg"):
@@ -107,8 +107,8 @@ def test_a_failure_to_learn_is_reported_and_the_next_request_tries_again(monkeyp
             raise MissingPart("No room to learn. Free some memory.")
         return object()
 
-    monkeypatch.setattr(similarity_cache, "statistics_known", lambda g: False)
-    monkeypatch.setattr(similarity_cache, "likeness_statistics", learn)
+    monkeypatch.setattr(similarity_cache, "similarity_statistics_known", lambda g: False)
+    monkeypatch.setattr(similarity_cache, "load_similarity_statistics", learn)
     service = with_one_slider(small_generator())
     with served(service) as client:
         address = f"/editor/s/{from_photo(client, service, seed=1, drawn=1)}/moved"
@@ -124,11 +124,11 @@ def test_a_failure_to_learn_is_reported_and_the_next_request_tries_again(monkeyp
     assert len(attempts) == 2
 
 
-def test_without_faces_nobody_is_moved(client: TestClient, service: ModelService) -> None:
+def test_without_faces_there_is_no_change_of_identity(client: TestClient, service: ModelService) -> None:
     assert asked(client, f"/editor/s/{from_photo(client, service, seed=1, drawn=1)}/moved") == {}
 
 
-def test_edits_of_a_face_are_told(portraits: Generator) -> None:
+def test_edits_change_the_identity(portraits: Generator) -> None:
     service = with_one_slider(portraits)
     away = service.random(27).ws - service.random(14).ws
     with served(service) as client:

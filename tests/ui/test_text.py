@@ -36,7 +36,7 @@ def generate_from_text(g: StyleGAN2, text: str, *, seconds: float, seed: int, on
 
 
 @pytest.mark.usefixtures("every_step")
-def test_a_generated_face_is_a_face_to_edit(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generated_face_can_be_edited(service: ModelService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_face, "generate_from_text", generate_from_text)
     session = service.store.create()
     *progress, last = text_face_event(service)(session.id, "an old man")
@@ -76,7 +76,7 @@ class TestDescribe:
     def ready(self, service: ModelService) -> Session:
         return service.store.update(service.store.create().id, lambda s: s.started_with(service.random(1)))
 
-    def test_a_text_becomes_a_slider_like_the_others(
+    def test_a_text_becomes_a_slider(
         self, service: ModelService, ready: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def text_direction(g: StyleGAN2, prompt: str, **_: Any) -> Direction:
