@@ -168,7 +168,7 @@ def free_bytes() -> int | None:
 
 
 def _model_files(model: str) -> list[Finding]:
-    from latent_editor.models.bundle import LENDER, open_bundle
+    from latent_editor.models.bundle import FALLBACK_MODEL, open_bundle
 
     try:
         bundle = open_bundle(model)
@@ -178,7 +178,7 @@ def _model_files(model: str) -> list[Finding]:
     for name, purpose in MODEL_FILES.items():
         if bundle.has(name):
             size = bundle.file(name, purpose).stat().st_size
-            lent = "" if bundle.has(name, own=True) else f", lent by {LENDER}"
+            lent = "" if bundle.has(name, own=True) else f", lent by {FALLBACK_MODEL}"
             findings.append(Finding(name, (f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size:,} bytes") + lent))
         else:
             advice = f"Needed for {purpose}. {RESTORE}"

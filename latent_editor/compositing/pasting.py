@@ -14,7 +14,7 @@ from latent_editor.core.errors import BadValue
 from latent_editor.core.face_geometry import PixelLandmarks, has_landmarks
 from latent_editor.core.values import Crop, Photo
 from latent_editor.media.icc import from_srgb
-from latent_editor.media.photos import BACKDROP
+from latent_editor.media.photos import BACKGROUND_RGB
 from latent_editor.ops import affine
 
 #: Width of the soft border inside the crop, as a share of its side.
@@ -155,5 +155,5 @@ def _see_through(pasted: Image.Image, photo: Photo) -> Image.Image:
     new, out = np.asarray(pasted), np.array(photo.rgba)
     changed = (new != np.asarray(photo.image)).any(-1) & (out[..., 3] > 0)
     share = out[changed, 3:].astype(np.float32) / 255
-    out[changed, :3] = masks.as_bytes((new[changed] - (1 - share) * np.array(BACKDROP, np.float32)) / share)
+    out[changed, :3] = masks.as_bytes((new[changed] - (1 - share) * np.array(BACKGROUND_RGB, np.float32)) / share)
     return Image.fromarray(out)

@@ -1,4 +1,4 @@
-"""Reading and writing files of tensors. Nothing here ever unpickles; every write is atomic."""
+"""Reads and writes safetensors files. Never unpickles; all writes are atomic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadModel, LatentEditorError
 
-#: A thousand tensors need a hundred thousand bytes; the reader's own limit lets a file ask for a gigabyte of memory.
+#: A thousand tensors need about 100 kB; without this limit a file could allocate a gigabyte.
 MAX_HEADER_BYTES = 16 << 20
 
 
@@ -25,11 +25,11 @@ def read_tensors(
 
     Args:
         path: The file.
-        error: Which error to raise for a bad one.
-        max_bytes: Refuse larger files before reading them.
+        error: Exception type to raise.
+        max_bytes: Size limit.
 
     Returns:
-        The tensors by name, and the file's metadata.
+        The tensors by name, and the metadata.
 
     Raises:
         error: missing, too large, or not safetensors.
@@ -38,22 +38,22 @@ def read_tensors(
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise error(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read. Is it the right file?")
+            raise error(f"{path.name} has {size:,} bytes; the limit is {max_bytes:,}. Is it the right file?")
         with path.open("rb") as file:
             (header,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
         if header > MAX_HEADER_BYTES:
-            raise ValueError(f"its header claims {header:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+            raise ValueError(f"its header claims {header:,} bytes; the limit is {MAX_HEADER_BYTES:,}")
         with safetensors.safe_open(str(path), "pt") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})  # noqa: SIM118 (no mapping)
+            return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})  # noqa: SIM118 (not a mapping)
     except (OSError, safetensors.SafetensorError, UnicodeDecodeError, ValueError) as e:
         if isinstance(e, LatentEditorError):
             raise
         reason = "does not exist" if not path.exists() else f"is not a readable safetensors file ({e})"
-        raise error(f"{path.name} {reason}. Choose another file, or make it again.") from e
+        raise error(f"{path.name} {reason}. Choose another file, or create it again.") from e
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file atomically: the old one stays whole until the new one is."""
+    """Writes a safetensors file atomically."""
     data = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     write_bytes(path, safetensors.torch.save(data, dict(metadata or {})))
 

@@ -1,4 +1,4 @@
-"""From what the editor holds to files that people keep, and back."""
+"""Encodes images and latents as files with provenance metadata, and decodes latents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from latent_editor.core.values import Edit, Latent, Photo
 from latent_editor.version import __version__
 
-#: IPTC digital source types: made by a model, and a photograph with a part made by a model.
+#: IPTC digital source types: AI-generated, and a photograph with an AI-generated part.
 _SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _XMP = (
@@ -26,32 +26,32 @@ _XMP = (
 
 
 def jpeg_bytes(image: Image.Image, *, quality: int = 90) -> bytes:
-    """An RGB picture as JPEG: quick to make, for the screen only."""
+    """Encodes an RGB image as JPEG, fast, for display only."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
 def description(about: str, model: str, edits: Sequence[Edit] = ()) -> str:
-    """What it is and how it was made, as a sentence or two; edits without effect are left out."""
+    """Describes an image and its edits in a sentence or two; edits without effect are omitted."""
     changes = ", ".join(f"{e.direction.name} {e.strength:+.2f}" for e in edits if e.strength and not e.muted)
     return f"{about}, made by the model {model}." + (f" Changed: {changes}." if changes else "")
 
 
 def xmp(*, part: bool = False) -> str:
-    """An XMP packet that says, in IPTC's words, that all of it or ``part`` of it was made by a model."""
+    """An XMP packet with the IPTC digital source type: fully AI-generated, or only in ``part``."""
     return _XMP.format(source=_COMPOSITE if part else _SYNTHETIC)
 
 
 def png_bytes(image: Image.Image, *, model: str, edits: Sequence[Edit] = (), photo: Photo | None = None) -> bytes:
-    """A picture as PNG that says in its metadata that, and how, it was made.
+    """Encodes an image as PNG with provenance metadata.
 
     Args:
         image: RGB.
         model: Name of the generator.
-        edits: What was changed; those without effect are left out.
-        photo: The photograph that ``image`` was pasted into, whose EXIF block and colour profile are kept; None where
-            all of the picture is the generator's.
+        edits: The applied edits; those without effect are omitted.
+        photo: The photograph that the face was pasted into, whose EXIF block and ICC profile are kept; None if the
+            whole image is synthetic.
     """
     about = "A photograph with a synthetic face" if photo else "A synthetic picture"
     info = PngInfo()
@@ -62,12 +62,14 @@ def png_bytes(image: Image.Image, *, model: str, edits: Sequence[Edit] = (), pho
     info.add_itxt("XML:com.adobe.xmp", xmp(part=photo is not None))
     out = io.BytesIO()
     extra = {k: v for k, v in {"icc_profile": photo.icc_profile, "exif": photo.exif}.items() if v} if photo else {}
-    image.save(out, "PNG", pnginfo=info, compress_level=4, **extra)  # 4: half the time of 6, three per cent larger
+    image.save(
+        out, "PNG", pnginfo=info, compress_level=4, **extra
+    )  # half the time of 6, 3 % larger
     return out.getvalue()
 
 
 def latent_bytes(latent: Latent) -> bytes:
-    """The content of a file written by :meth:`Latent.save`."""
+    """The bytes that :meth:`Latent.save` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "face.latent"
         latent.save(path)
@@ -75,10 +77,14 @@ def latent_bytes(latent: Latent) -> bytes:
 
 
 def latent_from_bytes(data: bytes, name: str = "face.latent") -> Latent:
-    """Reads the content of a file written by :meth:`Latent.save`.
+    """Decodes the bytes that :meth:`Latent.save` writes.
+
+    Args:
+        data: The file content.
+        name: The file name, for messages.
 
     Raises:
-        BadLatent: it is not one; the message calls it ``name``.
+        BadLatent: not a latent.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file_name(name, "")
@@ -87,11 +93,11 @@ def latent_from_bytes(data: bytes, name: str = "face.latent") -> Latent:
 
 
 def file_name(name: str, ending: str) -> str:
-    """A name that every file system takes: ``file_name("Zoë/1.jpg", " edited.png") == "Zoe 1 edited.png"``.
+    """A name that is valid in every file system: ``file_name("Zoë/1.jpg", " edited.png") == "Zoe 1 edited.png"``.
 
     Args:
-        name: Whatever the photo is called; with an ending of your own, its own is dropped.
-        ending: What follows, from the space or dot on.
+        name: Any name; its suffix is replaced by ``ending`` unless that is empty.
+        ending: Appended text, starting with a space or dot.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     if ending:

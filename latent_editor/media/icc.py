@@ -1,7 +1,7 @@
-"""The colours of photos that are not encoded as sRGB: cameras and phones write wider ones, told by an ICC profile.
+"""Color management for photos with an ICC profile other than sRGB, such as those of phones and cameras.
 
-A photo's pixels stay in its own encoding, so that whatever is not edited is saved to the bit. Generators know sRGB
-only: what they are shown is converted, and what they draw is converted back.
+A photo keeps its own color encoding, so that unedited pixels are saved bit-exactly. Generators work in sRGB: their
+input is converted, and their output is converted back.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-#: Encodings that differ by less, in levels of 255, are taken as one.
-SAME_LEVELS = 2
+#: Profiles that differ from sRGB by at most this many 8-bit levels are treated as sRGB.
+TOLERANCE_LEVELS = 2
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An RGB picture in the encoding of an ICC profile → the same colours in sRGB.
+    """Converts an RGB image from an ICC profile to sRGB.
 
-    None, and a profile that is damaged, of no RGB encoding or hardly different, stands for sRGB: the picture itself is
-    returned.
+    Returns the image itself if ``profile`` is None, damaged, not an RGB profile, or nearly sRGB.
     """
     return _converted(image, profile, back=False)
 
@@ -35,13 +34,13 @@ def _converted(image: Image.Image, profile: bytes | None, *, back: bool) -> Imag
     try:
         own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        there = _transform(own, srgb)
+        forward = _transform(own, srgb)
         steps = np.arange(0, 256, 51, dtype=np.uint8)
         cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(6, 36, 3)
-        seen = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), there))
-        if np.abs(seen.astype(int) - cube).max() <= SAME_LEVELS:
+        converted_cube = np.asarray(ImageCms.applyTransform(Image.fromarray(cube), forward))
+        if np.abs(converted_cube.astype(int) - cube).max() <= TOLERANCE_LEVELS:
             return image
-        converted = ImageCms.applyTransform(image, _transform(srgb, own) if back else there)
+        converted = ImageCms.applyTransform(image, _transform(srgb, own) if back else forward)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image
     assert converted is not None  # only with inPlace=True

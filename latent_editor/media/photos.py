@@ -1,4 +1,4 @@
-"""Opening the pictures of strangers: upright, 8 bit RGB, and never a surprise."""
+"""Opens untrusted image files as upright 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from PIL import Image, ImageCms, UnidentifiedImageError, features
 from latent_editor.core.errors import BadImage
 from latent_editor.core.values import Photo
 
-#: Formats that are tried. Pillow reads many more, through code that few people look at.
+#: Allowed formats. Pillow reads many more, with less scrutinized decoders.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-#: Photos of more pixels are reduced to this many: a face of the largest model still has pixels to spare.
+#: Larger photos are downscaled to this many pixels, which is plenty for a face of the largest model.
 WORKING_PIXELS = 24_000_000
 
-#: Files that decode to more pixels are refused; a JPEG can be reduced while it is decoded, others cannot.
-DECODED_PIXELS = 80_000_000
+#: Files that decode to more pixels are refused. (JPEGs are downscaled during decoding.)
+MAX_DECODED_PIXELS = 80_000_000
 
-#: Files that claim more pixels are refused unread: Pillow's own limit against decompression bombs.
+#: Files that declare more pixels are refused before decoding: Pillow's limit against decompression bombs.
 MAX_PIXELS = 178_956_970
 
 MAX_BYTES = 256 << 20
 MIN_SIDE_PX = 16
 
-#: What transparent pixels become.
-BACKDROP = (128, 128, 128)
+#: Transparent pixels are composited over this color.
+BACKGROUND_RGB = (128, 128, 128)
 
 _ORIENTATION = 0x0112
-#: Where EXIF tells width and height: at the top, and among the details.
-_SIZE_TAGS, _DETAILS, _DETAIL_SIZE_TAGS = (0x0100, 0x0101), 0x8769, (0xA002, 0xA003)
-_TURNS = {
+#: EXIF tags of width and height, in the main and in the Exif IFD.
+_SIZE_TAGS, _EXIF_IFD, _EXIF_SIZE_TAGS = (0x0100, 0x0101), 0x8769, (0xA002, 0xA003)
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,15 +46,15 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SAVE_AS = "Save the picture as JPEG or PNG and try again"
+_CONVERT_IT = "Convert it to JPEG or PNG and try again"
 
-#: Whatever a damaged file makes Pillow raise.
+#: Exceptions that damaged files cause in Pillow.
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
     ZeroDivisionError, AssertionError, RuntimeError, struct.error, MemoryError,
 )  # fmt: skip
 
-# One picture is decoded at a time: that bounds the memory, and hiding warnings is not safe between threads.
+# Decode one image at a time: this bounds memory, and suppressing warnings is not thread-safe.
 _DECODING = threading.Lock()
 
 
@@ -64,41 +64,40 @@ def open_photo(
     working_pixels: int = WORKING_PIXELS,
     max_pixels: int = MAX_PIXELS,
 ) -> Photo:
-    """Opens a picture, whatever it is, as upright 8-bit RGB.
+    """Opens an image as upright 8-bit RGB.
 
-    EXIF orientation is applied; 16 bits are scaled to 8; transparency is put on grey; of an animation the first frame
-    is taken; a picture of more than ``working_pixels`` is reduced to that. The content decides on the format, not the
-    file's name.
+    Applies the EXIF orientation, scales 16 bits to 8, composites transparency over gray, takes the first frame of an
+    animation, and downscales images of more than ``working_pixels``. The format is detected from the content.
 
     Args:
         source: A path, the bytes of a file, an open binary file, or a Pillow image.
-        working_pixels: Reduce larger pictures to about this many pixels.
-        max_pixels: Refuse pictures that claim more, without decoding them.
+        working_pixels: Downscale larger images to about this many pixels.
+        max_pixels: Refuse images that declare more, before decoding.
 
     Returns:
-        The photo, with the EXIF block (orientation reset, no thumbnail), for RGB pictures the colour profile of the
-        file, and where it is transparent its pixels as they are.
+        The photo, with its EXIF block (orientation reset, no thumbnail), the ICC profile if it is RGB, and the RGBA
+        image if it has transparency.
 
     Raises:
-        BadImage: missing, empty, not an image, of a format not supported, truncated, damaged, too small, too large.
+        BadImage: missing, empty, not an image, of an unsupported format, truncated, damaged, too small or too large.
     """
     name = _name_of(source)
     with _DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             if isinstance(source, Image.Image):
-                return _photo(source, name, working_pixels, max_pixels)
+                return _to_photo(source, name, working_pixels, max_pixels)
             data = _bytes_of(source, name)
-            with _opened(data, name, max_pixels) as image:
-                return _photo(image, name, working_pixels, max_pixels)
+            with _open_image(data, name, max_pixels) as image:
+                return _to_photo(image, name, working_pixels, max_pixels)
         except BadImage:
             raise
         except Image.DecompressionBombError as e:
             raise BadImage(_too_large(name, str(e))) from e
         except _DECODER_ERRORS as e:
             raise BadImage(
-                f"{name} begins like an image and cannot be decoded ({_short(e)}): it is truncated or damaged. "
-                f"Expected a whole {', '.join(FORMATS)} file. Download or copy it again, or choose another photo."
+                f"{name} cannot be decoded ({_short_message(e)}): it is truncated or damaged. "
+                f"Expected a complete {', '.join(FORMATS)} file. Download or copy it again, or choose another photo."
             ) from e
 
 
@@ -115,7 +114,7 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
     elif isinstance(source, str | Path):
         path = Path(source)
         try:
-            # A device or a pipe could be read for ever.
+            # A device or pipe might never end.
             if not path.is_file():
                 what = "is a folder or device" if path.exists() else "does not exist"
                 raise BadImage(f"{name} {what}; expected an image file. Check the path.")
@@ -124,7 +123,7 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
         except (OSError, ValueError) as e:
             if isinstance(e, BadImage):
                 raise
-            raise BadImage(f"{name} cannot be read ({_short(e)}). Check the path and its permissions.") from e
+            raise BadImage(f"{name} cannot be read ({_short_message(e)}). Check the path and its permissions.") from e
     elif hasattr(source, "read"):
         data = source.read(MAX_BYTES + 1)
         if not isinstance(data, bytes):
@@ -132,51 +131,50 @@ def _bytes_of(source: str | Path | bytes | BinaryIO, name: str) -> bytes:
     else:
         raise BadImage(f"Got {type(source).__name__}; expected a path, bytes, a binary file or a Pillow image.")
     if not data:
-        raise BadImage(f"{name} is empty (zero bytes); expected an image file. Copy or download it again.")
+        raise BadImage(f"{name} is empty; expected an image file. Copy or download it again.")
     if len(data) > MAX_BYTES:
-        raise BadImage(f"{name} has more than {MAX_BYTES >> 20} MB; expected a photo. {_SAVE_AS}.")
+        raise BadImage(f"{name} has more than {MAX_BYTES >> 20} MB; expected a photo. {_CONVERT_IT}.")
     return data
 
 
-def _opened(data: bytes, name: str, max_pixels: int) -> Image.Image:
-    """Opens without decoding."""
+def _open_image(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    """Opens an image without decoding it."""
     available = [f for f in FORMATS if f not in ("WEBP", "AVIF") or features.check(f.lower())]
     try:
         return Image.open(io.BytesIO(data), formats=available)
     except UnidentifiedImageError as e:
         raise BadImage(
-            f"{name} is {_kind(data)}, not an image that can be opened; expected {', '.join(available)}. {_SAVE_AS}."
+            f"{name} is {_describe_content(data)}, not a supported image; expected "
+            f"{', '.join(available)}. {_CONVERT_IT}."
         ) from e
 
 
-def _photo(image: Image.Image, name: str, working_pixels: int, max_pixels: int) -> Photo:
+def _to_photo(image: Image.Image, name: str, working_pixels: int, max_pixels: int) -> Photo:
     width, height = image.size
     if width * height > max_pixels:
-        raise BadImage(
-            _too_large(name, f"{width} × {height} pixels, at most {max_pixels / 1e6:.0f} million are opened")
-        )
+        raise BadImage(_too_large(name, f"{width} × {height} pixels, the limit is {max_pixels / 1e6:.0f} million"))
     if min(width, height) < MIN_SIDE_PX:
         raise BadImage(
-            f"{name} has {width} × {height} pixels; expected at least {MIN_SIDE_PX} each way. Choose a larger photo."
+            f"{name} has {width} × {height} pixels; expected sides of at least {MIN_SIDE_PX}. Choose a larger photo."
         )
     scale = math.sqrt(min(1.0, working_pixels / (width * height)))
     if scale < 1:
-        # A JPEG is decoded at a half, quarter or eighth, but never below what is asked for.
+        # JPEGs can be decoded at 1/2, 1/4 or 1/8 scale; Pillow never goes below the requested size.
         image.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
-    if image.width * image.height > DECODED_PIXELS:
+    if image.width * image.height > MAX_DECODED_PIXELS:
         raise BadImage(_too_large(name, f"{width} × {height} pixels as {image.format or 'a bitmap'}"))
     image.load()
-    rgb, still_rgb = _rgb(image)
+    rgb, profile_applies = _to_rgb(image)
     size = (max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else image.size
     orientation, exif = _exif(image, size)
 
     def upright(picture: Image.Image) -> Image.Image:
         if scale < 1:
             picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        if orientation in _TURNS:
-            picture = picture.transpose(_TURNS[orientation])
+        if orientation in _TRANSPOSES:
+            picture = picture.transpose(_TRANSPOSES[orientation])
         if picture is image:
-            picture = image.copy()  # the photo must not change when the caller's image does
+            picture = image.copy()  # do not share pixels with the caller's image
         picture.info = {}
         return picture
 
@@ -184,18 +182,18 @@ def _photo(image: Image.Image, name: str, working_pixels: int, max_pixels: int) 
     if rgba is not None and rgba.getchannel("A").getextrema() == (255, 255):
         rgba = None
     profile = image.info.get("icc_profile")
-    profile = profile if still_rgb and isinstance(profile, bytes) and profile else None
+    profile = profile if profile_applies and isinstance(profile, bytes) and profile else None
     return Photo(upright(rgb), name, exif, profile, None if rgba is None else upright(rgba))
 
 
 def _exif(image: Image.Image, size: tuple[int, int]) -> tuple[int, bytes | None]:
-    """The orientation, 1 where there is none or nonsense, and the upright photo's EXIF block, None where it is broken.
+    """The EXIF orientation (1 if missing or invalid), and the EXIF block for the upright photo (None if damaged).
 
-    The thumbnail, which would show the face as it was, is left out.
+    The thumbnail is dropped, because it would show the original face.
 
     Args:
-        image: As it was opened.
-        size: Width and height that it is kept at, before it is turned upright.
+        image: The opened file.
+        size: Width and height of the photo before it is rotated upright.
     """
     try:
         exif = image.getexif()
@@ -209,45 +207,45 @@ def _exif(image: Image.Image, size: tuple[int, int]) -> tuple[int, bytes | None]
             return orientation, None
         exif[_ORIENTATION] = 1
         wide, high = size if orientation < 5 else size[::-1]
-        for tags, names in ((exif, _SIZE_TAGS), (exif.get_ifd(_DETAILS), _DETAIL_SIZE_TAGS)):
+        for tags, names in ((exif, _SIZE_TAGS), (exif.get_ifd(_EXIF_IFD), _EXIF_SIZE_TAGS)):
             tags.update({name: value for name, value in zip(names, (wide, high), strict=True) if name in tags})
         block = exif.tobytes()
-        return orientation, block if len(block) < 65_533 else None  # what fits into a JPEG
+        return orientation, block if len(block) < 65_533 else None  # the limit of a JPEG segment
     except _DECODER_ERRORS:
         return orientation, None
 
 
-def _rgb(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture as RGB, and whether a colour profile of the file still describes it."""
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Converts to RGB; also returns whether the ICC profile of the file still applies."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image, True
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB"), False
+        return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB"), False
     if image.mode == "CMYK":
         return _from_cmyk(image), False
     if image.has_transparency_data:
         over = image.convert("RGBA")
-        under = Image.new("RGBA", over.size, (*BACKDROP, 255))
+        under = Image.new("RGBA", over.size, (*BACKGROUND_RGB, 255))
         under.alpha_composite(over)
         return under.convert("RGB"), image.mode in ("RGB", "RGBA", "P")
     return image.convert("RGB"), image.mode == "P"
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Grey values of more than 8 bits → uint8, scaled by the range that they are stored in, never clipped."""
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    """Grayscale values of more than 8 bits → uint8, scaled by their storage range without clipping."""
     if values.dtype.itemsize == 2 and values.dtype.kind == "u":
         return np.round(values.astype(np.float32) / 257).astype(np.uint8)
-    # 32 bits do not tell their range: the smallest usual one that holds all values.
+    # The range of 32-bit values is unknown: use the smallest common one that holds them all.
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     values = values - min(float(values.min()), 0.0)
     high = float(values.max())
-    usual = (1.0, 255.0, 65535.0) if high % 1 else (255.0, 65535.0)
-    full = next((f for f in usual if high <= f), high)
+    ranges = (1.0, 255.0, 65535.0) if high % 1 else (255.0, 65535.0)
+    full = next((f for f in ranges if high <= f), high)
     return np.round(values * (255.0 / full)).astype(np.uint8)
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
-    """By the file's own profile where it has a good one, else by the plain formula."""
+    """Converts with the ICC profile of the file if it is valid, else with Pillow's formula."""
     profile = image.info.get("icc_profile")
     if profile:
         try:
@@ -261,31 +259,29 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
 
 
 def _too_large(name: str, what: str) -> str:
-    return (
-        f"{name} is too large ({what}). Expected a photo; reduce it to less than 60 megapixels as JPEG and try again."
-    )
+    return f"{name} is too large ({what}). Save it as a JPEG of less than 60 megapixels and try again."
 
 
-def _short(e: BaseException) -> str:
+def _short_message(e: BaseException) -> str:
     return (str(e) or type(e).__name__).splitlines()[0][:120]
 
 
-def _kind(data: bytes) -> str:
-    """What a file that is no readable image is, for the message."""
+def _describe_content(data: bytes) -> str:
+    """Describes a file that is not a supported image, for error messages."""
     head = data[:512]
     if head[4:8] == b"ftyp":
         return "a HEIC photo" if head[8:12] in (b"heic", b"heix", b"mif1", b"hevc", b"msf1") else "a video or AVIF"
-    signs = {
+    signatures = {
         b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "an archive", b"8BPS": "a Photoshop file",
         b"\x80": "a binary file", b"GIF": "a damaged GIF", b"\xff\xd8": "a damaged JPEG", b"\x89PNG": "a damaged PNG",
-        b"RIFF": "a video, sound or damaged WebP",
+        b"RIFF": "a video, audio or damaged WebP file",
     }  # fmt: skip
-    for sign, kind in signs.items():
-        if head.startswith(sign):
+    for signature, kind in signatures.items():
+        if head.startswith(signature):
             return kind
     text = head.lstrip().lower()
     if b"<svg" in text:
         return "an SVG drawing"
     if text.startswith((b"<!doctype", b"<html")):
         return "a web page"
-    return "text" if all(32 <= b < 127 or b in b"\t\r\n" for b in head) else "a file of an unknown kind"
+    return "text" if all(32 <= b < 127 or b in b"\t\r\n" for b in head) else "a file of unknown type"

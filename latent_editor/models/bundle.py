@@ -1,8 +1,7 @@
-"""Where models live: a folder each, and the parts that are built from it.
+"""Model bundles: a folder of files for each model, and the parts built from them.
 
-A model of one's own brings a generator and little else. It borrows from the embedded model what does not depend on the
-generator: the discriminator always, the landmark network and the CLIP where it shows faces, since they know nothing
-    else.
+A user's model often has a generator only. It borrows the files that do not depend on the generator from the embedded
+model: always the discriminator; the landmark network, CLIP and the colorizer only if the model shows faces.
 """
 
 from __future__ import annotations
@@ -21,32 +20,32 @@ from latent_editor.models.per_model import Parts
 
 T = TypeVar("T")
 
-#: Where models are looked for by name; the environment variable adds a folder in front.
+#: Environment variable with an additional folder of models, searched first.
 FOLDERS_VARIABLE = "LATENT_EDITOR_WEIGHTS"
-#: Where what is worked out about a user's own models is kept.
+#: Environment variable with the folder for data computed for users' models.
 CACHE_VARIABLE = "LATENT_EDITOR_CACHE"
 MODEL_FILE = "model.json"
-#: The model that lends, and which of its files: to every model, and to those that show faces.
-LENDER = "portraits"
-LENT_TO_ALL = ("discriminator.safetensors",)
-LENT_TO_FACES = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors")
-#: In ``model.json``: what was found out about the generator, with its fingerprint.
-FOUND_OUT = "prepared"
+#: The model that others borrow files from; its files for all models, and for models that show faces.
+FALLBACK_MODEL = "portraits"
+SHARED_WITH_ALL = ("discriminator.safetensors",)
+SHARED_WITH_FACE_MODELS = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors")
+#: Key in ``model.json`` of the facts computed about the generator, with its fingerprint.
+FACTS_KEY = "prepared"
 
 
 class Bundle:
-    """The folder of one model, and the parts that were built from it, each built once.
+    """The folder of one model, and the parts built from it.
 
-    A part is whatever belongs to one model and is costly to make: its encoder, its CLIP, its directions
+    Parts are expensive objects that belong to one model, such as its encoder, CLIP and directions; each is built once
     (:mod:`latent_editor.models.per_model`).
 
     Attributes:
         name: Short name, for messages and file names.
-        folder: Where the part's files are, or None for a generator made in memory.
-        about: The content of ``model.json``; where a file's generator has a cache folder, what is kept there.
-        extras: Tensors that came in the same file as the generator, by part: such as the encoder of an e4e checkpoint.
-        parts: What was built for the model.
-        own_parts: What was built for this very generator; other than ``parts`` for a refined one.
+        folder: The folder of its files, or None for a generator in memory.
+        about: The content of ``model.json``, possibly of the cache folder of a single-file model.
+        extras: Tensors of other networks in the generator's file, by part, such as the encoder of an e4e checkpoint.
+        parts: Objects built for the model.
+        own_parts: Objects built for this generator only; differs from ``parts`` for a refined generator.
     """
 
     def __init__(
@@ -58,56 +57,60 @@ class Bundle:
     ) -> None:
         self.name = name
         self.folder = folder
-        self.about = {**_kept_about(folder), **(about or {})}
+        self.about = {**_read_about(folder), **(about or {})}
         self.extras = dict(extras or {})
         self.parts = self.own_parts = Parts()
         self._lock = threading.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
-        """A copied generator may be changed, so that it does not share the parts that were built for the first."""
+        """Copies without the built parts, because the copied generator may be modified."""
         return Bundle(self.name, self.folder, self.about, self.extras)
 
     def file(self, name: str, purpose: str) -> Path:
-        """The path of a part's file: the model's own, or one that the embedded model lends.
+        """The path of a file: the model's own, or that of the fallback model.
+
+        Args:
+            name: The file name.
+            purpose: Completes "needed for …" in the error message.
 
         Raises:
-            MissingPart: the model has no such file; ``purpose`` completes the sentence "needed for …".
+            MissingPart: there is no such file.
         """
-        found = self._own(name) or self._lent(name)
+        found = self._own_file(name) or self._shared_file(name)
         if found is not None:
             return found
-        if name in LENT_TO_FACES and self.about.get("faces") is False:
+        if name in SHARED_WITH_FACE_MODELS and self.about.get("faces") is False:
             raise MissingPart(
-                f"The model {self.name!r} comes without {name}, needed for {purpose}; that of {LENDER!r} knows only "
-                "faces, and this model shows none. Use its sliders, or put a file of its own into its folder."
+                f"The model {self.name!r} has no {name}, needed for {purpose}; that of {FALLBACK_MODEL!r} only works "
+                "for faces, and this model shows none. Use its sliders, or add such a file to its folder."
             )
         raise MissingPart(
-            f"The model {self.name!r} comes without {name}, needed for {purpose}. "
-            "Use a model that has it, for example “portraits”."
+            f"The model {self.name!r} has no {name}, needed for {purpose}. Use a model that has it, such as "
+            "“portraits”."
         )
 
     def has(self, name: str, *, own: bool = False) -> bool:
-        """Whether there is such a file; with ``own``, whether it is not merely lent."""
-        return self._own(name) is not None or (not own and self._lent(name) is not None)
+        """Whether there is such a file; with ``own``, not counting the fallback model's."""
+        return self._own_file(name) is not None or (not own and self._shared_file(name) is not None)
 
-    def _own(self, name: str) -> Path | None:
+    def _own_file(self, name: str) -> Path | None:
         return self.folder / name if self.folder is not None and (self.folder / name).is_file() else None
 
-    def _lent(self, name: str) -> Path | None:
+    def _shared_file(self, name: str) -> Path | None:
         faces = bool(self.about.get("faces", self.about.get("canonical_points")))
-        if name not in LENT_TO_ALL and not (faces and name in LENT_TO_FACES):
+        if name not in SHARED_WITH_ALL and not (faces and name in SHARED_WITH_FACE_MODELS):
             return None
-        return lent_file(name)
+        return fallback_file(name)
 
     def write(self, name: str, write: Callable[[Path], object]) -> bool:
-        """Writes a file of what was worked out into the folder; warns where that cannot be, and goes on without.
+        """Writes a file of computed data into the folder; only warns on failure.
 
         Args:
-            name: The file's name.
+            name: The file name.
             write: Writes it, given its path.
 
         Returns:
-            Whether it was written; False also for a model without a folder.
+            Whether it was written; False for a model without a folder.
         """
         if self.folder is None:
             return False
@@ -117,22 +120,22 @@ class Bundle:
             return True
         except OSError as e:
             warnings.warn(
-                f"{self.folder / name} cannot be written ({e.strerror or e}): it will be worked out again the next "
-                f"time. Name another folder in {CACHE_VARIABLE}.",
+                f"{self.folder / name} cannot be written ({e.strerror or e}): it will be computed again next time. "
+                f"Set {CACHE_VARIABLE} to another folder.",
                 stacklevel=2,
             )
             return False
 
     @property
     def is_cache(self) -> bool:
-        """Whether the folder holds only what was worked out, and can be worked out again."""
+        """Whether the folder holds only data that can be recomputed."""
         return self.folder is not None and self.folder.is_relative_to(cache_folder())
 
-    def kept(self, name: str, purpose: str, read: Callable[[Path], T]) -> T | None:
-        """What ``read`` makes of a part's file, or None where there is none.
+    def read_optional(self, name: str, purpose: str, read: Callable[[Path], T]) -> T | None:
+        """Reads a file with ``read``; None if it is missing, or damaged in the cache.
 
         Raises:
-            BadModel: the file is damaged, and is not one of a cache, which would be made again.
+            BadModel: the file is damaged, and not in the cache, where it can be recomputed.
         """
         if not self.has(name):
             return None
@@ -143,27 +146,27 @@ class Bundle:
                 return None
             raise
 
-    def remember(self, fingerprint: str, facts: Mapping[str, Any]) -> bool:
-        """Adds to what is known about the generator of this fingerprint, here and in ``model.json``.
+    def save_facts(self, fingerprint: str, facts: Mapping[str, Any]) -> bool:
+        """Adds facts about the generator with this fingerprint, in memory and in ``model.json``.
 
         Returns:
-            Whether it was written.
+            Whether ``model.json`` was written.
         """
         with self._lock:
-            before = self.found_out(fingerprint)
-            self.about[FOUND_OUT] = {**before, **facts, "fingerprint": fingerprint}
-            kept = {"name": self.name, **_kept_about(self.folder), FOUND_OUT: self.about[FOUND_OUT]}
-        text = json.dumps(kept, indent=2) + "\n"
+            before = self.facts(fingerprint)
+            self.about[FACTS_KEY] = {**before, **facts, "fingerprint": fingerprint}
+            content = {"name": self.name, **_read_about(self.folder), FACTS_KEY: self.about[FACTS_KEY]}
+        text = json.dumps(content, indent=2) + "\n"
         return self.write(MODEL_FILE, lambda path: tensor_files.write_bytes(path, text.encode()))
 
-    def found_out(self, fingerprint: str) -> dict[str, Any]:
-        """What :meth:`remember` was told about the generator of this fingerprint."""
-        facts = self.about.get(FOUND_OUT)
+    def facts(self, fingerprint: str) -> dict[str, Any]:
+        """The facts saved by :meth:`save_facts` for this fingerprint."""
+        facts = self.about.get(FACTS_KEY)
         return dict(facts) if isinstance(facts, dict) and facts.get("fingerprint") == fingerprint else {}
 
 
-def _kept_about(folder: Path | None) -> dict[str, Any]:
-    """What a folder's ``model.json`` says, or nothing where it says nothing that can be read."""
+def _read_about(folder: Path | None) -> dict[str, Any]:
+    """The content of a folder's ``model.json``; empty if missing or unreadable."""
     try:
         about = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")) if folder is not None else {}
         return about if isinstance(about, dict) else {}
@@ -171,13 +174,14 @@ def _kept_about(folder: Path | None) -> dict[str, Any]:
         return {}
 
 
-def lent_file(name: str) -> Path | None:
-    """A file of the model that lends, or None where this installation does not have it."""
-    return next((folder / LENDER / name for folder in model_folders() if (folder / LENDER / name).is_file()), None)
+def fallback_file(name: str) -> Path | None:
+    """A file of the fallback model, or None if it is not installed."""
+    paths = (folder / FALLBACK_MODEL / name for folder in model_folders())
+    return next((path for path in paths if path.is_file()), None)
 
 
 def model_folders() -> list[Path]:
-    """The folders in which models are looked for by name."""
+    """The folders that are searched for models by name."""
     extra = os.environ.get(FOLDERS_VARIABLE)
     folders = [Path(extra)] if extra else []
     return [*folders, Path(__file__).resolve().parents[2] / "weights"]
@@ -189,7 +193,7 @@ def model_names() -> list[str]:
 
 
 def cache_folder() -> Path:
-    """The folder for what is worked out about a user's own models. It need not exist yet."""
+    """The folder for data computed for users' models. It need not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -198,21 +202,21 @@ def cache_folder() -> Path:
 
 
 def open_bundle(name_or_path: str | Path) -> Bundle:
-    """Finds a model by its name in ``weights/`` or by the path of its folder.
+    """Finds a model by its name, or by the path of its folder.
 
     Raises:
-        UnknownModel: there is none.
-        BadModel: there is one, and its ``model.json`` cannot be read.
+        UnknownModel: no such model.
+        BadModel: its ``model.json`` cannot be read.
     """
     candidates = [Path(name_or_path), *(folder / str(name_or_path) for folder in model_folders())]
     for folder in candidates:
-        if os.path.isfile(folder / MODEL_FILE):  # unlike Path's, no error for a name that is too long
+        if os.path.isfile(folder / MODEL_FILE):  # unlike Path.is_file, no error for overlong names
             try:
                 about = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
                 return Bundle(str(about["name"]), folder.resolve(), about)
             except (OSError, ValueError, KeyError, TypeError) as e:
                 raise BadModel(f"{folder / MODEL_FILE} cannot be read ({e!r}). Restore it from the project.") from e
     raise UnknownModel(
-        f"No model is called {str(name_or_path)!r}. There are: {', '.join(model_names()) or 'none'}. "
+        f"No model is called {str(name_or_path)!r}. Available: {', '.join(model_names()) or 'none'}. "
         "A path to a model's folder works too."
     )

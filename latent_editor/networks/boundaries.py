@@ -1,8 +1,8 @@
 """Boundaries between two kinds of latents: the hyperplanes of InterFaceGAN (Shen et al. 2020).
 
-A linear support vector machine separates latents that have something from latents that lack it; its normal is the way
-from one to the other. Everything happens in coordinates in which random latents are spread evenly, so that a way goes
-where there are faces, and so that a way at a right angle to another's normal leaves that other's reading as it is.
+A linear support vector machine separates latents with an attribute from latents without it; its normal is the direction
+of the attribute. Everything happens in whitened coordinates, in which random latents have unit covariance, so that
+directions stay where faces are, and a direction orthogonal to another's normal does not change that attribute.
 """
 
 from __future__ import annotations
@@ -28,37 +28,38 @@ from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import clip_fingerprint
 
 BOUNDARIES_FILE = "boundaries.safetensors"
-#: Latents that the spread is learned from, in multiples of their length; and how far it is drawn to an even one.
+#: Latents that the whitening is learned from, in multiples of w_dim; and its shrinkage towards a multiple of the
+#: identity.
 SAMPLES_PER_DIMENSION, SHRINKAGE = 4, 0.05
-#: Strengths of the penalty that are tried, from most even to most exact, and by how much a later one has to be better.
+#: Penalties that are tried, from the smoothest to the most exact, and by how much a later one has to be better.
 PENALTIES, BETTER = (1e-5, 1e-4, 1e-3), 0.005
-#: The fewest latents on one side, and parts for the held-out accuracy.
-FEWEST, FOLDS = 3, 4
-#: What is left of a way after others were taken out of it has to be so much.
+#: Latents on each side at least, and folds for the held-out accuracy.
+MIN_EXAMPLES, FOLDS = 3, 4
+#: Share of a normal that has to remain after projecting out others.
 MIN_LEFT = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class Spread:
-    """How random latents are spread, to make them even: x = (w − mean) · whiten.
+class Whitening:
+    """Whitening of random latents: x = (w − mean) · whiten has unit covariance.
 
     Attributes:
         mean: float32 [w_dim].
-        whiten, colour: float32 [w_dim, w_dim], symmetric, inverse to each other.
+        whiten, color: float32 [w_dim, w_dim], symmetric, inverse to each other.
     """
 
     mean: Tensor
     whiten: Tensor
-    colour: Tensor
+    color: Tensor
 
-    def even(self, ws: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] → the mean over layers in even coordinates, float32 [N, w_dim]."""
+    def whitened(self, ws: Tensor) -> Tensor:
+        """ws [N, num_ws, w_dim] → the mean over layers in whitened coordinates, float32 [N, w_dim]."""
         return (ws.float().cpu().mean(dim=1) - self.mean) @ self.whiten
 
 
 @per_model
-def latent_spread(g: Generator) -> Spread:
-    """The spread of a generator's random latents, learned once."""
+def latent_whitening(g: Generator) -> Whitening:
+    """The whitening of a generator's random latents, learned once."""
     seeds = list(range(SAMPLES_PER_DIMENSION * g.w_dim))
     w = random_ws(g, seeds, truncation_psi=1.0)[:, 0].double().cpu()
     mean = w.mean(dim=0)
@@ -66,53 +67,52 @@ def latent_spread(g: Generator) -> Spread:
     even = torch.eye(g.w_dim, dtype=torch.float64) * covariance.diagonal().mean()
     values, vectors = torch.linalg.eigh(torch.lerp(covariance, even, SHRINKAGE))
     roots = values.clamp_min(1e-12).sqrt()
-    whiten, colour = (vectors * r @ vectors.t() for r in (1 / roots, roots))
-    return Spread(mean.float(), whiten.float(), colour.float())
+    whiten, color = (vectors * r @ vectors.t() for r in (1 / roots, roots))
+    return Whitening(mean.float(), whiten.float(), color.float())
 
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """A hyperplane in the even coordinates of :class:`Spread`.
+    """A hyperplane in the coordinates of :class:`Whitening`.
 
     Attributes:
-        name: What lies on its positive side.
+        name: The attribute on its positive side.
         normal: float32 [w_dim], of length 1.
-        accuracy: Share of latents that were kept apart and are told rightly, each side counting half; 0.5 is chance.
-        count: How many latents it was fitted on.
-        reading: float32 [D], of length 1: what reads it off a CLIP's vector of a picture; None where unknown.
-        opinion: float32 [num_ws, w_dim], of length 1: what reads it off the ws that the encoder sees in a picture; None
-            where unknown.
+        accuracy: Balanced accuracy on held-out latents; 0.5 is chance.
+        count: Number of latents that it was fitted on.
+        clip_probe: float32 [D], of length 1: a linear probe for the attribute on CLIP vectors of pictures, or None.
+        encoder_probe: float32 [num_ws, w_dim], of length 1: a linear probe on the encoder's ws of pictures, or None.
     """
 
     name: str
     normal: Tensor
     accuracy: float
     count: int
-    reading: Tensor | None = None
-    opinion: Tensor | None = None
+    clip_probe: Tensor | None = None
+    encoder_probe: Tensor | None = None
 
-    def offset(self, spread: Spread) -> Tensor:
-        """The way in W, float32 [w_dim]: one standard deviation of random latents."""
-        return spread.colour @ self.normal
+    def offset(self, whitening: Whitening) -> Tensor:
+        """The direction in W, float32 [w_dim]: one standard deviation of random latents."""
+        return whitening.color @ self.normal
 
 
 def fit_boundary(more: Tensor, less: Tensor, *, name: str, weights: Tensor | None = None) -> Boundary:
     """Separates two sets of latents.
 
-    1. For each penalty, the accuracy in four rounds, each on the quarter that was kept apart.
-    2. The most even penalty that is as good as the best fits all of them.
+    1. For each penalty, the balanced accuracy by 4-fold cross-validation.
+    2. The smoothest penalty that is as good as the best is fitted to all latents.
 
     Args:
-        more, less: Even coordinates of latents that have it and that lack it, [N, w_dim] and [M, w_dim].
-        name: What lies on the positive side.
-        weights: [N + M], how much each counts, ``more`` first; both sides count the same in any case.
+        more, less: Latents with the attribute and without it in whitened coordinates, [N, w_dim] and [M, w_dim].
+        name: The attribute on the positive side.
+        weights: [N + M], weight of each latent, ``more`` first; both sides have the same total weight.
 
     Raises:
         BadValue: fewer than three on a side, or values that are not finite.
     """
-    if min(len(more), len(less)) < FEWEST:
+    if min(len(more), len(less)) < MIN_EXAMPLES:
         raise BadValue(
-            f"Got {len(more)} latents with {name!r} and {len(less)} without; expected {FEWEST} of each at least. "
+            f"Got {len(more)} latents with {name!r} and {len(less)} without; expected {MIN_EXAMPLES} of each at least. "
             "Give more examples."
         )
     x = torch.cat([more, less]).float().numpy()
@@ -123,10 +123,10 @@ def fit_boundary(more: Tensor, less: Tensor, *, name: str, weights: Tensor | Non
     folds = StratifiedKFold(min(FOLDS, len(more), len(less)), shuffle=True, random_state=0)
     accuracies = []
     for penalty in PENALTIES:  # 1.
-        told = np.zeros(len(x))
+        predicted = np.zeros(len(x))
         for known, apart in folds.split(x, y):
-            told[apart] = _fit(x[known], y[known], counts[known], penalty).predict(x[apart])
-        accuracies.append(balanced_accuracy_score(y, told, sample_weight=counts))
+            predicted[apart] = _fit(x[known], y[known], counts[known], penalty).predict(x[apart])
+        accuracies.append(balanced_accuracy_score(y, predicted, sample_weight=counts))
     best = next(i for i, a in enumerate(accuracies) if a >= max(accuracies) - BETTER)
     machine = _fit(x, y, counts, PENALTIES[best])  # 2.
     normal = F.normalize(torch.from_numpy(machine.coef_[0]).float(), dim=0)
@@ -142,17 +142,17 @@ def _fit(x: np.ndarray, y: np.ndarray, weights: np.ndarray, penalty: float) -> L
 
 
 def apart_from(normal: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, float]:
-    """A normal without what lies in the span of others: conditional manipulation (Shen et al. 2020, §3.2).
+    """Projects a normal onto the orthogonal complement of others: conditional manipulation (Shen et al. 2020, §3.2).
 
     Args:
-        normal: [w_dim], of length 1, in even coordinates.
-        others: Normals [w_dim] of what shall stay as it is; an orthonormal basis of them comes from QR.
+        normal: [w_dim], of length 1, in whitened coordinates.
+        others: Normals [w_dim] of attributes to preserve; QR gives an orthonormal basis of them.
 
     Returns:
-        float32 [w_dim], of length 1, at right angles to all others; and how much of the normal was left, 0..1.
+        float32 [w_dim], of length 1, orthogonal to all others; and the share of the normal that is left, 0..1.
 
     Raises:
-        BadValue: nearly nothing is left: the others say the same.
+        BadValue: almost nothing is left.
     """
     if not others:
         return F.normalize(normal.float(), dim=0), 1.0
@@ -161,8 +161,8 @@ def apart_from(normal: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, float]
     left = float(rest.norm() / normal.double().norm().clamp_min(1e-20))
     if left < MIN_LEFT:
         raise BadValue(
-            f"Only {left:.0%} of this direction is left without what it shall leave alone: they are nearly the same. "
-            "Clean it of something else."
+            f"Only {left:.0%} of this direction is independent of what it should preserve: they are nearly the same. "
+            "Choose something else to disentangle it from."
         )
     return F.normalize(rest.float(), dim=0), left
 
@@ -171,9 +171,9 @@ def write_boundaries(boundaries: Sequence[Boundary], path: str | Path, *, finger
     """Writes boundaries of one generator as safetensors in half precision.
 
     Args:
-        boundaries: All of them with readings, or none; so with opinions.
+        boundaries: Probes are either present in all of them or in none.
         path: The file.
-        fingerprint: Of the generator; where there are readings, with that of the CLIP (:func:`boundaries_fingerprint`).
+        fingerprint: Of the generator; with CLIP probes, also of the CLIP (:func:`boundaries_fingerprint`).
     """
     metadata = {
         "kind": "boundaries",
@@ -183,12 +183,12 @@ def write_boundaries(boundaries: Sequence[Boundary], path: str | Path, *, finger
         "counts": " ".join(str(b.count) for b in boundaries),
     }
     tensors = {"normals": torch.stack([b.normal for b in boundaries]).half()}
-    readings = [b.reading for b in boundaries if b.reading is not None]
-    if readings:
-        tensors["readings"] = torch.stack(readings).half()
-    opinions = [b.opinion for b in boundaries if b.opinion is not None]
-    if opinions:
-        tensors["opinions"] = torch.stack(opinions).half()
+    clip_probes = [b.clip_probe for b in boundaries if b.clip_probe is not None]
+    if clip_probes:
+        tensors["readings"] = torch.stack(clip_probes).half()
+    encoder_probes = [b.encoder_probe for b in boundaries if b.encoder_probe is not None]
+    if encoder_probes:
+        tensors["opinions"] = torch.stack(encoder_probes).half()
     tensor_files.write_tensors(path, tensors, metadata)
 
 
@@ -201,7 +201,7 @@ def read_boundaries(path: str | Path) -> tuple[tuple[Boundary, ...], str]:
     tensors, metadata = tensor_files.read_tensors(path)
     try:
         names, accuracies = metadata["names"].split("\n"), metadata["accuracies"].split()
-        columns = [_even_rows(tensors.get(key), len(names)) for key in ("normals", "readings", "opinions")]
+        columns = [_unit_rows(tensors.get(key), len(names)) for key in ("normals", "readings", "opinions")]
         rows = zip(names, accuracies, metadata["counts"].split(), *columns, strict=True)
         found = [Boundary(name, n, float(a), int(c), r, o) for name, a, c, n, r, o in rows]
         return tuple(found), metadata["fingerprint"]
@@ -209,24 +209,27 @@ def read_boundaries(path: str | Path) -> tuple[tuple[Boundary, ...], str]:
         raise BadModel(f"{Path(path).name} is not a file of boundaries ({e}). Make it again.") from e
 
 
-def _even_rows(tensor: Tensor | None, count: int) -> list:
-    """The rows of a tensor, each of length 1, or as many times None."""
+def _unit_rows(tensor: Tensor | None, count: int) -> list:
+    """The rows of a tensor, each of length 1, or None for each."""
     return [None] * count if tensor is None else [row / row.norm().clamp_min(1e-12) for row in tensor.float()]
 
 
-def kept_boundaries(g: Generator) -> tuple[Boundary, ...]:
-    """The boundaries in the model's folder; none where there are none of this generator.
+def stored_boundaries(g: Generator) -> tuple[Boundary, ...]:
+    """The boundaries in the model's folder that belong to this generator.
 
     Raises:
         BadModel: the file is damaged.
     """
-    kept = g.bundle.kept(BOUNDARIES_FILE, "sliders", read_boundaries)
-    if kept is None or not kept[0] or any(len(b.normal) != g.w_dim for b in kept[0]):
+    stored = g.bundle.read_optional(BOUNDARIES_FILE, "sliders", read_boundaries)
+    if stored is None:
         return ()
-    with_readings = kept[0][0].reading is not None
-    return kept[0] if kept[1] == boundaries_fingerprint(g, readings=with_readings) else ()
+    boundaries, fingerprint = stored
+    if not boundaries or any(len(b.normal) != g.w_dim for b in boundaries):
+        return ()
+    with_clip = boundaries[0].clip_probe is not None
+    return boundaries if fingerprint == boundaries_fingerprint(g, with_clip=with_clip) else ()
 
 
-def boundaries_fingerprint(g: Generator, *, readings: bool) -> str:
-    """Which generator boundaries belong to, and where they have readings, which CLIP."""
-    return f"{g.fingerprint}+{clip_fingerprint(g)}" if readings else g.fingerprint
+def boundaries_fingerprint(g: Generator, *, with_clip: bool) -> str:
+    """The generator that boundaries belong to and, if they have CLIP probes, the CLIP."""
+    return f"{g.fingerprint}+{clip_fingerprint(g)}" if with_clip else g.fingerprint

@@ -22,7 +22,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.base import random_ws
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.models.bundle import lent_file
+from latent_editor.models.bundle import fallback_file
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.landmarks import LANDMARKS_FILE, LandmarkNet, locate, read_landmark_net
 from latent_editor.ops import affine
@@ -60,7 +60,7 @@ def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
         facts = _kept(g)
         if facts is None:
             facts = look(g, on_step=on_step)
-            g.bundle.remember(g.fingerprint, facts)
+            g.bundle.save_facts(g.fingerprint, facts)
         about.update({name: facts[name] for name in ("faces", "canonical_points") if name in facts})
     return bool(about.get("faces", about.get("canonical_points")))
 
@@ -80,7 +80,7 @@ def faces_known(g: Generator) -> bool:
 
 def _kept(g: Generator) -> dict[str, Any] | None:
     """What was found out about this generator, or None where that is nothing or cannot be read."""
-    facts = g.bundle.found_out(g.fingerprint)
+    facts = g.bundle.facts(g.fingerprint)
     points = facts.get("canonical_points")
     if not isinstance(facts.get("faces"), bool) or (facts["faces"] and not _are_points(points)):
         return None
@@ -110,7 +110,7 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
     Raises:
         Stopped: ``on_step`` gave a true answer.
     """
-    path = lent_file(LANDMARKS_FILE) if not g.bundle.has(LANDMARKS_FILE) else g.bundle.file(LANDMARKS_FILE, "faces")
+    path = fallback_file(LANDMARKS_FILE) if not g.bundle.has(LANDMARKS_FILE) else g.bundle.file(LANDMARKS_FILE, "faces")
     if path is None:  # an installation without the embedded model
         return {"faces": False}
     net = read_landmark_net(path)

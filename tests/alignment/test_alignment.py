@@ -343,7 +343,7 @@ def test_a_model_of_faces_borrows_the_landmarks(tmp_path: Path, tiny_generator: 
 def test_a_model_without_landmarks_says_so(
     tmp_path: Path, tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "LENDER", "nobody")
+    monkeypatch.setattr(bundle, "FALLBACK_MODEL", "nobody")
     points = {"canonical_points": {"left_eye": [0.4, 0.5], "right_eye": [0.6, 0.5]}}
     tiny_generator.bundle = Bundle("bare", tmp_path, points)
     with pytest.raises(MissingPart, match=r"landmarks\.safetensors"):

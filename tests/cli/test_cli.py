@@ -184,7 +184,7 @@ def test_bad_models_are_refused(shell: Shell, tiny: str, tmp_path: Path) -> None
     assert GENERATOR_FILE in shell.refuses("random", "--seed", 1, "-o", tmp_path / "a.png", "--model", tiny)
     generator.unlink()
     words = ("random", "--seed", 1, "-o", tmp_path / "a.png", "--model", tiny)
-    assert "comes without generator.safetensors" in shell.refuses(*words, code=1)
+    assert "has no generator.safetensors" in shell.refuses(*words, code=1)
 
 
 def test_bad_latents_are_refused(shell: Shell, tiny: str, tmp_path: Path) -> None:

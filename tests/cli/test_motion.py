@@ -101,7 +101,7 @@ def test_bad_videos_are_refused(shell: Shell, model: str, face: Path, tmp_path: 
     assert "ending" in refused(*slider, output=tmp_path / "a.avi")
     assert "at most 600" in refused(*slider, "--seconds", 7200)
     assert "above 0" in refused(*slider, "--fps", 0)
-    assert "pictures a second" in refused(*slider, "--fps", 100)
+    assert "frames per second" in refused(*slider, "--fps", 100)
     assert "16 to 2048" in refused(*slider, "--size", 4)
     assert "quality" in refused(*slider, "--quality", 101)
     assert "easing 'bouncy'" in refused(*slider, "--ease", "bouncy")

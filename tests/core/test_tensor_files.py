@@ -76,7 +76,7 @@ def test_the_error_is_the_callers(tmp_path: Path) -> None:
 
 def test_the_size_is_limited(tmp_path: Path) -> None:
     tensor_files.write_tensors(tmp_path / "t", {"a": torch.zeros(1000)})
-    with pytest.raises(BadModel, match="at most 1,000"):
+    with pytest.raises(BadModel, match="the limit is 1,000"):
         tensor_files.read_tensors(tmp_path / "t", max_bytes=1000)
 
 

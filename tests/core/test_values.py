@@ -142,7 +142,7 @@ def test_a_huge_latent_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "me.latent"
     with path.open("wb") as f:
         f.truncate(65 << 20)
-    with pytest.raises(BadLatent, match="68,157,440 bytes; at most 67,108,864"):
+    with pytest.raises(BadLatent, match="68,157,440 bytes; the limit is 67,108,864"):
         Latent.load(path)
 
 

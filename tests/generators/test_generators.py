@@ -108,7 +108,7 @@ def test_missing_models_are_named(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UnknownModel, match="nothing here"):
         load_generator(tmp_path / "nothing here")
     (folder / GENERATOR_FILE).unlink()
-    with pytest.raises(MissingPart, match="comes without generator.safetensors"):
+    with pytest.raises(MissingPart, match="has no generator.safetensors"):
         load_generator(folder)
 
 

@@ -92,9 +92,9 @@ def test_what_was_found_out_about_a_file_is_there_again(tmp_path: Path) -> None:
     path = tmp_path / "cats.safetensors"
     save_generator(construction.random(*KINDS["skip"]), path)
     g = load_generator(path)
-    assert g.bundle.remember(g.fingerprint, {"faces": False})
+    assert g.bundle.save_facts(g.fingerprint, {"faces": False})
     again = load_generator(path)
-    assert again.bundle.found_out(again.fingerprint)["faces"] is False
+    assert again.bundle.facts(again.fingerprint)["faces"] is False
 
 
 def test_parts_beside_the_generator_survive(tmp_path: Path) -> None:

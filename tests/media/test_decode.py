@@ -42,10 +42,10 @@ def test_a_part_of_a_track_is_read(tmp_path: Path) -> None:
 
 
 def test_the_sound_of_a_video_is_a_track(tmp_path: Path) -> None:
-    config = VideoConfig(fps=12, sound=write_sound(tmp_path / "a.wav", tone(440, 1.0)))
+    config = VideoConfig(fps=12, audio=write_sound(tmp_path / "a.wav", tone(440, 1.0)))
     write_video(tmp_path / "a.mp4", numbered(12), count=12, config=config)
     assert read_track(tmp_path / "a.mp4").seconds == pytest.approx(1.0, abs=0.1)
-    assert read_clip(tmp_path / "a.mp4", fps=12).has_sound
+    assert read_clip(tmp_path / "a.mp4", fps=12).has_audio
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
@@ -53,20 +53,20 @@ def test_a_clip_is_read_at_any_rate(suffix: str, tmp_path: Path) -> None:
     drawn, path = numbered(20), tmp_path / f"a{suffix}"
     write_video(path, drawn, count=20, config=VideoConfig(fps=20, quality=100))
     whole = read_clip(path, fps=20)
-    assert len(whole.pictures) == 20
-    assert not whole.has_sound
-    assert brightness(whole.pictures) == pytest.approx(brightness(tuple(drawn)), abs=3)
+    assert len(whole.frames) == 20
+    assert not whole.has_audio
+    assert brightness(whole.frames) == pytest.approx(brightness(tuple(drawn)), abs=3)
     half = read_clip(path, fps=10)
-    assert brightness(half.pictures) == pytest.approx(brightness(tuple(drawn))[::2], abs=3)
+    assert brightness(half.frames) == pytest.approx(brightness(tuple(drawn))[::2], abs=3)
     twice = read_clip(path, fps=40)
-    assert brightness(twice.pictures) == pytest.approx(np.repeat(brightness(tuple(drawn)), 2), abs=3)
-    assert len(read_clip(path, fps=20, seconds=0.25).pictures) == 5
+    assert brightness(twice.frames) == pytest.approx(np.repeat(brightness(tuple(drawn)), 2), abs=3)
+    assert len(read_clip(path, fps=20, seconds=0.25).frames) == 5
 
 
 def test_large_clips_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "KEPT_PX", 32)
+    monkeypatch.setattr(decode, "MAX_SIDE_PX", 32)
     write_video(tmp_path / "a.mp4", numbered(2), count=2)
-    assert read_clip(tmp_path / "a.mp4").pictures[0].size == (32, 24)
+    assert read_clip(tmp_path / "a.mp4").frames[0].size == (32, 24)
 
 
 def test_a_phone_held_upright_gives_upright_pictures(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_phone_held_upright_gives_upright_pictures(tmp_path: Path) -> None:
     assert data[at : at + 36] == identity
     data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter clockwise
     path.write_bytes(data)
-    turned = read_clip(path).pictures[0]
+    turned = read_clip(path).frames[0]
     assert turned.size == (48, 64)
     assert psnr(np.asarray(turned), np.asarray(left_is_white.rotate(-90, expand=True))) > 25
 
@@ -118,15 +118,15 @@ def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
     for kind, text in lists.items():
         path = tmp_path / f"list.{kind}"
         path.write_text(text)
-        with pytest.raises(BadMedia, match="cannot be read as sound"):
+        with pytest.raises(BadMedia, match="cannot be read as audio"):
             read_track(path)
 
 
 def test_sound_without_pictures_and_pictures_without_sound_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadMedia, match="holds no video"):
+    with pytest.raises(BadMedia, match="has no video"):
         read_clip(write_sound(tmp_path / "a.wav", tone(440, 0.2)))
     write_video(tmp_path / "a.mp4", numbered(2), count=2)
-    with pytest.raises(BadMedia, match="holds no sound"):
+    with pytest.raises(BadMedia, match="has no audio"):
         read_track(tmp_path / "a.mp4")
 
 
@@ -137,7 +137,7 @@ def test_an_empty_track_is_refused(tmp_path: Path) -> None:
 
 def test_a_two_hour_track_is_refused_at_once_unless_a_part_is_asked_for(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "a.wav", tone(10, 7200, rate_hz=100), rate_hz=100)
-    with pytest.raises(BadMedia, match=r"too long \(120 minutes\); at most 600 seconds"):
+    with pytest.raises(BadMedia, match=r"too long \(120 minutes\); the limit is 600 seconds"):
         read_track(path)
     assert read_track(path, seconds=2).seconds == pytest.approx(2)
 
@@ -153,10 +153,10 @@ def test_a_track_that_lies_about_its_length_is_stopped(tmp_path: Path, monkeypat
 def test_long_and_large_clips_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.mp4"
     write_video(path, numbered(30), count=30, config=VideoConfig(fps=10))
-    monkeypatch.setattr(decode, "MAX_PICTURES", 20)
+    monkeypatch.setattr(decode, "MAX_FRAMES", 20)
     with pytest.raises(BadMedia, match="too long"):
         read_clip(path, fps=10)
-    assert len(read_clip(path, fps=10, seconds=1).pictures) == 10
+    assert len(read_clip(path, fps=10, seconds=1).frames) == 10
     monkeypatch.setattr(decode, "_check_length", lambda *_: None)
     with pytest.raises(BadMedia, match="too long"):
         read_clip(path, fps=10)
@@ -189,7 +189,7 @@ def test_a_clip_that_was_cut_off_gives_what_is_there(tmp_path: Path) -> None:
     for share in (0.1, 0.3, 0.6, 0.9):
         path.write_bytes(whole[: int(len(whole) * share)])
         try:
-            assert 1 <= len(read_clip(path, fps=10).pictures) <= 30
+            assert 1 <= len(read_clip(path, fps=10).frames) <= 30
         except BadMedia:
             assert share < 0.3
 
@@ -206,7 +206,7 @@ def test_damaged_files_raise_nothing_else(suffix: str, tmp_path: Path) -> None:
             data[at] = seeded.integers(0, 256)
         path.write_bytes(data)
         try:
-            assert len(read_clip(path, fps=6, seconds=2).pictures) <= 12
+            assert len(read_clip(path, fps=6, seconds=2).frames) <= 12
             read += 1
         except BadMedia:
             pass

@@ -100,10 +100,10 @@ def test_it_says_that_it_is_synthetic(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)
 def test_sound_lies_under_the_video_and_ends_with_it(suffix: str, tmp_path: Path) -> None:
     samples = np.concatenate([tone(440, 0.5), tone(440, 2.0, 0.05)])
-    config = VideoConfig(fps=12, sound=write_sound(tmp_path / "a.wav", samples))
+    config = VideoConfig(fps=12, audio=write_sound(tmp_path / "a.wav", samples))
     video = write_video(tmp_path / f"a{suffix}", pictures(), count=12, config=config)
-    assert video.has_sound == (suffix != ".gif")
-    if not video.has_sound:
+    assert video.has_audio == (suffix != ".gif")
+    if not video.has_audio:
         return
     with av.open(str(video.path)) as container:
         heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
@@ -115,7 +115,7 @@ def test_sound_lies_under_the_video_and_ends_with_it(suffix: str, tmp_path: Path
 
 
 def test_a_short_track_ends_before_the_video(tmp_path: Path) -> None:
-    config = VideoConfig(fps=12, sound=write_sound(tmp_path / "a.wav", tone(440, 0.3)))
+    config = VideoConfig(fps=12, audio=write_sound(tmp_path / "a.wav", tone(440, 0.3)))
     video = write_video(tmp_path / "a.mp4", pictures(24), count=24, config=config)
     assert len(read_pictures(video.path)) == 24
 
@@ -138,18 +138,18 @@ def test_a_video_that_is_not_finished_leaves_the_old_one(suffix: str, tmp_path: 
     assert [step.step for step in steps] == [1, 2, 3, 4, 5]
     with pytest.raises(BadValue, match="no more"):
         write_video(path, failing(), count=12)
-    with pytest.raises(BadValue, match="Picture 1 has"):
+    with pytest.raises(BadValue, match="Frame 1 has"):
         write_video(path, [*pictures(1), *pictures(1, (32, 32))], count=2)
     if suffix != ".gif":  # which has no sound
         with pytest.raises(BadMedia, match="does not exist"):
-            write_video(path, pictures(), count=12, config=VideoConfig(sound=tmp_path / "b.wav"))
+            write_video(path, pictures(), count=12, config=VideoConfig(audio=tmp_path / "b.wav"))
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("fps", [0, -1, 61, float("nan"), float("inf")])
 def test_rates_out_of_range_are_refused(fps: float, tmp_path: Path) -> None:
-    with pytest.raises(BadValue, match="pictures a second"):
+    with pytest.raises(BadValue, match="frames per second"):
         frame_count(1.0, fps)
     with pytest.raises(BadValue):
         write_video(tmp_path / "a.mp4", pictures(), count=12, config=VideoConfig(fps=fps))
@@ -176,7 +176,7 @@ def test_frames_are_counted() -> None:
         ("a.mp4", (8, 8), 2, VideoConfig(), "sides of 16 to 2048"),
         ("a.mp4", (2050, 16), 2, VideoConfig(), "sides of 16 to 2048"),
         ("a.gif", (64, 64), 2, VideoConfig(fps=60), "at most 50"),
-        ("a.gif", (1024, 1024), 100, VideoConfig(), "huge"),
+        ("a.gif", (1024, 1024), 100, VideoConfig(), "too large"),
     ],
 )
 def test_what_no_video_can_be_is_refused(
@@ -188,5 +188,5 @@ def test_what_no_video_can_be_is_refused(
 
 
 def test_no_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadValue, match="no pictures"):
+    with pytest.raises(BadValue, match="no frames"):
         write_video(tmp_path / "a.mp4", [], count=1)

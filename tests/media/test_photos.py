@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from latent_editor.core.errors import BadImage, BadInput
-from latent_editor.media.photos import BACKDROP, open_photo
+from latent_editor.media.photos import BACKGROUND_RGB, open_photo
 
 
 def encoded(image: Image.Image, format: str, **options: object) -> bytes:
@@ -162,11 +162,11 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 def test_transparent_pixels_become_grey(gradient: Image.Image) -> None:
     clear = gradient.copy()
     clear.putalpha(Image.new("L", clear.size, 0))
-    assert open_photo(encoded(clear, "PNG")).image.getpixel((9, 9)) == BACKDROP
+    assert open_photo(encoded(clear, "PNG")).image.getpixel((9, 9)) == BACKGROUND_RGB
     palette = Image.new("P", (32, 32), 1)
     palette.putpalette([255, 0, 0, 0, 255, 0])
-    assert open_photo(encoded(palette, "PNG", transparency=1)).image.getpixel((9, 9)) == BACKDROP
-    assert open_photo(encoded(palette, "PNG", transparency=bytes([255, 0]))).image.getpixel((9, 9)) == BACKDROP
+    assert open_photo(encoded(palette, "PNG", transparency=1)).image.getpixel((9, 9)) == BACKGROUND_RGB
+    assert open_photo(encoded(palette, "PNG", transparency=bytes([255, 0]))).image.getpixel((9, 9)) == BACKGROUND_RGB
     assert open_photo(encoded(palette, "PNG", transparency=0)).image.getpixel((9, 9)) == (0, 255, 0)
 
 

@@ -59,7 +59,7 @@ def test_a_damaged_description_is_named(content: str, folder: Path) -> None:
 def test_a_missing_file_says_what_it_is_for(folder: Path) -> None:
     bundle = open_bundle(folder)
     assert not bundle.has("encoder.safetensors")
-    with pytest.raises(MissingPart, match="'cats' comes without encoder.safetensors, needed for instant inversion"):
+    with pytest.raises(MissingPart, match="'cats' has no encoder.safetensors, needed for instant inversion"):
         bundle.file("encoder.safetensors", "instant inversion")
     (folder / "encoder.safetensors").touch()
     assert bundle.has("encoder.safetensors")
@@ -189,20 +189,20 @@ def test_a_file_of_ones_own_comes_before_one_that_is_lent(tmp_path: Path) -> Non
 
 
 def test_without_the_embedded_model_nothing_is_lent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "LENDER", "nobody")
+    monkeypatch.setattr(bundle, "FALLBACK_MODEL", "nobody")
     assert not Bundle("mine", None, {"faces": True}).has("discriminator.safetensors")
 
 
 def test_facts_are_remembered_for_one_fingerprint(folder: Path) -> None:
     bundle = open_bundle(folder)
-    assert bundle.remember("abc", {"faces": True})
-    assert bundle.remember("abc", {"more": 1})
+    assert bundle.save_facts("abc", {"faces": True})
+    assert bundle.save_facts("abc", {"more": 1})
     again = open_bundle(folder)
-    assert again.found_out("abc") == {"fingerprint": "abc", "faces": True, "more": 1}
-    assert again.found_out("abd") == {}
+    assert again.facts("abc") == {"fingerprint": "abc", "faces": True, "more": 1}
+    assert again.facts("abd") == {}
     assert (again.name, again.about["size_px"]) == ("cats", 64)  # what was there stays
-    again.remember("abd", {"faces": False})
-    assert open_bundle(folder).found_out("abd") == {"fingerprint": "abd", "faces": False}
+    again.save_facts("abd", {"faces": False})
+    assert open_bundle(folder).facts("abd") == {"fingerprint": "abd", "faces": False}
 
 
 def test_a_cache_is_told_from_a_folder_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
