@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -155,10 +155,10 @@ def _answers(job: Job[R], run: Run) -> Iterator[Answer]:
             if result is not None:
                 yield job.finish(run, result)
                 return
-            if job.is_due(time.monotonic() - sent_s):
+            if job.is_due(monotonic() - sent_s):
                 progress = job.progress(item)
                 if progress is not None:
-                    sent_s = time.monotonic()
+                    sent_s = monotonic()
                     yield progress
 
 
