@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 import latent_editor as le
 from latent_editor.media.decode import Clip
-from latent_editor.motion import draw, take_motion
+from latent_editor.motion import extract_motion, render_frames
 
 HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
@@ -187,11 +187,12 @@ def motion(g: le.Generator) -> None:
     """A loop, key frames on the way to another face, and a face that does what another one did."""
     one, other = le.random_latent(g, 46), le.random_latent(g, 24)
     turn, hair = turn_of(g), le.text_direction(g, "long hair")
-    loop = le.Animation(2.0, loop=True, slides=(le.ramp(turn, -2, 2, 2.0, loop=True),))
+    loop = le.Animation(2.0, loop=True, tracks=(le.ramp(turn, -2, 2, 2.0, loop=True),))
     keys = [le.Keyframe(0.0, (), one), le.Keyframe(1.0, (le.Edit(hair, 2.0),), one), le.Keyframe(2.0, (), other)]
-    drawn = list(draw(g, one, loop, fps=10))
-    moved = le.Animation(2.0, motion=take_motion(Clip(tuple(drawn), 10), g))
-    rows = [drawn, list(draw(g, one, le.Animation.of_keys(keys, 2.0), fps=10)), list(draw(g, other, moved, fps=10))]
+    drawn = list(render_frames(g, one, loop, fps=10))
+    moved = le.Animation(2.0, motion=extract_motion(Clip(tuple(drawn), 10), g))
+    between = le.Animation.from_keyframes(keys, 2.0)
+    rows = [drawn, *(list(render_frames(g, x, motion, fps=10)) for x, motion in ((one, between), (other, moved)))]
     names = ("loop", "key frames", "its motion")
     shown = [
         [(f"{n} {i / 10:.1f} s", row[i]) for i in (0, 3, 6, 9, 12, 15, 19)] for n, row in zip(names, rows, strict=True)

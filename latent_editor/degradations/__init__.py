@@ -14,5 +14,6 @@ from latent_editor.degradations.missing import Masked, filled_smoothly, hidden_f
 
 __all__ = [
     "LUMA", "Blurred", "Chain", "Compressed", "Degradation", "Downsampled", "Grayscale", "Masked", "Noisy",
-    "degradation_of", "filled_smoothly", "gaussian", "hidden_from", "links_of", "loses_color", "luminance", "quantization",
+    "degradation_of", "filled_smoothly", "gaussian", "hidden_from", "links_of", "loses_color", "luminance",
+    "quantization",
 ]  # fmt: skip

@@ -1,10 +1,10 @@
 """Animation: keyframes, loops, sliders driven by sound, motion transferred from a clip."""
 
 from latent_editor.motion.animation import Animation, Keyframe, LatentPath, Motion, SliderTrack, ramp
+from latent_editor.motion.audio import BANDS, loudness_envelope, loudness_track
 from latent_editor.motion.curves import EASING_NAMES, Curve
-from latent_editor.motion.driving import BANDS, follow, levels
-from latent_editor.motion.movies import animate, draw
-from latent_editor.motion.transfer import take_motion
+from latent_editor.motion.movies import animate, render_frames
+from latent_editor.motion.transfer import extract_motion
 
 __all__ = [
     "BANDS",
@@ -16,9 +16,9 @@ __all__ = [
     "Motion",
     "SliderTrack",
     "animate",
-    "draw",
-    "follow",
-    "levels",
+    "extract_motion",
+    "loudness_envelope",
+    "loudness_track",
     "ramp",
-    "take_motion",
+    "render_frames",
 ]

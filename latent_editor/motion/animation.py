@@ -1,4 +1,4 @@
-"""What a latent does in time: sliders with key frames, faces on the way, offsets taken from a clip."""
+"""Animations of a latent: slider tracks, keyframes, paths between faces, and motion offsets from a clip."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from latent_editor.motion.curves import Curve, check_times, key_weights
 
 @dataclass(frozen=True, eq=False)
 class Keyframe:
-    """One key frame.
+    """The state of an animation at one time.
 
     Attributes:
-        time_s: When, from the start.
-        edits: How the sliders stand then; one that only other key frames name stands at 0.
-        latent: Whose face it is then; None for the one that is animated.
+        time_s: From the start.
+        edits: The sliders at that time; one that only other keyframes name is at 0.
+        latent: The face at that time; None for the animated one.
     """
 
     time_s: float
@@ -35,12 +35,12 @@ class Keyframe:
 
 @dataclass(frozen=True, eq=False)
 class SliderTrack:
-    """A slider that moves by itself.
+    """A slider that moves over time.
 
     Attributes:
         direction: What it changes.
-        curve: Its strength, in units of the direction.
-        layers: Half-open range of ws; None takes the direction's own.
+        curve: Its strength over time, in units of the direction.
+        layers: Half-open range of ws; None uses the direction's own.
         region: The part of the picture that it acts in; None is all of it.
     """
 
@@ -50,28 +50,28 @@ class SliderTrack:
     region: Region | None = None
 
     def at(self, time_s: float, loop_s: float | None) -> Edit:
-        """The slider as it stands at a time."""
+        """The slider at a time."""
         strength = self.curve.at(time_s, loop_s=loop_s)
-        if self.direction.interpolates:  # some easings swing beyond their ends
+        if self.direction.interpolates:  # some easings overshoot
             strength = min(max(strength, 0.0), 1.0)
         return Edit(self.direction, strength, self.layers, region=self.region)
 
 
 @dataclass(frozen=True, eq=False)
 class LatentPath:
-    """A way past several faces.
+    """A path through several faces.
 
     Attributes:
-        times_s: When each is reached.
+        times_s: When each face is reached.
         latents: The faces.
         ease: One of :data:`latent_editor.motion.curves.EASING_NAMES`.
-        path: "linear" or "spherical", as :func:`latent_editor.editing.style_mixing.interpolate` knows them.
+        interpolation: "linear" or "spherical", as in :func:`latent_editor.editing.style_mixing.interpolate`.
     """
 
     times_s: tuple[float, ...]
     latents: tuple[Latent, ...]
     ease: str = "smooth"
-    path: str = "spherical"
+    interpolation: str = "spherical"
 
     def __post_init__(self) -> None:
         check_times(self.times_s, self.ease)
@@ -81,11 +81,11 @@ class LatentPath:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What a clip does to a latent, picture by picture.
+    """Motion of a clip's face, as offsets of a latent, frame by frame.
 
     Attributes:
-        offsets: float32 [frames, num_ws, w_dim], to be added.
-        fps: Pictures a second.
+        offsets: float32 [frames, num_ws, w_dim], added to the ws.
+        fps: Frames per second.
     """
 
     offsets: Tensor
@@ -96,7 +96,7 @@ class Motion:
         return len(self.offsets) / self.fps
 
     def at(self, time_s: float) -> Tensor:
-        """float32 [num_ws, w_dim], between the two pictures around a time; the last one stays."""
+        """float32 [num_ws, w_dim], interpolated between the frames around a time; the last one stays."""
         place = min(max(time_s * self.fps, 0.0), len(self.offsets) - 1.0)
         before = math.floor(place)
         after = min(before + 1, len(self.offsets) - 1)
@@ -108,101 +108,102 @@ class Animation:
     """Everything that happens to a latent in a video.
 
     Attributes:
-        seconds: How long.
-        loop: The first picture follows the last: sliders and faces go on to their first key frame, which is not drawn
+        seconds: Duration.
+        loop: The first frame follows the last: sliders and faces continue to their first keyframe, which is not drawn
             twice.
-        slides: Sliders that move.
-        edits: Sliders that stand still.
-        walk: Faces to go past, in place of the one that is animated; or None.
-        motion: What a clip adds; or None.
+        tracks: Sliders that move.
+        edits: Sliders that do not move.
+        path: Faces to pass through, instead of the animated one; or None.
+        motion: Offsets from a clip; or None.
     """
 
     seconds: float
     loop: bool = False
-    slides: tuple[SliderTrack, ...] = ()
+    tracks: tuple[SliderTrack, ...] = ()
     edits: tuple[Edit, ...] = field(default_factory=tuple)
-    walk: LatentPath | None = None
+    path: LatentPath | None = None
     motion: Motion | None = None
 
     def __post_init__(self) -> None:
         frame_count(self.seconds, 1)
-        times = [t for s in self.slides for t in s.curve.times_s] + list(self.walk.times_s if self.walk else ())
+        times = [t for track in self.tracks for t in track.curve.times_s] + list(self.path.times_s if self.path else ())
         if times and max(times) > self.seconds + 1e-6:
-            raise BadValue(
-                f"A key frame lies at {max(times):g} seconds; the video has {self.seconds:g}. Make it longer."
-            )
+            raise BadValue(f"A keyframe is at {max(times):g} seconds; the video has {self.seconds:g}. Make it longer.")
         if self.loop and times and max(times) > self.seconds - 1e-6:
             raise BadValue(
-                f"A key frame lies at the end of a loop of {self.seconds:g} seconds, where the first one follows. "
+                f"A keyframe is at the end of a loop of {self.seconds:g} seconds, where the first one follows. "
                 "Leave it out, or make the loop longer."
             )
 
     @staticmethod
-    def of_keys(keys: Sequence[Keyframe], seconds: float, *, loop: bool = False, ease: str = "smooth") -> Animation:
-        """From lists of edits at times.
+    def from_keyframes(
+        keyframes: Sequence[Keyframe], seconds: float, *, loop: bool = False, ease: str = "smooth"
+    ) -> Animation:
+        """An animation through keyframes.
 
         Args:
-            keys: In any order. In a loop, one at the end that is like the first may be among them.
-            seconds: How long.
+            keyframes: In any order. In a loop, a last one at the end may repeat the first.
+            seconds: Duration.
             loop: As in the attributes.
             ease: One of :data:`latent_editor.motion.curves.EASING_NAMES`.
 
         Raises:
             BadValue: times that do not fit, or an unknown easing.
         """
-        keys = sorted(keys, key=lambda key: key.time_s)
-        if loop and len(keys) > 1 and keys[-1].time_s >= seconds - 1e-6 and _alike(keys[0], keys[-1]):
-            keys = keys[:-1]
-        times = tuple(key.time_s for key in keys)
+        keyframes = sorted(keyframes, key=lambda keyframe: keyframe.time_s)
+        first, last = keyframes[:1], keyframes[-1:]
+        if loop and len(keyframes) > 1 and last[0].time_s >= seconds - 1e-6 and _same_state(first[0], last[0]):
+            keyframes = keyframes[:-1]
+        times = tuple(keyframe.time_s for keyframe in keyframes)
         check_times(times, ease)
-        strengths = [_strengths(key) for key in keys]
-        first = {name: edit for row in strengths for name, edit in row.items()}
-        slides = [
+        strengths = [_strengths(keyframe) for keyframe in keyframes]
+        moving = {slider: edit for row in strengths for slider, edit in row.items()}
+        tracks = [
             SliderTrack(
                 edit.direction,
-                Curve(times, tuple(row[name].strength if name in row else 0.0 for row in strengths), ease),
+                Curve(times, tuple(row[slider].strength if slider in row else 0.0 for row in strengths), ease),
                 edit.layers,
                 edit.region,
             )
-            for name, edit in first.items()
+            for slider, edit in moving.items()
         ]
-        faces = [(key.time_s, key.latent) for key in keys if key.latent is not None]
-        walk = LatentPath(tuple(t for t, _ in faces), tuple(face for _, face in faces), ease) if faces else None
-        return Animation(seconds, loop, tuple(slides), walk=walk)
+        faces = [(keyframe.time_s, keyframe.latent) for keyframe in keyframes if keyframe.latent is not None]
+        path = LatentPath(tuple(t for t, _ in faces), tuple(face for _, face in faces), ease) if faces else None
+        return Animation(seconds, loop, tuple(tracks), path=path)
 
     def times(self, fps: float) -> list[float]:
-        """When the pictures are: of a loop those before its end, else up to and with the end."""
+        """The times of the frames: of a loop without its end, otherwise including it."""
         count = frame_count(self.seconds, fps)
         steps = count if self.loop else max(count - 1, 1)
         return [i * self.seconds / steps for i in range(count)]
 
     def edits_at(self, time_s: float) -> list[Edit]:
-        """All sliders as they stand at a time."""
+        """All sliders at a time."""
         loop_s = self.seconds if self.loop else None
-        moving = [slide.at(time_s, loop_s) for slide in self.slides]
+        moving = [track.at(time_s, loop_s) for track in self.tracks]
         return [*self.edits, *moving]
 
     def latent_at(self, g: Generator, latent: Latent, time_s: float) -> Latent:
-        """The latent to draw at a time.
+        """The latent to render at a time.
 
         Raises:
             BadLatent: latents, directions or offsets of another model.
         """
         g.check(latent)
-        if self.walk is not None:
+        if self.path is not None:
             loop_s = self.seconds if self.loop else None
-            shares = key_weights(self.walk.times_s, time_s, ease=self.walk.ease, loop_s=loop_s)
+            shares = key_weights(self.path.times_s, time_s, ease=self.path.ease, loop_s=loop_s)
             if len(shares) == 1:
-                latent = self.walk.latents[0]
+                latent = self.path.latents[0]
             else:
-                latent = interpolate(g, self.walk.latents, shares.tolist(), path=self.walk.path)
+                latent = interpolate(g, self.path.latents, shares.tolist(), path=self.path.interpolation)
         now = edited(latent, self.edits_at(time_s))
         if self.motion is not None:
             offsets = self.motion.at(time_s)
             if offsets.shape != now.ws.shape:
                 raise BadLatent(
                     f"The motion has offsets of {list(offsets.shape)}, the latent {list(now.ws.shape)}: they belong to "
-                    "different models. Take the motion from its clip again."
+                    "different models. Extract the motion from its clip again."
                 )
             now = replace(now, ws=now.ws + offsets)
         return replace(now, psnr_db=None)
@@ -211,22 +212,26 @@ class Animation:
 def ramp(
     direction: Direction, low: float, high: float, seconds: float, *, loop: bool, ease: str = "smooth"
 ) -> SliderTrack:
-    """A slider that goes from ``low`` to ``high``, and in a loop back again."""
+    """A slider that moves from ``low`` to ``high``, and in a loop back again."""
     return SliderTrack(direction, Curve((0.0, seconds / 2 if loop else seconds), (low, high), ease))
 
 
-def _strengths(key: Keyframe) -> dict[tuple[str, tuple[int, int] | None, str | None], Edit]:
-    """The edits of a key frame by what tells them apart; muted ones stand at 0, of the same ones the sum."""
-    found: dict[tuple[str, tuple[int, int] | None, str | None], Edit] = {}
-    for edit in key.edits:
-        name = edit.direction.name, edit.layers, edit.region.digest if edit.region else None
-        strength = (0.0 if edit.muted else edit.strength) + (found[name].strength if name in found else 0.0)
-        found[name] = Edit(edit.direction, strength, edit.layers, region=edit.region)
+#: What distinguishes two sliders: name, layers, digest of the region.
+_SliderKey = tuple[str, tuple[int, int] | None, str | None]
+
+
+def _strengths(keyframe: Keyframe) -> dict[_SliderKey, Edit]:
+    """The edits of a keyframe by slider; muted ones are at 0, several of the same slider are summed."""
+    found: dict[_SliderKey, Edit] = {}
+    for edit in keyframe.edits:
+        slider = edit.direction.name, edit.layers, edit.region.digest if edit.region else None
+        strength = (0.0 if edit.muted else edit.strength) + (found[slider].strength if slider in found else 0.0)
+        found[slider] = Edit(edit.direction, strength, edit.layers, region=edit.region)
     return found
 
 
-def _alike(a: Keyframe, b: Keyframe) -> bool:
-    def standing(key: Keyframe) -> dict[object, float]:
-        return {name: edit.strength for name, edit in _strengths(key).items() if edit.strength}
+def _same_state(a: Keyframe, b: Keyframe) -> bool:
+    def moved(keyframe: Keyframe) -> dict[_SliderKey, float]:
+        return {slider: edit.strength for slider, edit in _strengths(keyframe).items() if edit.strength}
 
-    return standing(a) == standing(b) and (b.latent is a.latent)
+    return moved(a) == moved(b) and (b.latent is a.latent)

@@ -1,4 +1,4 @@
-"""How a number, or a face, goes from key frame to key frame."""
+"""Interpolation between keyframes, of numbers or of faces."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from latent_editor.core.errors import BadValue
 
-#: How much of the way from one key frame to the next is done after a share u of the time.
+#: Progress from one keyframe to the next at a fraction u of the time between them.
 EASINGS: Mapping[str, Callable[[float], float]] = {
     "linear": lambda u: u,
     "smooth": lambda u: u * u * (3 - 2 * u),
     "ease-in": lambda u: u * u,
     "ease-out": lambda u: u * (2 - u),
 }
-#: Through the key frames without a halt.
+#: Through the keyframes without stopping.
 SPLINE = "spline"
 EASING_NAMES = (*EASINGS, SPLINE)
 
@@ -27,19 +27,19 @@ EASING_NAMES = (*EASINGS, SPLINE)
 def key_weights(
     times_s: Sequence[float], at_s: float, *, ease: str = "smooth", loop_s: float | None = None
 ) -> np.ndarray:
-    """How much each key frame counts at a time; whatever is to be interpolated is the sum with these weights.
+    """The weight of each keyframe at a time; the interpolated value is the sum with these weights.
 
-    "spline" is Catmull & Rom's (1974) cubic: its slope at a key frame is that from the one before to the one after, so
-    that it may go a little beyond the key frames. The others halt at each of them, but for "linear".
+    "spline" is the Catmull-Rom cubic (1974): its slope at a keyframe is that from the one before to the one after, so
+    that it may overshoot. The others, except "linear", stop at each keyframe.
 
     Args:
-        times_s: Of the key frames, ascending.
-        at_s: When.
+        times_s: Times of the keyframes, ascending.
+        at_s: When to interpolate.
         ease: One of :data:`EASING_NAMES`.
-        loop_s: Where given, the first key frame follows the last, after so many seconds from the start.
+        loop_s: Duration of a loop, in which the first keyframe follows the last; None for no loop.
 
     Returns:
-        float64 [len(times_s)], which sums to 1.
+        float64 [len(times_s)], summing to 1.
     """
     count = len(times_s)
     weights = np.zeros(count)
@@ -52,7 +52,7 @@ def key_weights(
     i = bisect_right(times_s, at_s) - 1
 
     def time_of(k: int) -> float:
-        """Of key frame k, counted on beyond the ends of a loop."""
+        """The time of keyframe k, counted beyond the ends of a loop."""
         turns, k = divmod(k, count)
         return times_s[k] + turns * (loop_s or 0.0)
 
@@ -63,7 +63,7 @@ def key_weights(
         weights[i % count] += 1 - done
         weights[(i + 1) % count] += done
         return weights
-    # Hermite's form: the values at both ends, and the slopes there.
+    # Hermite form: the values at both ends, and the slopes there.
     weights[i % count] += (1 + 2 * u) * (1 - u) ** 2
     weights[(i + 1) % count] += u * u * (3 - 2 * u)
     for k, share in ((i, u * (1 - u) ** 2), (i + 1, u * u * (u - 1))):
@@ -76,11 +76,11 @@ def key_weights(
 
 @dataclass(frozen=True)
 class Curve:
-    """A number that changes in time.
+    """A number that changes over time.
 
     Attributes:
-        times_s: Of the key frames, from 0, ascending; before the first and after the last the number stays.
-        values: At these times.
+        times_s: Times of the keyframes, from 0, ascending; constant before the first and after the last.
+        values: The number at these times.
         ease: One of :data:`EASING_NAMES`.
     """
 
@@ -92,22 +92,22 @@ class Curve:
         check_times(self.times_s, self.ease)
         if len(self.values) != len(self.times_s) or not all(map(math.isfinite, self.values)):
             raise BadValue(
-                f"Got {len(self.values)} values for {len(self.times_s)} times; expected one finite one each."
+                f"Got {len(self.values)} values for {len(self.times_s)} times; expected one finite value each."
             )
 
     def at(self, time_s: float, *, loop_s: float | None = None) -> float:
-        """The number at a time; arguments as of :func:`key_weights`."""
+        """The number at a time; arguments as in :func:`key_weights`."""
         return float(key_weights(self.times_s, time_s, ease=self.ease, loop_s=loop_s) @ np.array(self.values))
 
 
 def check_times(times_s: Sequence[float], ease: str) -> None:
-    """Raises BadValue for times that are no key frames', or an unknown easing."""
+    """Raises BadValue for invalid keyframe times or an unknown easing."""
     if ease not in EASING_NAMES:
         raise BadValue(f"Got the easing {ease!r}; expected one of {', '.join(EASING_NAMES)}.")
     if not times_s or not all(math.isfinite(t) and t >= 0 for t in times_s):
-        raise BadValue(f"Got key frames at {_listed(times_s)} seconds; expected one at least, at finite times from 0.")
+        raise BadValue(f"Got keyframes at {_listed(times_s)} seconds; expected at least one, at finite times from 0.")
     if any(b <= a for a, b in itertools.pairwise(times_s)):
-        raise BadValue(f"Got key frames at {_listed(times_s)} seconds; expected each later than the one before.")
+        raise BadValue(f"Got keyframes at {_listed(times_s)} seconds; expected each later than the one before.")
 
 
 def _listed(times_s: Sequence[float]) -> str:

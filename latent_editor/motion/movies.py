@@ -1,4 +1,4 @@
-"""From an animation to a video."""
+"""Rendering animations to frames and videos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latent_editor.motion.animation import Animation
 from latent_editor.rendering import render
 
 
-def draw(
+def render_frames(
     g: Generator,
     latent: Latent,
     animation: Animation,
@@ -28,17 +28,17 @@ def draw(
     noise: str | int = "const",
     transform: Tensor | None = None,
 ) -> Iterator[Image.Image]:
-    """The pictures of an animation, drawn one after the other as they are asked for.
+    """Renders the frames of an animation lazily, in order.
 
     Args:
         g: The latent's generator.
-        latent: What is animated.
-        animation: How.
-        fps: Pictures a second.
-        size_px: Side of the pictures; None keeps the generator's.
-        noise: As in :func:`latent_editor.editing.style_mixing.render_with_noise`; a seed gives all pictures the same
+        latent: The face to animate.
+        animation: What happens to it.
+        fps: Frames per second.
+        size_px: Side of the frames; None keeps the generator's.
+        noise: As in :func:`latent_editor.editing.style_mixing.render_with_noise`; a seed gives all frames the same
             noise.
-        transform: Where to draw, as in :func:`latent_editor.rendering.render`; with the fixed noise only.
+        transform: Where to draw, as in :func:`latent_editor.rendering.render`; only with "const" noise.
 
     Raises:
         BadLatent: latents, directions or offsets of another model.
@@ -63,31 +63,31 @@ def animate(
     config: VideoConfig | None = None,
     on_step: OnStep | None = None,
 ) -> Video:
-    """Draws an animation and writes it as a video.
+    """Renders an animation and writes it as a video.
 
     Args:
         g: The latent's generator.
-        latent: What is animated.
-        animation: How.
-        path: Where; ``.mp4``, ``.webm`` or ``.gif``.
-        size_px: Side of the pictures, 16 to 2048; None keeps the generator's.
-        noise, transform: As in :func:`draw`.
-        config: Rate, quality, sound; its description is made where it has none.
-        on_step: Called after every picture; a true answer stops, and nothing is written.
+        latent: The face to animate.
+        animation: What happens to it.
+        path: Output file, ``.mp4``, ``.webm`` or ``.gif``.
+        size_px: Side of the frames, 16 to 2048; None keeps the generator's.
+        noise, transform: As in :func:`render_frames`.
+        config: Frame rate, quality and audio; a missing description is generated.
+        on_step: Called after every frame; a true answer stops, and nothing is written.
 
     Raises:
         BadLatent: latents, directions or offsets of another model.
-        BadValue: a size, rate or length that no video has.
-        BadMedia: the sound cannot be read.
+        BadValue: a size, frame rate or duration out of range.
+        BadMedia: the audio cannot be read.
         Stopped: ``on_step`` gave a true answer.
     """
     config = config or VideoConfig()
     if not config.description:
-        names = [s.direction.name for s in animation.slides]
+        names = [s.direction.name for s in animation.tracks]
         moving = f" Moving: {', '.join(dict.fromkeys(names))}." if names else ""
         about = description("A synthetic video", g.name, animation.edits) + moving
         config = replace(config, description=about)
     side = size_px or g.size_px
     check_video(path, (side, side), count := len(animation.times(config.fps)), config)
-    pictures = draw(g, latent, animation, fps=config.fps, size_px=size_px, noise=noise, transform=transform)
+    pictures = render_frames(g, latent, animation, fps=config.fps, size_px=size_px, noise=noise, transform=transform)
     return write_video(path, pictures, count=count, config=config, on_step=on_step)

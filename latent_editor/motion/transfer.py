@@ -1,7 +1,7 @@
-"""Motion transfer: what a face in a clip does, done by the face of a latent.
+"""Motion transfer: the motion of a clip's face, applied to the face of a latent.
 
-The encoder sees every picture of the clip; how its answers differ from that of a neutral picture is added to the
-latent, as Tzaban et al. 2022 (STIT, §3) edit videos by one offset in W+, here an offset for each picture.
+Every frame of the clip is encoded; its difference from a neutral frame is added to the latent, as Tzaban et al. 2022
+(STIT, §3) edit videos by one offset in W+, here with one offset per frame.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from latent_editor.networks.encoder import load_encoder
 from latent_editor.networks.faces import misfit, shows_faces
 from latent_editor.networks.landmarks import frame_from_points, load_landmark_net, locate
 
-#: A face that is followed is lost where the network is less sure, or its points lie unlike a face's.
+#: A tracked face is lost where the network's score is lower, or its landmarks are farther from a face's.
 MIN_SCORE, MAX_MISFIT = 0.6, 0.4
-#: A clip may lack a face in so many of its pictures; it is taken from those beside.
+#: Maximum share of frames without a face; their landmarks are interpolated from the neighbors.
 MAX_LOST = 0.3
-#: Standard deviations in time, in seconds: of the points that align, and of the offsets. More for the points lags
-#: behind a head that moves: one that is carried in a circle every two seconds then seems to play (offsets of 22 at
-#: 0.08 s, 3.3 at 0.04 s, 1.4 unsmoothed, beside 42 of a head that turns).
+#: Standard deviations of temporal smoothing, in seconds: of the landmarks that align, and of the offsets. More for the
+#: landmarks lags behind a moving head: one moved in a circle every two seconds then appears to turn (offsets of 22 at
+#: 0.08 s, 3.3 at 0.04 s, 1.4 unsmoothed, compared with 42 of a head that turns).
 ALIGN_S, SMOOTH_S = 0.04, 0.06
 _BATCH = 8
 
 
-def follow_face(clip: VideoClip, g: Generator, *, face: int = 0, on_step: OnStep | None = None) -> list[Face]:
-    """One face through a clip, its points smoothed in time.
+def track_face(clip: VideoClip, g: Generator, *, face: int = 0, on_step: OnStep | None = None) -> list[Face]:
+    """Tracks one face through a clip; its landmarks are smoothed over time.
 
-    The face is searched in the whole picture at first and where it was lost; in between the landmark network looks
-    where it was last, which is fifty times as quick.
+    The face is detected in the first frame and where it was lost; in between the landmark network continues from the
+    last frame, which is fifty times as fast.
 
     Args:
-        clip: The pictures.
+        clip: The frames.
         g: The generator whose model brings the landmark network.
-        face: Which one of the first picture that has any, counted from the biggest.
-        on_step: Called after every picture; a true answer stops.
+        face: Which face of the first frame that has any, counted from the largest.
+        on_step: Called after every frame; a true answer stops.
 
     Raises:
-        NoFaceFound: too many pictures show none.
+        NoFaceFound: too many frames show no face.
         BadValue: there are fewer faces than that.
         MissingPart: the model comes without a landmark network.
         Stopped: ``on_step`` gave a true answer.
@@ -61,7 +61,7 @@ def follow_face(clip: VideoClip, g: Generator, *, face: int = 0, on_step: OnStep
     net, began = load_landmark_net(g), time.monotonic()
     points: list[np.ndarray | None] = []
     last: np.ndarray | None = None
-    for i, picture in enumerate(clip.pictures):
+    for i, picture in enumerate(clip.frames):
         pixels = np.asarray(picture)
         now = None
         if last is not None:
@@ -72,29 +72,29 @@ def follow_face(clip: VideoClip, g: Generator, *, face: int = 0, on_step: OnStep
             now = _searched(picture, g, face, last)
         points.append(now)
         last = now
-        _report(on_step, i + 1, len(clip.pictures), began, "Following the face")
+        _report(on_step, i + 1, len(clip.frames), began, "Tracking the face")
     return [_face(row) for row in smoothed(_filled(points, clip), ALIGN_S * clip.fps)]
 
 
 def _searched(picture: Image.Image, g: Generator, face: int, last: np.ndarray | None) -> np.ndarray | None:
-    """The points of the face nearest to where it was last, else of the ``face``-th."""
+    """The landmarks of the face nearest to the last position, else of the ``face``-th."""
     faces = find_faces(picture, g)
     if not faces:
         return None
     if last is not None:
         return min((f.points for f in faces), key=lambda p: float(np.abs(p - last).mean()))
     if face >= len(faces):
-        raise BadValue(f"Face {face} was asked for; the clip shows {len(faces)}, counted from 0. Choose one of them.")
+        raise BadValue(f"Face {face} was requested; the clip shows {len(faces)}, counted from 0. Choose one of them.")
     return faces[face].points
 
 
 def _filled(points: Sequence[np.ndarray | None], clip: VideoClip) -> np.ndarray:
-    """float64 [frames, 5, 2]; what is missing lies on the line between those before and after."""
+    """float64 [frames, 5, 2]; missing frames are interpolated linearly."""
     seen = [i for i, p in enumerate(points) if p is not None]
     lost = len(points) - len(seen)
     if lost > MAX_LOST * len(points):
         raise NoFaceFound(
-            f"{lost} of the {len(points)} pictures of {clip.name} show no face that can be followed; expected one "
+            f"{lost} of the {len(points)} frames of {clip.name} show no face that can be tracked; expected one "
             "person who faces the camera. Choose another clip, or cut it."
         )
     known = np.stack([p for p in points if p is not None]).reshape(len(seen), -1)
@@ -108,7 +108,7 @@ def _face(points: np.ndarray) -> Face:
 
 
 def smoothed(rows: np.ndarray, sigma: float) -> np.ndarray:
-    """Rows [frames, …] averaged in time by a Gaussian of ``sigma`` pictures; the first and last row are repeated."""
+    """Rows [frames, …] smoothed over time by a Gaussian of ``sigma`` frames; the first and last row are repeated."""
     reach = math.ceil(3 * sigma)
     if reach == 0:
         return rows
@@ -118,7 +118,7 @@ def smoothed(rows: np.ndarray, sigma: float) -> np.ndarray:
     return windows @ (kernel / kernel.sum())
 
 
-def take_motion(
+def extract_motion(
     clip: VideoClip,
     g: Generator,
     *,
@@ -129,48 +129,48 @@ def take_motion(
     smooth_s: float = SMOOTH_S,
     on_step: OnStep | None = None,
 ) -> Motion:
-    """What the face in a clip does, as offsets of a latent.
+    """Extracts the motion of a clip's face as offsets of a latent.
 
-    1. The face is followed and aligned in every picture; of a model that shows no faces, the middle is taken.
-    2. The encoder gives a latent for each.
-    3. These are smoothed in time, and the neutral picture's is taken off, so that this one adds nothing.
+    1. Track and align the face in every frame; for a model that shows no faces, crop the center.
+    2. Encode every crop.
+    3. Smooth the latents over time and subtract the neutral frame's, which then adds nothing.
 
     Args:
-        clip: Where the motion is, as :func:`latent_editor.media.decode.read_clip` gives it.
+        clip: As :func:`latent_editor.media.decode.read_clip` reads it.
         g: A generator that comes with an encoder.
-        layers: Which layers move: coarse ones bring pose and shape, middle ones the face's play.
-        amount: 1 does as much as the clip, 2 twice as much.
-        neutral: Number of the picture that the photo's own look belongs to; None takes the one nearest to their mean.
-        face: Which face, where there are several, counted from the biggest.
-        smooth_s: Standard deviation of the smoothing, in seconds; 0 smooths nothing.
-        on_step: Called after every picture; a true answer stops.
+        layers: Which layers move: coarse ones bring pose and shape, middle ones facial expression.
+        amount: Factor on the offsets; 2 exaggerates twice.
+        neutral: Index of the frame that corresponds to the photo; None uses the one nearest to the mean.
+        face: Which face, counted from the largest.
+        smooth_s: Standard deviation of the smoothing, in seconds; 0 disables it.
+        on_step: Called after every frame; a true answer stops.
 
     Raises:
         MissingPart: the model comes without an encoder, or without a landmark network.
-        NoFaceFound: too many pictures show no face.
-        BadValue: layers, a picture or a face that there are not, or an amount out of range.
+        NoFaceFound: too many frames show no face.
+        BadValue: layers, a frame or a face that do not exist, or an amount out of range.
         Stopped: ``on_step`` gave a true answer.
     """
-    if neutral is not None and not 0 <= neutral < len(clip.pictures):
-        raise BadValue(f"Picture {neutral} was to be the neutral one; {clip.name} has 0 to {len(clip.pictures) - 1}.")
+    if neutral is not None and not 0 <= neutral < len(clip.frames):
+        raise BadValue(f"The neutral frame is {neutral}; {clip.name} has 0 to {len(clip.frames) - 1}.")
     if not (abs(amount) <= 10 and 0 <= smooth_s <= 5):  # false for NaN too
         raise BadValue(f"Got the amount {amount:g} and {smooth_s:g} s of smoothing; expected −10 to 10 and 0 to 5.")
     acting = torch.zeros(g.num_ws, 1)
     for some in layers:
         start, stop = chosen_layers(g, some)
         acting[start:stop] = amount
-    encoder = load_encoder(g)  # what is missing should be said before the face is followed
+    encoder = load_encoder(g)  # a missing encoder should be reported before the face is tracked
     half = _part(on_step, 0.0)
-    faces = follow_face(clip, g, face=face, on_step=half) if shows_faces(g) else None
+    faces = track_face(clip, g, face=face, on_step=half) if shows_faces(g) else None
     began, rows = time.monotonic(), []
-    for first in range(0, len(clip.pictures), _BATCH):
+    for first in range(0, len(clip.frames), _BATCH):
         batch = []
-        for i in range(first, min(first + _BATCH, len(clip.pictures))):
-            crop = align(clip.pictures[i], g, face=faces[i] if faces else 0)
+        for i in range(first, min(first + _BATCH, len(clip.frames))):
+            crop = align(clip.frames[i], g, face=faces[i] if faces else 0)
             batch.append(to_tensor(crop.image, g.size_px, g.device))
         with torch.inference_mode():
             rows.append(encoder(torch.cat(batch)).float().cpu())
-        _report(_part(on_step, 0.5), first + len(batch), len(clip.pictures), began, "Reading the motion")
+        _report(_part(on_step, 0.5), first + len(batch), len(clip.frames), began, "Encoding the frames")
     ws: Tensor = torch.from_numpy(smoothed(torch.cat(rows).numpy(), smooth_s * clip.fps)).float()
     if neutral is None:
         neutral = int((ws - ws.mean(0)).flatten(1).norm(dim=1).argmin())
@@ -178,7 +178,7 @@ def take_motion(
 
 
 def _part(on_step: OnStep | None, offset: float) -> OnStep | None:
-    """``on_step`` told of one half of the whole."""
+    """``on_step`` for one half of the work."""
     if on_step is None:
         return None
     return lambda step: on_step(replace(step, fraction=offset + step.fraction / 2))
@@ -187,4 +187,4 @@ def _part(on_step: OnStep | None, offset: float) -> OnStep | None:
 def _report(on_step: OnStep | None, done: int, count: int, began: float, label: str) -> None:
     step = Step(done, count, time.monotonic() - began, done / count, label=label)
     if on_step is not None and on_step(step):
-        raise Stopped("Stopped: nothing was taken from the clip.")
+        raise Stopped("Stopped: no motion was extracted from the clip.")

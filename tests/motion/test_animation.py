@@ -20,7 +20,17 @@ from latent_editor.generators import construction, random_latent
 from latent_editor.generators.base import transform_matrix
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.media.encode import VIDEO_SUFFIXES, VideoConfig
-from latent_editor.motion import Animation, Curve, Keyframe, LatentPath, Motion, SliderTrack, animate, draw, ramp
+from latent_editor.motion import (
+    Animation,
+    Curve,
+    Keyframe,
+    LatentPath,
+    Motion,
+    SliderTrack,
+    animate,
+    ramp,
+    render_frames,
+)
 from latent_editor.rendering import render
 
 
@@ -40,7 +50,7 @@ def strengths(animation: Animation, fps: float) -> list[float]:
 
 
 def test_a_sweep_ends_where_it_was_told(direction: Direction) -> None:
-    there = Animation(2.0, slides=(ramp(direction, -2, 3, 2.0, loop=False),))
+    there = Animation(2.0, tracks=(ramp(direction, -2, 3, 2.0, loop=False),))
     assert len(there.times(10)) == 20
     found = strengths(there, 10)
     assert (found[0], found[-1]) == (-2, 3)
@@ -62,7 +72,9 @@ def test_the_first_picture_of_a_loop_follows_the_last_and_is_drawn_once(directio
 @pytest.mark.parametrize("ease", ["linear", "smooth", "spline"])
 def test_a_loop_has_no_seam(ease: str, tiny_generator: StyleGAN2, latent: Latent, direction: Direction) -> None:
     slide = SliderTrack(direction, Curve((0.0, 0.7, 1.3), (-2.0, 2.0, 0.5), ease))
-    frames = [np.asarray(p, float) for p in draw(tiny_generator, latent, Animation(2.0, True, (slide,)), fps=24)]
+    frames = [
+        np.asarray(p, float) for p in render_frames(tiny_generator, latent, Animation(2.0, True, (slide,)), fps=24)
+    ]
     steps = [float(np.abs(b - a).mean()) for a, b in itertools.pairwise([*frames, frames[0]])]
     assert 0 < steps[-1] <= 1.2 * max(steps[:-1])
 
@@ -74,7 +86,7 @@ def test_lists_of_edits_are_key_frames(latent: Latent, direction: Direction) -> 
         Keyframe(0.0, (Edit(direction, 1.0),)),
         Keyframe(1.0, (Edit(direction, 3.0), Edit(smile, -1.0))),
     ]
-    animation = Animation.of_keys(keys, 2.0, ease="linear")
+    animation = Animation.from_keyframes(keys, 2.0, ease="linear")
 
     def at(time_s: float) -> dict[str, float]:
         return {e.direction.name: e.strength for e in animation.edits_at(time_s)}
@@ -90,19 +102,19 @@ def test_the_latent_at_a_time_is_the_edited_one(
 ) -> None:
     still = Edit(Direction("smile", torch.ones_like(direction.vector)), 0.5)
     slide = SliderTrack(direction, Curve((0.0, 1.0), (0.0, 2.0), "linear"), (2, 4))
-    animation = Animation(1.0, slides=(slide,), edits=(still,))
+    animation = Animation(1.0, tracks=(slide,), edits=(still,))
     expected = edited(latent, [still, Edit(direction, 1.0, (2, 4))]).ws
     assert torch.allclose(animation.latent_at(tiny_generator, latent, 0.5).ws, expected)
 
 
 def test_in_a_loop_a_last_key_frame_like_the_first_is_the_first(latent: Latent, direction: Direction) -> None:
     a, b = (Edit(direction, 1.0),), (Edit(direction, 2.0),)
-    loop = Animation.of_keys([Keyframe(0, a), Keyframe(1, b), Keyframe(2, a)], 2.0, loop=True)
-    assert loop.slides[0].curve.times_s == (0, 1)
+    loop = Animation.from_keyframes([Keyframe(0, a), Keyframe(1, b), Keyframe(2, a)], 2.0, loop=True)
+    assert loop.tracks[0].curve.times_s == (0, 1)
     with pytest.raises(BadValue, match="end of a loop"):
-        Animation.of_keys([Keyframe(0, a), Keyframe(2, b)], 2.0, loop=True)
+        Animation.from_keyframes([Keyframe(0, a), Keyframe(2, b)], 2.0, loop=True)
     with pytest.raises(BadValue, match="end of a loop"):
-        Animation.of_keys([Keyframe(0, a), Keyframe(2, a, latent)], 2.0, loop=True)
+        Animation.from_keyframes([Keyframe(0, a), Keyframe(2, a, latent)], 2.0, loop=True)
 
 
 def test_a_walk_goes_past_its_faces(tiny_generator: StyleGAN2, latent: Latent) -> None:
@@ -111,12 +123,12 @@ def test_a_walk_goes_past_its_faces(tiny_generator: StyleGAN2, latent: Latent) -
     for ease, path in itertools.product(("linear", "smooth", "spline"), ("linear", "spherical")):
         walk = LatentPath((0.0, 1.0, 2.0), tuple(faces), ease, path)
         for i, face in enumerate(faces):
-            found = Animation(3.0, True, walk=walk).latent_at(tiny_generator, latent, float(i))
+            found = Animation(3.0, True, path=walk).latent_at(tiny_generator, latent, float(i))
             assert torch.allclose(found.ws, face.ws, atol=1e-5)
-    loop = Animation.of_keys(keys, 3.0, loop=True)
+    loop = Animation.from_keyframes(keys, 3.0, loop=True)
     seam = loop.latent_at(tiny_generator, latent, 3.0 - 1e-6)
     assert torch.allclose(seam.ws, faces[0].ws, atol=1e-3)
-    one = Animation.of_keys(keys[:1], 3.0)
+    one = Animation.from_keyframes(keys[:1], 3.0)
     assert torch.equal(one.latent_at(tiny_generator, latent, 1.0).ws, faces[0].ws)
 
 
@@ -154,7 +166,7 @@ def test_a_refined_latent_is_drawn_by_its_own_generator(tiny_generator: StyleGAN
     name = "synthesis.b16.conv1.weight"
     change = torch.ones_like(dict(tiny_generator.named_parameters())[name])
     own = Latent(latent.ws, latent.model, latent.fingerprint, refinement=Refinement(weights={name: change}))
-    plain, refined = (next(draw(tiny_generator, x, Animation(0.1))) for x in (latent, own))
+    plain, refined = (next(render_frames(tiny_generator, x, Animation(0.1))) for x in (latent, own))
     assert plain.tobytes() == render(tiny_generator, latent).tobytes()
     assert plain.tobytes() != refined.tobytes()
 
@@ -162,7 +174,9 @@ def test_a_refined_latent_is_drawn_by_its_own_generator(tiny_generator: StyleGAN
 def test_noise_of_a_seed_is_the_same_in_all_pictures() -> None:
     g = random_generator()
     latent, still = random_latent(g, 1), Animation(0.3)
-    pictures = {seed: [p.tobytes() for p in draw(g, latent, still, fps=10, noise=seed)] for seed in (1, 2, "none")}
+    pictures = {
+        seed: [p.tobytes() for p in render_frames(g, latent, still, fps=10, noise=seed)] for seed in (1, 2, "none")
+    }
     assert all(len(set(some)) == 1 for some in pictures.values())
     assert len({some[0] for some in pictures.values()}) == 3
 
@@ -173,13 +187,16 @@ def test_a_stylegan3_moves_too(tmp_path: Path) -> None:
     loop = Animation(0.4, True, (ramp(Direction("a", torch.ones_like(latent.ws)), -1, 1, 0.4, loop=True),))
     assert animate(g, latent, loop, tmp_path / "a.gif", config=VideoConfig(fps=10)).frames == 4
     aside = transform_matrix((0.25, 0.0))
-    assert next(draw(g, latent, loop)).tobytes() != next(draw(g, latent, loop, transform=aside)).tobytes()
+    assert (
+        next(render_frames(g, latent, loop)).tobytes()
+        != next(render_frames(g, latent, loop, transform=aside)).tobytes()
+    )
 
 
 def test_a_stopped_video_is_not_written(
     tiny_generator: StyleGAN2, latent: Latent, direction: Direction, tmp_path: Path
 ) -> None:
-    animation = Animation(1.0, slides=(ramp(direction, 0, 1, 1.0, loop=False),))
+    animation = Animation(1.0, tracks=(ramp(direction, 0, 1, 1.0, loop=False),))
     with pytest.raises(Stopped):
         animate(tiny_generator, latent, animation, tmp_path / "a.mp4", on_step=lambda step: step.step == 3)
     assert not list(tmp_path.iterdir())
@@ -188,7 +205,7 @@ def test_a_stopped_video_is_not_written(
 def test_what_cannot_be_is_refused_before_it_is_drawn(
     tiny_generator: StyleGAN2, latent: Latent, direction: Direction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latent_editor.motion.movies.draw", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr("latent_editor.motion.movies.render_frames", lambda *_, **__: pytest.fail("drawn"))
     for size_px, config in ((4, VideoConfig()), (9999, VideoConfig()), (None, VideoConfig(fps=0))):
         with pytest.raises(BadValue):
             animate(tiny_generator, latent, Animation(1.0), tmp_path / "a.mp4", size_px=size_px, config=config)
@@ -196,7 +213,7 @@ def test_what_cannot_be_is_refused_before_it_is_drawn(
         with pytest.raises(BadValue, match="seconds"):
             Animation(seconds)
     with pytest.raises(BadValue, match="Make it longer"):
-        Animation(1.0, slides=(SliderTrack(direction, Curve((0.0, 2.0), (0.0, 1.0))),))
+        Animation(1.0, tracks=(SliderTrack(direction, Curve((0.0, 2.0), (0.0, 1.0))),))
     with pytest.raises(BadValue, match="1 faces for 2"):
         LatentPath((0.0, 1.0), (latent,))
 
@@ -204,8 +221,10 @@ def test_what_cannot_be_is_refused_before_it_is_drawn(
 def test_latents_and_directions_of_other_models_are_refused(tiny_generator: StyleGAN2, latent: Latent) -> None:
     other = random_latent(random_generator(), 1)
     with pytest.raises(BadLatent):
-        next(draw(tiny_generator, other, Animation(1.0)))
+        next(render_frames(tiny_generator, other, Animation(1.0)))
     with pytest.raises(BadLatent):
-        next(draw(tiny_generator, latent, Animation(1.0, edits=(Edit(Direction("a", torch.ones(1, 1)), 1.0),))))
+        next(
+            render_frames(tiny_generator, latent, Animation(1.0, edits=(Edit(Direction("a", torch.ones(1, 1)), 1.0),)))
+        )
     with pytest.raises(BadLatent):
-        list(draw(tiny_generator, latent, Animation(1.0, walk=LatentPath((0.0, 0.5), (latent, other))), fps=5))
+        list(render_frames(tiny_generator, latent, Animation(1.0, path=LatentPath((0.0, 0.5), (latent, other))), fps=5))

@@ -78,7 +78,7 @@ def test_halts_are_halts() -> None:
 
 @pytest.mark.parametrize("times", [(), (1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (0.0, math.nan), (0.0, math.inf)])
 def test_times_that_are_none_are_refused(times: tuple[float, ...]) -> None:
-    with pytest.raises(BadValue, match="key frames"):
+    with pytest.raises(BadValue, match="keyframes"):
         Curve(times, (0.0,) * len(times))
 
 

@@ -17,8 +17,8 @@ from latent_editor.directions import named_directions
 from latent_editor.editing.edits import edited
 from latent_editor.generators import Generator, random_latent
 from latent_editor.media.decode import VideoClip
-from latent_editor.motion import Animation, take_motion
-from latent_editor.motion.transfer import follow_face, smoothed
+from latent_editor.motion import Animation, extract_motion
+from latent_editor.motion.transfer import smoothed, track_face
 from latent_editor.networks.encoder import Encoder, load_encoder
 from latent_editor.rendering import render
 
@@ -58,7 +58,7 @@ def test_what_moves_in_the_clip_moves_the_latent(
     portraits: Generator, slider: Direction, moving: VideoClip, still: VideoClip
 ) -> None:
     steps: list[Step] = []
-    motion = take_motion(moving, portraits, smooth_s=0, on_step=steps.append)
+    motion = extract_motion(moving, portraits, smooth_s=0, on_step=steps.append)
     assert (len(motion.offsets), motion.fps) == (COUNT, FPS)
     assert (motion.offsets[0] == 0).all()
     assert (motion.offsets[:, 8:] == 0).all()  # coarse and middle layers only
@@ -66,7 +66,7 @@ def test_what_moves_in_the_clip_moves_the_latent(
     acting = slice(start, min(stop, 8))
     along = (motion.offsets[:, acting] * slider.vector[acting]).sum((1, 2))
     assert np.corrcoef(along.numpy(), STRENGTHS)[0, 1] > 0.95
-    rest = take_motion(still, portraits, smooth_s=0)
+    rest = extract_motion(still, portraits, smooth_s=0)
     assert rest.offsets.norm(dim=(1, 2)).max() < 0.5 * motion.offsets.norm(dim=(1, 2)).max()
     fractions = [step.fraction for step in steps]
     assert fractions == sorted(fractions)
@@ -76,10 +76,10 @@ def test_what_moves_in_the_clip_moves_the_latent(
 def test_another_face_does_what_the_first_one_did(portraits: Generator, slider: Direction, moving: VideoClip) -> None:
     """As seen by the encoder in the pictures that come out."""
     target = random_latent(portraits, 34)
-    motion = take_motion(moving, portraits)
+    motion = extract_motion(moving, portraits)
     animation = Animation(motion.seconds, True, motion=motion)
     pictures = [render(portraits, animation.latent_at(portraits, target, t)) for t in animation.times(FPS)]
-    again = take_motion(VideoClip(tuple(pictures), FPS), portraits, smooth_s=0)
+    again = extract_motion(VideoClip(tuple(pictures), FPS), portraits, smooth_s=0)
     start, stop = slider.layers or (0, 8)
     acting = slice(start, min(stop, 8))
     along = (again.offsets[:, acting] * slider.vector[acting]).sum((1, 2))
@@ -87,22 +87,22 @@ def test_another_face_does_what_the_first_one_did(portraits: Generator, slider: 
 
 
 def test_layers_amount_and_neutral_picture_are_as_chosen(portraits: Generator, still: VideoClip) -> None:
-    clip = VideoClip(still.pictures[:2], FPS)
-    whole = take_motion(clip, portraits, layers=["all"])
-    half = take_motion(clip, portraits, layers=["all"], amount=0.5)
+    clip = VideoClip(still.frames[:2], FPS)
+    whole = extract_motion(clip, portraits, layers=["all"])
+    half = extract_motion(clip, portraits, layers=["all"], amount=0.5)
     assert torch.allclose(half.offsets, whole.offsets / 2)
-    some = take_motion(clip, portraits, layers=[(2, 5)])
+    some = extract_motion(clip, portraits, layers=[(2, 5)])
     assert torch.equal(some.offsets[:, 2:5], whole.offsets[:, 2:5])
     assert some.offsets.count_nonzero() == some.offsets[:, 2:5].count_nonzero()
-    last = take_motion(clip, portraits, layers=["all"], neutral=1)
+    last = extract_motion(clip, portraits, layers=["all"], neutral=1)
     assert (last.offsets[1] == 0).all()
     assert torch.allclose(last.offsets - last.offsets[:1], whole.offsets, atol=1e-5)
-    nearest = take_motion(clip, portraits, layers=["all"], neutral=None)
+    nearest = extract_motion(clip, portraits, layers=["all"], neutral=None)
     assert (nearest.offsets.flatten(1).norm(dim=1) == 0).sum() == 1
 
 
 def test_the_face_is_followed(portraits: Generator, still: VideoClip) -> None:
-    faces = follow_face(still, portraits)
+    faces = track_face(still, portraits)
     centres = np.array([face.points.mean(0) for face in faces])
     turn = 2 * np.pi * np.arange(COUNT) / COUNT
     wanted = np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -111,14 +111,14 @@ def test_the_face_is_followed(portraits: Generator, still: VideoClip) -> None:
 
 
 def test_a_few_pictures_without_a_face_are_bridged(portraits: Generator, still: VideoClip) -> None:
-    pictures = list(still.pictures)
+    pictures = list(still.frames)
     pictures[4] = Image.new("RGB", pictures[0].size, "grey")
-    faces = follow_face(VideoClip(tuple(pictures), FPS), portraits)
+    faces = track_face(VideoClip(tuple(pictures), FPS), portraits)
     between = (faces[3].points + faces[5].points) / 2
     assert np.abs(faces[4].points - between).max() < 12
     nobody = VideoClip((Image.new("RGB", (320, 240), "grey"),) * 4, FPS, "wall.mp4")
-    with pytest.raises(NoFaceFound, match=r"4 of the 4 pictures of wall\.mp4"):
-        take_motion(nobody, portraits)
+    with pytest.raises(NoFaceFound, match=r"4 of the 4 frames of wall\.mp4"):
+        extract_motion(nobody, portraits)
 
 
 def test_smoothing_keeps_constants_lines_and_length() -> None:
@@ -138,7 +138,7 @@ def test_a_model_without_faces_takes_the_middle() -> None:
     load_encoder.put(g, Encoder(g.size_px, g.num_ws, g.w_dim, width=8, max_width=8).eval())
     g.bundle.extras["encoder"] = {}
     pictures = tuple(Image.new("RGB", (64, 48), (20 * i, 90, 200 - 20 * i)) for i in range(5))
-    motion = take_motion(VideoClip(pictures, FPS), g, layers=["all"])
+    motion = extract_motion(VideoClip(pictures, FPS), g, layers=["all"])
     assert motion.offsets.shape == (5, g.num_ws, g.w_dim)
     lengths = motion.offsets.flatten(1).norm(dim=1)
     assert lengths[0] == 0
@@ -147,19 +147,21 @@ def test_a_model_without_faces_takes_the_middle() -> None:
 
 def test_models_without_an_encoder_and_bad_wishes_are_refused(portraits: Generator, still: VideoClip) -> None:
     with pytest.raises(MissingPart, match="instant inversion"):
-        take_motion(still, random_generator())
+        extract_motion(still, random_generator())
     for wrong in ({"neutral": COUNT}, {"neutral": -1}, {"amount": math.nan}, {"amount": 1e9}, {"smooth_s": -1.0}):
         with pytest.raises(BadValue):
-            take_motion(still, portraits, **wrong)
+            extract_motion(still, portraits, **wrong)
     with pytest.raises(BadValue, match="hair"):
-        take_motion(still, portraits, layers=["hair"])
+        extract_motion(still, portraits, layers=["hair"])
     with pytest.raises(BadValue, match="Face 7"):
-        take_motion(still, portraits, face=7)
+        extract_motion(still, portraits, face=7)
 
 
 def test_it_can_be_stopped(portraits: Generator, still: VideoClip) -> None:
     for at in (2, COUNT + 1):
         seen: list[Step] = []
         with pytest.raises(Stopped):
-            take_motion(still, portraits, on_step=lambda step, seen=seen, at=at: seen.append(step) or len(seen) == at)
+            extract_motion(
+                still, portraits, on_step=lambda step, seen=seen, at=at: seen.append(step) or len(seen) == at
+            )
         assert len(seen) == at

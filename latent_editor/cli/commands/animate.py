@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> Result:
         "fps": arguments.fps,
         "size_px": list(video.size),
         "sound": video.has_sound,
-        "moving": [slide.direction.name for slide in animation.slides],
+        "moving": [track.direction.name for track in animation.tracks],
     }
     loop = ", a loop" if arguments.loop else ""
     return Result(data, f"{output}: {video.frames} frames in {video.seconds:g} s, {side} × {side}{loop}")
@@ -154,28 +154,28 @@ def _animation(
     directions = le.named_directions(g) if _uses_sliders(arguments) else le.Directions()
     edits = tuple(le.retarget_edits(g, latent, recipe.edits(g))) if recipe else ()
     motion = _motion(g, arguments, on_step) if arguments.clip else None
-    slides, seconds = _audio_tracks(directions, arguments, motion.seconds if motion else None)
+    tracks, seconds = _audio_tracks(directions, arguments, motion.seconds if motion else None)
     moving: list[tuple[Direction, float, float]] = [
         (find_direction(directions, name), low, high) for name, low, high in arguments.slider
     ]
     moving += [(le.text_direction(g, prompt, latent=latent), low, high) for prompt, low, high in arguments.prompt]
-    slides += [ramp(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
+    tracks += [ramp(d, low, high, seconds, loop=arguments.loop, ease=arguments.ease) for d, low, high in moving]
     if arguments.keyframe:
         keyframes = [
             Keyframe(time_s, tuple(le.Edit(find_direction(directions, name), x) for name, x in rows))
             for time_s, rows in arguments.keyframe
         ]
-        slides += Animation.of_keys(keyframes, seconds, loop=arguments.loop, ease=arguments.ease).slides
-    walk = None
+        tracks += Animation.from_keyframes(keyframes, seconds, loop=arguments.loop, ease=arguments.ease).tracks
+    path = None
     if faces:
         steps = len(faces) + 1 if arguments.loop else len(faces)
         times = tuple(i * seconds / steps for i in range(len(faces) + 1))
-        walk = LatentPath(times, (latent, *faces), arguments.ease)
-    if not (slides or walk or motion):
+        path = LatentPath(times, (latent, *faces), arguments.ease)
+    if not (tracks or path or motion):
         raise le.BadValue(
             "Nothing moves. Add --slider, --prompt, --keyframe, --target-face, --audio-reactive or --clip."
         )
-    return Animation(seconds, arguments.loop, tuple(slides), edits, walk, motion)
+    return Animation(seconds, arguments.loop, tuple(tracks), edits, path, motion)
 
 
 def _uses_sliders(arguments: argparse.Namespace) -> bool:
@@ -184,11 +184,11 @@ def _uses_sliders(arguments: argparse.Namespace) -> bool:
 
 def _motion(g: Generator, arguments: argparse.Namespace, on_step: Callable[[Step], bool]) -> Motion:
     from latent_editor.media.decode import read_clip
-    from latent_editor.motion import take_motion
+    from latent_editor.motion import extract_motion
 
     clip = read_clip(arguments.clip, fps=arguments.fps, seconds=arguments.seconds)
     layers = arguments.layers or ["coarse", "middle"]
-    return take_motion(clip, g, layers=layers, amount=arguments.amount, neutral=arguments.neutral, on_step=on_step)
+    return extract_motion(clip, g, layers=layers, amount=arguments.amount, neutral=arguments.neutral, on_step=on_step)
 
 
 def _audio_tracks(
@@ -197,22 +197,20 @@ def _audio_tracks(
     """The audio-reactive sliders, and the length of the video in seconds."""
     from latent_editor.media.decode import read_track
     from latent_editor.media.encode import frame_count
-    from latent_editor.motion import follow, levels
+    from latent_editor.motion import loudness_envelope, loudness_track
 
     if arguments.audio_reactive and not arguments.audio:
         raise le.BadValue("--audio-reactive needs an audio track. Name one with --audio.")
     if not arguments.audio:
         return [], arguments.seconds or clip_s or DEFAULT_SECONDS
-    track = read_track(arguments.audio, seconds=arguments.seconds or clip_s)
-    seconds = arguments.seconds or clip_s or track.seconds
+    audio = read_track(arguments.audio, seconds=arguments.seconds or clip_s)
+    seconds = arguments.seconds or clip_s or audio.seconds
     count = frame_count(seconds, arguments.fps)
-    slides = [
-        follow(
-            find_direction(directions, name), low, high, levels(track, arguments.fps, count, band=band), arguments.fps
-        )
-        for (name, low, high), band in arguments.audio_reactive
-    ]
-    return slides, seconds
+    tracks = []
+    for (name, low, high), band in arguments.audio_reactive:
+        loudness = loudness_envelope(audio, arguments.fps, count, band=band)
+        tracks.append(loudness_track(find_direction(directions, name), low, high, loudness, arguments.fps))
+    return tracks, seconds
 
 
 def name_and_range(text: str) -> NamedRange:

@@ -16,7 +16,7 @@ from latent_editor.core.values import Edit, OnStep
 from latent_editor.media.decode import read_clip, read_track
 from latent_editor.media.encode import VideoConfig, frame_count
 from latent_editor.media.exports import file_name
-from latent_editor.motion import Animation, Keyframe, Motion, animate, follow, levels, take_motion
+from latent_editor.motion import Animation, Keyframe, Motion, animate, extract_motion, loudness_envelope, loudness_track
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api.requests import file_stem
 from latent_editor.ui.api.video_routes import MAX_SECONDS
@@ -121,26 +121,26 @@ def _animation(session: Session, request: VideoRequest) -> Animation:
         return Animation(request.seconds, request.loop, edits=states[0])
     step_s = request.seconds / (len(states) if request.loop else len(states) - 1)
     keys = [Keyframe(i * step_s, state) for i, state in enumerate(states)]
-    return Animation.of_keys(keys, request.seconds, loop=request.loop, ease=request.ease)
+    return Animation.from_keyframes(keys, request.seconds, loop=request.loop, ease=request.ease)
 
 
 def _following_sound(animation: Animation, session: Session, request: VideoRequest, sound: Path) -> Animation:
     """Lets one slider follow a sound instead of its own course."""
     edit = session.slider(request.follow).edit
     track = read_track(sound, seconds=request.seconds)
-    loudness = levels(track, FPS, frame_count(request.seconds, FPS), band=request.band)
+    loudness = loudness_envelope(track, FPS, frame_count(request.seconds, FPS), band=request.band)
     slide = replace(
-        follow(edit.direction, request.low, request.high, loudness, FPS), layers=edit.layers, region=edit.region
+        loudness_track(edit.direction, request.low, request.high, loudness, FPS), layers=edit.layers, region=edit.region
     )
-    others = tuple(s for s in animation.slides if s.direction is not edit.direction)
+    others = tuple(s for s in animation.tracks if s.direction is not edit.direction)
     still = tuple(e for e in animation.edits if e.direction is not edit.direction)
-    return replace(animation, slides=(*others, slide), edits=still)
+    return replace(animation, tracks=(*others, slide), edits=still)
 
 
 def _motion(service: ModelService, request: VideoRequest, path: Path, on_step: OnStep) -> tuple[Motion, bool]:
     """The motion of a clip's face, forth and back if the video loops; and whether the clip has sound."""
     clip = read_clip(path, fps=FPS, seconds=request.seconds / (2 if request.loop else 1))
-    motion = take_motion(clip, service.g, amount=request.amount, on_step=on_step)
+    motion = extract_motion(clip, service.g, amount=request.amount, on_step=on_step)
     if request.loop:
         motion = replace(motion, offsets=torch.cat([motion.offsets, motion.offsets.flip(0)]))
     return motion, clip.has_sound

@@ -1,4 +1,4 @@
-"""A slider that follows a sound: how loud it is, or how loud its low, middle or high part is."""
+"""Audio-reactive sliders: driven by the loudness of a track, or of one of its frequency bands."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from latent_editor.media.decode import Track
 from latent_editor.motion.animation import SliderTrack
 from latent_editor.motion.curves import Curve
 
-#: Parts of a sound, in Hz: drums and basses, voices, hiss and cymbals.
+#: Frequency bands in Hz: drums and bass, voices, hiss and cymbals.
 BANDS: Mapping[str, tuple[float, float]] = {
     "all": (20.0, math.inf),
     "low": (20.0, 250.0),
     "mid": (250.0, 4000.0),
     "high": (4000.0, math.inf),
 }
-#: The part around each picture's time that is measured.
+#: Window around each frame's time.
 WINDOW_S = 0.06
-#: 0 is this far below the loudest, which is 1; the loudest is what so many per cent of the windows do not reach.
+#: 0 is this far below the loudest level, which is 1; the loudest level is this percentile of the windows.
 RANGE_DB, LOUDEST_PERCENT = 36.0, 98.0
-#: Below this amplitude everything is silence.
+#: Tracks below this amplitude are silent.
 SILENCE = 1e-4
-#: In how many seconds a level that rises or falls has done 63 % of its way.
+#: Time constants of rising and falling levels: 63 % of the change.
 ATTACK_S, RELEASE_S = 0.02, 0.2
 
 
-def levels(
+def loudness_envelope(
     track: Track,
     fps: float,
     count: int,
@@ -39,16 +39,16 @@ def levels(
     attack_s: float = ATTACK_S,
     release_s: float = RELEASE_S,
 ) -> np.ndarray:
-    """How loud a track is at each picture of a video.
+    """The loudness of a track at each frame of a video.
 
-    1. The root mean square of the band in a Hann window around each picture's time, by its spectrum.
-    2. In decibels, from :data:`RANGE_DB` below the loudest to the loudest, as 0 to 1.
-    3. Smoothed: quick where it rises, slow where it falls.
+    1. Root mean square of the band in a Hann window around each frame's time, from its spectrum.
+    2. In decibels, from :data:`RANGE_DB` below the loudest level to the loudest, mapped to 0..1.
+    3. Smoothed: fast attack, slow release.
 
     Args:
-        track: The sound.
-        fps: Pictures a second.
-        count: How many pictures; those after the track's end are at 0, but for what still falls.
+        track: The audio.
+        fps: Frames per second.
+        count: Number of frames; those after the track's end decay to 0.
         band: "all", "low", "mid" or "high".
         attack_s, release_s: Time constants of rising and falling; 0 follows at once.
 
@@ -56,12 +56,12 @@ def levels(
         float64 [count], 0..1; all 0 for silence.
 
     Raises:
-        BadValue: an unknown band, or a time constant that is not a number from 0.
+        BadValue: an unknown band, or a negative or infinite time constant.
     """
     if band not in BANDS:
         raise BadValue(f"Got the band {band!r}; expected one of {', '.join(BANDS)}.")
     if not (0 <= attack_s < math.inf and 0 <= release_s < math.inf):
-        raise BadValue(f"Got {attack_s:g} s to rise and {release_s:g} s to fall; expected numbers from 0.")
+        raise BadValue(f"Got an attack of {attack_s:g} s and a release of {release_s:g} s; expected numbers from 0.")
     # 1.
     loudness = _root_mean_squares(track, fps, count, BANDS[band])
     # 2.
@@ -78,14 +78,14 @@ def levels(
     return smooth
 
 
-def follow(direction: Direction, low: float, high: float, heights: np.ndarray, fps: float) -> SliderTrack:
-    """A slider at ``low`` in silence and at ``high`` where it is loudest; ``heights`` as :func:`levels` gives them."""
-    times = tuple(i / fps for i in range(len(heights)))
-    return SliderTrack(direction, Curve(times, tuple((low + (high - low) * heights).tolist()), "linear"))
+def loudness_track(direction: Direction, low: float, high: float, loudness: np.ndarray, fps: float) -> SliderTrack:
+    """A slider at ``low`` in silence and at ``high`` where the track is loudest, as :func:`loudness_envelope` says."""
+    times = tuple(i / fps for i in range(len(loudness)))
+    return SliderTrack(direction, Curve(times, tuple((low + (high - low) * loudness).tolist()), "linear"))
 
 
 def _root_mean_squares(track: Track, fps: float, count: int, band: tuple[float, float]) -> np.ndarray:
-    """Of a band of a track around each picture's time: float64 [count]."""
+    """Root mean square of a band around each frame's time: float64 [count]."""
     size = max(64, 2 * round(track.rate_hz * WINDOW_S / 2))
     window = np.hanning(size)
     frequencies = np.fft.rfftfreq(size, 1 / track.rate_hz)
@@ -97,6 +97,6 @@ def _root_mean_squares(track: Track, fps: float, count: int, band: tuple[float, 
         if start >= len(track.samples):
             break
         spectrum = np.fft.rfft(padded[start : start + size] * window)
-        # Parseval: both halves of the spectrum, over the window's own energy.
+        # Parseval: both halves of the spectrum, divided by the window's energy.
         found[i] = math.sqrt(2 * float((np.abs(spectrum[inside]) ** 2).sum()) / size / float((window**2).sum()))
     return found

@@ -12,13 +12,13 @@ from support.media_files import tone
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Direction
 from latent_editor.media.decode import Track
-from latent_editor.motion.driving import BANDS, RANGE_DB, follow, levels
+from latent_editor.motion.audio import BANDS, RANGE_DB, loudness_envelope, loudness_track
 
 FPS = 25
 
 
 def at_once(track: Track, count: int, band: str = "all") -> np.ndarray:
-    return levels(track, FPS, count, band=band, attack_s=0, release_s=0)
+    return loudness_envelope(track, FPS, count, band=band, attack_s=0, release_s=0)
 
 
 @pytest.mark.parametrize("band_hz", [("all", 440), ("low", 100), ("mid", 1000), ("high", 8000)])
@@ -47,7 +47,7 @@ def test_bands_hear_their_own_part() -> None:
 
 def test_it_rises_quickly_and_falls_slowly() -> None:
     track = Track(np.concatenate([tone(440, 1.0, 0.0), tone(440, 1.0), tone(440, 2.0, 0.0)]), 32_000)
-    found = levels(track, FPS, 100, attack_s=0.02, release_s=0.4)
+    found = loudness_envelope(track, FPS, 100, attack_s=0.02, release_s=0.4)
     assert found[23] == 0
     assert found[28] > 0.98
     falling = found[52:90]
@@ -63,7 +63,7 @@ def test_the_level_does_not_depend_on_the_volume() -> None:
 
 
 def test_silence_and_what_follows_a_track_is_at_nothing() -> None:
-    assert (levels(Track(np.zeros(32_000, np.float32), 32_000), FPS, 50) == 0).all()
+    assert (loudness_envelope(Track(np.zeros(32_000, np.float32), 32_000), FPS, 50) == 0).all()
     found = at_once(Track(tone(440, 0.4), 32_000), 50)
     assert found[:8].min() > 0.9
     assert (found[12:] == 0).all()
@@ -71,7 +71,7 @@ def test_silence_and_what_follows_a_track_is_at_nothing() -> None:
 
 def test_a_slider_goes_from_its_low_to_its_high() -> None:
     heights = np.array([0.0, 0.5, 1.0])
-    slide = follow(Direction("smile", torch.zeros(1, 1)), -1.0, 3.0, heights, FPS)
+    slide = loudness_track(Direction("smile", torch.zeros(1, 1)), -1.0, 3.0, heights, FPS)
     assert [slide.curve.at(i / FPS) for i in range(3)] == pytest.approx([-1, 1, 3])
     assert slide.curve.at(0.5 / FPS) == pytest.approx(0)
     assert slide.curve.at(9.0) == 3
@@ -80,7 +80,7 @@ def test_a_slider_goes_from_its_low_to_its_high() -> None:
 def test_bad_bands_and_times_are_refused() -> None:
     track = Track(tone(440, 0.1), 32_000)
     with pytest.raises(BadValue, match="all, low, mid, high"):
-        levels(track, FPS, 3, band="treble")
+        loudness_envelope(track, FPS, 3, band="treble")
     for seconds in (-1.0, math.nan, math.inf):
-        with pytest.raises(BadValue, match="to rise"):
-            levels(track, FPS, 3, attack_s=seconds)
+        with pytest.raises(BadValue, match="attack"):
+            loudness_envelope(track, FPS, 3, attack_s=seconds)
