@@ -36,8 +36,8 @@ from torch import Tensor
 
 import latent_editor as le
 from latent_editor.directions.entanglement import Identity
+from latent_editor.directions.image_measures import image_measures, part_color_measures
 from latent_editor.directions.measurement import acting
-from latent_editor.directions.measures import measures, watched
 from latent_editor.generators import random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.networks.encoder import load_encoder
@@ -113,7 +113,7 @@ class Readers:
         discriminator = load_discriminator(g)
         assert discriminator is not None, "this benchmark reads attributes in the discriminator's features"
         self.g, self.discriminator = g, discriminator
-        self.plain = {m.name: m.read for m in (*measures(g), *watched(g))}
+        self.plain = {m.name: m.read for m in (*image_measures(g), *part_color_measures(g))}
         self.names = [*RULES, *(name for name in self.plain if name not in RULES)]
         self.accuracy_: dict[str, tuple[float, float]] = {}
 

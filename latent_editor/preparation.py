@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from latent_editor.core.errors import BadModel, MissingPart, Stopped
 from latent_editor.core.values import OnStep, Step
 from latent_editor.directions import named_directions
-from latent_editor.directions.library import kept_directions, own_directions
+from latent_editor.directions.library import own_directions, stored_directions
 from latent_editor.generators import Generator
 from latent_editor.networks.faces import faces_known, shows_faces
-from latent_editor.networks.text_statistics import load_text_statistics, text_statistics_kept
+from latent_editor.networks.text_statistics import load_text_statistics, text_statistics_stored
 
 __all__ = ["Phase", "phases", "prepare", "prepared"]
 
@@ -50,11 +50,11 @@ def _has_text(g: Generator) -> bool:
     if load_text_statistics.is_built(g):
         return True
     # Without knowing whether a CLIP is lent, there is nothing to compare with.
-    return faces_known(g) and _is_kept(text_statistics_kept, g)
+    return faces_known(g) and _is_kept(text_statistics_stored, g)
 
 
 def _has_sliders(g: Generator) -> bool:
-    return own_directions.is_built(g) or _is_kept(lambda g: kept_directions(g) is not None, g)
+    return own_directions.is_built(g) or _is_kept(lambda g: stored_directions(g) is not None, g)
 
 
 def _is_kept(look: Callable[[Generator], bool], g: Generator) -> bool:

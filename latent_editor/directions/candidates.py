@@ -1,4 +1,4 @@
-"""What may become a slider: components, whole and limited to some layers, boundaries, and the choice among them."""
+"""Candidates for sliders: components, on all layers or some, and boundaries; and the selection among them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 from latent_editor.core.provenance import Provenance
 from latent_editor.directions.budget import COMPONENTS
 from latent_editor.directions.calibration import unit_vector, within
-from latent_editor.directions.naming import Name, Namer
-from latent_editor.directions.pca import View, colour_view, find_components, structure_view
+from latent_editor.directions.namer import Name, Namer
+from latent_editor.directions.pca import View, color_view, find_components, structure_view
 from latent_editor.generators import Generator
-from latent_editor.networks.boundaries import Boundary, latent_spread
+from latent_editor.networks.boundaries import Boundary, latent_whitening
 
 Progress = Callable[[float], None]
 
 #: Two components more alike than this (cosine) are one.
 ALIKE = 0.6
-#: Two candidates whose effects are more alike than this (cosine) would be the same slider twice.
+#: Two candidates whose effects are more alike than this (cosine) are duplicates.
 SAME_EFFECT = 0.9
-#: From where on more change, in standard deviations of faces, makes no better slider.
+#: A larger change than this, in standard deviations over faces, makes no better slider.
 STRONG_CHANGE = 3.0
 #: Ranges of layers that a component is also tried on, as half-open ranges of ws: up to 8², up to 32².
 RANGES = {"coarse layers": (0, 4), "middle layers": (4, 8)}
@@ -31,15 +31,15 @@ RANGES = {"coarse layers": (0, 4), "middle layers": (4, 8)}
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A direction without a name.
+    """A direction that has no name yet.
 
     Attributes:
         source: How it was found: "pca", "sefa", "boundary" or "gradient".
-        origin: Which vector it is; candidates of one origin differ in their layers alone.
+        origin: Identifies the vector; candidates of one origin differ only in their layers.
         vector: float32 [num_ws, w_dim], a row of any length for each layer.
         provenance: How it was made.
         layers: Half-open range of ws that it acts on; None for all.
-        label: What it was learned from; it is given no other name. None for what was found without labels.
+        label: The label that it was learned from, its only possible name; None for unsupervised candidates.
     """
 
     source: str
@@ -51,11 +51,11 @@ class Candidate:
 
     @property
     def acting(self) -> Tensor:
-        """The vector, zero in the layers that it does not act on."""
+        """The vector, 0 outside of its layers."""
         return within(self.vector, self.layers)
 
     def calibrated(self, g: Generator, trials: Tensor) -> Candidate:
-        """The same, as long as one unit of a slider (see :func:`unit_vector`)."""
+        """The same candidate, scaled to one unit of a slider (:func:`unit_vector`)."""
         unit = unit_vector(g, trials, self.acting)
         gain = unit.norm() / self.acting.norm().clamp_min(1e-9)
         return replace(self, vector=self.vector * gain)
@@ -67,16 +67,17 @@ class Candidate:
 def find_candidates(
     g: Generator, w: Tensor, *, layered: bool, progress: Progress, components: Mapping[str, int] = COMPONENTS
 ) -> list[Candidate]:
-    """The components of both views without repetitions, largest first within each view.
+    """The components of both views without duplicates, largest first within each view.
 
     Args:
         g: The generator.
         w: Samples [N, w_dim].
-        layered: Whether to try each on :data:`RANGES` of layers too, as GANSpace does (Härkönen et al. 2020, §3.3).
+        layered: Whether to add each restricted to :data:`RANGES` of layers, as GANSpace does (Härkönen et al. 2020,
+            §3.3).
         progress: Called with 0..1.
-        components: How many of each view.
+        components: Number of components of each view.
     """
-    every: dict[str, View] = {"structure": structure_view, "colour": colour_view}
+    every: dict[str, View] = {"structure": structure_view, "color": color_view}
     views = {name: view for name, view in every.items() if components.get(name)}
     units: list[Tensor] = []
     found: list[Candidate] = []
@@ -95,10 +96,10 @@ def find_candidates(
 
 
 def boundary_candidates(g: Generator, boundaries: Sequence[Boundary]) -> list[Candidate]:
-    """Boundaries between labelled latents as candidates, on all layers."""
+    """Boundaries between labeled latents as candidates, on all layers."""
     if not boundaries:
         return []
-    spread = latent_spread(g)
+    spread = latent_whitening(g)
     return [
         Candidate(
             "boundary",
@@ -115,23 +116,25 @@ def _part(progress: Progress, part: int, parts: int, fraction: float) -> None:
     progress((part + fraction) / parts)
 
 
-def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least: float) -> list[tuple[Candidate, Name]]:
-    """Picks candidates that do one thing, each another.
+def select_candidates(
+    candidates: list[Candidate], effects: Tensor, namer: Namer, *, min_score: float
+) -> list[tuple[Candidate, Name]]:
+    """Selects candidates that each change one attribute, all of them different.
 
-    1. Rank every pair of candidate and name: by its score, by the share of the name in all that changes, by how much it
-       changes, squared, lest what does little else do little at all, and by what the name is worth.
-    2. Take them in that order; pass over a name that is given, a component whose layers are in use, and a candidate
-       that does what one taken before does, unless both were learned from what they are called.
-    3. Stop where names get worse than ``least``.
+    1. Rank every pair of candidate and name by the product of its score, the share of the name in all that changes, the
+       squared size of the change, so that weak candidates do not win, and the worth of the name.
+    2. Accept them in that order; skip names and components in use, and candidates with the effect of an accepted one,
+       unless both were learned from labels.
+    3. Stop when scores fall below ``min_score``.
 
     Args:
         candidates: K of them.
-        effects: [K, T], a row of :meth:`Namer.effects` each.
-        namer: Who made ``effects``.
-        least: The worst score of a name that is still given.
+        effects: [K, T], a row of :meth:`Namer.effects` for each.
+        namer: Measured ``effects``.
+        min_score: The lowest score that is accepted.
 
     Returns:
-        The chosen ones, best first.
+        The selected candidates with their names, best first.
     """
     scores = namer.scores(effects)
     for k, candidate in enumerate(candidates):
@@ -143,7 +146,7 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
     chosen: dict[int, int] = {}
     for flat in rank.flatten().argsort(descending=True, stable=True).tolist():
         k, t = divmod(flat, len(namer.names))
-        if scores[k, t] < least or t in chosen.values():
+        if scores[k, t] < min_score or t in chosen.values():
             continue
         if any(_repeats(candidates[k], candidates[j], float(unit[k] @ unit[j])) for j in chosen):
             continue
@@ -152,9 +155,9 @@ def choose(candidates: list[Candidate], effects: Tensor, namer: Namer, *, least:
 
 
 def _repeats(a: Candidate, b: Candidate, alike: float) -> bool:
-    """Whether one of two sliders, whose effects are so much alike (cosine), is enough."""
-    wanted = a.label is not None and b.label is not None
-    return _overlap(a, b) or (abs(alike) > SAME_EFFECT and not wanted)
+    """Whether two candidates whose effects have the cosine ``alike`` are duplicates."""
+    labeled = a.label is not None and b.label is not None
+    return _overlap(a, b) or (abs(alike) > SAME_EFFECT and not labeled)
 
 
 def _overlap(a: Candidate, b: Candidate) -> bool:

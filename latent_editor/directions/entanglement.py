@@ -1,4 +1,4 @@
-"""What a direction changes besides what its name says: the leakage row of a slider, and who is still in the picture."""
+"""Entanglement: what a direction changes besides the attribute that it is named after, and how far identity changes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latent_editor.directions.naming import Namer
+from latent_editor.directions.namer import Namer
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.networks.perceptual import Discriminator, load_discriminator
 
-#: What the families of names (:mod:`latent_editor.directions.naming`) are summed up to.
+#: The group of each family of attributes (:mod:`latent_editor.directions.namer`).
 GROUPS = {
     "hair length": "hair",
     "hair colour": "hair",
@@ -34,18 +34,18 @@ GROUPS = {
 OWN, IDENTITY = "own", "identity"
 
 
-def leakage_row(namer: Namer, effects: Tensor, own: int | None, identity: float | None) -> dict[str, float]:
-    """Sums up what a direction does.
+def entanglement_row(namer: Namer, effects: Tensor, own: int | None, identity: float | None) -> dict[str, float]:
+    """Summarizes the effects of a direction.
 
     Args:
-        namer: Who measured ``effects``.
-        effects: [T], standard deviations of faces from −2 to +2.
-        own: Which name is the direction's; None where it has none of these.
-        identity: As :class:`Identity` tells it; None where nobody can.
+        namer: Measured ``effects``.
+        effects: [T], change from −2 to +2 in standard deviations over faces.
+        own: Index of the direction's own attribute; None if it is not one of the namer's.
+        identity: Distance by :class:`IdentityMeter`; None if it cannot be measured.
 
     Returns:
-        By group, the largest change of any name in it, rounded; "own" first. The family that the own name is of counts
-        as own: black hair is no leak of blond hair.
+        The largest change in each group, rounded; "own" first. The family of the own attribute is left out: black hair
+        is no side effect of blond hair.
     """
     row = {} if own is None else {OWN: round(abs(effects[own].item()), 2)}
     family = None if own is None else namer.families[own]
@@ -56,17 +56,17 @@ def leakage_row(namer: Namer, effects: Tensor, own: int | None, identity: float 
     return row if identity is None else {**row, IDENTITY: round(identity, 2)}
 
 
-def largest_leak(row: dict[str, float]) -> tuple[str, float]:
-    """The group that changes most besides what is meant, and how much; identity is no leak of its own."""
+def largest_side_effect(row: dict[str, float]) -> tuple[str, float]:
+    """The group other than "own" and "identity" that changes most, and by how much."""
     others = {name: value for name, value in row.items() if name not in (OWN, IDENTITY)}
     return max(others.items(), key=lambda item: item[1], default=("", 0.0))
 
 
-class Identity:
-    """How far a face is from itself before: 0 is the same, 1 as far as another random face.
+class IdentityMeter:
+    """Measures how far edits change identity: 0 is the same face, 1 as far as another random face.
 
-    Measured in the discriminator's last maps of the middle of the picture, where aligned faces are. The discriminator
-    was never taught to tell people apart; its figures say which of two edits keeps more.
+    Compares the discriminator's last maps at the center of pictures, where aligned faces are. The discriminator was not
+    trained to recognize people; its distances only rank edits.
 
     Args:
         g: The generator.
@@ -78,19 +78,19 @@ class Identity:
         self._discriminator: Discriminator | None = load_discriminator(g)
         with torch.inference_mode():
             self._before = self._vectors(ws) if self._discriminator is not None else None
-            self._usual = 1.0
+            self._between_faces = 1.0
             if self._before is not None:
-                self._usual = float((1 - self._before @ self._before.roll(1, 0).t()).diagonal().mean())
+                self._between_faces = float((1 - self._before @ self._before.roll(1, 0).t()).diagonal().mean())
 
     def distance(self, offset: Tensor) -> float | None:
-        """How far ``offset`` [num_ws, w_dim], added and taken away, moves faces on average; None without a
+        """The mean distance that ``offset`` [num_ws, w_dim], added and subtracted, moves faces; None without a
         discriminator."""
         if self._before is None:
             return None
         with torch.inference_mode():
             moved = [self._vectors(self.ws + sign * offset) for sign in (1, -1)]
         away = torch.stack([1 - (m * self._before).sum(dim=1) for m in moved]).mean()
-        return float(away) / max(self._usual, 1e-6)
+        return float(away) / max(self._between_faces, 1e-6)
 
     def _vectors(self, ws: Tensor) -> Tensor:
         assert self._discriminator is not None
@@ -105,7 +105,7 @@ class Identity:
 
 
 def _middle(maps: Tensor) -> Tensor:
-    """The middle half of maps [N, C, H, W], where the face is, each channel centred: [N, D]."""
+    """The middle half of maps [N, C, H, W], where the face is, each channel centered: [N, D]."""
     side = maps.shape[-1]
     cut = maps.float()[..., side // 4 : side - side // 8, side // 4 : side - side // 4]
     return F.normalize((cut - cut.mean(dim=(2, 3), keepdim=True)).flatten(1), dim=1)

@@ -1,13 +1,13 @@
-"""Directions from gradients: the way on which one reading changes most and all others stay as they are.
+"""Directions from gradients: each changes one reading most and leaves all others as they are.
 
-A boundary in W says where faces with and without something lie, and with it comes what such faces have besides. The
-gradients of all readings, through the readers and the generator, at some faces, say what w does to each reading. One
-linear system then gives the way that changes one reading and no other on any of these faces: in a sense the Jacobian's
-pseudoinverse, as in Zhu et al. 2021 (LowRankGAN), of readings for pixels.
+A boundary in W separates faces with an attribute from faces without it, and includes whatever is correlated with it.
+The gradients of all readings at some faces, through the measuring networks and the generator, say how w changes each
+reading. One linear system then gives the direction that changes one reading and no other on any of these faces: the
+pseudoinverse of a Jacobian, as in Zhu et al. 2021 (LowRankGAN), of readings instead of pixels.
 
-Ways are short in standard deviations of random latents, and the same in all layers. One for each range of layers
-leaks less by the readers that it was solved with, and more by others, because it finds what they overlook; one for each
-layer turned mouths green.
+Directions are short in standard deviations of random latents, and the same in all layers. Separate directions for
+ranges of layers had smaller side effects by the networks that they were solved with and larger ones by others, whose
+errors they exploit; separate ones for each layer turned mouths green.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from torch import Tensor
 
 from latent_editor.core.provenance import Provenance
 from latent_editor.directions.candidates import Candidate, Progress
-from latent_editor.directions.naming import Namer
-from latent_editor.networks.boundaries import latent_spread
+from latent_editor.directions.namer import Namer
+from latent_editor.networks.boundaries import latent_whitening
 
 SOURCE = "gradient"
-#: How much shortness counts beside leaving all else alone, as a share of what the leaks weigh: λ. With a tenth of it
-#: ways do half as much, and leak as much of that by readers that they were not solved with.
+#: Weight of shortness relative to side effects: λ. With a tenth of it, directions have half the effect, and the same
+#: relative side effects by networks that they were not solved with.
 SHORTNESS = 0.1
-#: How much more it counts what leaks in the mean of all faces than what leaks on one up and on another down: μ.
+#: Additional weight of mean side effects over those that change sign between faces: μ.
 ON_ALL = 4.0
-#: How much a reading of the same family counts as a leak: grey hair may be white too, and not blue.
-KIN = 0.1
-#: Faces whose gradients are computed together.
-TOGETHER = 8
+#: Weight of readings of the same family as side effects: grey hair may also be white, but not blue.
+SAME_FAMILY = 0.1
+#: Faces per batch.
+BATCH = 8
 
 
 def jacobian(namer: Namer, ws: Tensor, *, progress: Progress, dtype: torch.dtype | None = None) -> Tensor:
-    """How the readings of a face change with its ws, in standard deviations of faces: [N, S, num_ws, w_dim], float32.
+    """Gradients of a face's readings by its ws, in standard deviations over faces: float32 [N, S, num_ws, w_dim].
 
     Args:
-        namer: Who reads: names and measures, and what is watched besides, S together.
+        namer: Measures S readings: its names and its extra measures.
         ws: Faces, [N, num_ws, w_dim].
         progress: Called with 0..1.
         dtype: To compute in; None takes the device's fastest.
     """
-    parts = ws.split(TOGETHER)
+    parts = ws.split(BATCH)
     found = []
     for i, some in enumerate(parts):
         with torch.inference_mode(False), torch.enable_grad():
@@ -57,47 +57,52 @@ def jacobian(namer: Namer, ws: Tensor, *, progress: Progress, dtype: torch.dtype
     return torch.cat(found)
 
 
-def least_leaking(own: Tensor, leaks: Tensor, *, shortness: float) -> Tensor:
-    """The way that changes what is meant, for what else it changes and for its length.
+def disentangled_direction(own: Tensor, side_effects: Tensor, *, shortness: float) -> Tensor:
+    """The direction with the largest own effect for its side effects and its length.
 
-    v ∝ (LᵀL + μN·L̄ᵀL̄ + λI)⁻¹ o, which among all v with oᵀv = 1 makes ‖L v‖² + μN‖L̄ v‖² + λ‖v‖² least: what leaks on
-    each face, what leaks on all of them, and the length.
+    v ∝ (LᵀL + μN·L̄ᵀL̄ + λI)⁻¹ o, which among all v with oᵀv = 1 makes ‖L v‖² + μN‖L̄ v‖² + λ‖v‖² least: the side
+    effects on each face, their mean over faces, and the length.
 
     Args:
-        own: [D], the mean gradient of what is meant.
-        leaks: [N, M, D], gradients of all else: L has a row for each face and reading, L̄ their mean over the faces.
-        shortness: λ, as a share of what a face's leaks weigh: of the mean over faces of their squared lengths' sum.
+        own: [D], the mean gradient of the attribute.
+        side_effects: [N, M, D], gradients of all other readings: L has a row for each face and reading, L̄ their mean
+            over the faces.
+        shortness: λ, relative to the mean over faces of the sum of squared side effects.
 
     Returns:
         float32 [D], with oᵀv = 1.
     """
-    o, each = own.double(), leaks.double()
+    o, each = own.double(), side_effects.double()
     rows, mean = each.flatten(0, 1), each.mean(dim=0)
     even = torch.eye(len(o), dtype=torch.float64) * (shortness * rows.square().sum() / len(each))
     way = torch.linalg.solve(rows.t() @ rows + ON_ALL * len(each) * (mean.t() @ mean) + even, o)
     return (way / (o @ way).clamp_min(1e-12)).float()
 
 
-def leaking(namer: Namer, k: int) -> Tensor:
-    """How much each reading counts as a leak of the name at ``k``: [S], 0 for what says the same in another way."""
-    kin = [KIN if family == namer.families[k] else 1.0 for family in namer.families_seen]
-    return torch.tensor([0.0 if n == namer.names[k] else count for n, count in zip(namer.names_seen, kin, strict=True)])
+def side_effect_weights(namer: Namer, k: int) -> Tensor:
+    """Weight of each reading as a side effect of the name at ``k``: [S], 0 for other measures of the same attribute."""
+    weights = [SAME_FAMILY if family == namer.families[k] else 1.0 for family in namer.families_measured]
+    return torch.tensor(
+        [0.0 if n == namer.names[k] else count for n, count in zip(namer.names_measured, weights, strict=True)]
+    )
 
 
 def gradient_candidates(namer: Namer, ws: Tensor, *, progress: Progress) -> list[Candidate]:
-    """For each name that the namer gives, the way that changes what it says alone.
+    """For each name of the namer, the direction that changes that attribute alone.
 
     Args:
-        namer: Who reads.
-        ws: Faces to take gradients at, [N, num_ws, w_dim]; others than those that candidates are tried on.
+        namer: Measures the attributes.
+        ws: Faces for gradients, [N, num_ws, w_dim]; not those that candidates are tried on.
         progress: Called with 0..1.
     """
-    colour = latent_spread(namer.g).colour
-    rates = jacobian(namer, ws, progress=progress).sum(dim=2) @ colour  # [N, S, w_dim], of one w for all layers
+    color = latent_whitening(namer.g).color
+    rates = jacobian(namer, ws, progress=progress).sum(dim=2) @ color  # [N, S, w_dim], of one w for all layers
     found = []
     for k, name in enumerate(namer.names):
-        own, leaks = rates[:, k].mean(dim=0), rates * leaking(namer, k).sqrt()[:, None]
+        own, leaks = rates[:, k].mean(dim=0), rates * side_effect_weights(namer, k).sqrt()[:, None]
         provenance = Provenance(note=f"gradients of its measurement on {len(ws)} faces, apart from those of all others")
-        way = colour @ least_leaking(own, leaks, shortness=SHORTNESS)
-        found.append(Candidate(SOURCE, f"gradient {name}", way.expand(ws.shape[1], -1).clone(), provenance, label=name))
+        vector = color @ disentangled_direction(own, leaks, shortness=SHORTNESS)
+        found.append(
+            Candidate(SOURCE, f"gradient {name}", vector.expand(ws.shape[1], -1).clone(), provenance, label=name)
+        )
     return found

@@ -1,4 +1,4 @@
-"""Directions from elsewhere, fitted to the loaded model: the right shape, one unit a visible step, a name."""
+"""Imports directions of other projects: checks their shapes, scales them to visible units, names them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from latent_editor.directions.slider_pack import unique
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.preview import Preview, small
 
-#: How many directions of a file with more are taken, first ones first: those of principal components say the most.
-FIRST = 12
-#: Faces to measure a step on, the size of their pictures, and how many pixels where they have to be rendered whole.
+#: Directions that are imported from a file with more, in order: the first principal components matter most.
+DEFAULT_COUNT = 12
+#: Faces to measure a unit on, the size of their pictures, and the limit of pixels without a preview.
 TRIALS, TRIAL_SIZE_PX, TRIAL_PIXELS = 8, 128, 8 * 256**2
-SHORTEST_REACH, LONGEST_REACH = 1.0, 6.0
+MIN_REACH, MAX_REACH = 1.0, 6.0
 
 
 @dataclass(frozen=True)
 class Import:
-    """What came of a file.
+    """The result of an import.
 
     Attributes:
         directions: Ready to use with the model.
         in_file: How many the file holds.
-        caution: What cannot be known about them, for people; "" where they are the model's own.
+        caution: What could not be verified, for people; "" for the model's own directions.
     """
 
     directions: Directions
@@ -62,18 +62,18 @@ def import_file(
 ) -> Import:
     """Reads directions that another project has saved, for use with ``g``.
 
-    1. The file is read without running anything in it; see :mod:`latent_editor.directions.foreign`.
-    2. Shapes are held against the model: [w_dim] and [1, w_dim] act on all layers alike, [num_ws, w_dim] on each its
-       own way.
+    1. The file is read without executing anything in it; see :mod:`latent_editor.directions.foreign`.
+    2. Shapes are checked against the model: [w_dim] and [1, w_dim] act on all layers alike, [num_ws, w_dim] on each
+       separately.
     3. Each is scaled so that one unit is a visible step (:func:`~latent_editor.directions.calibration.unit_vector`),
        measured on the layers it was made for. Directions that this program found in this very model keep their unit.
 
     Args:
         path: The file.
         g: The model.
-        name: What to call them; several get numbers. None takes the file's names, or the file's own.
-        count: How many to take, first ones first; None takes up to ``FIRST``.
-        on_step: Called after each; a true answer stops with those so far.
+        name: Name of the directions; several get numbers. None for the names in the file, or the file's own.
+        count: How many to import, in order; None for up to ``DEFAULT_COUNT``.
+        on_step: Called after each; a true answer stops and returns those so far.
 
     Raises:
         BadDirection: the file holds no directions, or those of another kind of model: the message says which.
@@ -81,21 +81,21 @@ def import_file(
     """
     path, began = Path(path), time.monotonic()
     if count is not None and count < 1:
-        raise BadValue(f"Got the count {count}; expected 1 or more directions to take.")
+        raise BadValue(f"Got the count {count}; expected 1 or more.")
     if name is not None and not clean(name):
         raise BadValue(f"The name {name!r} has no letters. Choose one that can be read.")
     found = read_foreign(path, g.num_ws)
-    taken = found[: FIRST if count is None else count]
-    for one in taken:
+    selected = found[: DEFAULT_COUNT if count is None else count]
+    for one in selected:
         _check_shape(one, g, path.name)
     directions: list[Direction] = []
-    for i, one in enumerate(taken):
-        directions.append(_direction(one, _name(one, i, len(taken), path, name), path.name, g))
+    for i, one in enumerate(selected):
+        directions.append(_direction(one, _name(one, i, len(selected), path, name), path.name, g))
         if on_step is not None:
-            done = (i + 1) / len(taken)
-            if on_step(Step(i + 1, len(taken), time.monotonic() - began, done)):
+            done = (i + 1) / len(selected)
+            if on_step(Step(i + 1, len(selected), time.monotonic() - began, done)):
                 break
-    return Import(unique(Directions(directions), Directions()), len(found), _caution(taken[0], g))
+    return Import(unique(Directions(directions), Directions()), len(found), _caution(selected[0], g))
 
 
 def _direction(one: Found, name: str, file: str, g: Generator) -> Direction:
@@ -115,7 +115,7 @@ def _direction(one: Found, name: str, file: str, g: Generator) -> Direction:
     acting = acting / longest  # of length 1: files hold vectors of any length
     step = _length(unit_vector(*_trials(g, layers), acting))
     reach = 3.0 if one.reach is None else one.reach * longest / step
-    high = round(min(max(reach, SHORTEST_REACH), LONGEST_REACH), 1)
+    high = round(min(max(reach, MIN_REACH), MAX_REACH), 1)
     return Direction(name, vector * (step / longest), -high, high, layers, "imported", provenance)
 
 
@@ -124,7 +124,8 @@ def _length(offset: Tensor) -> float:
 
 
 def _trials(g: Generator, layers: tuple[int, int] | None) -> tuple[Generator, Tensor]:
-    """A generator, small where that shows what these layers do, and latents [N, num_ws, w_dim] to measure a step on."""
+    """A generator, small if that shows the effect of these layers, and latents [N, num_ws, w_dim] to measure a unit
+    on."""
     early_ws = 2 * TRIAL_SIZE_PX.bit_length() - 4  # those of a StyleGAN2 of the trials' size; later ones need the whole
     seen = small(g, TRIAL_SIZE_PX) if layers is None or layers[0] < early_ws else g
     cheap = (seen is g and g.size_px <= TRIAL_SIZE_PX) or (isinstance(seen, Preview) and seen.fit > 0)

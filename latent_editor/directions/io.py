@@ -19,7 +19,7 @@ def write_directions(directions: Directions, path: str | Path, *, fingerprint: s
         fingerprint: Of the generator they belong to.
     """
     about = [d.facts() for d in directions]
-    # Most directions repeat one vector for all layers: one row is kept then.
+    # Most directions repeat one vector for all layers; then one row is stored.
     same = all((d.vector == d.vector[:1]).all() for d in directions)
     vectors = torch.stack([d.vector[:1] if same else d.vector for d in directions])
     metadata = {

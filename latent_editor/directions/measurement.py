@@ -1,4 +1,4 @@
-"""What a direction does, measured on random faces: its unit, its safe range, its name's score, its leakage."""
+"""Measures a direction on random faces: its unit, its safe range, the score of its name, its entanglement."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from torch import Tensor
 
 from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Direction
-from latent_editor.directions.calibration import LONGEST_STEP, unit_vector, within
-from latent_editor.directions.entanglement import Identity, leakage_row
-from latent_editor.directions.limits import Limits
-from latent_editor.directions.naming import MEASURED_NAMES, Namer, agreed
+from latent_editor.directions.calibration import MAX_STEP, unit_vector, within
+from latent_editor.directions.entanglement import IdentityMeter, entanglement_row
+from latent_editor.directions.namer import Namer, agreed
+from latent_editor.directions.safe_range import SafeRangeMeter
+from latent_editor.directions.vocabulary import MEASURED_NAMES
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.preview import small
 from latent_editor.models.per_model import per_model
-from latent_editor.networks.boundaries import kept_boundaries
+from latent_editor.networks.boundaries import stored_boundaries
 from latent_editor.networks.clip import ClipModel, load_clip
 
-#: Faces that a direction is measured on, their truncation, and the size of their pictures.
+#: Number of faces, their truncation, and the size of their pictures.
 TRIALS, TRIAL_PSI, TRIAL_PX = 16, 0.7, 128
 
 
 @dataclass(frozen=True, eq=False)
 class Meter:
-    """What directions of a generator are measured with.
+    """The instruments that measure directions of a generator.
 
     Attributes:
         g: The generator, or a small preview of it.
@@ -35,19 +36,18 @@ class Meter:
     g: Generator
     ws: Tensor
     namer: Namer
-    limits: Limits
-    identity: Identity
+    limits: SafeRangeMeter
+    identity: IdentityMeter
 
 
 def make_meter(g: Generator, ws: Tensor, *, namer: Namer) -> Meter:
-    """A meter for a generator, or for a preview, on the faces of ``ws`` [N, num_ws, w_dim]."""
-    return Meter(g, ws, namer, Limits(g, ws[:8]), Identity(g, ws[:8]))
+    """A meter for a generator or a preview of it, on the faces ``ws`` [N, num_ws, w_dim]."""
+    return Meter(g, ws, namer, SafeRangeMeter(g, ws[:8]), IdentityMeter(g, ws[:8]))
 
 
 @per_model
 def load_meter(g: Generator) -> Meter:
-    """The meter of a generator, made once."""
-
+    """The meter of a generator, built once."""
     preview = small(g, TRIAL_PX)
     ws = random_ws(g, list(range(TRIALS)), truncation_psi=TRIAL_PSI)
     return make_meter(preview, ws, namer=Namer(preview, own_clip(g), ws, axes=learned_axes(g)))
@@ -59,15 +59,15 @@ def measured(
     axis: Tensor | None = None,
     *,
     meter: Meter | None = None,
-    longest: float = LONGEST_STEP,
+    longest: float = MAX_STEP,
 ) -> Direction:
-    """A direction with its unit, its safe range and its leakage as they are found on random faces.
+    """A direction with the unit, safe range and entanglement that are measured on random faces.
 
     Args:
         g: The generator.
         direction: Its vector may have any length.
-        axis: What its name says in the CLIP's space, [D], where that is no name of the vocabulary.
-        meter: What to measure with; None takes :func:`load_meter`'s.
+        axis: [D], the meaning of its name in CLIP space if it is not in the vocabulary.
+        meter: The instruments; None for :func:`load_meter`.
         longest: As for :func:`~latent_editor.directions.calibration.unit_vector`.
     """
     meter = meter or load_meter(g)
@@ -80,7 +80,7 @@ def measured(
     effects = agreed(namer.changes(unit))
     own = namer.names.index(direction.name) if direction.name in namer.names else None
     low, high = meter.limits.safe_range(unit)
-    row = leakage_row(namer, effects, own, meter.identity.distance(2 * unit))
+    row = entanglement_row(namer, effects, own, meter.identity.distance(2 * unit))
     score = direction.score
     if own is not None and score is not None:
         score = round(float(namer.scores(effects[None])[0, own]) * float(effects[own] > 0), 3)
@@ -88,12 +88,12 @@ def measured(
 
 
 def acting(direction: Direction) -> Tensor:
-    """The vector of a direction, [num_ws, w_dim], 0 in the layers that it does not act on."""
+    """The vector of a direction, [num_ws, w_dim], 0 outside of its layers."""
     return within(direction.vector, direction.layers)
 
 
 def own_clip(g: Generator) -> ClipModel | None:
-    """The CLIP of a generator, or None where it comes without one."""
+    """The CLIP of a generator, or None if it has none."""
     try:
         return load_clip(g)
     except MissingPart:
@@ -101,5 +101,7 @@ def own_clip(g: Generator) -> ClipModel | None:
 
 
 def learned_axes(g: Generator) -> dict[str, Tensor]:
-    """By name, what reads it off the CLIP's vectors, [D], learned from labelled pictures; nothing for most models."""
-    return {b.name: b.reading for b in kept_boundaries(g) if b.reading is not None and b.name not in MEASURED_NAMES}
+    """CLIP probes learned from labeled pictures, [D] each, by attribute; empty for most models."""
+    return {
+        b.name: b.clip_probe for b in stored_boundaries(g) if b.clip_probe is not None and b.name not in MEASURED_NAMES
+    }

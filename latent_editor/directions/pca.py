@@ -1,4 +1,4 @@
-"""GANSpace (Härkönen et al. 2020): principal components of what the network makes of its latents."""
+"""GANSpace (Härkönen et al. 2020): principal components of activations and pictures, regressed to W."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 
-#: (generator, ws [B, num_ws, w_dim]) → what is looked at, [B, D].
+#: (generator, ws [B, num_ws, w_dim]) → features [B, D].
 View = Callable[[Generator, Tensor], Tensor]
 
 BATCH = 64
@@ -25,9 +25,9 @@ class Components:
     """Principal components of some view of the samples, regressed back to W (GANSpace, eq. 2–3).
 
     Attributes:
-        vectors: float32 [K, w_dim]. Adding row k raises component k by one standard deviation of the samples, as far as
-            that is a linear function of w.
-        explained: float32 [K]: share of the view's variance, falling.
+        vectors: float32 [K, w_dim]. Adding row k raises component k by one standard deviation of the samples, in the
+            linear approximation.
+        explained: float32 [K]: share of the view's variance, descending.
     """
 
     vectors: Tensor
@@ -35,14 +35,14 @@ class Components:
 
 
 def structure_view(g: Generator, ws: Tensor) -> Tensor:
-    """Activations at 16², averaged to 8²: shape, pose, hair, the things that a face consists of. [N, D]"""
+    """Activations at 16², averaged to 8²: shape, pose, hair. [N, D]"""
     size = min(g.activation_sizes, key=lambda size: abs(size - 16))
     maps = g.activations(ws, size, dtype=fastest_dtype(g.device))
     return F.adaptive_avg_pool2d(maps, min(8, size)).flatten(1)
 
 
-def colour_view(g: Generator, ws: Tensor) -> Tensor:
-    """The picture at 16²: light and colours. [N, D]"""
+def color_view(g: Generator, ws: Tensor) -> Tensor:
+    """The picture at 16²: light and colors. [N, D]"""
     pictures = g.synthesize(ws, dtype=fastest_dtype(g.device)).clamp(-1, 1)
     return F.adaptive_avg_pool2d(pictures, 16).flatten(1)
 
@@ -57,8 +57,8 @@ def find_components(
 ) -> Components:
     """Finds the components along which ``view`` varies most.
 
-    PCA of w itself was refused as the only way: it needs a mapping network that stretches W, which small models and
-    encoders with a whitened W do not have. In a view it works for every generator.
+    PCA of w alone was rejected: it needs a mapping network that stretches W, which small models do not have. In a view
+    it works for every generator.
 
     Args:
         g: The generator.
@@ -89,11 +89,11 @@ def find_components(
 
 def _regress(w: Tensor, scores: Tensor) -> Tensor:
     """Least-squares w = scores · vectors: rows [K, w_dim]. The scores are uncorrelated, so each row is a mean."""
-    centred = w - w.mean(dim=0)
-    return (scores - scores.mean(dim=0)).T @ centred / len(w)
+    centered = w - w.mean(dim=0)
+    return (scores - scores.mean(dim=0)).T @ centered / len(w)
 
 
 def _fixed_signs(vectors: Tensor) -> Tensor:
-    """The sign of a component is arbitrary; make the entry of largest size positive, so that it is always the same."""
+    """The sign of a component is arbitrary; make the entry of largest magnitude positive, for reproducibility."""
     largest = vectors.gather(1, vectors.abs().argmax(dim=1, keepdim=True))
     return vectors * largest.sign()

@@ -1,4 +1,4 @@
-"""Parts of a model's pictures, by where its faces have their points."""
+"""Regions of a model's pictures, derived from its canonical landmarks."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from latent_editor.generators import Generator
 from latent_editor.networks.faces import canonical_points
 
 FACE_REGIONS = ("eyes", "nose", "mouth", "skin", "hair", "background")
-PLAIN_REGIONS = ("centre", "top", "bottom", "left", "right")
+PICTURE_REGIONS = ("center", "top", "bottom", "left", "right")
 
 
 def region_names(g: Generator) -> tuple[str, ...]:
-    """The regions of a generator's pictures: parts of the face where they show faces, else parts of the picture."""
-    return FACE_REGIONS if _points(g) is not None else PLAIN_REGIONS
+    """The regions of a generator's pictures: parts of the face if they show faces, else parts of the picture."""
+    return FACE_REGIONS if _points(g) is not None else PICTURE_REGIONS
 
 
 def region_masks(g: Generator, size_px: int) -> Tensor:
     """Where the regions of :func:`region_names` lie: float32 [R, size_px, size_px], 0 or 1, at most one of them 1."""
-    centres = (torch.arange(size_px) + 0.5) / size_px
-    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    centers = (torch.arange(size_px) + 0.5) / size_px
+    x, y = torch.meshgrid(centers, centers, indexing="xy")
     points = _points(g)
     parts = _plain(x, y) if points is None else _face(x, y, points)
     free = torch.ones(size_px, size_px, dtype=torch.bool)
@@ -59,7 +59,7 @@ def _face(x: Tensor, y: Tensor, points: Mapping[str, Any]) -> list[Tensor]:
 
 
 def _plain(x: Tensor, y: Tensor) -> list[Tensor]:
-    """In the order of :data:`PLAIN_REGIONS`."""
-    centre = (x - 0.5).abs().maximum((y - 0.5).abs()) < 0.25
+    """In the order of :data:`PICTURE_REGIONS`."""
+    center = (x - 0.5).abs().maximum((y - 0.5).abs()) < 0.25
     steep = (y - 0.5).abs() > (x - 0.5).abs()
-    return [centre, steep & (y < 0.5), steep & (y >= 0.5), ~steep & (x < 0.5), ~steep & (x >= 0.5)]
+    return [center, steep & (y < 0.5), steep & (y >= 0.5), ~steep & (x < 0.5), ~steep & (x >= 0.5)]

@@ -1,4 +1,5 @@
-"""SeFa (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs"): directions read off the weights."""
+"""SeFa (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs"): directions from the weights
+alone."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from latent_editor.directions.candidates import ALIKE, Candidate
 from latent_editor.generators import Generator
 
 SOURCE = "sefa"
-#: The groups of layers whose weights are factorized together: half-open ranges of ws, and how many directions of each.
+#: Groups of layers whose weights are factorized together: name, half-open range of ws, number of directions.
 GROUPS: tuple[tuple[str, tuple[int, int] | None, int], ...] = (
     ("all layers", None, 6),
     ("coarse layers", (0, 4), 3),
@@ -26,11 +27,11 @@ def factorize(weights: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
 
     Args:
         weights: Rows of A, float32 [C_i, w_dim] each.
-        count: How many; at most w_dim are given.
+        count: How many; at most w_dim are returned.
 
     Returns:
-        Directions [K, w_dim], orthonormal, largest first, the entry of largest size positive; and the share [K] of
-        the squared change of all styles that each makes.
+        Directions [K, w_dim], orthonormal, largest first, the entry of largest magnitude positive; and their shares [K]
+        of the squared change of all styles.
     """
     w_dim = weights[0].shape[1]
     # Summed layer by layer in float64: A itself may have ten thousand rows.
@@ -46,12 +47,12 @@ def factorize(weights: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
 
 
 def style_candidates(g: Generator, *, apart_from: Sequence[Candidate] = (), count: int = 14) -> list[Candidate]:
-    """What the style layers' weights offer as sliders, for all layers together and for groups of them.
+    """Candidates from the style layers' weights, for all layers together and for groups of them.
 
     Args:
         g: The generator; one without style layers has none.
-        apart_from: Candidates that are there; what is nearly one of them (cosine) in its layers is left out.
-        count: At most so many, in equal shares of what each group has.
+        apart_from: Known candidates; vectors that are nearly parallel to one of them in its layers are left out.
+        count: Upper limit, distributed over the groups in proportion.
 
     Returns:
         Candidates of the source "sefa", those of all layers first.
@@ -66,7 +67,7 @@ def style_candidates(g: Generator, *, apart_from: Sequence[Candidate] = (), coun
         if not weights:
             continue
         wanted = max(1, round(most * share))
-        vectors, shares = factorize(weights, 3 * wanted)  # some will be known already
+        vectors, shares = factorize(weights, 3 * wanted)  # some are known already
         new: list[Candidate] = []
         for k, vector in enumerate(vectors):
             origin = f"weights of {words}, component {k + 1}"

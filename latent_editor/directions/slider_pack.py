@@ -1,4 +1,4 @@
-"""Imported directions: kept for each model in the user's cache folder, and listed after the model's own."""
+"""Directions that the user added to a model: stored in the user's cache folder, listed after the model's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACK_FILE = "imported.safetensors"
 
 
 def pack_file(g: Generator) -> Path:
-    """Where the imported directions of a model are kept, by the model's fingerprint. It need not exist."""
+    """The file of a model's imported directions, by the model's fingerprint. It need not exist."""
     return cache_folder() / "imported" / g.fingerprint / PACK_FILE
 
 
@@ -37,9 +37,9 @@ def read_pack(g: Generator) -> Directions:
 
 
 def with_imported(g: Generator, own: Directions) -> Directions:
-    """A model's own directions and the imported ones after them, each under a name of its own.
+    """A model's own directions followed by the imported ones, with unique names.
 
-    A damaged file of imported ones warns and is left out, lest it take the model's own along.
+    A damaged file of imported directions is left out with a warning.
     """
     try:
         imported = read_pack(g)
@@ -50,15 +50,15 @@ def with_imported(g: Generator, own: Directions) -> Directions:
 
 
 def add_to_pack(g: Generator, directions: Directions) -> Directions:
-    """Keeps directions for a model; one of the same name is replaced.
+    """Stores directions for a model; those of the same name are replaced.
 
     Returns:
         All imported directions of the model.
     """
     names = {d.name.casefold() for d in directions}
-    kept = Directions([*(d for d in read_pack(g) if d.name.casefold() not in names), *directions])
-    write_directions(kept, pack_file(g), fingerprint=g.fingerprint)
-    return kept
+    stored = Directions([*(d for d in read_pack(g) if d.name.casefold() not in names), *directions])
+    write_directions(stored, pack_file(g), fingerprint=g.fingerprint)
+    return stored
 
 
 def remove_from_pack(g: Generator, name: str, own: Directions) -> Direction:
@@ -89,14 +89,15 @@ def remove_from_pack(g: Generator, name: str, own: Directions) -> Direction:
 
 
 def unique(directions: Directions, others: Directions) -> Directions:
-    """Directions under names that neither ``others`` nor those before them have."""
-    taken = {d.name.casefold() for d in others}
+    """Directions with names that differ from each other and from those of ``others``; a number is appended if
+    needed."""
+    used = {d.name.casefold() for d in others}
     named = []
     for d in directions:
         name, count = d.name, 1
-        while name.casefold() in taken:
+        while name.casefold() in used:
             count += 1
             name = f"{d.name} ({count})"
-        taken.add(name.casefold())
+        used.add(name.casefold())
         named.append(d if name == d.name else replace(d, name=name))
     return Directions(named)

@@ -1,8 +1,8 @@
-"""StyleSpace (Wu et al. 2021): which channel of which layer moves which region of the picture.
+"""StyleSpace (Wu et al. 2021): which channel of which layer changes which region of the picture.
 
-The paper renders every channel moved, for every picture: hours. Here the squared effect of all channels on a region
-comes from a few gradients: for random signs v over the region's values, E[(vᵀ·J)²] is the sum of the squares of the
-Jacobian J over that region (Hutchinson 1990).
+The paper renders every picture with every channel moved, which takes hours. Here the squared effect of all channels on
+a region comes from a few gradients: for random signs v over the region's values, E[(vᵀ·J)²] is the sum of the squares
+of the Jacobian J over that region (Hutchinson 1990).
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from latent_editor.models.bundle import cache_folder
 from latent_editor.models.per_model import per_model
 
 SOURCE = "stylespace"
-#: Pictures, sets of random signs for each of them, and the size that pictures are looked at in.
-FACES, SIGNS, SIZE_PX, LOOKED_AT_PX = 8, 3, 256, 64
+#: Faces, sets of random signs for each, and the sizes at which pictures are rendered and compared.
+FACES, SIGNS, SIZE_PX, COMPARED_PX = 8, 3, 256, 64
 _BATCH = 4
-#: A channel is strong where it moves its region as much as this share of all channels do at most.
+#: A channel is strong if its effect on a region exceeds this quantile over all channels.
 STRONG = 0.9
-#: How far a channel's vector may reach in W: what counts are the styles, and those are measured in pictures.
-LONGEST = 1000.0
+#: Upper limit of a unit in W: practically none, because units are calibrated by the pictures.
+MAX_STEP = 1000.0
 
 
 @dataclass(frozen=True)
 class StyleChannel:
-    """One channel of a style, and what it moves.
+    """One channel of a style, and its effect.
 
     Attributes:
         layer, channel: Its place in StyleSpace (:func:`latent_editor.generators.stylespace.style_layers`).
-        region: The region that it moves most.
-        share: How much of what it moves lies there, 0..1, each region counted by its mean.
-        effect: Root mean square change of that region's values, −1..1, by one standard deviation of the channel.
+        region: The region that it changes most.
+        share: Share of the region in its total effect, 0..1, each region counted by its mean.
+        effect: Root mean square change of the region by one standard deviation of the channel, in −1..1 values.
     """
 
     layer: int
@@ -60,18 +60,18 @@ class StyleChannel:
 def stylespace_channels(
     g: Generator, *, region: str | None = None, count: int = 20, on_step: OnStep | None = None
 ) -> tuple[StyleChannel, ...]:
-    """The channels that move one region and little else, best first.
+    """The channels that change one region and little else, best first.
 
-    All channels are measured once for a model, in seconds for the embedded one, and kept in the user's cache.
+    All channels are measured once per model, in seconds for the embedded one, and stored in the user's cache.
 
     Args:
         g: The generator.
-        region: One of :func:`~latent_editor.directions.regions.region_names`; None takes all.
-        count: How many at most.
-        on_step: Told of the progress; a true answer stops.
+        region: One of :func:`~latent_editor.directions.regions.region_names`; None for all.
+        count: Maximum number of channels.
+        on_step: Called with the progress; a true answer stops.
 
     Raises:
-        BadValue: a region that there is not.
+        BadValue: an unknown region.
         MissingPart: a generator without styles.
         Stopped: ``on_step`` gave a true answer.
     """
@@ -95,15 +95,15 @@ def stylespace_channels(
 
 
 def channel_direction(g: Generator, channel: StyleChannel, *, name: str | None = None) -> Direction:
-    """A slider that moves one channel alone.
+    """A slider that changes one channel alone.
 
     Args:
         g: The generator.
         channel: One of :func:`stylespace_channels`.
-        name: What to call it; None takes the region and the place: "mouth 5.17".
+        name: Name of the slider; None for the region and the place: "mouth 5.17".
 
     Returns:
-        A direction of the source "stylespace": a vector in W+ that moves this channel, and others by the residual,
+        A direction of the source "stylespace": a vector in W+ that changes this channel, and others by the residual,
         which the provenance notes if it is not zero.
     """
     layer = style_layers(g)[channel.layer]
@@ -115,21 +115,21 @@ def channel_direction(g: Generator, channel: StyleChannel, *, name: str | None =
     if residual > 0.01:
         provenance = provenance.noted(f"reached up to a residual of {residual:.0%}")
     found = Direction(name or f"{channel.region} {place}", vector, source=SOURCE, provenance=provenance)
-    return measured(g, found, longest=LONGEST)
+    return measured(g, found, longest=MAX_STEP)
 
 
 @per_model
 def load_effects(g: Generator, *, on_step: OnStep | None = None) -> Tensor:
-    """How much each channel moves each region: float32 [channels of all layers, regions]. See :class:`StyleChannel`."""
-    return (_kept(g) or _measure_and_keep(g, on_step))[0]
+    """Effect of each channel on each region: float32 [channels of all layers, regions]. See :class:`StyleChannel`."""
+    return (_stored(g) or _measure_and_store(g, on_step))[0]
 
 
 def effects_file(g: Generator) -> Path:
-    """Where they are kept, by the model's fingerprint. It need not exist."""
+    """The cache file of the effects, by the model's fingerprint. It need not exist."""
     return cache_folder() / "stylespace" / f"{g.fingerprint}.safetensors"
 
 
-def _kept(g: Generator) -> tuple[Tensor] | None:
+def _stored(g: Generator) -> tuple[Tensor] | None:
     path = effects_file(g)
     if not path.is_file():
         return None
@@ -142,7 +142,7 @@ def _kept(g: Generator) -> tuple[Tensor] | None:
         return None  # it is only a cache
 
 
-def _measure_and_keep(g: Generator, on_step: OnStep | None) -> tuple[Tensor]:
+def _measure_and_store(g: Generator, on_step: OnStep | None) -> tuple[Tensor]:
     effects = measure_effects(g, on_step=on_step)
     path = effects_file(g)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,12 +151,12 @@ def _measure_and_keep(g: Generator, on_step: OnStep | None) -> tuple[Tensor]:
 
 
 def measure_effects(g: Generator, *, faces: int = FACES, signs: int = SIGNS, on_step: OnStep | None = None) -> Tensor:
-    """Measures what :func:`load_effects` keeps.
+    """Measures the effects that :func:`load_effects` caches.
 
     1. Random pictures are rendered small, and reduced to 64².
     2. For each region and each set of random signs over its values, the gradient of their signed sum by the ws.
-    3. Its product with the vector that moves a channel by its spread is that channel's effect; squared, averaged over
-       signs and pictures, divided by the number of values, and rooted.
+    3. Its product with the vector that changes a channel by one standard deviation is that channel's effect: root mean
+       square over signs, pictures and values.
 
     Raises:
         MissingPart: a generator without styles.
@@ -164,9 +164,9 @@ def measure_effects(g: Generator, *, faces: int = FACES, signs: int = SIGNS, on_
     """
     layers = style_layers(g)
     if not layers:
-        raise MissingPart(f"The model {g.name!r} has no styles that could be moved. Use its other sliders.")
+        raise MissingPart(f"The model {g.name!r} has no style channels. Use its other sliders.")
     preview, dtype, run = small(g, SIZE_PX), fastest_dtype(g.device), Run(on_step=on_step)
-    masks = region_masks(g, min(LOOKED_AT_PX, preview.size_px)).to(g.device)
+    masks = region_masks(g, min(COMPARED_PX, preview.size_px)).to(g.device)
     random_signs = torch.Generator().manual_seed(0)
     squares = torch.zeros(sum(layer.channels for layer in layers), len(masks))
     batches = random_ws(g, list(range(faces)), truncation_psi=0.7).split(_BATCH)
@@ -188,7 +188,7 @@ def measure_effects(g: Generator, *, faces: int = FACES, signs: int = SIGNS, on_
 
 
 def _by_channel(g: Generator, layers: Sequence[StyleLayer], gradient: Tensor) -> Tensor:
-    """Gradients by ws [N, num_ws, w_dim] → summed squares of the effects of a spread of each channel, [C]."""
+    """Gradients by ws [N, num_ws, w_dim] → sums of squared effects of one standard deviation of each channel, [C]."""
     parts: dict[int, Tensor] = {}
     for row in {layer.row for layer in layers}:
         moved = gradient[:, row].float().cpu() @ row_inverse(g, row)[1]  # [N, channels that read this w]

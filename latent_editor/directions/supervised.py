@@ -1,8 +1,8 @@
-"""Directions that a user asks for: between two descriptions, between two piles of examples, and cleaned of others.
+"""Directions that a user asks for: between two descriptions or two sets of examples, and disentangled from others.
 
 InterFaceGAN (Shen et al. 2020, "Interpreting the Latent Space of GANs for Semantic Face Editing"): the normal of the
-hyperplane between latents that have something and latents that lack it (eq. 2), and conditional manipulation (§3.2):
-the same without what lies in the span of other normals.
+hyperplane between latents with and without an attribute (eq. 2), and conditional manipulation (§3.2): its projection
+orthogonal to other normals.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from torch import Tensor
 from latent_editor.core.errors import BadLatent, BadValue
 from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, OnStep
+from latent_editor.directions.clip_samples import ClipSamples, load_clip_samples, text_axis
 from latent_editor.directions.measurement import Meter, acting, load_meter, measured, own_clip
-from latent_editor.directions.naming import VOCABULARY, agreed
-from latent_editor.directions.samples import Samples, load_samples, text_axis
+from latent_editor.directions.namer import agreed
+from latent_editor.directions.vocabulary import VOCABULARY
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.networks.boundaries import Boundary, apart_from, fit_boundary, kept_boundaries, latent_spread
+from latent_editor.networks.boundaries import Boundary, apart_from, fit_boundary, latent_whitening, stored_boundaries
 from latent_editor.networks.clip import ClipModel, load_clip
 
 SOURCE = "boundary"
-#: Between the two ends of what shall be left alone, where both are named: "old / young".
+#: Separates the two ends of an attribute to preserve: "old / young".
 _BETWEEN = re.compile(r"\s+/\s+")
 
 
@@ -40,35 +41,35 @@ def fit_direction(
     name: str | None = None,
     on_step: OnStep | None = None,
 ) -> Direction:
-    """A direction between two descriptions, fitted on random pictures that the model's CLIP has sorted.
+    """A direction between two descriptions, fitted on random pictures that the model's CLIP has ranked.
 
-    1. Some 1,500 random pictures are rendered, once for a model; the CLIP says how well each fits either text.
-    2. A linear support vector machine separates the fifth that fits best from the fifth that fits least.
-    3. Its normal, at right angles to those of what shall be left alone, is scaled to one visible step and measured.
+    1. About 1,500 random pictures are rendered, once per model; the CLIP ranks them between the two texts.
+    2. A linear support vector machine separates the first fifth from the last.
+    3. Its normal, made orthogonal to those of the attributes to preserve, is scaled to one visible step and measured.
 
     Args:
-        g: A generator that comes with a CLIP.
-        more: What is at the positive end: "a person with a beard".
-        less: What is at the negative end: "a clean-shaven person"; None stands for anybody.
-        clean: What shall stay as it is, as texts: "an old person", or with both ends, "an old person / a young person";
-            names of the vocabulary of sliders ("age") too.
-        name: What to call it; None takes ``more``.
-        on_step: Told of the rendering of samples; a true answer stops.
+        g: A generator with a CLIP.
+        more: Description of the positive end: "a person with a beard".
+        less: Description of the negative end: "a clean-shaven person"; None for a neutral person.
+        clean: Attributes to preserve: one text ("an old person"), both ends ("an old person / a young person"), or a
+            name of the vocabulary ("age").
+        name: Name of the direction; None for ``more``.
+        on_step: Called while samples are rendered; a true answer stops.
 
     Returns:
         A direction of the source "boundary". ``provenance.accuracy`` is the accuracy on held-out samples,
         ``entanglement`` what else it changes.
 
     Raises:
-        BadPrompt: a text is empty, too long, says nothing, or in words that the CLIP has never seen.
-        BadValue: ``clean`` names what the direction itself says.
+        BadPrompt: a text is empty, too long, meaningless, or in words that the CLIP has never seen.
+        BadValue: ``clean`` names the direction's own attribute.
         MissingPart: the model comes without a CLIP.
         Stopped: ``on_step`` gave a true answer.
     """
     clip = load_clip(g)
     axis = text_axis(clip, more, less)
     others = [_axis_of(clip, text) for text in clean]
-    samples = load_samples(g, on_step=on_step)
+    samples = load_clip_samples(g, on_step=on_step)
     boundary = samples.boundary(axis, name or " ".join(more.split()))
     normals = [samples.boundary(other, text).normal for text, other in zip(clean, others, strict=True)]
     provenance = Provenance(prompt=more, opposite=less, accuracy=boundary.accuracy, disentangled_from=tuple(clean))
@@ -84,13 +85,13 @@ def fit_direction_from_examples(
     clean: Sequence[str] = (),
     on_step: OnStep | None = None,
 ) -> Direction:
-    """A direction from examples that lack something to examples that have it.
+    """A direction from examples without an attribute to examples with it.
 
     Args:
         g: The generator.
-        more: ws of pictures that have it, [N, num_ws, w_dim], N at least 3; aligned and encoded by the caller.
-        less: ws of pictures that lack it, [M, num_ws, w_dim].
-        name: What to call it.
+        more: ws of pictures with the attribute, [N, num_ws, w_dim], N at least 3; aligned and encoded by the caller.
+        less: ws of pictures without it, [M, num_ws, w_dim].
+        name: Name of the direction.
         clean, on_step: As for :func:`fit_direction`.
 
     Raises:
@@ -104,8 +105,8 @@ def fit_direction_from_examples(
                 f"Got examples of shape {list(ws.shape)}; expected finite ws [N, {g.num_ws}, {g.w_dim}] of the model "
                 f"{g.name!r}. Encode the pictures with this model."
             )
-    spread = latent_spread(g)
-    boundary = fit_boundary(spread.even(more), spread.even(less), name=name)
+    whitening = latent_whitening(g)
+    boundary = fit_boundary(whitening.whitened(more), whitening.whitened(less), name=name)
     normals = _normals_of(g, clean, on_step)
     provenance = Provenance(examples=(len(more), len(less)), accuracy=boundary.accuracy, disentangled_from=tuple(clean))
     return _finished(g, boundary, normals, provenance, _axis_between(g, more, less))
@@ -114,19 +115,20 @@ def fit_direction_from_examples(
 def disentangle_direction(
     g: Generator, direction: Direction, of: Sequence[str] | None = None, *, on_step: OnStep | None = None
 ) -> Direction:
-    """A direction without what it shall leave alone.
+    """Disentangles a direction from other attributes (conditional manipulation).
 
-    Each layer's row is taken to even coordinates, freed of the normals, and taken back; then it is measured anew.
+    The row of each layer is projected orthogonally to the normals in whitened coordinates; then the direction is
+    measured again.
 
     Args:
         g: The generator.
         direction: Any direction of this generator.
-        of: What shall stay as it is, as for :func:`fit_direction`; None takes what the direction was measured to change
-            most besides its own, two names of the vocabulary at most.
-        on_step: Told of the rendering of samples; a true answer stops.
+        of: Attributes to preserve, as for :func:`fit_direction`; None for the largest side effects of the direction, at
+            most two names of the vocabulary.
+        on_step: Called while samples are rendered; a true answer stops.
 
     Raises:
-        BadValue: nothing is left of the direction, or it leaks nothing that the vocabulary has a name for.
+        BadValue: nothing is left of the direction, or it has no side effect that the vocabulary has a name for.
         BadLatent: a direction of another model.
         MissingPart: the model comes without a CLIP.
     """
@@ -137,24 +139,24 @@ def disentangle_direction(
         )
     offset = acting(direction)
     meter = load_meter(g)
-    texts = list(_leaks(meter, direction, offset) if of is None else of)
+    texts = list(_side_effects(meter, direction, offset) if of is None else of)
     normals = _normals_of(g, texts, on_step)
-    spread = latent_spread(g)
-    rows = offset @ spread.whiten
+    whitening = latent_whitening(g)
+    rows = offset @ whitening.whiten
     for i, row in enumerate(rows):
         if row.any():
-            way, left = apart_from(row / row.norm(), normals)
-            rows[i] = way * left * row.norm()
+            unit, left = apart_from(row / row.norm(), normals)
+            rows[i] = unit * left * row.norm()
     axis = None if direction.name in meter.namer.names else _prompt_axis(g, direction)
-    cleaned = measured(g, replace(direction, vector=rows @ spread.colour), axis)
-    return replace(cleaned, provenance=direction.provenance.disentangled(tuple(texts)))
+    disentangled = measured(g, replace(direction, vector=rows @ whitening.color), axis)
+    return replace(disentangled, provenance=direction.provenance.disentangled(tuple(texts)))
 
 
 def _finished(
     g: Generator, boundary: Boundary, others: Sequence[Tensor], provenance: Provenance, axis: Tensor | None
 ) -> Direction:
     normal, _ = apart_from(boundary.normal, others)
-    offset = latent_spread(g).colour @ normal
+    offset = latent_whitening(g).color @ normal
     vector = offset.expand(g.num_ws, -1).clone()
     score = 0.0 if axis is not None else None
     found = Direction(boundary.name, vector, source=SOURCE, provenance=provenance, score=score)
@@ -162,7 +164,7 @@ def _finished(
 
 
 def _axis_of(clip: ClipModel, text: str) -> Tensor:
-    """The axis of what shall be left alone: a name of the vocabulary, "more / less", or a text alone."""
+    """The axis of an attribute to preserve: a name of the vocabulary, "more / less", or one text."""
     for term in VOCABULARY:
         if term.name == " ".join(text.split()).casefold():
             return text_axis(clip, term.more, term.less)
@@ -171,23 +173,24 @@ def _axis_of(clip: ClipModel, text: str) -> Tensor:
 
 
 def _normals_of(g: Generator, texts: Sequence[str], on_step: OnStep | None) -> list[Tensor]:
-    """Normals of what texts say: from the model's own boundaries where one has that name, else fitted on samples."""
-    kept = {b.name: b.normal for b in kept_boundaries(g)}
+    """Normals of attributes: of the model's own boundary of that name, else fitted on samples."""
+    known = {b.name: b.normal for b in stored_boundaries(g)}
     normals, samples = [], None
     for text in texts:
-        if text not in kept:
-            samples = samples or load_samples(g, on_step=on_step)
-        normals.append(kept[text] if text in kept else _sampled(samples, load_clip(g), text))
+        if text not in known:
+            samples = samples or load_clip_samples(g, on_step=on_step)
+        normals.append(known[text] if text in known else _sampled(samples, load_clip(g), text))
     return normals
 
 
-def _sampled(samples: Samples | None, clip: ClipModel, text: str) -> Tensor:
+def _sampled(samples: ClipSamples | None, clip: ClipModel, text: str) -> Tensor:
     assert samples is not None
     return samples.boundary(_axis_of(clip, text), text).normal
 
 
-def _leaks(meter: Meter, direction: Direction, offset: Tensor) -> list[str]:
-    """The names of the vocabulary that a direction changes most besides its own, one of each family, two at most."""
+def _side_effects(meter: Meter, direction: Direction, offset: Tensor) -> list[str]:
+    """The attributes of the vocabulary that a direction changes most besides its own, at most two, of different
+    families."""
     namer = meter.namer
     effects = agreed(namer.changes(offset)).abs().tolist()
     terms = {t.name for t in VOCABULARY}
@@ -200,7 +203,7 @@ def _leaks(meter: Meter, direction: Direction, offset: Tensor) -> list[str]:
             found.append(name)
     if not found:
         raise BadValue(
-            f"{direction.name!r} changes nothing else that there is a name for. Name what it shall leave alone."
+            f"{direction.name!r} has no side effect that the vocabulary has a name for. Name what it should preserve."
         )
     return found
 
@@ -215,7 +218,7 @@ def _prompt_axis(g: Generator, direction: Direction) -> Tensor | None:
 
 
 def _axis_between(g: Generator, more: Tensor, less: Tensor) -> Tensor | None:
-    """What the CLIP sees between the pictures of two sets of ws, [D]; None without a CLIP."""
+    """The mean difference of CLIP vectors between the pictures of two sets of ws, [D]; None without a CLIP."""
     clip = own_clip(g)
     if clip is None:
         return None

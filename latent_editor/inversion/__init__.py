@@ -15,8 +15,8 @@ from latent_editor.core.values import Crop, Latent, OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import as_rgb, from_rgb, to_tensor
 from latent_editor.inversion.editability import Editability, editability
-from latent_editor.inversion.gain import stretched
-from latent_editor.inversion.initialization import best_start, in_units_of
+from latent_editor.inversion.gain import with_gain
+from latent_editor.inversion.initialization import best_start, in_units_of_w
 from latent_editor.inversion.iterative_encoder import iterate_encoder
 from latent_editor.inversion.loss_weights import pixel_weights
 from latent_editor.inversion.objective import Degradation, Objective
@@ -118,7 +118,7 @@ def invert(
         if seconds > 0 and not run.stopped:
             _run_stages(g, objective, run, plan, max_steps)
         assert run.best is not None
-        best = stretched(g, run.best)
+        best = with_gain(g, run.best)
     return g.latent(best.ws, method=best.method, psnr_db=best.psnr_db, refinement=best.refinement)
 
 
@@ -150,7 +150,7 @@ def _run_stages(g: Generator, objective: Objective, run: InversionRun, plan: Pla
     refined = plan.until[0] < 1
     if config is not None and not run.over:
         if not g.bundle.has(ENCODER_FILE):  # the project's own training gives w a spread of 1
-            config = in_units_of(g, config)
+            config = in_units_of_w(g, config)
         assert run.best is not None
         optimize(g, objective, run, run.best.ws[None], config, criteria=until(plan.until[0]))
     if refined and not run.over:

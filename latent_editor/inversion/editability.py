@@ -1,7 +1,7 @@
-"""Do sliders still work on a latent? Measured against random faces, on which they were found.
+"""Editability of a latent: the effect of sliders on it, relative to random faces.
 
-The nearer a latent is brought to its picture, the further it goes from where the generator was trained, and the less an
-edit does there, or the more it breaks (distortion against editability: Tov et al. 2021, §3).
+The nearer a latent is to its photograph, the further it leaves the distribution that the generator was trained on, and
+the weaker or less clean edits become (the distortion–editability tradeoff, Tov et al. 2021, §3).
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.perceptual import Discriminator, load_discriminator
 
-#: Units that each slider is moved by, to both sides.
+#: Units that each slider moves, to both sides.
 STRENGTH = 2.0
-#: Random faces that are compared with, at this truncation.
+#: Random reference faces, and their truncation.
 FACES, PSI = 12, 0.7
-#: Effects that differ by less than this share of the random faces' are alike.
+#: Sliders work if their effect differs by at most this share.
 TOLERANCE = 0.2
-#: Fewer faces of generators above this size, whose pictures take long.
-_FEWER_FROM_PX, _FEWEST_FACES = 256, 4
-#: Pixels that are rendered together.
+#: Generators above this size, which are slow, use fewer faces.
+_LARGE_PX, _LARGE_FACES = 256, 4
+#: Pixels per batch.
 _MAX_PIXELS = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
 class Editability:
-    """How much sliders do on a latent, as a multiple of what they do on random faces.
+    """The effect of sliders on a latent, as a multiple of their effect on random faces.
 
     Attributes:
-        pixels: In mean absolute differences of pixels; the mean over the directions.
-        features: In the discriminator's features; None for a model without a discriminator.
-        each: ``pixels`` by the direction's name.
+        pixels: By mean absolute differences of pixels, averaged over directions.
+        features: By the discriminator's features; None without a discriminator.
+        each: ``pixels`` of each direction, by name.
     """
 
     pixels: float
@@ -48,27 +48,27 @@ class Editability:
 
     @property
     def ratio(self) -> float:
-        """The mean of both: 1 where sliders do as much as on random faces, 0 where they do nothing."""
+        """The mean of both: 1 if sliders have the same effect as on random faces, 0 if they have none."""
         return self.pixels if self.features is None else (self.pixels + self.features) / 2
 
     @property
     def works(self) -> bool:
-        """Whether sliders do as much as on random faces, within ``TOLERANCE``."""
+        """Whether sliders have the same effect as on random faces, within ``TOLERANCE``."""
         return abs(self.ratio - 1) <= TOLERANCE
 
 
 @torch.inference_mode()
 def editability(g: Generator, latent: Latent, directions: Sequence[Direction]) -> Editability:
-    """Measures what sliders do on a latent.
+    """Measures the effect of sliders on a latent.
 
-    1. Move every direction by ``STRENGTH`` units to both sides; the effect is the mean absolute difference to the
-       picture unmoved, in pixels and in the discriminator's features.
-    2. Divide by the mean of the same on random faces of psi 0.7, direction by direction, and take the mean.
+    1. Apply every direction with ``STRENGTH`` units to both sides; the effect is the mean absolute difference to the
+       unedited picture, in pixels and in the discriminator's features.
+    2. Divide by the mean effect on random faces with psi 0.7, direction by direction, and take the mean.
 
     Args:
         g: The latent's generator.
         latent: With or without a refinement.
-        directions: The model's own, such as its named ones; their layers are kept to.
+        directions: Such as the model's named ones; they act on their own layers.
 
     Raises:
         BadLatent: the latent belongs to another model, or a direction does.
@@ -86,15 +86,15 @@ def editability(g: Generator, latent: Latent, directions: Sequence[Direction]) -
     offsets = torch.stack([_offset(d) for d in directions]).to(g.device)  # [D, num_ws, w_dim]
     discriminator = load_discriminator(g)
     digest = hashlib.blake2b(offsets.cpu().numpy().tobytes(), digest_size=8).hexdigest()
-    usual = _usual(g, digest, discriminator=discriminator, offsets=offsets)
-    ratios = (_effects(drawing, discriminator, latent.ws.to(g.device), offsets) / usual.clamp_min(1e-8)).cpu()
+    typical = _typical_effects(g, digest, discriminator=discriminator, offsets=offsets)
+    ratios = (_effects(drawing, discriminator, latent.ws.to(g.device), offsets) / typical.clamp_min(1e-8)).cpu()
     each = {d.name: float(r) for d, r in zip(directions, ratios[:, 0], strict=True)}
     means = ratios.mean(dim=0).tolist()
     return Editability(means[0], None if discriminator is None else means[1], each)
 
 
 def _offset(d: Direction) -> Tensor:
-    """What a direction adds to ws at ``STRENGTH``: float32 [num_ws, w_dim]."""
+    """The offset of ws at ``STRENGTH``: float32 [num_ws, w_dim]."""
     offset = torch.zeros_like(d.vector)
     start, stop = d.layers or (0, len(offset))
     offset[start:stop] = d.vector[start:stop] * STRENGTH
@@ -102,16 +102,15 @@ def _offset(d: Direction) -> Tensor:
 
 
 @per_model
-def _usual(g: Generator, digest: str, *, discriminator: Discriminator | None, offsets: Tensor) -> Tensor:
+def _typical_effects(g: Generator, digest: str, *, discriminator: Discriminator | None, offsets: Tensor) -> Tensor:
     """The effects of the offsets of this digest on random faces: [D, 2]."""
-    count = FACES if g.size_px <= _FEWER_FROM_PX else _FEWEST_FACES
+    count = FACES if g.size_px <= _LARGE_PX else _LARGE_FACES
     faces = random_ws(g, list(range(1000, 1000 + count)), truncation_psi=PSI)
     return torch.stack([_effects(g, discriminator, ws, offsets) for ws in faces]).mean(dim=0)
 
 
 def _effects(g: Generator, discriminator: Discriminator | None, ws: Tensor, offsets: Tensor) -> Tensor:
-    """What each of the offsets does to ws [num_ws, w_dim], to both sides: [D, 2], in pixels and to the
-    discriminator."""
+    """The effect of each offset on ws [num_ws, w_dim], to both sides: [D, 2], in pixels and in features."""
     dtype = fastest_dtype(g.device)
 
     def seen(ws: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -12,32 +12,32 @@ from latent_editor.core.region import resized_share
 from latent_editor.core.values import Latent, OnStep
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.generators.refined import changed, generator_for
+from latent_editor.generators.refined import generator_for, with_changes
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import RefiningConfig, feature_size
 from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, descend
 from latent_editor.networks.perceptual import load_discriminator
 
-#: Steps at most: later ones change nothing that is seen.
+#: Limit of steps: later ones have no visible effect.
 MAX_STEPS = 60
 #: Learning rate, and the weight of the squared features, in standard deviations of the activations.
 RATE, SIZE = 0.1, 0.02
-#: How far around the region pixels count in full, in shares of the picture, and what those farther away count.
+#: Width of the surroundings with full weight, relative to the picture, and the weight of pixels farther away.
 _REACH, _ELSEWHERE = 1 / 64, 0.02
 
 
 def fit_part(
     g: Generator, latent: Latent, target: Tensor, share: Tensor, *, seconds: float = 4.0, on_step: OnStep | None = None
 ) -> Tensor:
-    """Finds the features that, added to a latent's activations in a region, draw another picture there.
+    """Finds the features that, added to a latent's activations in a region, draw the target there.
 
     Args:
-        g: The latent's generator, one that takes features (:func:`feature_size`).
+        g: The latent's generator, which takes features (:func:`feature_size`).
         latent: The face; a refinement of it stays as it is.
-        target: float32 [1, channels, size_px, size_px], −1..1: what to draw.
+        target: float32 [1, channels, size_px, size_px], −1..1: the picture to draw.
         share: float32 [M, M], 0..1: the region.
-        seconds: Time for it.
-        on_step: Told of the best so far; a true answer stops and keeps it.
+        seconds: Time limit.
+        on_step: Called with the best step so far; a true answer stops and keeps it.
 
     Returns:
         float32 [C, R, R], 0 outside of the region.
@@ -58,25 +58,25 @@ def fit_part(
         features = torch.zeros_like(activations).requires_grad_(True)
         objective = Objective(target, load_discriminator(g), weights=_weights(share.to(g.device), g.size_px))
         run.best = Candidate(latent.ws, first[0], float(objective.psnr_db(first)), method="features")
-        kept = [features.detach().clone()]
+        best = [features.detach().clone()]
 
         def draw(step: int) -> tuple[Tensor, Tensor]:
-            changed_here = changed(drawing, {size: own + features * acting}, {})
+            changed_here = with_changes(drawing, {size: own + features * acting}, {})
             picture = changed_here.synthesize(ws, dtype=objective.dtype)
             return picture, objective.distance(picture) + SIZE * (features * acting).square().mean()
 
         def keep(image: Tensor, psnr_db: float) -> Candidate:
-            kept[0] = features.detach().clone()
+            best[0] = features.detach().clone()
             return Candidate(latent.ws, image, psnr_db, method="features")
 
         criteria = StoppingCriteria(seconds, patience=15, max_steps=MAX_STEPS)
         descend(run, [([features], RATE)], draw, keep, objective.psnr_db, criteria=criteria, method="features")
         run.report_best("features", last=True)
-    return (kept[0] * acting)[0].float().cpu()
+    return (best[0] * acting)[0].float().cpu()
 
 
 def _weights(share: Tensor, size_px: int) -> Tensor:
-    """How much each pixel counts: the region and what is next to it, [1, 1, size_px, size_px] with mean 1."""
+    """Weights of pixels, highest in and next to the region: [1, 1, size_px, size_px] with mean 1."""
     reach = 2 * max(1, round(_REACH * size_px)) + 1
     wide = F.max_pool2d(resized_share(share, size_px)[None, None], reach, 1, reach // 2)
     return (wide + _ELSEWHERE) / (wide + _ELSEWHERE).mean()

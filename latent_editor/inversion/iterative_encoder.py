@@ -1,4 +1,4 @@
-"""An encoder that is shown its own answers."""
+"""Iterative refinement of an encoder's result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latent_editor.generators.pictures import as_rgb
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.run import Candidate, InversionRun
 
-#: Passes at most, and the share of the difference that is added in the first of them.
+#: Passes at most; the step size of the first pass, and the smallest one.
 PASSES, RATE, MIN_RATE = 5, 0.5, 0.2
 
 
@@ -20,12 +20,13 @@ PASSES, RATE, MIN_RATE = 5, 0.5, 0.2
 def iterate_encoder(
     g: Generator, objective: Objective, run: InversionRun, encode: Callable[[Tensor], Tensor], *, until_s: float
 ) -> None:
-    """Feeds an encoder's answers back to it (after ReStyle, Alaluf et al. 2021).
+    """Corrects an encoder's result by encoding its picture again (after ReStyle, Alaluf et al. 2021).
 
-    ReStyle's encoders are shown the target and the answer side by side; these see one picture. So the answer is encoded
-    too, and what the encoder sees of the difference is added: w ← w + r·(E(target) − E(G(w))). What is no better is
-    dropped, and r halved. It gains 0.3 dB. To encode the target plus the residual of the pictures was refused: it loses
-    as much, because such a picture is none that the encoder knows.
+    ReStyle's encoders see the target and the current picture together; these see one picture. So the difference of two
+    encodings is added: w ← w + r·(E(target) − E(G(w))). A worse result is dropped, and r is halved. It gains 0.3 dB.
+    Encoding the target plus the residual of the pictures was rejected: it loses as much, because such pictures are
+        outside
+    of the encoder's training data.
 
     Args:
         g: The generator.

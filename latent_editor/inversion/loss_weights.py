@@ -1,4 +1,4 @@
-"""Where the face is in the picture that is being reconstructed."""
+"""Pixel weights of the inversion loss, from the landmarks of the face."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from latent_editor.networks.pixel_weights import NEEDED, face_weights
 
 
 def pixel_weights(g: Generator, crop: Crop | Image.Image) -> Tensor | None:
-    """How much each pixel counts, where it is known where the face is.
+    """Weights that emphasize the face and its features, if its landmarks are known.
 
     Args:
         g: The generator.
-        crop: What :func:`align` gave, with its landmarks, or a picture that is aligned as the model expects.
+        crop: What :func:`align` gave, with its landmarks, or a picture that is aligned to the model.
 
     Returns:
-        float32 [1, 1, size_px, size_px], mean 1; None for a crop without a face, or a model that shows none.
+        float32 [1, 1, size_px, size_px], mean 1; None for a crop without landmarks, or a model without faces.
     """
     if isinstance(crop, Crop):
         points: FractionLandmarks | None = to_fractions(crop.landmarks, crop.image.size)

@@ -1,4 +1,4 @@
-"""How far a picture is from the one that is wanted: what every stage of the ladder descends."""
+"""The loss of an inversion: the distance of a rendered picture to the target."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from latent_editor.core.errors import BadValue
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.networks.perceptual import Discriminator, psnr_db, pyramid_l1
 
-#: What is wrong with the picture that is given: a rendered picture [N, C, S, S] in −1..1 to what a broken camera would
-#: have made of it, of the same shape; differentiable. A mask, grey, a blur, few pixels, noise, JPEG.
+#: Degrades rendered pictures [N, C, S, S] in −1..1 as the given picture was degraded: a mask, grayscale, blur, few
+#: pixels, noise, JPEG. Keeps the shape; differentiable.
 Degradation = Callable[[Tensor], Tensor]
 
 
@@ -24,10 +24,10 @@ class Objective:
     Attributes:
         target: float32 [1, channels, S, S], −1..1.
         discriminator: For the perceptual term; None leaves it out.
-        weights: How much each pixel counts in the pixel terms, [1, 1, S, S] with mean 1; None for all alike.
+        weights: Weight of each pixel in the pixel terms, [1, 1, S, S] with mean 1; None for uniform weights.
         degrade: Applied to pictures before they are compared; None compares them as they are.
-        pixels: Weight of the squared error, beside the pyramid's 1.
-        perceptual: Weight of the discriminator's distance. Less of it gains half a decibel and smears hair and skin.
+        pixels: Weight of the squared error, relative to the pyramid's.
+        perceptual: Weight of the discriminator's distance. A smaller one gains half a decibel and smears hair and skin.
     """
 
     target: Tensor
@@ -48,7 +48,7 @@ class Objective:
         return fastest_dtype(self.target.device)
 
     def seen(self, picture: Tensor) -> Tensor:
-        """A picture as the target shows it.
+        """A picture after the degradation.
 
         Raises:
             BadValue: the degradation changes its shape.
@@ -59,7 +59,7 @@ class Objective:
         if degraded.shape != picture.shape:
             raise BadValue(
                 f"The degradation makes {list(degraded.shape)} of {list(picture.shape)}; expected the same shape. "
-                "Bring what it makes back to the size of the picture."
+                "Resize its result to the size of the picture."
             )
         return degraded
 
@@ -76,5 +76,5 @@ class Objective:
 
     @torch.no_grad()
     def psnr_db(self, picture: Tensor) -> Tensor:
-        """Likeness of a picture [1, channels, S, S] to the target, as a tensor: reading it waits for a GPU."""
+        """PSNR of a picture [1, channels, S, S] against the target, in dB, as a tensor: reading it waits for a GPU."""
         return psnr_db(self.seen(picture), self.target)[0]

@@ -17,26 +17,26 @@ __all__ = ["EDITABLE", "OptimizationConfig", "optimize", "schedule"]
 
 @dataclass(frozen=True)
 class OptimizationConfig:
-    """How to optimize.
+    """Options of the optimization.
 
     Attributes:
         space: "w" moves one vector for all layers, "w+" one for each.
-        rate: Learning rate of Adam at its highest, in units of w.
-        pull: Weight of the squared distance to the start, which keeps the latent where edits work.
-        centre: Weight of the squared distance of the mean over the layers to the mean latent.
+        rate: Peak learning rate of Adam, in units of w.
+        pull: Weight of the squared distance to the start, which keeps the latent editable.
+        center: Weight of the squared distance of the mean over the layers to the mean latent.
         spread: Weight of the squared distance of each layer's w to the mean over the layers.
     """
 
     space: str = "w+"
     rate: float = 0.25
     pull: float = 0.01
-    centre: float = 0.0
+    center: float = 0.0
     spread: float = 0.0
 
 
-#: For a latent that is refined afterwards: it costs a decibel, which the refinement brings back tenfold, and sliders do
-#: half as much again as on a latent that was optimized for its likeness alone.
-EDITABLE = OptimizationConfig(pull=0.0, centre=0.1, spread=0.6)
+#: For latents that are refined afterwards: it costs a decibel, which the refinement more than recovers, and sliders
+#: have an effect one and a half times as large as on latents optimized for PSNR alone.
+EDITABLE = OptimizationConfig(pull=0.0, center=0.1, spread=0.6)
 
 
 def optimize(
@@ -64,7 +64,7 @@ def optimize(
     variable = torch.zeros(len(axes), 1, g.w_dim, device=start.device, requires_grad=True)  # along the axes
 
     if single:
-        run.best = None  # one w for all is what was asked for, also where one for each is more alike
+        run.best = None  # one w for all layers is wanted, even if one per layer has a higher PSNR
 
     def latent() -> Tensor:
         return begin + torch.bmm(variable, axes).transpose(0, 1)
@@ -73,7 +73,7 @@ def optimize(
         ws = latent()
         picture = g.synthesize(ws, dtype=objective.dtype)
         middle = ws.mean(dim=1, keepdim=True)
-        pulls = config.pull * (ws - start).square().mean() + config.centre * (middle - g.w_avg).square().mean()
+        pulls = config.pull * (ws - start).square().mean() + config.center * (middle - g.w_avg).square().mean()
         return picture, objective.distance(picture) + pulls + config.spread * (ws - middle).square().mean()
 
     def keep(image: Tensor, psnr_db: float) -> Candidate:

@@ -1,4 +1,4 @@
-"""What makes one face more alike than its latent can: features first, then weights."""
+"""Refinement beyond the latent: features first, then the generator's weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latent_editor.core.refinement import Refinement
 from latent_editor.generators import Generator, random_ws
-from latent_editor.generators.refined import changed, feature_shape
+from latent_editor.generators.refined import feature_shape, with_changes
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.run import Candidate, InversionRun, StoppingCriteria, descend
 from latent_editor.networks.perceptual import pyramid_l1
@@ -18,18 +18,18 @@ from latent_editor.networks.perceptual import pyramid_l1
 
 @dataclass(frozen=True)
 class RefiningConfig:
-    """How to refine.
+    """Options of the refinement.
 
     Attributes:
         feature_rate: Learning rate of features, in standard deviations of the activations.
-        feature_size: Weight of the squared features, in the same unit, while they are alone.
+        feature_size: Weight of the squared features, in the same unit, while weights are fixed.
         weight_rate: Learning rate of weights, whose own size is about 1.
-        left_size: Weight of the squared features while weights are tuned: what weights can do, features leave to them,
-            because weights move with the face, and features stay where they are when a slider turns it.
-        locality: Weight of the changes that nearby latents shall keep.
-        reach: How far nearby latents are, as a share of the way from the mean to a random one.
-        most_bytes: What features and weights may take together, in half precision.
-        feature_bytes: What features may take.
+        left_size: Weight of the squared features while weights are tuned, which shifts changes into the weights: they
+            move with the face when a slider turns it, and features do not.
+        locality: Weight of the loss on nearby latents.
+        reach: Distance of nearby latents, relative to the distance from the mean to a random one.
+        max_bytes: Limit of features and weights together, in half precision.
+        feature_bytes: Limit of features.
     """
 
     feature_rate: float = 0.05
@@ -38,15 +38,15 @@ class RefiningConfig:
     left_size: float = 1.0
     locality: float = 1.0
     reach: float = 0.4
-    most_bytes: int = 2_900_000
+    max_bytes: int = 2_900_000
     feature_bytes: int = 1 << 20
 
 
 def feature_size(g: Generator, config: RefiningConfig) -> int | None:
-    """The resolution that features are added at, or None where the generator takes none.
+    """The resolution of the added features, or None if the generator takes none.
 
-    A quarter of the picture's size, 64 at most, and less where it would take too many bytes. At half the size the
-    likeness grows faster and edits tear: what is added there belongs to single hairs. At an eighth, detail is lost.
+    A quarter of the picture's size, at most 64, and less if that takes too many bytes. At half the size the PSNR grows
+    faster, but edits tear, because the features encode single hairs; at an eighth, detail is lost.
     """
     size = min(max(g.size_px // 4, 4), 64)
     while size >= 4:
@@ -57,15 +57,15 @@ def feature_size(g: Generator, config: RefiningConfig) -> int | None:
     return None
 
 
-def tuned_parameters(g: Generator, most_bytes: int) -> list[str]:
-    """The parameters of the synthesis that are tuned, as many as fit, the last layers first.
+def tuned_parameters(g: Generator, max_bytes: int) -> list[str]:
+    """The parameters of the synthesis to tune, as many as fit, the last layers first.
 
-    The layers that turn a w into styles stay as they are: they are what sliders act through. Noise stays too.
+    The affine layers that turn w into styles are fixed, because sliders act through them; noise is fixed too.
     """
-    names, left = [], most_bytes
+    names, left = [], max_bytes
     for name, parameter in reversed(list(g.named_parameters())):
-        kept = not name.startswith("synthesis.") or ".affine." in name or "noise" in name or ".input." in name
-        if kept or 2 * parameter.numel() > left:
+        fixed = not name.startswith("synthesis.") or ".affine." in name or "noise" in name or ".input." in name
+        if fixed or 2 * parameter.numel() > left:
             continue
         names.append(name)
         left -= 2 * parameter.numel()
@@ -73,13 +73,13 @@ def tuned_parameters(g: Generator, most_bytes: int) -> list[str]:
 
 
 class Refining:
-    """The two stages above W+: they share the pivot, which stays as it is, the features and the way to render.
+    """The two stages after W+. They share the pivot, which is fixed, the features, and the rendering.
 
     Args:
         g: The generator.
-        objective: What to descend.
+        objective: The loss.
         run: Its best candidate is the pivot; better ones are kept.
-        config: How to refine.
+        config: Options.
     """
 
     def __init__(self, g: Generator, objective: Objective, run: InversionRun, config: RefiningConfig) -> None:
@@ -114,17 +114,17 @@ class Refining:
     def tune_weights(self, *, criteria: StoppingCriteria) -> None:
         """Pivotal tuning (Roich et al. 2022): the generator's weights, around the pivot.
 
-        1. Render the pivot, and a latent near it, with the weights as they are by now.
-        2. Loss: the objective, and for the latent near it the distance to the target plus what the untuned generator
-           changes from the pivot to there. The paper asks nearby pictures to stay as they were (eq. 5), against which
-           this was chosen: the pivot's own picture changes most, and so must those beside it, but not what a way does.
-        3. Adam on the weights, and on what is left of the features.
+        1. Render the pivot and a nearby latent with the current weights.
+        2. Loss: the objective, and for the nearby latent the distance to the target plus the difference that the
+           untuned generator makes between the two. The paper keeps nearby pictures as they were (eq. 5); this variant
+           lets them change along with the pivot's picture, and preserves the effect of edits.
+        3. Adam on the weights and, with a stronger penalty, on the features.
         """
         g, objective, config = self.g, self.objective, self.config
         assert self.run.best is not None
         own = dict(g.named_parameters())
-        taken = 0 if self.features is None else 2 * self.features.numel()
-        names = tuned_parameters(g, config.most_bytes - taken)
+        used = 0 if self.features is None else 2 * self.features.numel()
+        names = tuned_parameters(g, config.max_bytes - used)
         deltas = {name: torch.zeros_like(own[name]).requires_grad_(True) for name in names}
         anchor = objective.target if objective.degrade is None else self.run.best.image[None]
         nearby = Nearby(g, objective, self.pivot, anchor, config.reach)
@@ -150,10 +150,10 @@ class Refining:
         descend(self.run, groups, draw, keep, objective.psnr_db, criteria=criteria, method="pivotal")
 
     def _changed(self, deltas: Mapping[str, Tensor]) -> Generator:
-        """The generator as it is by now, through which gradients reach the features and the deltas."""
+        """The generator with the current changes; gradients reach the features and the deltas."""
         own = dict(self.g.named_parameters()) if deltas else {}
         features = {} if self.features is None or self.size is None else {self.size: self.features * self.unit}
-        return changed(self.g, features, {name: own[name] + delta for name, delta in deltas.items()})
+        return with_changes(self.g, features, {name: own[name] + delta for name, delta in deltas.items()})
 
     def _refinement(self, deltas: Mapping[str, Tensor]) -> Refinement:
         features = {} if self.features is None or self.size is None else {self.size: self.features[0] * self.unit}
@@ -161,14 +161,14 @@ class Refining:
 
 
 class Nearby:
-    """Latents around a pivot, and pictures that a tuned generator shall draw of them.
+    """Latents near a pivot, and the target pictures of the tuned generator for them.
 
     Args:
         g: The untuned generator.
         objective: Its discriminator sees the pictures.
         pivot: ws [num_ws, w_dim].
-        anchor: The pivot's own picture as it shall be, [1, channels, S, S].
-        reach: How far they are, as a share of the way from the mean to a random latent.
+        anchor: The target picture of the pivot, [1, channels, S, S].
+        reach: Distance of the latents, relative to the distance from the mean to a random latent.
     """
 
     def __init__(self, g: Generator, objective: Objective, pivot: Tensor, anchor: Tensor, reach: float) -> None:
@@ -178,7 +178,7 @@ class Nearby:
 
     @torch.no_grad()
     def draw(self, step: int) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """ws [1, num_ws, w_dim], the wanted picture [1, channels, S, S], and the discriminator's maps of it."""
+        """ws [1, num_ws, w_dim], the target picture [1, channels, S, S], and the discriminator's maps of it."""
         g, objective = self.g, self.objective
         far = 2 * float(torch.rand((), generator=torch.Generator().manual_seed(step))) - 1
         ws = self.pivot + self.reach * far * (random_ws(g, [step], truncation_psi=1.0) - g.w_avg)

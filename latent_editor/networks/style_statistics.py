@@ -68,7 +68,7 @@ def style_statistics_file(g: Generator) -> Path:
     return cache_folder() / "stylespace" / f"{g.fingerprint}-{load_clip(g).fingerprint}.safetensors"
 
 
-def style_statistics_kept(g: Generator) -> bool:
+def style_statistics_stored(g: Generator) -> bool:
     """Whether they are there already, and whole."""
     if load_style_statistics.is_built(g):
         return True

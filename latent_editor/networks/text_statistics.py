@@ -198,23 +198,23 @@ def load_text_statistics(g: Generator, *, on_step: OnStep | None = None, whole: 
         on_step: Told after each batch; a true answer stops, and what there is by then is used.
         whole: Raise Stopped instead of using what there is by then.
     """
-    return kept_text_statistics(g) or _quick(g, on_step, whole)
+    return stored_text_statistics(g) or _quick(g, on_step, whole)
 
 
-def kept_text_statistics(g: Generator) -> TextStatistics | None:
+def stored_text_statistics(g: Generator) -> TextStatistics | None:
     """The statistics in the model's folder, or None where there are none of this generator and its CLIP.
 
     Raises:
         BadModel: the file is damaged, and is not one that would be made again.
     """
-    found = g.bundle.kept(STATISTICS_FILE, "text prompts", TextStatistics.load)
+    found = g.bundle.read_optional(STATISTICS_FILE, "text prompts", TextStatistics.load)
     if found is None:
         return None
     return found if found.fingerprint == statistics_fingerprint(g, load_clip(g)) else None
 
 
-def text_statistics_kept(g: Generator) -> bool:
-    """Whether :func:`kept_text_statistics` finds some, without building the CLIP.
+def text_statistics_stored(g: Generator) -> bool:
+    """Whether :func:`stored_text_statistics` finds some, without building the CLIP.
 
     Raises:
         MissingPart: there is no CLIP for this generator.

@@ -20,8 +20,8 @@ from latent_editor.networks.encoder import has_encoder, load_encoder
 from latent_editor.networks.face_views import CENTRE, FRAME, HALF_AXES, NEEDED
 from latent_editor.networks.faces import canonical_points
 from latent_editor.networks.identity import IdentityNet
-from latent_editor.networks.likeness_statistics import LikenessStatistics, landmark_net, likeness_statistics
-from latent_editor.networks.picture_facts import Range, picture_facts
+from latent_editor.networks.similarity_statistics import SimilarityStatistics, landmark_net, load_similarity_statistics
+from latent_editor.networks.picture_properties import Range, picture_properties
 from latent_editor.ops import affine
 
 MAX_SENTENCES = 2
@@ -42,7 +42,7 @@ class Facts:
     """What was measured about one picture.
 
     Attributes:
-        values: Of :func:`latent_editor.networks.picture_facts.picture_facts`.
+        values: Of :func:`latent_editor.networks.picture_properties.picture_properties`.
         ranges: What is usual of them.
         distance: Of the encoder's latent from those of usual pictures, 1 where the usual ends; None without encoder.
         beyond: Share of the face that lies beyond the photo's edge.
@@ -179,7 +179,7 @@ def advise(
     Returns:
         Two sentences at most, the most important first; none where all is well.
     """
-    facts = measure(g, crop, photo=photo, alike=alike, statistics=likeness_statistics(g, net=identity))
+    facts = measure(g, crop, photo=photo, alike=alike, statistics=load_similarity_statistics(g, net=identity))
     return sentences(facts)
 
 
@@ -195,7 +195,7 @@ def measure(
     g: Generator,
     crop: Crop | Image.Image,
     *,
-    statistics: LikenessStatistics,
+    statistics: SimilarityStatistics,
     photo: Photo | None = None,
     alike: bool | None = None,
 ) -> Facts:
@@ -204,7 +204,7 @@ def measure(
     image = crop.image if isinstance(crop, Crop) else crop
     points = canonical_points(g)
     picture = to_tensor(image, g.size_px, g.device)
-    measured = picture_facts(landmark_net(g), picture, points)
+    measured = picture_properties(landmark_net(g), picture, points)
     values = {name: float(value[0]) for name, value in measured.items()}
     distance = None
     if statistics.domain is not None and has_encoder(g):

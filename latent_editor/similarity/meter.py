@@ -16,7 +16,7 @@ from latent_editor.generators.pictures import from_rgb, resized, to_tensor
 from latent_editor.generators.refined import generator_for, original
 from latent_editor.networks.faces import canonical_points
 from latent_editor.networks.identity import IdentityNet, IdentityScale
-from latent_editor.networks.likeness_statistics import identity_net, likeness_statistics
+from latent_editor.networks.similarity_statistics import identity_net, load_similarity_statistics
 from latent_editor.networks.perceptual import load_discriminator, perceptual_distance, psnr_db
 from latent_editor.networks.pixel_weights import NEEDED as WEIGHED
 from latent_editor.networks.pixel_weights import face_weights
@@ -27,7 +27,7 @@ from latent_editor.similarity.heat_map import heat_map, residual
 Pictured = Crop | Image.Image | Latent | Tensor
 
 #: From so many decibels on, a person is plainly recognised; a picture without faces is the same from the second on.
-RECOGNISED_DB, SAME_DB = 24.0, 28.0
+RECOGNIZED_DB, SAME_DB = 24.0, 28.0
 SAME, ALIKE, OTHER = "the same person", "alike, but not quite", "somebody else"
 STILL, LITTLE, ELSE = "still the same person", "a little", "somebody else"
 
@@ -118,11 +118,11 @@ def compare(
         face_db = float(-10 * mse.clamp_min(1e-10).log10())
     with torch.inference_mode():
         apart = None if discriminator is None else float(perceptual_distance(discriminator, target, picture)[0])
-    statistics = likeness_statistics(g, net=identity)
+    statistics = load_similarity_statistics(g, net=identity)
     net, scale = identity or identity_net(g), statistics.identity
     cosine = None if net is None or scale is None else _cosine(net, scale, target, picture, points)
     whole_db = float(psnr_db(target, picture)[0])
-    recognised = (whole_db if face_db is None else face_db) >= RECOGNISED_DB
+    recognised = (whole_db if face_db is None else face_db) >= RECOGNIZED_DB
     if net is None or scale is None or cosine is None:
         words = "the same" if whole_db >= SAME_DB else "alike" if recognised else "not alike"
     else:
@@ -166,7 +166,7 @@ def identity_moved(
     first, second = (_rgb(drawn if isinstance(x, Tensor) else g, x) for x in (before, after))
     whole = original(g)
     net = identity or identity_net(whole)
-    scale = None if net is None else likeness_statistics(whole, net=identity).identity
+    scale = None if net is None else load_similarity_statistics(whole, net=identity).identity
     if net is None or scale is None:
         return None
     cosine = _cosine(net, scale, first, second, canonical_points(whole))

@@ -1,4 +1,4 @@
-"""From a prompt to a slider."""
+"""Text prompts as directions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from latent_editor.networks.clip import ClipModel, load_clip
 from latent_editor.networks.style_statistics import load_style_statistics
 from latent_editor.networks.text_statistics import load_text_statistics
 from latent_editor.text.fast import (
-    SHORTEST_CHOSEN,
+    MIN_ALTERNATIVE_UNIT,
     FastEstimate,
     TextTarget,
     calibrate,
     estimate,
-    find_denied,
+    find_negated,
     find_target,
 )
 from latent_editor.text.neutral_prompts import lies_between
-from latent_editor.text.preserved_attributes import guard_axes, guard_qualities
+from latent_editor.text.preserved_attributes import preserved_axes, preserved_qualities
 from latent_editor.text.prompts import Prompt, read_prompt
 from latent_editor.text.refine import refine
-from latent_editor.text.styles import THRESHOLD, style_way
+from latent_editor.text.styles import THRESHOLD, style_direction
 
 METHODS = ("fast", "global", "optimize")
-#: From this cosine on, two texts say the same.
+#: Two texts with at least this cosine mean the same.
 SAME = 0.9
-#: Under this fit a direction is called unsure.
+#: Directions with a smaller fit are reported as unsure.
 UNSURE_FIT = 0.3
 
 
@@ -51,51 +51,51 @@ def text_direction(
     seconds: float = 4.0,
     on_step: OnStep | None = None,
 ) -> Direction:
-    """Makes a direction that changes a picture towards a prompt.
+    """Makes a direction that changes pictures towards a prompt.
 
     Args:
-        g: A generator that comes with a CLIP.
+        g: A generator with a CLIP.
         prompt: "red hair", "an old woman", "young → old", "without a beard", "red hair | not make-up"; at most 300
             characters.
-        latent: The picture to fit the direction to; needed by "optimize". Where a prompt chooses among several, it
-            says which of them is left: brown hair is lighter than black hair, and darker than blond.
-        method: "fast" reads the direction from statistics, in milliseconds once the model's parts are loaded;
-            "global" is StyleCLIP's global direction in StyleSpace, from what each channel does; "optimize" goes on from
-            "fast" with StyleCLIP's optimizer around ``latent``.
-        without: What shall stay as it is, as if typed after "not".
-        threshold: For "global": β, 0..1; the higher, the fewer channels move and the less comes along.
-        seconds: How long "optimize" may take.
-        on_step: Told about the making of statistics (where there are none yet) and about each optimization step; a
-            truthy answer stops, and what there is by then is used.
+        latent: The picture to fit the direction to; required by "optimize". For a prompt that chooses among
+            alternatives, it gives the starting point: brown hair is lighter than black hair, and darker than blond.
+        method: "fast" estimates the direction from statistics, in milliseconds once the model is loaded; "global" is
+            StyleCLIP's global direction in StyleSpace; "optimize" continues from "fast" with StyleCLIP's optimizer
+            around ``latent``.
+        without: Attributes to preserve, as if typed after "not".
+        threshold: For "global": β, 0..1; higher values move fewer channels, with fewer side effects.
+        seconds: Time limit for "optimize".
+        on_step: Called while missing statistics are computed and after each optimization step; a true answer stops, and
+            the intermediate result is used.
 
     Returns:
         A direction of the source "text". 1.0 is one visible step and −3..3 is safe. ``score`` is the confidence, 0..1;
         ``provenance.doubts`` says which words are unknown and whether the latents say little about the prompt.
 
     Raises:
-        BadPrompt: the prompt is empty, too long, without a word that the CLIP has seen, says nothing about a face, or
-            denies what it asks for.
+        BadPrompt: the prompt is empty, too long, without a word that the CLIP has seen, has no effect on a face, or
+            contradicts itself.
         BadValue: an unknown method, a threshold out of its range, or "optimize" without a latent.
         BadLatent: the latent belongs to another model.
-        MissingPart: the model comes without a CLIP, or for "global" without styles.
-        Stopped: for "global", where ``on_step`` stopped the making of its statistics; the next call goes on.
+        MissingPart: the model has no CLIP, or for "global" no styles.
+        Stopped: for "global", if ``on_step`` stopped the computation of its statistics; the next call resumes it.
     """
     read = read_prompt(prompt, without=without)
     _check(g, method, latent, threshold)
     clip = load_clip(g)
     between = latent is not None and read.source is None and lies_between(read.target or "")
     target = find_target(clip, read, _seen(g, clip, latent) if between and latent is not None else None)
-    preserved, weight = find_guards(g, clip, read, target)
+    preserved, weight = find_preserved(g, clip, read, target)
     statistics = load_text_statistics(g, on_step=on_step)
     found = estimate(statistics, target, preserved=preserved, weight=weight)
     note = ""
     if method == "global":
         styles = load_style_statistics(g, on_step=on_step)
-        moved = style_way(g, styles, target.axis, threshold=threshold, preserved=preserved, weight=weight)
-        found = replace(found, way=moved.way, radius=moved.radius)
+        moved = style_direction(g, styles, target.axis, threshold=threshold, preserved=preserved, weight=weight)
+        found = replace(found, vector=moved.vector, radius=moved.radius)
         note = f"{moved.channels} of {len(styles.effects)} channels, threshold {threshold:g}"
     unit = _unit(g, clip, statistics.probes, found, target, latent)
-    vector = (found.way * unit).expand(g.num_ws, -1).clone()
+    vector = (found.vector * unit).expand(g.num_ws, -1).clone()
     if method == "optimize" and latent is not None:
         with torch.enable_grad():
             drawing = generator_for(g, latent)
@@ -125,35 +125,37 @@ def _check(g: Generator, method: str, latent: Latent | None, threshold: float) -
 def _unit(
     g: Generator, clip: ClipModel, probes: Tensor, found: FastEstimate, target: TextTarget, latent: Latent | None
 ) -> float:
-    """The length of one unit: by some pictures, or by the one whose own choice the prompt changes."""
+    """The length of one unit: calibrated on some pictures, or on the given one if the prompt chooses among
+    alternatives."""
     if latent is None or target.choices is None:
         return calibrate(small(g, clip.size_px), clip, probes, found, target.axis)
     drawing = small(generator_for(g, latent), clip.size_px)
-    return calibrate(drawing, clip, latent.ws[None], found, target.axis, shortest=SHORTEST_CHOSEN)
+    return calibrate(drawing, clip, latent.ws[None], found, target.axis, min_unit=MIN_ALTERNATIVE_UNIT)
 
 
 @torch.no_grad()
 def _seen(g: Generator, clip: ClipModel, latent: Latent) -> Tensor:
-    """A latent's picture in the CLIP's space: float32 [D], of length 1."""
+    """The CLIP vector of a latent's picture: float32 [D], of length 1."""
     drawing, dtype = small(generator_for(g, latent), clip.size_px), fastest_dtype(g.device)
     return clip.encode_image(drawing.synthesize(latent.ws[None].to(g.device), dtype=dtype), dtype=dtype)[0].cpu()
 
 
 @per_model
 def _guard_qualities(g: Generator, *, clip: ClipModel) -> Tensor:
-    return guard_qualities(clip)
+    return preserved_qualities(clip)
 
 
-def find_guards(g: Generator, clip: ClipModel, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
-    """What shall stay as it is: qualities that the prompt does not name, as far as they go, and what it denies."""
+def find_preserved(g: Generator, clip: ClipModel, read: Prompt, target: TextTarget) -> tuple[Tensor, Tensor]:
+    """The attributes to preserve: common ones that the prompt does not name, with their weights, and its negative
+    parts."""
     qualities = _guard_qualities(g, clip=clip)
-    preserved, weight = guard_axes(qualities, read, target.axis)
-    negated = find_denied(clip, read)
+    preserved, weight = preserved_axes(qualities, read, target.axis)
+    negated = find_negated(clip, read)
     if not negated:
         return preserved, weight
     same = [text for text, axis in zip(read.without, negated, strict=True) if abs(float(axis @ target.axis)) > SAME]
     if same:
-        raise BadPrompt(f"The prompt {read.text!r} asks for what it denies ({same[0]!r}). Leave out one of the two.")
+        raise BadPrompt(f"The prompt {read.text!r} contradicts itself ({same[0]!r}). Leave out one of the two.")
     return torch.cat([preserved, torch.stack(negated)]), torch.cat([weight, torch.ones(len(negated))])
 
 

@@ -1,4 +1,4 @@
-"""A text direction without optimization: the difference of two texts, regressed on latents."""
+"""Text directions without optimization: the difference of two texts, regressed on latents."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from latent_editor.networks.text_statistics import TextStatistics
 from latent_editor.text.neutral_prompts import encode_neutral, encode_others
 from latent_editor.text.prompts import Prompt, read_prompt
 
-#: Ridge, as a share of the mean variance of x. Little gives the shortest way to the text, which leaves the data; much
-#: gives the way the data goes, which takes along whatever comes with the text (a beard makes a man).
+#: Ridge penalty relative to the mean variance of x. A small one gives the shortest direction towards the text, which
+#: leaves the data; a large one follows the data, including all that is correlated with the text (a beard makes a man).
 RIDGE = 1.0
-#: At +2 a picture gets the score that this share of the data stays under: what is rare has to go further than what is
-#: common, and a direction shall end among the pictures that have it.
+#: At +2 the score reaches this quantile of the data, so that directions end among pictures with the attribute, and rare
+#: attributes go further than common ones.
 REACH = 0.97
-#: The same share of those that fit the one of several that a prompt asks for, and how many of those there have to be.
-WELL_THERE, MIN_THERE = 0.5, 8
-#: To a picture that has it already, so much of the score's spread is added all the same.
+#: The quantile among pictures that fit the requested alternative best, and how many of those there have to be.
+ALTERNATIVE_REACH, MIN_ALTERNATIVES = 0.5, 8
+#: The smallest goal, in standard deviations of the score, for pictures that already have the attribute.
 MIN_GOAL = 0.05
-#: Shortest and longest unit, as shares of the data's radius in the space of x.
-SHORTEST, LONGEST = 0.04, 0.25
-#: The shortest where a picture may have already what is asked for, and would be taken past it.
-SHORTEST_CHOSEN = 0.01
+#: Limits of a unit, relative to the data's radius in the space of x.
+MIN_UNIT, MAX_UNIT = 0.04, 0.25
+#: Lower limit for alternatives, because a picture may already have the attribute and would overshoot.
+MIN_ALTERNATIVE_UNIT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class TextTarget:
-    """Where in the CLIP's space a prompt points.
+    """The direction of a prompt in CLIP space.
 
     Attributes:
         axis: float32 [D], target minus source, of length 1.
-        contrast: Length of that difference before, 0..2.
+        contrast: Length of that difference before normalization, 0..2.
         unknown: Words that the CLIP has never seen.
-        known: Share of the words that it has, 0..1.
-        choices: Where a prompt chooses among several for a picture that was seen: float32 [1 + K, D], what it asks for
-            and what else there is, of length 1; else None.
+        known: Share of the words that it has seen, 0..1.
+        choices: For a prompt that chooses among alternatives, and a given picture: float32 [1 + K, D], the vectors of
+            the choice and of the alternatives, of length 1; else None.
         start: Score of that picture along the axis.
     """
 
@@ -53,23 +53,23 @@ class TextTarget:
     start: float = 0.0
 
 
-#: Words that say nothing by themselves: to know them is to know nothing of a prompt.
-_SMALL_WORDS = frozenset(words_of("a an and as at by for from has having her his in like of on the to with"))
+#: Words without a meaning of their own: knowing them does not help to understand a prompt.
+_STOP_WORDS = frozenset(words_of("a an and as at by for from has having her his in like of on the to with"))
 
 
 @torch.no_grad()
 def find_target(clip: ClipModel, prompt: Prompt, seen: Tensor | None = None) -> TextTarget:
-    """The difference between what a prompt asks for and what it leaves (StyleCLIP, Patashnik et al. 2021, §6).
+    """The difference between the target and the source of a prompt (StyleCLIP, Patashnik et al. 2021, §6).
 
-    A side that says nothing is the neutral text of the other (:mod:`latent_editor.text.neutral_prompts`), of the
-    picture ``seen``, [D] in the CLIP's space, where one is given.
+    A missing side is the neutral text of the other (:mod:`latent_editor.text.neutral_prompts`), for the picture with
+    the CLIP vector ``seen``, [D], if given.
 
     Raises:
         BadPrompt: the CLIP has never seen a word of it, or sees no difference between the two sides.
     """
     words = " ".join(side for side in (prompt.source, prompt.target) if side)
     unknown = tuple(clip.unknown_words(words))
-    if not set(words_of(words)) - _SMALL_WORDS - set(unknown):
+    if not set(words_of(words)) - _STOP_WORDS - set(unknown):
         raise BadPrompt(
             f"The CLIP has never seen a word of {words[:60]!r}; it knows English words for how a face looks. "
             "Use those, such as “red hair”."
@@ -91,24 +91,24 @@ def find_target(clip: ClipModel, prompt: Prompt, seen: Tensor | None = None) -> 
     return TextTarget(axis, contrast, unknown, known, choices, start)
 
 
-def find_denied(clip: ClipModel, prompt: Prompt) -> list[Tensor]:
-    """The axes of what a prompt says shall stay as it is, [D] each. Raises BadPrompt as :func:`find_target`."""
+def find_negated(clip: ClipModel, prompt: Prompt) -> list[Tensor]:
+    """The axes of a prompt's negative parts, [D] each. Raises BadPrompt like :func:`find_target`."""
     return [find_target(clip, read_prompt(text)).axis for text in prompt.without]
 
 
 @dataclass(frozen=True, eq=False)
 class FastEstimate:
-    """A direction read from statistics.
+    """A direction estimated from statistics.
 
     Attributes:
-        way: float32 [w_dim] or [num_ws, w_dim], of length 1, or of length 1 in styles.
-        fit: Correlation of the text's score with its linear reading from the latents, 0..1.
+        vector: float32 [w_dim] or [num_ws, w_dim], of length 1, or of length 1 in styles.
+        fit: Correlation of the text's score with its linear prediction from the latents, 0..1.
         spread: Standard deviation of the text's score over the data.
-        goal: Change of the score from the middle of the data to those that have it.
-        radius: Root mean square distance of x from its mean, in the measure of ``way``.
+        goal: Change of the score from the median of the data to pictures with the attribute.
+        radius: Root mean square distance of x from its mean, in the units of ``vector``.
     """
 
-    way: Tensor
+    vector: Tensor
     fit: float
     spread: float
     goal: float
@@ -125,72 +125,72 @@ def estimate(
 ) -> FastEstimate:
     """Regresses the score of a text, ⟨e, axis⟩, on the latents.
 
-    1. b = (Σxx + λI)⁻¹ Σxe · axis, and the same for each guard.
-    2. The way is b without its part in the span of the guards' readings: the conditional manipulation of InterFaceGAN
-       (Shen et al. 2020, §3.2), so that what the prompt does not name changes little.
+    1. b = (Σxx + λI)⁻¹ Σxe · axis, and likewise for each preserved attribute.
+    2. The vector is b without its part in the span of the preserved attributes: conditional manipulation (Shen et al.
+       2020, §3.2), so that attributes that the prompt does not name change little.
 
     Args:
         statistics: Of the generator and the CLIP.
         target: Where the prompt points.
-        guards: [K, D], unit vectors in the CLIP's space of what shall stay as it is.
-        firmness: [K], 0..1, how firmly; entirely where not given.
-        ridge: λ, as a share of the mean variance of x.
+        preserved: [K, D], unit vectors in CLIP space of attributes to preserve.
+        weight: [K], 0..1, how much of each is projected out; None for all of it.
+        ridge: λ, relative to the mean variance of x.
     """
     xx, xe = statistics.xx, statistics.xe
-    penalised = xx + torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
+    penalized = xx + torch.eye(len(xx)) * (ridge * float(xx.diagonal().mean()))
     axes = target.axis[None] if preserved is None else torch.cat([target.axis[None], preserved])
-    readings = torch.linalg.solve(penalised, xe @ axes.t())  # 1. [w_dim, 1 + K]
-    b, way = readings[:, 0], readings[:, 0]
+    readings = torch.linalg.solve(penalized, xe @ axes.t())  # 1. [w_dim, 1 + K]
+    b, vector = readings[:, 0], readings[:, 0]
     if axes.shape[0] > 1:  # 2.
         others = readings[:, 1:] / readings[:, 1:].norm(dim=0).clamp_min(1e-20)
         shares = torch.linalg.lstsq(others, b).solution
-        way = b - others @ (shares if weight is None else shares * weight)
+        vector = b - others @ (shares if weight is None else shares * weight)
     spread = float((target.axis @ statistics.ee @ target.axis).clamp_min(1e-12).sqrt())
     along = float((b @ xx @ b).clamp_min(1e-20).sqrt())  # standard deviation of the reading over the data
     fit = min(1.0, float(xe @ target.axis @ b) / (along * spread + 1e-12))
     goal = _goal(statistics, target, spread)
     radius = float(xx.diagonal().sum().sqrt())
-    return FastEstimate(way / way.norm().clamp_min(1e-20), max(0.0, fit), spread, goal, radius)
+    return FastEstimate(vector / vector.norm().clamp_min(1e-20), max(0.0, fit), spread, goal, radius)
 
 
 def _goal(statistics: TextStatistics, target: TextTarget, spread: float) -> float:
-    """How much of the score, which spreads by ``spread``, +2 shall add.
+    """The change of the score, with standard deviation ``spread``, that +2 should make.
 
-    Black hair that shall be brown shall not become blond, which is the same way: the goal is where those pictures are
-    that fit "brown" best. Else it is from the middle of the data to those that have most of it.
+    For alternatives, the goal is among the pictures that fit the choice best: black hair should become brown, and not
+    overshoot to blond in the same direction. Otherwise it is from the median of the data to its :data:`REACH` quantile.
     """
     scores = statistics.vectors @ target.axis
     if target.choices is not None:
         there = scores[(statistics.vectors @ target.choices.t()).argmax(dim=1) == 0]
-        if len(there) >= MIN_THERE:
-            return max(float(there.quantile(WELL_THERE)) - target.start, MIN_GOAL * spread)
+        if len(there) >= MIN_ALTERNATIVES:
+            return max(float(there.quantile(ALTERNATIVE_REACH)) - target.start, MIN_GOAL * spread)
     return max(float(scores.quantile(REACH) - scores.median()), spread)
 
 
 @torch.no_grad()
 def calibrate(
-    g: Generator, clip: ClipModel, probes: Tensor, found: FastEstimate, axis: Tensor, *, shortest: float = SHORTEST
+    g: Generator, clip: ClipModel, probes: Tensor, found: FastEstimate, axis: Tensor, *, min_unit: float = MIN_UNIT
 ) -> float:
-    """The length of one unit, from what the direction does to a few pictures.
+    """The length of one unit, from the effect of the direction on a few pictures.
 
-    1. Render the probes as they are, and moved by the least and by half the most that +2 may be.
-    2. The mean gain in the text's score, linear between these lengths and beyond, gives the length for the goal.
-    3. Half of it is a unit, within the shortest and the longest.
+    1. Render the probes unedited, and moved by the smallest length and half the largest length of +2.
+    2. The mean gain of the text's score, interpolated linearly, gives the length that reaches the goal.
+    3. Half of it is a unit, within the limits.
 
-    A prediction by the regression itself was refused: how much of a move a generator shows differs several times
-    between generators.
+    A prediction by the regression itself was rejected: the effect of a step of w differs several times between
+    generators.
 
     Args:
         g, clip: The generator and its CLIP.
         probes: [P, num_ws, w_dim].
         found: The estimate.
-        axis: [D], where the prompt points.
-        shortest: Length of the shortest unit, as a share of the data's radius.
+        axis: [D], the direction of the prompt in CLIP space.
+        min_unit: Lower limit of a unit, relative to the data's radius.
     """
-    low, high = 2 * shortest * found.radius, LONGEST * found.radius
+    low, high = 2 * min_unit * found.radius, MAX_UNIT * found.radius
     dtype = fastest_dtype(g.device)
-    way = found.way.to(g.device)
-    ws = torch.cat([probes.to(g.device) + length * way for length in (0.0, low, high)])
+    vector = found.vector.to(g.device)
+    ws = torch.cat([probes.to(g.device) + length * vector for length in (0.0, low, high)])
     scores = clip.encode_image(g.synthesize(ws, dtype=dtype), dtype=dtype).cpu() @ axis
     zero, first, second = scores.reshape(3, -1).mean(dim=1).tolist()
     gain_low, gain_high = first - zero, second - zero
@@ -200,5 +200,5 @@ def calibrate(
     elif slope > 0:
         length = low + (found.goal - gain_low) / slope
     else:
-        length = high  # the score tells nothing: a visible move all the same
-    return min(max(length / 2, shortest * found.radius), LONGEST * found.radius)
+        length = high  # the score does not respond: a visible step all the same
+    return min(max(length / 2, min_unit * found.radius), MAX_UNIT * found.radius)

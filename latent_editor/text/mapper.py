@@ -1,4 +1,5 @@
-"""StyleCLIP's latent mapper (Patashnik et al. 2021, §5): networks trained for one prompt give each face its way."""
+"""StyleCLIP's latent mapper (Patashnik et al. 2021, §5): networks trained for one prompt give each face its own
+direction."""
 
 from __future__ import annotations
 
@@ -17,37 +18,37 @@ from latent_editor.core.values import Direction, Latent, OnStep
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
-from latent_editor.networks.boundaries import Spread, latent_spread
+from latent_editor.networks.boundaries import Whitening, latent_whitening
 from latent_editor.networks.clip import ClipModel, load_clip
 from latent_editor.networks.perceptual import load_discriminator
 from latent_editor.networks.text_statistics import load_text_statistics
-from latent_editor.text.directions import find_guards, text_direction
+from latent_editor.text.directions import find_preserved, text_direction
 from latent_editor.text.fast import estimate, find_target
 from latent_editor.text.prompts import read_prompt
-from latent_editor.text.refine import view
+from latent_editor.text.refine import augmented
 
 LABEL = "Training for this prompt"
 KIND = "text mapper"
-#: Where a new group of layers begins: pose and shape, features, colour and texture (Karras et al. 2019, fig. 3).
+#: The first layer of each group: pose and shape, features, color and texture (Karras et al. 2019, fig. 3).
 GROUPS = (0, 4, 8)
-#: The strength that a mapper is trained for; its offset, divided by this, is one unit.
+#: The strength that a mapper is trained for: its offset is this many units.
 REACH = 2.0
 
 
 @dataclass(frozen=True)
 class MapperOptions:
-    """How a mapper is trained.
+    """Options of training.
 
     Attributes:
-        width: Of the hidden layers. The paper's are as wide as w, for hours of training; these learn in minutes.
-        batch: Faces at a time.
+        width: Of the hidden layers. The paper's are as wide as w and train for hours; these train in minutes.
+        batch: Faces per step.
         psi: Truncation of the faces.
         size_px: Size of the pictures.
-        beyond: Wanted change of the text's score, as a multiple of the goal.
+        beyond: Target change of the text's score, as a multiple of the goal.
         stay: Weight of the squared distance to the estimate, relative to its length (λ of L2).
         keep: Weight of the perceptual change.
-        guard: Weight of what qualities change that the prompt does not name, relative to the goal.
-        rate: Adam's.
+        guard: Weight of changes of preserved attributes, relative to the goal.
+        rate: Learning rate of Adam.
     """
 
     width: int = 64
@@ -62,7 +63,7 @@ class MapperOptions:
 
 
 class _Networks(nn.Module):
-    """One network for each group of layers, and what all faces have in common."""
+    """One network for each group of layers, and an offset that all faces share."""
 
     def __init__(self, start: Tensor, width: int) -> None:
         """start: [num_ws, w_dim], the offset that an untrained mapper gives every face."""
@@ -76,7 +77,7 @@ class _Networks(nn.Module):
         self.scale: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [N, num_ws, w_dim], ws in even coordinates → offsets [N, num_ws, w_dim]."""
+        """x: [N, num_ws, w_dim], ws in whitened coordinates → offsets [N, num_ws, w_dim]."""
         parts = [net(rows) for net, rows in zip(self.groups, x.split(self.sizes, dim=1), strict=True)]
         return self.common + self.scale * torch.cat(parts, dim=1)
 
@@ -94,10 +95,10 @@ class TextMapper:
     """A trained mapper of one generator.
 
     Attributes:
-        prompt: What it was trained for.
+        prompt: The prompt that it was trained for.
         fingerprint: Of the generator.
-        steps: How many steps it was trained.
-        networks: From a face to its offset.
+        steps: Number of training steps.
+        networks: Maps a face to its offset.
     """
 
     prompt: str
@@ -107,11 +108,11 @@ class TextMapper:
 
     @torch.no_grad()
     def direction(self, g: Generator, latent: Latent) -> Direction:
-        """The direction for one face: a slider like every other, and this face's own.
+        """The direction for one face, an ordinary slider that belongs to this face.
 
         Raises:
             BadDirection: the mapper belongs to another generator.
-            BadLatent: the latent does.
+            BadLatent: the latent belongs to another generator.
         """
         if self.fingerprint != g.fingerprint:
             raise BadDirection(
@@ -119,7 +120,7 @@ class TextMapper:
                 f"({g.fingerprint}). Train it for this model."
             )
         g.check(latent)
-        vector = self.networks(_even(latent_spread(g), latent.ws[None]))[0] / REACH
+        vector = self.networks(_whitened(latent_whitening(g), latent.ws[None]))[0] / REACH
         provenance = Provenance("mapper", self.prompt, note=f"{self.steps} steps")
         return Direction(self.prompt, vector.float().clone(), source="text", provenance=provenance)
 
@@ -140,7 +141,7 @@ class TextMapper:
         """Reads what :meth:`save` wrote.
 
         Raises:
-            BadModel: the file is missing, damaged, newer than this version, or no mapper.
+            BadModel: the file is missing, damaged, of a newer version, or not a mapper.
         """
         tensors, metadata = tensor_files.read_tensors(path, max_bytes=256 << 20)
         if metadata.get("kind") != KIND or metadata.get("version") != "1":
@@ -174,12 +175,12 @@ def train_mapper(
     3. The mean of the weights over the last steps is what is returned: a batch of four is a noisy teacher.
 
     Args:
-        g: A generator that comes with a CLIP.
+        g: A generator with a CLIP.
         prompt: As for :func:`~latent_editor.text.directions.text_direction`.
         seconds: Time limit; half a minute or more is worthwhile.
         max_steps: Limit of training steps; None leaves it to the time.
-        options: What the training weighs.
-        on_step: Told of each step, with an edited picture; a true answer stops, and what was learned by then is used.
+        options: Options of training.
+        on_step: Called after each step with an edited picture; a true answer stops and keeps the mapper so far.
 
     Raises:
         BadPrompt, MissingPart: as for a direction.
@@ -207,27 +208,27 @@ def train_mapper(
 
 
 class _Teacher:
-    """What the steps of a training share."""
+    """The state that all training steps share."""
 
     def __init__(self, g: Generator, clip: ClipModel, prompt: str, start: Tensor, options: MapperOptions) -> None:
         self.g, self.clip, self.options = g, clip, options
-        self.preview, self.dtype, self.spread = small(g, options.size_px), fastest_dtype(g.device), latent_spread(g)
-        target = find_target(clip, read_prompt(prompt))
-        self.preserved, self.weight = find_guards(g, clip, read_prompt(prompt), target)
+        self.preview, self.dtype = small(g, options.size_px), fastest_dtype(g.device)
+        self.whitening, target = latent_whitening(g), find_target(clip, read_prompt(prompt))
+        self.preserved, self.weight = find_preserved(g, clip, read_prompt(prompt), target)
         self.axis, self.goal = target.axis, estimate(load_text_statistics(g), target).goal
         self.discriminator, self.start = load_discriminator(g), start
 
     def loss(self, networks: _Networks, step: int) -> tuple[Tensor, Tensor]:
-        """The loss on faces of this step, and one of their pictures [C, S, S]."""
+        """The loss on the faces of this step, and one of their pictures [C, S, S]."""
         options = self.options
         seeds = [100_000 + step * options.batch + i for i in range(options.batch)]
         ws = random_ws(self.g, seeds, truncation_psi=options.psi)
-        offsets = networks(_even(self.spread, ws.cpu())).to(ws.device)
+        offsets = networks(_whitened(self.whitening, ws.cpu())).to(ws.device)
         after = self.preview.synthesize(ws + offsets, dtype=self.dtype)
         with torch.no_grad():
             before = self.preview.synthesize(ws, dtype=self.dtype)
             zero = self.clip.encode_image(before, dtype=self.dtype).cpu()
-        change = self.clip.encode_image(view(after, step), dtype=self.dtype).cpu() - zero
+        change = self.clip.encode_image(augmented(after, step), dtype=self.dtype).cpu() - zero
         gain = change @ self.axis / self.goal
         loss = (F.softplus((options.beyond - gain) * 3) / 1.5).mean()
         if len(self.preserved):
@@ -242,6 +243,6 @@ class _Teacher:
         return loss, after[0].detach().float()
 
 
-def _even(spread: Spread, ws: Tensor) -> Tensor:
-    """ws [N, num_ws, w_dim] in even coordinates, each layer by itself."""
-    return (ws.float() - spread.mean) @ spread.whiten
+def _whitened(whitening: Whitening, ws: Tensor) -> Tensor:
+    """ws [N, num_ws, w_dim] in whitened coordinates, layer by layer."""
+    return (ws.float() - whitening.mean) @ whitening.whiten

@@ -1,9 +1,10 @@
-"""What a prompt is compared with: the neutral text of what it speaks of.
+"""The neutral text that a prompt is compared with.
 
-StyleCLIP (Patashnik et al. 2021, §6) leaves the neutral text to the user. A person of whom nothing is said will do
-where a prompt adds something. Where it chooses among several (a colour of hair, how much of a beard), the others are
-what it changes from: brown hair is no more of anything than a person's hair is, but neither black nor blond nor red.
-Of a face that is known, it is the one that this face has: from black to brown is the other way than from blond.
+StyleCLIP (Patashnik et al. 2021, §6) leaves the neutral text to the user. "A person" is enough if a prompt adds an
+attribute. If it chooses among alternatives (a hair color, how much of a beard), the neutral text is the mean of the
+other alternatives: brown hair is not more of anything than a person's hair, but neither black nor blond nor red. For a
+given face, the alternative that it has counts most: from black to brown is the opposite direction of from blond to
+brown.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from torch import Tensor
 
 from latent_editor.networks.clip import ClipModel
 
-#: Cosines are divided by this before the softmax that says which of several a picture shows.
-SHARPNESS = 0.02
+#: Temperature of the softmax over the alternatives that a picture may show.
+TEMPERATURE = 0.02
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Texts of which a face fits one.
+    """Alternatives, one of which fits a face.
 
     Attributes:
-        asks: What a prompt matches, as a whole, that asks for one of them.
-        others: All of them, each with a pattern of the words that mean it; the neutral is the mean of those that are
-            not asked for.
-        between: The words for what lies between others, so that the way there depends on where a face is.
+        asks: Pattern of whole prompts that ask for one of them.
+        others: The alternatives, each with a pattern of the words for it; the neutral text is the mean of those that a
+            prompt does not ask for.
+        between: Pattern of the words for what lies between alternatives, so that the direction depends on the face.
     """
 
     asks: str
@@ -37,7 +38,7 @@ class Choice:
     between: str | None = None
 
 
-_COLOURS = (
+_HAIR_COLORS = (
     ("black hair", r"black|raven|dark"),
     ("brown hair", r"brown|brunette|chestnut|auburn|dark"),
     ("blond hair", r"blond\w*|golden|yellow|light"),
@@ -51,7 +52,7 @@ _SHADES = (
 CHOICES = (
     Choice(
         rf"(?:an?\s+|\w+\s+with\s+)*(?:\w+\s+)?(?:{_SHADES})[\s-]hair(?:ed)?(?:\s+\w+)?",
-        _COLOURS,
+        _HAIR_COLORS,
         r"brown|brunette|chestnut|auburn",
     ),
     Choice(
@@ -62,7 +63,7 @@ CHOICES = (
 
 
 def neutral_texts(text: str) -> tuple[str, ...]:
-    """The texts that a prompt is compared with; none where a person of whom nothing is said will do."""
+    """The alternatives that a prompt is compared with; none if the neutral person is enough."""
     words = " ".join(text.lower().split())
     for choice in CHOICES:
         if re.fullmatch(choice.asks, words):
@@ -71,26 +72,27 @@ def neutral_texts(text: str) -> tuple[str, ...]:
 
 
 def lies_between(text: str) -> bool:
-    """Whether a prompt asks for what lies between others: to go on would lead past it."""
+    """Whether a prompt asks for something between alternatives, which a direction can overshoot."""
     words = " ".join(text.lower().split())
     return any(c.between and re.fullmatch(c.asks, words) and re.search(rf"\b(?:{c.between})\b", words) for c in CHOICES)
 
 
 @torch.no_grad()
 def encode_others(clip: ClipModel, text: str) -> Tensor | None:
-    """The texts of :func:`neutral_texts` in the CLIP's space: float32 [K, D], of length 1; None for none."""
+    """The texts of :func:`neutral_texts` in CLIP space: float32 [K, D], of length 1; None for none."""
     texts = neutral_texts(text)
     return torch.stack([clip.encode_prompt(other) for other in texts]) if texts else None
 
 
 @torch.no_grad()
 def encode_neutral(clip: ClipModel, text: str, seen: Tensor | None = None) -> Tensor:
-    """What ``text`` is compared with in the CLIP's space.
+    """The CLIP vector that ``text`` is compared with.
 
     Args:
         clip: The CLIP.
         text: A prompt.
-        seen: float32 [D], of length 1: a picture, whose own choice is what it changes from; None for any picture.
+        seen: float32 [D], of length 1: the CLIP vector of a picture, whose own alternative counts most; None for any
+            picture.
 
     Returns:
         float32 [D], of length 1.
@@ -98,5 +100,5 @@ def encode_neutral(clip: ClipModel, text: str, seen: Tensor | None = None) -> Te
     others = encode_others(clip, text)
     if others is None:
         return clip.encode_neutral()
-    weights = torch.ones(len(others)) if seen is None else F.softmax(others @ seen.to(others) / SHARPNESS, dim=0)
+    weights = torch.ones(len(others)) if seen is None else F.softmax(others @ seen.to(others) / TEMPERATURE, dim=0)
     return F.normalize((weights.to(others)[:, None] * others).sum(dim=0), dim=0)

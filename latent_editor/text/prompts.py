@@ -1,4 +1,4 @@
-"""What may be typed as a prompt, and what is read from it."""
+"""Parsing of prompts."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _ASK = re.compile(
     r"(?:\s+(?:look|into|to|be|have))?(?:\s+like)?|add|put\s+on|more)\s+",
     re.IGNORECASE,
 )
-_DENY = re.compile(
+_WITHOUT = re.compile(
     r"^(?:please\s+)?(?:without|no|not|remove|less|take\s+off)\s+(?:(?:the|any|his|her)\s+)?", re.IGNORECASE
 )
-#: What follows is to stay as it is: "red hair | not make-up", "old, but not bald".
-_BESIDE = re.compile(
+#: Begins a negative part: "red hair | not make-up", "old, but not bald".
+_NEGATIVE = re.compile(
     r"\s*(?:\||;|,|\bbut\b)(?:\s*(?:and|but)\b)?\s*\b(?:not|no|without)\b(?:\s+(?:the|any|his|her)\b)?\s*",
     re.IGNORECASE,
 )
-#: Negative prompts at most: each takes away a part of what a direction may change.
-MAX_BESIDE = 8
+#: Negative parts at most: each restricts the direction.
+MAX_NEGATIVE = 8
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt that was read.
+    """A parsed prompt.
 
     Attributes:
         text: As typed, with single spaces: the slider's name.
-        source, target: From what to what; None stands for a person of whom nothing is said.
-        without: What shall stay as it is.
+        source, target: The two sides; None stands for a neutral person.
+        without: The negative parts: attributes to preserve.
     """
 
     text: str
@@ -46,37 +46,37 @@ class Prompt:
 
 
 def read_prompt(prompt: str, *, without: Sequence[str] = ()) -> Prompt:
-    """Reads "red hair", "young → old" (or ``->``), "make her smile", "without a beard", "red hair | not make-up".
+    """Parses "red hair", "young → old" (or ``->``), "make her smile", "without a beard", "red hair | not make-up".
 
     Args:
         prompt: What was typed.
-        without: More that shall stay as it is; it becomes part of ``text``, as if it had been typed.
+        without: More negative parts; they become part of ``text``, as if they had been typed.
 
     Raises:
         BadPrompt: not text, empty, without a letter, longer than :data:`MAX_LENGTH`, with control characters, with an
-            arrow that lacks a side, or with a negative part that says nothing.
+            arrow that lacks a side, or with an empty negative part.
     """
     if isinstance(without, str):
         without = (without,)
     whole = " | not ".join([_checked(prompt), *(_checked(part) for part in without)])
-    asked, *beside = _BESIDE.split(whole)
-    if not asked:  # "without a beard" is no part beside anything
-        asked, beside = whole, []
-    empty = not all(any(c.isalpha() for c in part) for part in (asked, *beside))
-    if empty or len(beside) > MAX_BESIDE:
+    asked, *negative = _NEGATIVE.split(whole)
+    if not asked:  # "without a beard" alone is not a negative part
+        asked, negative = whole, []
+    empty = not all(any(c.isalpha() for c in part) for part in (asked, *negative))
+    if empty or len(negative) > MAX_NEGATIVE:
         raise BadPrompt(
-            f"Got {len(beside)} parts after “not” in {whole!r}; expected words in each of them, and at most "
-            f"{MAX_BESIDE}. Type it like “red hair | not make-up”."
+            f"Got {len(negative)} parts after “not” in {whole!r}; expected words in each of them, and at most "
+            f"{MAX_NEGATIVE}. Type it like “red hair | not make-up”."
         )
     source, target = _sides(asked)
-    return Prompt(whole, source, target, tuple(beside))
+    return Prompt(whole, source, target, tuple(negative))
 
 
 def _sides(text: str) -> tuple[str | None, str | None]:
-    """From what to what a text goes."""
+    """The source and the target of a text."""
     sides = _ARROW.split(text)
     if len(sides) == 1:
-        negated = _DENY.sub("", text)
+        negated = _WITHOUT.sub("", text)
         if negated and negated != text:
             return negated, None
         return None, _ASK.sub("", text) or text

@@ -18,16 +18,16 @@ from latent_editor.networks.perceptual import load_discriminator
 
 @dataclass(frozen=True)
 class RefineOptions:
-    """What the optimizer weighs.
+    """Options of the optimizer.
 
     Attributes:
         reach: The strength, in units of the fast estimate, at which the picture is optimized.
-        beyond: Wanted change of the text's score there, as a multiple of the goal; more is not rewarded, because past
-            it the optimizer paints what only the CLIP sees.
-        stay: Weight of the squared distance to the fast estimate, relative to the estimate's own length.
+        beyond: Target change of the text's score there, as a multiple of the goal; more is not rewarded, because it
+            would produce adversarial patterns that only the CLIP sees.
+        stay: Weight of the squared distance to the fast estimate, relative to the estimate's length.
         keep: Weight of the perceptual change in the discriminator's features.
         learning_rate: Adam's, relative to the estimate's root mean square.
-        max_steps: No more than so many, however much time there is.
+        max_steps: Limit of steps.
     """
 
     reach: float = 2.0
@@ -52,16 +52,17 @@ def refine(
 ) -> Tensor:
     """Fits a direction to one latent, a vector for each layer.
 
-    1. Render ws + reach · v; show it to the CLIP shifted a little and at times mirrored, lest single pixels mislead.
-    2. Loss: what is missing to the goal in the text's score; the squared distance of v to the estimate; the perceptual
-       distance to the unchanged picture, so that the rest of the face stays.
-    3. Adam on v; of all steps the one with the least loss is kept.
+    1. Render ws + reach · v; encode it by the CLIP, slightly shifted and sometimes mirrored, against adversarial
+       pixels.
+    2. Loss: the text's score below its target; the squared distance of v to the estimate; the perceptual distance to
+       the unedited picture, so that the rest of the face stays.
+    3. Adam on v; the step with the smallest loss is kept.
 
     Args:
         ws: [num_ws, w_dim], the latent.
         vector: [num_ws, w_dim], one unit of the fast estimate.
-        axis: [D], unit vector in the CLIP's space.
-        goal: Change of ⟨e, axis⟩ from the middle of the data to the pictures that have what is asked for.
+        axis: [D], unit vector in CLIP space.
+        goal: Change of ⟨e, axis⟩ from the median of the data to pictures with the attribute.
         seconds: Time limit.
 
     Returns:
@@ -83,7 +84,7 @@ def refine(
     for step in run.steps():
         v = vector + change * size
         image = g.synthesize((ws + options.reach * v)[None], dtype=dtype)
-        gain = (clip.encode_image(view(image, step), dtype=dtype) @ axis - zero).mean() / goal
+        gain = (clip.encode_image(augmented(image, step), dtype=dtype) @ axis - zero).mean() / goal
         loss = F.softplus((options.beyond - gain) * 3) / 1.5 + options.stay * change.square().mean()
         if discriminator and maps is not None:
             loss = loss + options.keep * discriminator.distance(discriminator.maps(image, dtype), maps).mean()
@@ -94,8 +95,8 @@ def refine(
     return best.cpu()
 
 
-def view(image: Tensor, step: int) -> Tensor:
-    """Pictures [N, C, H, W] shifted by up to a thirtieth of their side, at every second step mirrored."""
+def augmented(image: Tensor, step: int) -> Tensor:
+    """Pictures [N, C, H, W], randomly shifted by up to a thirtieth of their side, mirrored at every second step."""
     size = image.shape[-1]
     most = max(1, size // 30)
     across, down = (int(torch.randint(2 * most + 1, ())) for _ in range(2))

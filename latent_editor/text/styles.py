@@ -1,4 +1,4 @@
-"""Global text directions in StyleSpace: which channels of the styles do what a prompt says, and nothing else."""
+"""Global text directions in StyleSpace: the channels that do what a prompt says, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from latent_editor.generators import Generator
 from latent_editor.generators.stylespace import style_layers, style_offset
 from latent_editor.networks.style_statistics import StyleStatistics
 
-#: A channel takes part where the cosine between what it does and what is asked for is at least so much (β).
+#: Channels are selected whose effect has at least this cosine with the prompt (β).
 THRESHOLD = 0.2
-#: So many channels take part in any case, those of the largest cosines: else some prompts would move nothing.
-FEWEST = 12
-#: How far styles may go beside w, as a share: a few channels leave what the network knows sooner than a w does.
-SHARE = 0.35
+#: The number of channels that are selected in any case; otherwise some prompts would have no effect.
+MIN_CHANNELS = 12
+#: Limit of a change of styles relative to one of w: a few channels leave the generator's range sooner than a w does.
+RADIUS_SHARE = 0.35
 
 
 @dataclass(frozen=True, eq=False)
-class StyleWay:
-    """A change of styles.
+class StyleDirection:
+    """A direction in StyleSpace.
 
     Attributes:
-        way: float32 [num_ws, w_dim], the change of ws that makes it; in styles its length is 1, each channel counted in
-            its standard deviations.
-        channels: How many take part.
-        radius: Length of the styles of a random picture in the same measure, √C, times :data:`SHARE`.
-        residual: How far the styles miss what was asked of them, as a share of it.
+        vector: float32 [num_ws, w_dim], the change of ws that makes it; its length in styles is 1, in standard
+            deviations of each channel.
+        channels: Number of selected channels.
+        radius: Length of the styles of a random picture in the same units, √C, times :data:`RADIUS_SHARE`.
+        residual: Relative error of the styles that ``vector`` makes.
     """
 
-    way: Tensor
+    vector: Tensor
     channels: int
     radius: float
     residual: float
 
 
-def style_way(
+def style_direction(
     g: Generator,
     statistics: StyleStatistics,
     axis: Tensor,
@@ -45,33 +45,33 @@ def style_way(
     threshold: float = THRESHOLD,
     preserved: Tensor | None = None,
     weight: Tensor | None = None,
-) -> StyleWay:
+) -> StyleDirection:
     """The global direction of StyleCLIP (Patashnik et al. 2021, §6).
 
-    1. The relevance of a channel is the cosine between what it does to the CLIP's vector and the axis of the prompt.
-    2. Channels whose relevance is below the threshold are left alone (β: the higher, the less comes along).
-    3. Each of the others moves by its part along the axis, in its standard deviations. The paper takes the relevance
-       itself, and so moves channels that hardly do anything as far as those that do it all.
-    4. Of that, what guards read is taken out: the projection onto the span of what the same channels do to each guard
-       (conditional manipulation, Shen et al. 2020, §3.2), so that to first order no guard moves.
+    1. The relevance of a channel is the cosine between its effect on the CLIP vector and the axis of the prompt.
+    2. Channels with a relevance below the threshold are left unchanged (β: higher values have fewer side effects).
+    3. Each of the others moves by its effect along the axis, in standard deviations. The paper uses the relevance
+       itself, which moves weak channels as far as strong ones.
+    4. The effect on preserved attributes is projected out: conditional manipulation (Shen et al. 2020, §3.2), within
+       the selected channels, so that to first order they do not change.
     5. The ws that make this change of styles: :func:`~latent_editor.generators.stylespace.style_offset`.
 
     Args:
         g: The generator.
-        statistics: Of it and its CLIP.
-        axis: float [D], of length 1: where the prompt points.
+        statistics: Of the generator and its CLIP.
+        axis: float [D], of length 1: the direction of the prompt in CLIP space.
         threshold: β, 0..1.
-        guards: [K, D], unit vectors of what shall stay as it is.
-        firmness: [K], 0..1, how firmly; entirely where not given.
+        preserved: [K, D], unit vectors in CLIP space of attributes to preserve.
+        weight: [K], 0..1, how much of each is projected out; None for all of it.
     """
     effects = statistics.effects
     along = effects @ axis  # [C]
     relevance = along / effects.norm(dim=1).clamp_min(1e-12)  # 1.
-    least = min(threshold, float(relevance.abs().topk(min(FEWEST, len(relevance))).values[-1]))
-    taking = relevance.abs() >= least  # 2.
-    change = along * taking  # 3.
+    limit = min(threshold, float(relevance.abs().topk(min(MIN_CHANNELS, len(relevance))).values[-1]))
+    selected = relevance.abs() >= limit  # 2.
+    change = along * selected  # 3.
     if preserved is not None and len(preserved):  # 4.
-        others = (effects @ preserved.t()) * taking[:, None]  # [C, K]
+        others = (effects @ preserved.t()) * selected[:, None]  # [C, K]
         shares = torch.linalg.lstsq(others.double(), change.double()[:, None]).solution[:, 0].float()
         change = change - others @ (shares if weight is None else shares * weight)
     change = change / change.norm().clamp_min(1e-20)
@@ -80,5 +80,5 @@ def style_way(
     wanted = {
         layer.index: part * layer.spread for layer, part in zip(layers, parts, strict=True) if bool((part != 0).any())
     }
-    way, residual = style_offset(g, wanted)  # 5.
-    return StyleWay(way, int(taking.sum()), SHARE * len(change) ** 0.5, residual)
+    vector, residual = style_offset(g, wanted)  # 5.
+    return StyleDirection(vector, int(selected.sum()), RADIUS_SHARE * len(change) ** 0.5, residual)

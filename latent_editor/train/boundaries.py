@@ -26,7 +26,7 @@ from latent_editor.networks.boundaries import (
     Boundary,
     boundaries_fingerprint,
     fit_boundary,
-    latent_spread,
+    latent_whitening,
     write_boundaries,
 )
 from latent_editor.networks.clip import load_clip
@@ -108,7 +108,7 @@ def fit_boundaries(
         limit: Fit the boundaries themselves on the first so many alone, which takes most of the time.
     """
     vectors = (seen - seen.mean(dim=(0, 1))) / seen.std(dim=0).mean()
-    even, (components, basis) = latent_spread(g).even(ws), _components(g, ws)
+    even, (components, basis) = latent_whitening(g).whitened(ws), _components(g, ws)
     found = []
     for name, (has, lacks, keys) in RULES.items():
         rows, side, counts = _sides(attributes, has, lacks, keys)
@@ -118,7 +118,7 @@ def fit_boundaries(
         way = fit_boundary(even[rows[more]], even[rows[less]], name=name, weights=weights)
         reading = fit_reader(vectors[rows].flatten(0, 1), side.repeat_interleave(2), counts.repeat_interleave(2))
         opinion = (basis @ fit_reader(components[rows], side, counts)).view(ws.shape[1:])
-        found.append(replace(way, reading=F.normalize(reading, dim=0), opinion=opinion / opinion.norm()))
+        found.append(replace(way, clip_probe=F.normalize(reading, dim=0), encoder_probe=opinion / opinion.norm()))
         print(f"{name}: {way.count} portraits; held-out ones told rightly by the latent {way.accuracy:.1%}", flush=True)
     return found
 
@@ -150,13 +150,13 @@ def _sides(
 
 def _components(g: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
     """The principal components of even latents of all layers [N, K], and what makes them of ws [num_ws · w_dim, K]."""
-    spread = latent_spread(g)
-    x = ((ws - spread.mean) @ spread.whiten).flatten(1)
+    whitening = latent_whitening(g)
+    x = ((ws - whitening.mean) @ whitening.whiten).flatten(1)
     basis = torch.pca_lowrank(x - x.mean(dim=0), q=min(COMPONENTS, *x.shape))[2]
     components = (x - x.mean(dim=0)) @ basis
     scale = components.std(dim=0).mean()
     whitened = basis.view(*ws.shape[1:], -1)  # the same in ws: whiten is symmetric
-    return components / scale, torch.einsum("ij,ljk->lik", spread.whiten, whitened).flatten(0, 1) / scale
+    return components / scale, torch.einsum("ij,ljk->lik", whitening.whiten, whitened).flatten(0, 1) / scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,5 +186,5 @@ def main(args: argparse.Namespace) -> None:
     told = [row["attributes"] for row in labels]
     boundaries = fit_boundaries(g, torch.cat(latents), torch.cat(seen).float(), told, limit=args.limit)
     path = g.bundle.folder / BOUNDARIES_FILE
-    write_boundaries(boundaries, path, fingerprint=boundaries_fingerprint(g, readings=True))
+    write_boundaries(boundaries, path, fingerprint=boundaries_fingerprint(g, with_clip=True))
     print(f"wrote {path}")

@@ -13,7 +13,7 @@ import torch
 from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Step
 from latent_editor.generators import load_generator
-from latent_editor.networks.likeness_statistics import STATISTICS_FILE, build_likeness_statistics
+from latent_editor.networks.similarity_statistics import STATISTICS_FILE, build_similarity_statistics
 from latent_editor.train.pictures import read_pictures
 
 
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     def report(step: Step) -> None:
         print(f"\r{step.step} of {step.steps} pictures, {step.seconds:.0f} s", end="", flush=True)
 
-    statistics = build_likeness_statistics(g, pictures, on_step=report)
+    statistics = build_similarity_statistics(g, pictures, on_step=report)
     statistics.save(g.bundle.folder / STATISTICS_FILE)
     print(f"\nwrote {g.bundle.folder / STATISTICS_FILE}")
     if statistics.identity is not None:

@@ -14,10 +14,10 @@ from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import build_directions, named_directions, read_directions, write_directions
 from latent_editor.directions.budget import Budget
-from latent_editor.directions.calibration import LONGEST_STEP, VISIBLE_CHANGE, picture_change, unit_vector
-from latent_editor.directions.candidates import Candidate, choose
-from latent_editor.directions.measures import measures
-from latent_editor.directions.naming import PLAIN_CHANGE, Namer
+from latent_editor.directions.calibration import MAX_STEP, VISIBLE_CHANGE, picture_change, unit_vector
+from latent_editor.directions.candidates import Candidate, select_candidates
+from latent_editor.directions.image_measures import image_measures
+from latent_editor.directions.namer import CLEAR_CHANGE, Namer
 from latent_editor.directions.pca import find_components
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
@@ -52,7 +52,7 @@ def test_one_unit_changes_pictures_by_the_visible_amount(portraits: Generator) -
     offset[:] = random_ws(portraits, [77], truncation_psi=1.0)[0]
     unit = unit_vector(portraits, ws, offset)
     change = picture_change(portraits, ws, unit)
-    at_limit = unit.norm(dim=1).max() >= 0.95 * LONGEST_STEP * (ws - ws.mean(0)).square().mean().sqrt()
+    at_limit = unit.norm(dim=1).max() >= 0.95 * MAX_STEP * (ws - ws.mean(0)).square().mean().sqrt()
     assert at_limit or change == pytest.approx(VISIBLE_CHANGE, rel=0.35)
 
 
@@ -84,7 +84,7 @@ def test_a_unit_is_visible_also_where_pictures_do_not_change_in_proportion(lengt
 def test_directions_are_found_for_any_generator(tiny_generator: StyleGAN2) -> None:
     w = random_ws(tiny_generator, list(range(128)), truncation_psi=1.0)[:, 0]
     fractions: list[float] = []
-    budget = Budget(components={"structure": 5, "colour": 4}, trials=6, calibrated=2, limited=2)
+    budget = Budget(components={"structure": 5, "color": 4}, trials=6, calibration_faces=2, range_faces=2)
     directions = build_directions(tiny_generator, w, budget=budget, on_step=lambda s: fractions.append(s.fraction))
     assert len(directions) >= 4
     assert len(set(directions.names)) == len(directions)
@@ -145,7 +145,7 @@ def namer(tiny_generator: StyleGAN2) -> Namer:
 
 
 def test_measures_read_what_their_names_say(tiny_generator: StyleGAN2) -> None:
-    read = {m.name: m.read for m in measures(tiny_generator)}
+    read = {m.name: m.read for m in image_measures(tiny_generator)}
     plain = torch.zeros(1, 3, 64, 64)
 
     def changed(name: str, area: tuple[slice, slice], colour: tuple[float, float, float]) -> float:
@@ -171,7 +171,7 @@ def test_measures_read_what_their_names_say(tiny_generator: StyleGAN2) -> None:
 
 
 def test_pose_is_measured_where_there_are_faces(portraits: Generator) -> None:
-    read = {m.name: m.read for m in measures(portraits)}
+    read = {m.name: m.read for m in image_measures(portraits)}
     faces = portraits.synthesize(random_ws(portraits, [1, 2, 3, 4]))
     turned = read["turn to the right"](faces)
     assert torch.allclose(read["turn to the right"](faces.flip(3)), -turned, atol=0.08)
@@ -194,7 +194,7 @@ def test_a_name_is_sure_where_it_is_plain_and_alone(namer: Namer) -> None:
     effects[0, at["contrast"]] = -4.0
     effects[1, at["contrast"]], effects[1, at["brightness"]] = 4.0, 8.0
     effects[2, at["bright background"]], effects[2, at["warm background"]] = 4.0, 8.0  # one family: no rivals
-    effects[3, at["contrast"]] = PLAIN_CHANGE / 2
+    effects[3, at["contrast"]] = CLEAR_CHANGE / 2
     scores = namer.scores(effects)
     assert scores[0, at["contrast"]] == 1.0
     assert scores[1, at["contrast"]] == pytest.approx(0.25)
@@ -241,7 +241,7 @@ def test_the_choice_takes_each_name_component_and_effect_once(namer: Namer) -> N
     effects[3, at["fine detail"]] = -1.2
     effects[4, at["warm background"]] = effects[4, at["bright background"]] = 1.4
     effects[5, at["brightness"]] = 0.3
-    chosen = choose(candidates, effects * 2, namer, least=0.5)
+    chosen = select_candidates(candidates, effects * 2, namer, min_score=0.5)
     assert [(candidates.index(c), name.text) for c, name in chosen] == [(1, "bright background"), (2, "fine detail")]
 
 

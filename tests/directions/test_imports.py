@@ -21,8 +21,8 @@ from latent_editor.cli import main
 from latent_editor.core.errors import BadDirection, BadValue, UnknownDirection
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import import_directions, named_directions, write_directions
-from latent_editor.directions.calibration import LONGEST_STEP, VISIBLE_CHANGE, picture_change
-from latent_editor.directions.imports import FIRST, import_file
+from latent_editor.directions.calibration import MAX_STEP, VISIBLE_CHANGE, picture_change
+from latent_editor.directions.imports import DEFAULT_COUNT, import_file
 from latent_editor.directions.library import add_directions, imported_directions, own_directions, remove_direction
 from latent_editor.directions.slider_pack import add_to_pack, pack_file, read_pack
 from latent_editor.generators import Generator, construction, random_ws
@@ -179,7 +179,7 @@ def test_shapes_tell_layers_from_directions(
     np.save(tmp_path / "some_thing.npy", RNG.standard_normal(shape))
     result = import_file(tmp_path / "some_thing.npy", tiny_generator)
     assert result.in_file == count
-    assert len(result.directions) == min(count, FIRST)
+    assert len(result.directions) == min(count, DEFAULT_COUNT)
     assert result.directions.names[0] == ("some thing" if count == 1 else "some thing 1")
     assert len(import_directions(tmp_path / "some_thing.npy", tiny_generator, count=99)) == count
 
@@ -219,7 +219,7 @@ def test_one_unit_is_a_visible_step(tiny_generator: StyleGAN2, tmp_path: Path) -
         (found,) = import_directions(tmp_path / "a.npy", tiny_generator)
         changes.append(picture_change(tiny_generator, ws, found.vector))
         spread = (ws - ws.mean(dim=0)).square().mean().sqrt()
-        at_limit = found.vector.norm(dim=1).max() >= 0.95 * LONGEST_STEP * spread
+        at_limit = found.vector.norm(dim=1).max() >= 0.95 * MAX_STEP * spread
         assert at_limit or changes[-1] == pytest.approx(VISIBLE_CHANGE, rel=0.35)
     assert changes == pytest.approx([changes[0]] * 3, rel=1e-3)
 

@@ -14,17 +14,17 @@ import latent_editor as le
 from latent_editor.cli import main
 from latent_editor.core.errors import BadLatent, BadModel, BadPrompt, BadValue, Stopped
 from latent_editor.directions import (
+    clip_samples,
     disentangle_direction,
     fit_direction,
     fit_direction_from_examples,
     gradients,
-    samples,
 )
-from latent_editor.directions.entanglement import Identity, largest_leak, leakage_row
-from latent_editor.directions.gradients import ON_ALL, gradient_candidates, jacobian, least_leaking
+from latent_editor.directions.entanglement import IdentityMeter, entanglement_row, largest_side_effect
+from latent_editor.directions.gradients import ON_ALL, disentangled_direction, gradient_candidates, jacobian
 from latent_editor.directions.library import own_directions
-from latent_editor.directions.limits import Limits
-from latent_editor.directions.naming import Namer
+from latent_editor.directions.namer import Namer
+from latent_editor.directions.safe_range import SafeRangeMeter
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.models.bundle import Bundle
@@ -32,7 +32,7 @@ from latent_editor.networks.boundaries import (
     Boundary,
     apart_from,
     fit_boundary,
-    latent_spread,
+    latent_whitening,
     read_boundaries,
     write_boundaries,
 )
@@ -82,18 +82,20 @@ def test_labelled_portraits_are_read_off_all_layers_and_off_the_clip(
     rule = (lambda a: a["has"], lambda a: not a["has"], ("kind",))
     monkeypatch.setattr(training, "RULES", {"it": rule})
     ws = torch.stack([random_ws(g, list(range(i, 1600 + i)), truncation_psi=1.0)[:, 0] for i in range(g.num_ws)], dim=1)
-    spread = latent_spread(g)
-    in_last = ((ws[:, -1] - spread.mean) @ spread.whiten)[:, 3]  # what is meant shows in one layer, and one number
+    whitening = latent_whitening(g)
+    in_last = ((ws[:, -1] - whitening.mean) @ whitening.whiten)[
+        :, 3
+    ]  # what is meant shows in one layer, and one number
     seen = torch.randn(1600, 2, 6, generator=torch.Generator().manual_seed(2))
     seen[..., 4] += in_last[:, None]
     labels = [{"has": bool(x > 0), "kind": i % 2} for i, x in enumerate(in_last)]
     (found,) = training.fit_boundaries(g, ws[:1300], seen[:1300], labels[:1300], limit=300)
-    assert found.opinion is not None
-    assert found.reading is not None
-    assert found.opinion.shape == ws.shape[1:]
-    told = (ws[1300:] * found.opinion).sum(dim=(1, 2))
+    assert found.encoder_probe is not None
+    assert found.clip_probe is not None
+    assert found.encoder_probe.shape == ws.shape[1:]
+    told = (ws[1300:] * found.encoder_probe).sum(dim=(1, 2))
     assert torch.corrcoef(torch.stack([told, in_last[1300:]]))[0, 1] > 0.8
-    assert found.reading[4] > 0.9
+    assert found.clip_probe[4] > 0.9
     assert found.count == 300
 
 
@@ -116,11 +118,11 @@ def test_what_is_cleaned_is_at_right_angles_to_all() -> None:
 
 
 def test_even_coordinates_are_even(tiny_generator: StyleGAN2) -> None:
-    spread = latent_spread(tiny_generator)
-    x = spread.even(random_ws(tiny_generator, list(range(5000, 5600)), truncation_psi=1.0))
+    whitening = latent_whitening(tiny_generator)
+    x = whitening.whitened(random_ws(tiny_generator, list(range(5000, 5600)), truncation_psi=1.0))
     covariance = torch.cov(x.t())
     assert covariance.diagonal().mean() == pytest.approx(1, abs=0.25)
-    assert torch.allclose(spread.whiten @ spread.colour, torch.eye(32), atol=1e-3)
+    assert torch.allclose(whitening.whiten @ whitening.color, torch.eye(32), atol=1e-3)
 
 
 def test_files_of_boundaries_come_back(tmp_path: Path) -> None:
@@ -135,10 +137,10 @@ def test_files_of_boundaries_come_back(tmp_path: Path) -> None:
     for a, b in zip(read, written, strict=True):
         assert (a.name, a.accuracy, a.count) == (b.name, b.accuracy, b.count)
         assert torch.allclose(a.normal, b.normal, atol=2e-3)
-        assert a.reading is not None
-        assert torch.allclose(a.reading, b.reading, atol=2e-3)
-        assert a.opinion is not None
-        assert torch.allclose(a.opinion, b.opinion, atol=2e-3)
+        assert a.clip_probe is not None
+        assert torch.allclose(a.clip_probe, b.clip_probe, atol=2e-3)
+        assert a.encoder_probe is not None
+        assert torch.allclose(a.encoder_probe, b.encoder_probe, atol=2e-3)
     (tmp_path / "b.safetensors").write_bytes(b"damaged")
     with pytest.raises(BadModel):
         read_boundaries(tmp_path / "b.safetensors")
@@ -159,8 +161,8 @@ def test_examples_become_a_measured_slider(faceless: StyleGAN2) -> None:
     ws = random_ws(g, list(range(160)), truncation_psi=1.0)
     far = ((ws[:, 0] - g.w_avg) @ axis).argsort()
     slider = fit_direction_from_examples(g, ws[far[80:]], ws[far[:80]], name="theirs")
-    spread = latent_spread(g)
-    way, planted_way = slider.vector[0] @ spread.whiten, spread.colour @ axis
+    whitening = latent_whitening(g)
+    way, planted_way = slider.vector[0] @ whitening.whiten, whitening.color @ axis
     assert torch.nn.functional.cosine_similarity(way, planted_way, dim=0) > 0.6
     assert (slider.name, slider.source, slider.space) == ("theirs", "boundary", "w")
     assert slider.provenance.examples == (80, 80)
@@ -179,7 +181,7 @@ def test_examples_of_another_model_are_refused(faceless: StyleGAN2) -> None:
 
 @pytest.fixture
 def quick(portraits: Generator, monkeypatch: pytest.MonkeyPatch) -> Generator:
-    monkeypatch.setattr(samples, "SAMPLES", 160)
+    monkeypatch.setattr(clip_samples, "MAX_SAMPLES", 160)
     return portraits
 
 
@@ -248,7 +250,7 @@ def linear_namer(g: StyleGAN2, reads: Tensor) -> Namer:
     """One that reads straight off the latents: ``reads`` [3, num_ws, w_dim] say age, beard and smile."""
     namer = Namer(g, None, random_ws(g, list(range(6))))
     namer.names, namer.families = ["age", "beard", "smile"], ["age", "sex", "expression"]
-    namer.names_seen, namer.families_seen, namer._spread = namer.names, namer.families, torch.ones(3)
+    namer.names_measured, namer.families_measured, namer._spread = namer.names, namer.families, torch.ones(3)
     namer._read = lambda ws: torch.einsum("nld,tld->nt", ws, reads)  # type: ignore[method-assign]
     return namer
 
@@ -268,7 +270,7 @@ def test_gradients_are_what_readings_change_by(tiny_generator: StyleGAN2) -> Non
 def test_no_other_way_leaks_less() -> None:
     random = torch.Generator().manual_seed(3)
     own, leaks = torch.randn(40, generator=random), torch.randn(3, 4, 40, generator=random)
-    way = least_leaking(own, leaks, shortness=0.1)
+    way = disentangled_direction(own, leaks, shortness=0.1)
     weight = 0.1 * leaks.square().sum() / 3
     assert own @ way == pytest.approx(1, rel=1e-4)
 
@@ -280,7 +282,7 @@ def test_no_other_way_leaks_less() -> None:
         aside = 0.1 * torch.randn(40, generator=random)
         aside -= (aside @ own) / (own @ own) * own
         assert cost(way + aside) > cost(way)
-    pure = least_leaking(own, leaks, shortness=1e-7)
+    pure = disentangled_direction(own, leaks, shortness=1e-7)
     assert (leaks @ pure).abs().max() < 1e-3
 
 
@@ -303,16 +305,16 @@ def test_a_leak_is_what_is_not_ones_own(faceless: StyleGAN2) -> None:
     effects = torch.zeros(len(namer.names))
     for name, value in (("bright background", -3.0), ("warm background", 2.0), ("brightness", 1.5), ("contrast", -0.5)):
         effects[namer.names.index(name)] = value
-    row = leakage_row(namer, effects, namer.names.index("bright background"), 0.25)
+    row = entanglement_row(namer, effects, namer.names.index("bright background"), 0.25)
     assert row["own"] == 3.0
     assert (row["skin"], row["light"], row["identity"]) == (1.5, 0.5, 0.25)
     assert "background" not in row
-    assert largest_leak(row) == ("skin", 1.5)
+    assert largest_side_effect(row) == ("skin", 1.5)
 
 
 def test_safe_ranges_end_where_pictures_break(faceless: StyleGAN2) -> None:
     ws = random_ws(faceless, list(range(6)))
-    limits = Limits(faceless, ws)
+    limits = SafeRangeMeter(faceless, ws)
     nothing = torch.zeros(faceless.num_ws, faceless.w_dim)
     assert limits.safe_range(nothing) == (-3.0, 3.0)
     much = torch.nn.functional.normalize(torch.randn(faceless.w_dim), dim=0).expand_as(nothing) * 400
@@ -324,7 +326,7 @@ def test_safe_ranges_end_where_pictures_break(faceless: StyleGAN2) -> None:
 
 def test_identity_is_one_for_another_face(portraits: Generator) -> None:
     ws = random_ws(portraits, list(range(4)))
-    identity = Identity(portraits, ws)
+    identity = IdentityMeter(portraits, ws)
     assert identity.distance(torch.zeros(portraits.num_ws, portraits.w_dim)) == pytest.approx(0, abs=0.02)
     small, large = (identity.distance((ws[1] - ws[0]) * share) for share in (0.1, 1.0))
     assert small is not None

@@ -17,7 +17,7 @@ from latent_editor.generators import Generator, construction, random_latent, ran
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.inversion import LABELS, METHODS, invert
-from latent_editor.inversion.initialization import best_start, in_units_of
+from latent_editor.inversion.initialization import best_start, in_units_of_w
 from latent_editor.inversion.loss_weights import pixel_weights
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.optimization import OptimizationConfig, optimize
@@ -150,12 +150,12 @@ def test_the_best_start_tells_the_class(tiny_generator: StyleGAN2) -> None:
 
 def test_steps_are_as_long_as_the_models_w_is_wide(tiny_generator: StyleGAN2) -> None:
     config = OptimizationConfig()
-    before = in_units_of(tiny_generator, config)
+    before = in_units_of_w(tiny_generator, config)
     with torch.no_grad():
         last = tiny_generator.mapping.fc1
         last.weight.mul_(10)
         last.bias.mul_(10)
-    after = in_units_of(tiny_generator, config)
+    after = in_units_of_w(tiny_generator, config)
     assert after.rate == pytest.approx(10 * before.rate, rel=1e-3)
     assert after.pull == pytest.approx(before.pull / 100, rel=1e-3)
 

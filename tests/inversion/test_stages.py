@@ -16,7 +16,7 @@ from latent_editor.generators import Generator, construction, generator_for, ran
 from latent_editor.generators.pictures import to_tensor
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.inversion import LABELS, editability, invert
-from latent_editor.inversion.gain import MAX_GAIN, MIN_GAIN, stretched
+from latent_editor.inversion.gain import MAX_GAIN, MIN_GAIN, with_gain
 from latent_editor.inversion.iterative_encoder import iterate_encoder
 from latent_editor.inversion.objective import Objective
 from latent_editor.inversion.refining import Refining, RefiningConfig, feature_size, tuned_parameters
@@ -132,7 +132,7 @@ def test_refinements_of_large_models_stay_small() -> None:
     assert size == 32
     channels = g.config.channels_at(size)
     own = dict(g.named_parameters())
-    names = tuned_parameters(g, config.most_bytes - 2 * channels * size * size)
+    names = tuned_parameters(g, config.max_bytes - 2 * channels * size * size)
     total = 2 * channels * size * size + sum(2 * own[n].numel() for n in names)
     assert 1_500_000 < total < 2_900_000
     assert "synthesis.b1024.conv1.weight" in names
@@ -283,7 +283,7 @@ def test_sliders_do_on_a_refined_face_what_they_do_on_others(portraits: Generato
     affines = [n for n, _ in g.named_parameters() if n.startswith("synthesis.") and n.endswith("affine.weight")]
     other = Refinement({}, {n: more * dict(g.named_parameters())[n] for n in affines})
     best = Candidate(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
-    found = stretched(g, best).refinement
+    found = with_gain(g, best).refinement
     assert found is not None
     assert found.pivot is not None
     assert 1 < found.gain <= MAX_GAIN if more < 0 else MIN_GAIN <= found.gain < 1
@@ -292,4 +292,4 @@ def test_sliders_do_on_a_refined_face_what_they_do_on_others(portraits: Generato
         editability(g, g.latent(best.ws, method="pivotal", refinement=r), sliders).ratio for r in (other, found)
     )
     assert abs(after - 1) < abs(before - 1)
-    assert stretched(g, Candidate(best.ws, best.image, 30.0)).refinement is None
+    assert with_gain(g, Candidate(best.ws, best.image, 30.0)).refinement is None

@@ -26,13 +26,13 @@ from latent_editor.generators.pictures import to_image
 from latent_editor.models.bundle import Bundle
 from latent_editor.networks.face_views import FRAME, blurred, face_views, seen_otherwise
 from latent_editor.networks.identity import IDENTITY_VARIABLE, OnnxIdentity, auc, learn_scale
-from latent_editor.networks.likeness_statistics import (
-    LikenessStatistics,
-    build_likeness_statistics,
+from latent_editor.networks.similarity_statistics import (
+    SimilarityStatistics,
+    build_similarity_statistics,
     learn_domain,
-    likeness_statistics,
+    load_similarity_statistics,
 )
-from latent_editor.networks.picture_facts import Range, picture_facts, usual
+from latent_editor.networks.picture_properties import Range, picture_properties, usual
 from latent_editor.similarity import heat_map
 from latent_editor.similarity.advice import RULES, Facts, beyond_edge, sentences
 from latent_editor.similarity.heat_map import MOST, _lab, residual
@@ -160,29 +160,29 @@ def test_usual_ranges_hold_what_was_seen() -> None:
 
 def test_facts_follow_the_picture() -> None:
     x = picture(6, 128, count=2) * 0.5
-    plain = picture_facts(None, x, FRAME)
+    plain = picture_properties(None, x, FRAME)
     assert set(plain) == {"light", "contrast", "detail", "colour"}
-    assert (picture_facts(None, x - 0.4, FRAME)["light"] < plain["light"] - 0.1).all()
-    assert (picture_facts(None, blurred(x, 4), FRAME)["detail"] < plain["detail"]).all()
-    assert (picture_facts(None, x + torch.randn_like(x) * 0.2, FRAME)["detail"] > plain["detail"]).all()
-    assert picture_facts(None, x.mean(dim=1, keepdim=True), FRAME)["colour"].max() < 1e-5
-    assert (picture_facts(None, x * 0.3, None)["contrast"] < plain["contrast"]).all()
+    assert (picture_properties(None, x - 0.4, FRAME)["light"] < plain["light"] - 0.1).all()
+    assert (picture_properties(None, blurred(x, 4), FRAME)["detail"] < plain["detail"]).all()
+    assert (picture_properties(None, x + torch.randn_like(x) * 0.2, FRAME)["detail"] > plain["detail"]).all()
+    assert picture_properties(None, x.mean(dim=1, keepdim=True), FRAME)["colour"].max() < 1e-5
+    assert (picture_properties(None, x * 0.3, None)["contrast"] < plain["contrast"]).all()
 
 
 def test_statistics_round_trip(tmp_path: Path) -> None:
     scale = learn_scale(Colours(tells_people=False), picture(7, 64, count=40), FRAME)
     domain = learn_domain(torch.randn(64, 3, 20, generator=torch.Generator().manual_seed(1)))
-    made = LikenessStatistics("a+b", {"light": Range(0.1, 0.9)}, scale, domain, 40, True)
+    made = SimilarityStatistics("a+b", {"light": Range(0.1, 0.9)}, scale, domain, 40, True)
     made.save(tmp_path / "a.safetensors")
-    read = LikenessStatistics.load(tmp_path / "a.safetensors")
+    read = SimilarityStatistics.load(tmp_path / "a.safetensors")
     assert (read.fingerprint, read.ranges, read.count, read.from_data) == ("a+b", {"light": Range(0.1, 0.9)}, 40, True)
     assert read.identity is not None
     assert (read.identity.same, read.identity.same_limit) == (scale.same, scale.same_limit)
     assert torch.allclose(read.identity.metric, scale.metric, atol=2e-3, rtol=2e-3)
     assert read.domain is not None
     assert read.domain.limit == domain.limit
-    LikenessStatistics("none").save(tmp_path / "b.safetensors")
-    assert LikenessStatistics.load(tmp_path / "b.safetensors").identity is None
+    SimilarityStatistics("none").save(tmp_path / "b.safetensors")
+    assert SimilarityStatistics.load(tmp_path / "b.safetensors").identity is None
 
 
 @pytest.mark.parametrize(
@@ -199,27 +199,27 @@ def test_damaged_statistics_are_refused(tmp_path: Path, change: Callable[[dict],
 
     path = tmp_path / "a.safetensors"
     scale = learn_scale(Colours(tells_people=False), picture(7, 64, count=16), FRAME)
-    LikenessStatistics("a+b", {}, scale, learn_domain(torch.randn(16, 1, 8))).save(path)
+    SimilarityStatistics("a+b", {}, scale, learn_domain(torch.randn(16, 1, 8))).save(path)
     with safetensors.safe_open(str(path), "pt") as f:
         tensors, metadata = {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata())  # noqa: SIM118
     about = json.loads(metadata["about"])
     change(about)
     safetensors.torch.save_file(tensors, str(path), {**metadata, "about": json.dumps(about)})
     with pytest.raises(BadModel, match="Build it again"):
-        LikenessStatistics.load(path)
+        SimilarityStatistics.load(path)
 
 
 def test_a_model_learns_from_its_own_pictures_and_keeps_it(tiny_generator: Generator, tmp_path: Path) -> None:
     g = tiny_generator
     g.bundle = Bundle("tiny", tmp_path)
     g.bundle.about["faces"] = False
-    made = likeness_statistics(g)
+    made = load_similarity_statistics(g)
     assert made.identity is None
     assert made.domain is None
     assert not made.from_data
-    assert LikenessStatistics.load(tmp_path / "likeness.safetensors").fingerprint == made.fingerprint
+    assert SimilarityStatistics.load(tmp_path / "likeness.safetensors").fingerprint == made.fingerprint
     with pytest.raises(Stopped):
-        build_likeness_statistics(g, on_step=lambda step: True)
+        build_similarity_statistics(g, on_step=lambda step: True)
 
 
 # --- advice --------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def test_a_face_is_itself_and_nobody_else(portraits: Generator) -> None:
 
 
 def test_the_scale_tells_faces_from_strangers(portraits: Generator) -> None:
-    scale = likeness_statistics(portraits).identity
+    scale = load_similarity_statistics(portraits).identity
     assert scale is not None
     assert scale.auc > 0.95
 

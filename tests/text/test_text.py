@@ -27,7 +27,7 @@ from latent_editor.networks.style_statistics import (
     StyleStatistics,
     load_style_statistics,
     style_statistics_file,
-    style_statistics_kept,
+    style_statistics_stored,
 )
 from latent_editor.networks.text_statistics import (
     STATISTICS_FILE,
@@ -37,10 +37,10 @@ from latent_editor.networks.text_statistics import (
 )
 from latent_editor.rendering import render
 from latent_editor.text import TextMapper, generate_from_text, read_prompt, text_direction, train_mapper
-from latent_editor.text.fast import LONGEST, SHORTEST, TextTarget, calibrate, estimate, find_target
+from latent_editor.text.fast import MAX_UNIT, MIN_UNIT, TextTarget, calibrate, estimate, find_target
 from latent_editor.text.neutral_prompts import neutral_texts
-from latent_editor.text.preserved_attributes import ABOUT, GUARDS, guard_axes, guard_qualities
-from latent_editor.text.styles import style_way
+from latent_editor.text.preserved_attributes import ABOUT, PRESERVED_ATTRIBUTES, preserved_axes, preserved_qualities
+from latent_editor.text.styles import style_direction
 
 TINY = {
     "embed_dim": 16,
@@ -169,7 +169,7 @@ def test_estimate_finds_the_direction_that_made_the_scores() -> None:
     axis = torch.zeros(5)
     axis[2] = 1
     found = estimate(statistics, TextTarget(axis, 1.0, (), 1.0), ridge=0.0)
-    assert torch.cosine_similarity(found.way, way, dim=0) > 0.99
+    assert torch.cosine_similarity(found.vector, way, dim=0) > 0.99
     assert found.fit == pytest.approx((1 / 1.01) ** 0.5, abs=0.01)
     assert found.spread == pytest.approx(float(e[:, 2].std()), rel=0.01)
     nothing = estimate(statistics, TextTarget(torch.eye(5)[0], 1.0, (), 1.0), ridge=0.0)
@@ -188,35 +188,35 @@ def test_guards_keep_what_goes_along() -> None:
     x, e = x - x.mean(0), e - e.mean(0)
     statistics = TextStatistics(x.t() @ x / 8000, x.t() @ e / 8000, e.t() @ e / 8000, e, x[:2, None], 8000, "")
     target = TextTarget(torch.eye(3)[0], 1.0, (), 1.0)
-    free = estimate(statistics, target, ridge=0.0).way
-    guarded = estimate(statistics, target, preserved=torch.eye(3)[1:2], ridge=0.0).way
+    free = estimate(statistics, target, ridge=0.0).vector
+    guarded = estimate(statistics, target, preserved=torch.eye(3)[1:2], ridge=0.0).vector
     assert free[0] > 1.5 * free[1] > 0
     assert abs(float(guarded[0])) < 0.05
     assert guarded[1] > 0.95
-    loose = estimate(statistics, target, preserved=torch.eye(3)[1:2], weight=torch.tensor([0.5]), ridge=0.0).way
+    loose = estimate(statistics, target, preserved=torch.eye(3)[1:2], weight=torch.tensor([0.5]), ridge=0.0).vector
     assert 0.1 < float(loose[0]) < float(free[0])
 
 
 def test_guards_leave_what_the_prompt_names(speaking: StyleGAN2) -> None:
     clip, axis = load_clip(speaking), torch.zeros(16)
-    qualities = guard_qualities(clip)
+    qualities = preserved_qualities(clip)
     count = {
-        p: len(guard_axes(qualities, read_prompt(p), axis)[0])
+        p: len(preserved_axes(qualities, read_prompt(p), axis)[0])
         for p in ("glasses", "an old woman", "red hair", "dark skin")
     }
-    assert count["glasses"] == len(GUARDS)
+    assert count["glasses"] == len(PRESERVED_ATTRIBUTES)
     assert count["an old woman"] < count["red hair"] < count["glasses"]
-    assert count["dark skin"] == len(GUARDS) - 1
+    assert count["dark skin"] == len(PRESERVED_ATTRIBUTES) - 1
     same = find_target(clip, read_prompt("a woman -> a man")).axis
-    assert len(guard_axes(qualities, read_prompt("glasses"), same)[0]) < len(GUARDS)
-    _, weight = guard_axes(qualities, read_prompt("glasses"), axis)
-    assert weight.tolist() == [1.0] * len(GUARDS)  # at right angles to all of them
+    assert len(preserved_axes(qualities, read_prompt("glasses"), same)[0]) < len(PRESERVED_ATTRIBUTES)
+    _, weight = preserved_axes(qualities, read_prompt("glasses"), axis)
+    assert weight.tolist() == [1.0] * len(PRESERVED_ATTRIBUTES)  # at right angles to all of them
 
 
 def test_guards_loosen_with_the_square_of_what_the_prompt_shares_with_them() -> None:
-    qualities = torch.eye(len(GUARDS))
+    qualities = torch.eye(len(PRESERVED_ATTRIBUTES))
     cosines = [0.0, 0.25, -0.5, 1.0, -1.0]  # as shares of ABOUT, from which on a prompt is about the quality
-    kept, weight = guard_axes(qualities, read_prompt("glasses"), torch.tensor(cosines) * ABOUT)
+    kept, weight = preserved_axes(qualities, read_prompt("glasses"), torch.tensor(cosines) * ABOUT)
     assert torch.equal(kept, qualities[:3])
     assert weight.tolist() == pytest.approx([1.0, 1 - 0.25**2, 1 - 0.5**2])
 
@@ -280,10 +280,10 @@ def test_a_unit_is_measured_and_stays_within_bounds(speaking: StyleGAN2) -> None
     # What the way does to the pictures, drawn as precisely as where it is measured: of a random CLIP, a prompt's own
     # axis may as well fall along it, and what bf16 rounds is as much as what the way does.
     dtype = fastest_dtype(speaking.device)
-    moved = [statistics.probes + share * found.radius * found.way for share in (0.0, LONGEST)]
+    moved = [statistics.probes + share * found.radius * found.vector for share in (0.0, MAX_UNIT)]
     seen = [clip.encode_image(speaking.synthesize(ws, dtype=dtype), dtype=dtype).mean(dim=0) for ws in moved]
     axis = torch.nn.functional.normalize(seen[1] - seen[0], dim=0)
-    shortest, longest = SHORTEST * found.radius, LONGEST * found.radius
+    shortest, longest = MIN_UNIT * found.radius, MAX_UNIT * found.radius
     units = [calibrate(speaking, clip, statistics.probes, replace(found, goal=goal), axis) for goal in (-9.0, 9.0)]
     assert units == pytest.approx([shortest, longest])
     gain = float((seen[1] - seen[0]) @ axis)
@@ -365,17 +365,17 @@ def test_style_statistics_go_on_where_they_were_stopped(speaking: StyleGAN2, mon
     with pytest.raises(Stopped):
         load_style_statistics(speaking, on_step=lambda step: step.step == 1)
     assert style_statistics_file(speaking).is_file()
-    assert not style_statistics_kept(speaking)
+    assert not style_statistics_stored(speaking)
     steps: list[Step] = []
     whole = load_style_statistics(speaking, on_step=steps.append)
     assert min(step.step for step in steps) == 1  # the first round was not made again
     assert whole.rounds == 3
     speaking.bundle = Bundle("tiny", speaking.bundle.folder)
-    assert style_statistics_kept(speaking)
+    assert style_statistics_stored(speaking)
     torch.testing.assert_close(load_style_statistics(speaking).effects, whole.effects)
     speaking.bundle = Bundle("tiny", speaking.bundle.folder)
     style_statistics_file(speaking).write_bytes(b"damaged")
-    assert not style_statistics_kept(speaking)  # it is only a cache: it would be made again
+    assert not style_statistics_stored(speaking)  # it is only a cache: it would be made again
 
 
 def test_only_channels_that_say_it_move_and_guards_stay(tiny_generator: StyleGAN2) -> None:
@@ -386,18 +386,18 @@ def test_only_channels_that_say_it_move_and_guards_stay(tiny_generator: StyleGAN
     effects[5, 0], effects[40, 0] = 2.0, -1.0
     effects[40, 1] = -0.5
     axis, guard = torch.eye(6)[0], torch.eye(6)[1:2]
-    found = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.99)
+    found = style_direction(g, StyleStatistics(effects, 1), axis, threshold=0.99)
     moved = torch.cat(
-        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, found.way), strict=True)]
+        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, found.vector), strict=True)]
     )
     assert float(moved[5]) > 0.8  # of a length of 1
     assert float(moved[40]) < -0.3
     assert found.channels == 12  # the fewest
-    few, many = (style_way(g, StyleStatistics(effects, 1), axis, threshold=t).channels for t in (0.9, 0.1))
+    few, many = (style_direction(g, StyleStatistics(effects, 1), axis, threshold=t).channels for t in (0.9, 0.1))
     assert few < many
-    guarded = style_way(g, StyleStatistics(effects, 1), axis, threshold=0.5, preserved=guard)
+    guarded = style_direction(g, StyleStatistics(effects, 1), axis, threshold=0.5, preserved=guard)
     asked = torch.cat(
-        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, guarded.way), strict=True)]
+        [change / layer.spread for layer, change in zip(style_layers(g), styles_of(g, guarded.vector), strict=True)]
     )
     if guarded.residual < 1e-3:
         assert abs(float(asked @ effects[:, 1])) < 1e-2

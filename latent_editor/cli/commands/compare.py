@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> Result:
     from latent_editor.core import tensor_files
     from latent_editor.networks.identity import OnnxIdentity
-    from latent_editor.networks.likeness_statistics import likeness_statistics
+    from latent_editor.networks.similarity_statistics import load_similarity_statistics
 
     output = check_output(arguments.output, PICTURE_SUFFIX) if arguments.output else None
     net = OnnxIdentity(arguments.identity) if arguments.identity else None
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> Result:
     show_preparation(g, "faces")
     crop = le.align(photo, g, face=arguments.face)
     with ProgressBar("Learning what is usual") as bar:
-        likeness_statistics(g, net=net, on_step=bar.show)
+        load_similarity_statistics(g, net=net, on_step=bar.show)
     likeness = le.compare(g, crop, latent, whole=photo, identity=net)
     moved = le.identity_moved(g, latent, edited, identity=net) if edited is not None else None
     if output is not None:

@@ -18,7 +18,7 @@ from latent_editor.core.values import Direction, Directions, Latent, Photo
 from latent_editor.editing.edits import layer_range
 from latent_editor.generators import Generator, random_latent
 from latent_editor.inversion import invert
-from latent_editor.inversion.gain import learn_usual_effects
+from latent_editor.inversion.gain import measure_typical_effects
 from latent_editor.networks.clip import CLIP_FILE
 from latent_editor.preparation import prepared
 from latent_editor.sessions.session import Session
@@ -137,7 +137,7 @@ class ModelService:
             lambda: self.frame_renderer.images(self.g, self.random(0).ws[None]),
             lambda: find_faces(Photo(blank), self.g),
             lambda: invert(self.g, blank, method="encoder"),
-            lambda: learn_usual_effects(self.g),
+            lambda: measure_typical_effects(self.g),
             lambda: text_direction(self.g, "a smile", latent=self.random(0)),
         ]
         for step in steps:

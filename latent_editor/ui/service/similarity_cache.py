@@ -8,10 +8,10 @@ from collections import OrderedDict
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Crop, Latent, Photo
 from latent_editor.generators import Generator
-from latent_editor.networks.likeness_statistics import (
-    LikenessStatistics,
-    likeness_statistics,
-    statistics_known,
+from latent_editor.networks.similarity_statistics import (
+    SimilarityStatistics,
+    load_similarity_statistics,
+    similarity_statistics_known,
 )
 from latent_editor.sessions.session import Session
 from latent_editor.similarity import Similarity, advise, compare
@@ -31,8 +31,8 @@ class SimilarityCache:
         self.g = g
         self._lock = threading.Lock()
         self._results: OrderedDict[int, tuple[Latent, Similarity]] = OrderedDict()
-        self._learning: BackgroundTask[LikenessStatistics] = BackgroundTask(
-            lambda: likeness_statistics(g), "likeness statistics"
+        self._learning: BackgroundTask[SimilarityStatistics] = BackgroundTask(
+            lambda: load_similarity_statistics(g), "similarity statistics"
         )
 
     def similarity(self, session: Session) -> Similarity:
@@ -63,4 +63,4 @@ class SimilarityCache:
         Raises:
             Exception: what the last attempt raised, once; the next call tries again.
         """
-        return statistics_known(self.g) or self._learning.poll() is not None
+        return similarity_statistics_known(self.g) or self._learning.poll() is not None

@@ -27,7 +27,8 @@ class Range:
     high: float
 
 
-def picture_facts(net: LandmarkNet | None, pictures: Tensor, points: FractionLandmarks | None) -> dict[str, Tensor]:
+def picture_properties(net: LandmarkNet | None, pictures: Tensor, points: FractionLandmarks | None) -> dict[str,
+Tensor]:
     """Measures aligned pictures.
 
     Args:
@@ -90,7 +91,7 @@ def usual(facts: Mapping[str, Tensor], *, tail: float = 0.002, widened: float = 
     """The usual range of each fact.
 
     Args:
-        facts: As :func:`picture_facts`, of many pictures.
+        facts: As :func:`picture_properties`, of many pictures.
         tail: Share of them below, and above.
         widened: By this share of the way from the middle, since what was seen is not all that is usual.
     """

@@ -1,4 +1,4 @@
-"""Plain measurements of pictures: what a direction changes, where no word has to be understood to see it."""
+"""Plain measurements of pictures: light, color, detail, pose; no CLIP is needed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from latent_editor.networks.landmarks import Found, frame_from_points, load_land
 
 _SIDE = 32
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-#: Side that the colours of parts of the face are read at, what is read of them, and the families they are of.
+#: Size at which the colors of parts of the face are measured, the measures, and their families.
 _PARTS_SIDE = 64
 _LIGHT, _WARMTH, _BLUENESS = {"light": _LUMA}, {"warmth": (1.0, -0.5, -0.5)}, {"blueness": (-0.5, -0.5, 1.0)}
-_PART_COLOURS = {
+_PART_COLORS = {
     "hair": {**_LIGHT, **_WARMTH, **_BLUENESS},
     "skin": _LIGHT,
     "background": {**_LIGHT, **_BLUENESS},
@@ -33,11 +33,11 @@ _PART_FAMILIES = {"hair": "hair colour", "skin": "skin", "background": "backgrou
 
 @dataclass(frozen=True)
 class Measure:
-    """Something that can be read off a picture.
+    """A number measured in a picture.
 
     Attributes:
-        name: What more of it is called.
-        family: What it competes with for a name: measures and words of one family say nearly the same.
+        name: Name of the positive direction.
+        family: Measures and attributes of one family mean nearly the same, or go together in most faces.
         read: Pictures [N, 3, S, S], −1..1 → numbers [N].
     """
 
@@ -46,9 +46,9 @@ class Measure:
     read: Callable[[Tensor], Tensor]
 
 
-def measures(g: Generator) -> tuple[Measure, ...]:
-    """What can be measured in a generator's pictures: light and colours in all, poses where they show faces."""
-    return (*PLAIN, *_face_measures(g))
+def image_measures(g: Generator) -> tuple[Measure, ...]:
+    """The measures of a generator's pictures: light and colors in all of them, pose if they show faces."""
+    return (*PLAIN_MEASURES, *_face_measures(g))
 
 
 def _small(pictures: Tensor) -> Tensor:
@@ -60,19 +60,19 @@ def _luma(pictures: Tensor) -> Tensor:
 
 
 def _border(pictures: Tensor) -> Tensor:
-    """The upper half of the left and right edges, where portraits show what is behind: [N, 3, M]."""
+    """The upper half of the left and right edges, which show the background of portraits: [N, 3, M]."""
     x = _small(pictures)[:, :, : _SIDE // 2]
     return torch.cat([x[..., :3].flatten(2), x[..., -3:].flatten(2)], dim=2)
 
 
 def _middle(pictures: Tensor) -> Tensor:
-    """What lies in the middle, in aligned portraits the face: [N, 3, 14, 10]."""
+    """The center, in aligned portraits the face: [N, 3, 14, 10]."""
     return _small(pictures)[:, :, 13:27, 11:21]
 
 
-def _warmth(colours: Tensor) -> Tensor:
+def _warmth(colors: Tensor) -> Tensor:
     """Red minus blue of [N, 3, …]: [N]."""
-    return (colours[:, 0] - colours[:, 2]).flatten(1).mean(dim=1)
+    return (colors[:, 0] - colors[:, 2]).flatten(1).mean(dim=1)
 
 
 def _background_light(x: Tensor) -> Tensor:
@@ -92,32 +92,33 @@ def _contrast(x: Tensor) -> Tensor:
     return _luma(_small(x)).flatten(1).std(dim=1)
 
 
-def _colourfulness(x: Tensor) -> Tensor:
+def _colorfulness(x: Tensor) -> Tensor:
     x = _small(x)
     return (x - x.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2, 3)).sqrt()
 
 
 def _detail(x: Tensor) -> Tensor:
-    """How much lies in the finest octave of 128²: wrinkles, strands of hair, brush strokes."""
+    """Mean magnitude of the finest octave at 128²: wrinkles, strands of hair, brush strokes."""
     luma = _luma(resized(as_rgb(x), 128))[:, None]
     fine = luma - F.interpolate(F.avg_pool2d(luma, 2), scale_factor=2, mode="bilinear")
     return fine.abs().mean(dim=(1, 2, 3))
 
 
-PLAIN = (
+PLAIN_MEASURES = (
     Measure("bright background", "background", _background_light),
     Measure("warm background", "background", lambda x: _warmth(_border(x))),
     Measure("brightness", "skin", _light),
     Measure("warm colours", "warmth", lambda x: _warmth(_middle(x))),
     Measure("light from the left", "side light", _light_from_left),
     Measure("contrast", "contrast", _contrast),
-    Measure("vivid colours", "vividness", _colourfulness),
+    Measure("vivid colours", "vividness", _colorfulness),
     Measure("fine detail", "detail", _detail),
 )
 
 
-def watched(g: Generator) -> tuple[Measure, ...]:
-    """What is looked at besides, and gives no slider its name: colours of parts of the face, where there are faces."""
+def part_color_measures(g: Generator) -> tuple[Measure, ...]:
+    """Colors of parts of the face, measured for entanglement only: no slider is named after them. Empty without
+    faces."""
     if region_names(g) != FACE_REGIONS:
         return ()
     masks = dict(zip(region_names(g), region_masks(g, _PARTS_SIDE), strict=True))
@@ -126,20 +127,20 @@ def watched(g: Generator) -> tuple[Measure, ...]:
         mask = masks[region] / masks[region].sum().clamp_min(1)
 
         def read(pictures: Tensor) -> Tensor:
-            colours = (resized(as_rgb(pictures), _PARTS_SIDE) * mask.to(pictures.device)).sum(dim=(2, 3))  # [N, 3]
-            return colours @ torch.tensor(weights, device=pictures.device)
+            colors = (resized(as_rgb(pictures), _PARTS_SIDE) * mask.to(pictures.device)).sum(dim=(2, 3))  # [N, 3]
+            return colors @ torch.tensor(weights, device=pictures.device)
 
         return read
 
     return tuple(
         Measure(f"{region} {what}", _PART_FAMILIES[region], reader(region, weights))
-        for region, whats in _PART_COLOURS.items()
+        for region, whats in _PART_COLORS.items()
         for what, weights in whats.items()
     )
 
 
 def face_finder(g: Generator) -> Callable[[Tensor], Found] | None:
-    """What the landmark network says of a generator's pictures [N, C, S, S], −1..1; None where they show no faces."""
+    """The landmark network applied to a generator's pictures [N, C, S, S], −1..1; None if they show no faces."""
     canonical = canonical_points(g)
     if not has_landmarks(canonical):
         return None
@@ -149,8 +150,8 @@ def face_finder(g: Generator) -> Callable[[Tensor], Found] | None:
         return None
     points = landmark_array(canonical)
     frame = torch.from_numpy(frame_from_points(points, net.size_px)).float()  # frame pixels → fractions of the side
-    centres = torch.arange(net.size_px) + 0.5
-    x, y = torch.meshgrid(centres, centres, indexing="xy")
+    centers = torch.arange(net.size_px) + 0.5
+    x, y = torch.meshgrid(centers, centers, indexing="xy")
     grid = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ frame.t() * 2 - 1  # [S, S, 2]
 
     def find(pictures: Tensor) -> Found:
@@ -169,7 +170,7 @@ def _face_measures(g: Generator) -> tuple[Measure, ...]:
     if find is None:
         return ()
 
-    points = remembering(lambda pictures: find(pictures).points)
+    points = cached_for_last(lambda pictures: find(pictures).points)
 
     def turn(pictures: Tensor) -> Tensor:
         left, right, nose, *_ = points(pictures).unbind(dim=1)
@@ -190,8 +191,9 @@ def _face_measures(g: Generator) -> tuple[Measure, ...]:
     )
 
 
-def remembering(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same, but asked again for the very pictures that it was asked for last, it does not look again."""
+def cached_for_last(read: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """``read`` with a cache of the last call: the same tensor object gives the same result without computing it
+    again."""
     last: list[tuple[weakref.ref[Tensor], Tensor]] = []
 
     def again(pictures: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random pictures with what a CLIP sees in them: what directions are fitted on while a user waits."""
+"""Random pictures with their CLIP vectors, on which directions are fitted while a user waits."""
 
 from __future__ import annotations
 
@@ -14,76 +14,76 @@ from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.models.per_model import per_model
-from latent_editor.networks.boundaries import Boundary, fit_boundary, latent_spread
+from latent_editor.networks.boundaries import Boundary, fit_boundary, latent_whitening
 from latent_editor.networks.clip import ClipModel, load_clip
 
-#: How many are rendered at most, at least, and for how long; and their truncation: what is rare has to turn up.
-SAMPLES, LEAST, SECONDS, PSI = 1500, 200, 25.0, 1.0
-#: The share of the samples that is taken for having something, and for lacking it.
+#: Limits of the number of pictures and the time; and their truncation: rare attributes have to occur.
+MAX_SAMPLES, MIN_SAMPLES, SECONDS, PSI = 1500, 200, 25.0, 1.0
+#: Share of the samples on each side of a boundary.
 SIDE = 0.2
-LONGEST_TEXT = 300
+MAX_TEXT = 300
 _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class ClipSamples:
     """Random pictures.
 
     Attributes:
-        even: float32 [N, w_dim], their latents in even coordinates (:class:`latent_editor.networks.boundaries.Spread`).
-        vectors: float32 [N, D], what the CLIP makes of them.
+        whitened: float32 [N, w_dim], their latents (:class:`latent_editor.networks.boundaries.Whitening`).
+        vectors: float32 [N, D], their CLIP vectors.
     """
 
-    even: Tensor
+    whitened: Tensor
     vectors: Tensor
 
     def boundary(self, axis: Tensor, name: str) -> Boundary:
-        """Between the pictures that lie furthest along ``axis`` [D] in the CLIP's space and those that lie least so."""
-        count = max(3, round(SIDE * len(self.even)))
+        """The boundary between the pictures furthest along ``axis`` [D] in CLIP space and those least far."""
+        count = max(3, round(SIDE * len(self.whitened)))
         order = (self.vectors @ axis).argsort()
-        return fit_boundary(self.even[order[-count:]], self.even[order[:count]], name=name)
+        return fit_boundary(self.whitened[order[-count:]], self.whitened[order[:count]], name=name)
 
 
 @per_model
-def load_samples(g: Generator, *, on_step: OnStep | None = None) -> Samples:
-    """The samples of a generator, rendered at the first request and kept in memory: every pair of words shares them.
+def load_clip_samples(g: Generator, *, on_step: OnStep | None = None) -> ClipSamples:
+    """The samples of a generator, rendered at the first request and cached in memory.
 
     Raises:
         MissingPart: the model comes without a CLIP.
-        Stopped: ``on_step`` gave a true answer; the next time begins anew.
+        Stopped: ``on_step`` gave a true answer; the next call starts again.
     """
     return _render(g, on_step)
 
 
-def _render(g: Generator, on_step: OnStep | None) -> Samples:
-    clip, dtype, spread = load_clip(g), fastest_dtype(g.device), latent_spread(g)
+def _render(g: Generator, on_step: OnStep | None) -> ClipSamples:
+    clip, dtype, whitening = load_clip(g), fastest_dtype(g.device), latent_whitening(g)
     preview, run = small(g, clip.size_px), Run(SECONDS, on_step)
-    even: list[Tensor] = []
+    whitened: list[Tensor] = []
     vectors: list[Tensor] = []
-    for first in range(0, SAMPLES, _BATCH):
-        ws = random_ws(g, list(range(first, min(first + _BATCH, SAMPLES))), truncation_psi=PSI)
+    for first in range(0, MAX_SAMPLES, _BATCH):
+        ws = random_ws(g, list(range(first, min(first + _BATCH, MAX_SAMPLES))), truncation_psi=PSI)
         with torch.inference_mode():
             pictures = preview.synthesize(ws, dtype=dtype).clamp(-1, 1)
             vectors.append(clip.encode_image(pictures, dtype=dtype).cpu())
-            even.append(spread.even(ws))
+            whitened.append(whitening.whitened(ws))
         done = first + len(ws)
-        fraction = max(done / SAMPLES, min(run.elapsed / SECONDS, done / LEAST))
-        run.progress(done, SAMPLES, fraction=fraction, label="Looking at faces")
-        if run.over and done >= LEAST:
+        fraction = max(done / MAX_SAMPLES, min(run.elapsed / SECONDS, done / MIN_SAMPLES))
+        run.progress(done, MAX_SAMPLES, fraction=fraction, label="Looking at faces")
+        if run.over and done >= MIN_SAMPLES:
             break
-    return Samples(torch.cat(even).clone(), torch.cat(vectors).clone())
+    return ClipSamples(torch.cat(whitened).clone(), torch.cat(vectors).clone())
 
 
 def checked_text(clip: ClipModel, text: str) -> str:
     """A text with single spaces.
 
     Raises:
-        BadPrompt: it is empty, too long, or holds no word that the CLIP has ever seen.
+        BadPrompt: the text is empty, too long, or has no word that the CLIP has seen.
     """
     words = " ".join(text.split())
-    if not words or len(words) > LONGEST_TEXT:
+    if not words or len(words) > MAX_TEXT:
         raise BadPrompt(
-            f"Got a text of {len(words):,} characters; expected 1 to {LONGEST_TEXT}, such as “a person with a beard”."
+            f"Got a text of {len(words):,} characters; expected 1 to {MAX_TEXT}, such as “a person with a beard”."
         )
     unknown = set(clip.unknown_words(words))
     if clip.words is not None and not [w for w in words.lower().split() if w.strip(".,;:!?'\"“”") not in unknown]:
@@ -93,7 +93,7 @@ def checked_text(clip: ClipModel, text: str) -> str:
 
 @torch.no_grad()
 def text_axis(clip: ClipModel, more: str, less: str | None) -> Tensor:
-    """From one text to another in the CLIP's space, [D]; None stands for a person of whom nothing is said.
+    """The axis from one text to another in CLIP space, [D]; None stands for a neutral person.
 
     Raises:
         BadPrompt: as :func:`checked_text`, or the CLIP sees no difference.

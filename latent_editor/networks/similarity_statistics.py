@@ -36,7 +36,7 @@ from latent_editor.networks.identity import (
     named_in_environment,
 )
 from latent_editor.networks.landmarks import LandmarkNet, load_landmark_net
-from latent_editor.networks.picture_facts import Range, picture_facts, usual
+from latent_editor.networks.picture_properties import Range, picture_properties, usual
 
 STATISTICS_FILE = "likeness.safetensors"
 #: Random pictures for a model without data: at most, at least, and how long they may take.
@@ -99,12 +99,12 @@ def learn_domain(ws: Tensor, *, margin: float = 1.0) -> LatentDomain:
 
 
 @dataclass(frozen=True, eq=False)
-class LikenessStatistics:
+class SimilarityStatistics:
     """All of it, for one generator.
 
     Attributes:
         fingerprint: Of the generator and of what gives the vectors.
-        ranges: What is usual of :func:`picture_facts`, by name.
+        ranges: What is usual of :func:`picture_properties`, by name.
         identity: How faces are compared; None for a model without faces, or without a network that knows them.
         domain: Where latents lie; None for a model without an encoder.
         count: Pictures that it was learned from.
@@ -137,7 +137,7 @@ class LikenessStatistics:
         tensor_files.write_tensors(path, tensors, metadata)
 
     @staticmethod
-    def load(path: str | Path) -> LikenessStatistics:
+    def load(path: str | Path) -> SimilarityStatistics:
         """Reads what :meth:`save` wrote.
 
         Raises:
@@ -162,7 +162,7 @@ class LikenessStatistics:
                 numbers = {n: float(about["domain"][n]) for n in _DOMAIN_NUMBERS}
                 domain = LatentDomain(mean, basis, variances, **numbers)
             count, from_data = int(about["count"]), bool(about["from_data"])
-            return LikenessStatistics(metadata["fingerprint"], ranges, identity, domain, count, from_data)
+            return SimilarityStatistics(metadata["fingerprint"], ranges, identity, domain, count, from_data)
         except (KeyError, TypeError, ValueError, AttributeError) as e:
             raise BadModel(f"{Path(path).name} is not a file of likeness statistics ({e}). Build it again.") from e
 
@@ -203,14 +203,14 @@ def landmark_net(g: Generator) -> LandmarkNet | None:
         return None
 
 
-def build_likeness_statistics(
+def build_similarity_statistics(
     g: Generator,
     pictures: Tensor | None = None,
     *,
     net: IdentityNet | None = None,
     seconds: float = SECONDS,
     on_step: OnStep | None = None,
-) -> LikenessStatistics:
+) -> SimilarityStatistics:
     """Learns what is usual, from pictures where there are some, else from the model's random ones.
 
     Args:
@@ -243,13 +243,13 @@ def build_likeness_statistics(
                 latents.append(encoder(batch, dtype).float().cpu())
         faces.append(resized(batch, FACE_PX).cpu().clone())
         if seen * MEASURED >= len(facts) * _BATCH * max(total, MEASURED):  # evenly spread
-            facts.append(picture_facts(landmark_net(g), batch, points))
+            facts.append(picture_properties(landmark_net(g), batch, points))
         seen += len(batch)
         run.progress(seen, total, label=LABEL)
         if pictures is None and seen >= LEAST and run.over:
             break
     measured = {name: torch.cat([f[name] for f in facts]) for name in facts[0]}
-    return LikenessStatistics(
+    return SimilarityStatistics(
         _fingerprint(g, net),
         usual(measured, widened=0.25 if pictures is not None else 0.6),
         None if net is None else learn_scale(net, torch.cat(faces), points),
@@ -263,9 +263,9 @@ def _fingerprint(g: Generator, net: IdentityNet | None) -> str:
     return f"{original(g).fingerprint}+{'none' if net is None else net.fingerprint}"
 
 
-def likeness_statistics(
+def load_similarity_statistics(
     g: Generator, *, net: IdentityNet | None = None, on_step: OnStep | None = None
-) -> LikenessStatistics:
+) -> SimilarityStatistics:
     """The statistics of a generator: those in its folder, or quickly learned ones, which are kept.
 
     Args:
@@ -289,27 +289,29 @@ def _onnx_identity(g: Generator, path: str) -> OnnxIdentity:
 
 
 @per_model
-def _kept_or_built(g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None) -> LikenessStatistics:
+def _kept_or_built(
+    g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None
+) -> SimilarityStatistics:
     name, found = _kept(g, net, wanted)
     if found is not None:
         return found
-    made = build_likeness_statistics(g, net=net, on_step=on_step)
+    made = build_similarity_statistics(g, net=net, on_step=on_step)
     # Beside an installed model's own statistics, those of a network of one's own are not kept.
     if g.bundle.is_cache or (name == STATISTICS_FILE and not g.bundle.has(name)):
         g.bundle.write(name, made.save)
     return made
 
 
-def _kept(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, LikenessStatistics | None]:
+def _kept(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, SimilarityStatistics | None]:
     """The name of the file, and what is in it where that belongs to the same weights."""
     own = net is not None and net.tells_people  # each network of one's own has its own file
     name = f"likeness-{wanted.split('+')[1]}.safetensors" if own else STATISTICS_FILE
-    found = g.bundle.kept(name, "the likeness", LikenessStatistics.load)
+    found = g.bundle.read_optional(name, "the likeness", SimilarityStatistics.load)
     return name, found if found is not None and found.fingerprint == wanted else None
 
 
-def statistics_known(g: Generator) -> bool:
-    """Whether :func:`likeness_statistics` would answer without learning anything.
+def similarity_statistics_known(g: Generator) -> bool:
+    """Whether :func:`load_similarity_statistics` would answer without learning anything.
 
     Raises:
         BadModel: as there.
