@@ -1,4 +1,4 @@
-"""What every generator can do, whatever its architecture."""
+"""The interface of all generators."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NOISE_MODES = ("const", "none", "random")
 
 
 class Generator(nn.Module, abc.ABC):
-    """A network from latents to pictures, together with the folder of its other parts.
+    """A generator network, with the bundle of its model.
 
     Attributes:
-        size_px: Height and width of the pictures.
+        size_px: Height and width of the images.
         channels: 3 for RGB.
         num_ws, w_dim: The shape of a W+ latent.
-        z_dim: Length of a random input.
-        c_dim: Number of classes, 0 for none.
-        has_transform: Whether pictures can be moved and turned inside the network, by ``transform``.
-        bundle: Name, folder and parts that belong to this generator.
+        z_dim: Length of z.
+        c_dim: Number of classes, 0 if unconditional.
+        has_transform: Whether the network can translate and rotate its images by ``transform`` (StyleGAN3).
+        bundle: Name, folder and other parts of the model.
     """
 
     has_transform: bool = False
@@ -48,19 +48,19 @@ class Generator(nn.Module, abc.ABC):
     @property
     @abc.abstractmethod
     def w_avg(self) -> Tensor:
-        """float32 [w_dim]: the mean of w, which truncation pulls towards."""
+        """float32 [w_dim]: the mean of w, the target of truncation."""
 
     @abc.abstractmethod
     def map(
         self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> Tensor:
-        """Maps random inputs to latents.
+        """The mapping network, with truncation.
 
         Args:
             z: [N, z_dim], usually N(0, 1).
-            c: [N, c_dim] class weights, or None where ``c_dim`` is 0.
+            c: [N, c_dim] class vectors, or None if ``c_dim`` is 0.
             truncation_psi: 1 keeps w, 0 gives the mean (Karras et al. 2019, §B).
-            truncation_cutoff: How many of the first ws are truncated; None for all.
+            truncation_cutoff: Number of leading ws to truncate; None for all.
 
         Returns:
             float32 ws [N, num_ws, w_dim].
@@ -79,20 +79,20 @@ class Generator(nn.Module, abc.ABC):
 
         Args:
             ws: [N, num_ws, w_dim].
-            noise: "const" adds the network's fixed noise, "none" nothing, "random" a new one.
+            noise: "const" for the network's fixed noise, "none", or "random".
             dtype: Precision of the activations; None for float32.
-            transform: [3, 3] or [N, 3, 3], made by :func:`transform_matrix`; only where ``has_transform``.
+            transform: [3, 3] or [N, 3, 3], from :func:`transform_matrix`; only if ``has_transform``.
 
         Returns:
             float32 [N, channels, size_px, size_px], about −1..1.
 
         Raises:
-            ValueError: a wrong shape or noise mode, or a transform for a generator without.
+            ValueError: a wrong shape or noise mode, or a transform that the generator does not support.
         """
 
     @abc.abstractmethod
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
-        """The feature maps inside the network where they are ``size_px`` wide, without noise.
+        """The feature maps of the synthesis network at a resolution, without noise.
 
         Args:
             ws: [N, num_ws, w_dim].
@@ -105,11 +105,11 @@ class Generator(nn.Module, abc.ABC):
 
     @property
     def activation_sizes(self) -> list[int]:
-        """The sizes that :meth:`activations` takes, ascending."""
+        """The resolutions that :meth:`activations` supports, ascending."""
         return [2**i for i in range(2, self.size_px.bit_length())]
 
-    def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
-        """The picture as the network has it on the way, where it sums up pictures of growing size; else None.
+    def intermediate_image(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
+        """The RGB sum of the skip connections at a resolution; None for networks without skip connections.
 
         Args:
             ws: [N, num_ws, w_dim].
@@ -117,45 +117,44 @@ class Generator(nn.Module, abc.ABC):
             dtype: Precision of the activations; None for float32.
 
         Returns:
-            float32 [N, channels, size_px, size_px]; its colours need not be those of the finished picture.
+            float32 [N, channels, size_px, size_px]; its colors may differ from the final image.
         """
         return None
 
     def blended(
         self,
         ws: Tensor,
-        shares: BlendMasks,
+        masks: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,
         transform: Tensor | None = None,
         until: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Renders latents in groups, each as one picture that is blended of them on the way.
+        """Renders groups of latents, each as one image whose activations are blended by masks.
 
         Args:
-            ws: [N · shares.count, num_ws, w_dim]; of every group the first carries the picture.
-            shares: Where each of a group is drawn.
-            noise, dtype, transform: As in :meth:`synthesize`, a transform for each group.
-            until: Stop where the activations are so wide; None goes to the end.
+            ws: [N · masks.count, num_ws, w_dim]; the first of each group is the base image.
+            masks: The regions of the other latents of a group.
+            noise, dtype, transform: As in :meth:`synthesize`, one transform per group.
+            until: Stop at this resolution; None renders the whole image.
 
         Returns:
-            The activations there, float32 [N, C, size, size], and the picture so far, as in :meth:`early_picture`.
+            The activations, float32 [N, C, size, size], and the image so far, as in :meth:`intermediate_image`.
 
         Raises:
-            BadValue: an architecture that cannot do this.
+            BadValue: the architecture does not support it.
         """
         raise BadValue(
-            f"The model {self.name!r} cannot draw an edit in a part of the picture only. Use the edit without a "
-            "region, or a StyleGAN2 or StyleGAN3."
+            f"The model {self.name!r} does not support edits in regions. Use the edit without a region, or a "
+            "StyleGAN2 or StyleGAN3."
         )
 
     def style_weights(self) -> list[tuple[int, Tensor]]:
-        """What turns a w into styles, layer by layer (the matrix A of Shen & Zhou 2021, §3.2).
+        """The affine layers that map w to styles (the matrix A of Shen & Zhou 2021, §3.2).
 
         Returns:
-            For each such layer the index of the w that it reads, and its weight, float32 [C, w_dim]; none where an
-            architecture has no such layers.
+            For each layer the index of its w, and its weight, float32 [C, w_dim]; empty if the architecture has none.
         """
         return []
 
@@ -174,7 +173,7 @@ class Generator(nn.Module, abc.ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that change when any weight does."""
+        """Hash of all weights, 12 hex digits."""
         return fingerprint_of(self)
 
     def _fingerprint(self) -> str:
@@ -187,30 +186,30 @@ class Generator(nn.Module, abc.ABC):
     def latent(
         self, ws: Tensor, *, method: str, psnr_db: float | None = None, refinement: Refinement | None = None
     ) -> Latent:
-        """Wraps ws [num_ws, w_dim], and what is changed in this generator for them, as a latent."""
+        """Makes a latent of ws [num_ws, w_dim], optionally with a refinement of this generator."""
         return Latent(ws.detach().float().cpu(), self.name, self.fingerprint, psnr_db, method, refinement)
 
     def check(self, latent: Latent) -> None:
-        """Raises BadLatent where ``latent`` cannot be rendered by this generator."""
-        want = (self.num_ws, self.w_dim)
-        if tuple(latent.ws.shape) != want or latent.fingerprint != self.fingerprint:
+        """Raises BadLatent if this generator cannot render ``latent``."""
+        shape = (self.num_ws, self.w_dim)
+        if tuple(latent.ws.shape) != shape or latent.fingerprint != self.fingerprint:
             raise BadLatent(
                 f"This latent {list(latent.ws.shape)} was made with the model {latent.model!r} ({latent.fingerprint}); "
-                f"loaded is {self.name!r} ({self.fingerprint}), which takes {list(want)}. "
-                f"Load that model, or invert the photo again with this one."
+                f"the loaded model is {self.name!r} ({self.fingerprint}), which takes {list(shape)}. "
+                f"Load the original model, or invert the photo again with this one."
             )
 
 
 def transform_matrix(translate: tuple[float, float] = (0.0, 0.0), angle_deg: float = 0.0) -> Tensor:
-    """How a picture is to be moved and turned inside a generator that ``has_transform``.
+    """The matrix that rotates and translates the image inside a generator with ``has_transform``.
 
-    The content is first turned about the picture's centre, then moved. The matrix is the inverse of that: it takes a
-    point of the picture, in picture widths from the centre with y downwards, to the point of the content seen there,
-    because this is what multiplies the coordinates of the Fourier features (Karras et al. 2021, §3.2).
+    The content is first rotated about the center of the image, then translated. The matrix is the inverse: it maps a
+    point of the image (in image widths from the center, y down) to the content seen there, because it multiplies the
+    coordinates of the Fourier features (Karras et al. 2021, §3.2).
 
     Args:
-        translate: (x, y) in picture widths; the content moves right for x > 0 and down for y > 0.
-        angle_deg: Counter-clockwise as seen.
+        translate: (x, y) in image widths; the content moves right for x > 0 and down for y > 0.
+        angle_deg: Counterclockwise.
 
     Returns:
         float32 [3, 3].
@@ -221,23 +220,23 @@ def transform_matrix(translate: tuple[float, float] = (0.0, 0.0), angle_deg: flo
     if not all(math.isfinite(number) for number in (*translate, angle_deg)):
         raise BadValue(f"Got the shift {translate} and the angle {angle_deg}; expected finite numbers.")
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    turn_back = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
-    move_back = torch.tensor([[1, 0, -translate[0]], [0, 1, -translate[1]], [0, 0, 1]], dtype=torch.float64)
-    return (turn_back @ move_back).float()
+    rotate_back = torch.tensor([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
+    translate_back = torch.tensor([[1, 0, -translate[0]], [0, 1, -translate[1]], [0, 0, 1]], dtype=torch.float64)
+    return (rotate_back @ translate_back).float()
 
 
 def class_weights(g: Generator, indices: Sequence[int]) -> Tensor | None:
-    """What a conditional generator takes beside z: one row for each of the classes ``indices``.
+    """One-hot class vectors for a conditional generator.
 
     Returns:
-        float32 [len(indices), c_dim] on the generator's device, or None where it has no classes.
+        float32 [len(indices), c_dim] on the generator's device, or None if it is unconditional.
 
     Raises:
         BadValue: a class that the generator does not have.
     """
     for index in indices:
         if not 0 <= index < g.c_dim:
-            has = f"has the classes 0 to {g.c_dim - 1}" if g.c_dim else "has no classes: leave it out"
+            has = f"has the classes 0 to {g.c_dim - 1}" if g.c_dim else "has no classes: omit the class"
             raise BadValue(f"Got the class {index}; the model {g.name!r} {has}.")
     if not g.c_dim:
         return None
@@ -247,10 +246,13 @@ def class_weights(g: Generator, indices: Sequence[int]) -> Tensor | None:
 
 
 def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7, class_index: int | None = None) -> Tensor:
-    """Latents of random pictures, the same for the same seeds on every machine.
+    """Random latents, reproducible on every machine.
 
     Args:
-        class_index: The class of all of them, for a generator that has classes; None takes another for each seed.
+        g: The generator.
+        seeds: A seed for each latent.
+        truncation_psi: As in :meth:`Generator.map`.
+        class_index: The class of all of them; None derives a class from each seed.
 
     Returns:
         float32 ws [len(seeds), num_ws, w_dim].
@@ -265,12 +267,12 @@ def random_ws(g: Generator, seeds: list[int], *, truncation_psi: float = 0.7, cl
 
 
 def random_latent(g: Generator, seed: int, *, truncation_psi: float = 0.7, class_index: int | None = None) -> Latent:
-    """The latent of a random picture, the same for the same seed on every machine. Arguments as :func:`random_ws`."""
+    """A random latent, reproducible on every machine. Arguments as :func:`random_ws`."""
     ws = random_ws(g, [seed], truncation_psi=truncation_psi, class_index=class_index)
     return g.latent(ws[0], method="random")
 
 
 @per_model
 def fingerprint_of(g: Generator) -> str:
-    """See :attr:`Generator.fingerprint`, which is worked out once."""
+    """:attr:`Generator.fingerprint`, computed once."""
     return g._fingerprint()

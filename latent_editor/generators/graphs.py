@@ -1,6 +1,6 @@
-"""Pictures on a GPU, replayed: a network of a hundred small kernels is recorded once, and then started as one.
+"""CUDA graphs: captures the kernels of a network once and replays them with one launch.
 
-At batch 1 a GPU waits for Python between kernels. A CUDA graph starts them all at once, on the same memory each time.
+At batch 1 a GPU waits for Python between kernels. A CUDA graph launches them all at once, on fixed memory.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from torch import Tensor
 
 Draw = Callable[[Tensor], Tensor]
 
-#: How often a kind of picture is drawn as usual before it is recorded, which costs a few pictures' time and memory.
-USUAL_FIRST = 2
-#: Recordings that are kept at most; each holds the memory of a whole picture's activations.
-MAX_RECORDINGS = 4
+#: Calls with the same key before its graph is captured, which takes the time and memory of a few images.
+WARMUP_CALLS = 2
+#: Number of graphs in the cache; each holds the memory of all activations of an image.
+MAX_GRAPHS = 4
 
 
 def capture(draw: Draw, x: Tensor) -> Draw:
-    """Records ``draw`` for inputs like ``x``.
+    """Captures ``draw`` as a CUDA graph for inputs like ``x``.
 
     Args:
-        draw: What it starts may depend on nothing but its input and tensors that stay where they are.
-        x: An example on a GPU.
+        draw: May only depend on its input and on tensors that stay in place.
+        x: An example input on a GPU.
 
     Returns:
-        A function that takes tensors of the shape and dtype of ``x``, and gives the same as ``draw``.
+        A function equivalent to ``draw`` for tensors of the shape and dtype of ``x``.
 
     Raises:
-        RuntimeError: something in ``draw`` cannot be recorded.
+        RuntimeError: something in ``draw`` cannot be captured.
     """
-    with torch.inference_mode(False):  # so that it can be filled in any mode
+    with torch.inference_mode(False):  # a normal tensor, which can be written to in any mode
         given = x.clone()
     side = torch.cuda.Stream(x.device)
     side.wait_stream(torch.cuda.current_stream(x.device))
-    with torch.cuda.stream(side):  # libraries choose their algorithms and take their memory before the recording
+    with torch.cuda.stream(side):  # warm-up: libraries select algorithms and allocate workspaces
         for _ in range(2):
             draw(given)
     torch.cuda.current_stream(x.device).wait_stream(side)
@@ -56,61 +56,61 @@ def capture(draw: Draw, x: Tensor) -> Draw:
 
 
 class CudaGraphCache:
-    """Recordings of one network's pictures by their kind. Threads may share it; copies of a network begin with none.
+    """CUDA graphs of one network. Thread-safe; copies of a network start with an empty cache.
 
     Args:
-        recorder: Makes a recording, as :func:`capture`.
+        capture_fn: Captures a graph; for tests.
     """
 
-    def __init__(self, recorder: Callable[[Draw, Tensor], Draw] = capture) -> None:
-        self._recorder = recorder
-        self._kept: OrderedDict[Hashable, Draw] = OrderedDict()
+    def __init__(self, capture_fn: Callable[[Draw, Tensor], Draw] = capture) -> None:
+        self._capture_graph = capture_fn
+        self._graphs: OrderedDict[Hashable, Draw] = OrderedDict()
         self._seen: dict[Hashable, int] = {}
         self._tensors: tuple[tuple[int, int], ...] = ()
-        self._refused = False
+        self._failed = False
         self._lock = threading.Lock()
 
     def draw(self, draw: Draw, x: Tensor, kind: Hashable, tensors: Iterable[Tensor]) -> Tensor:
-        """``draw(x)``, replayed where the same kind was drawn often enough.
+        """Computes ``draw(x)``, by replaying a graph after the first few calls of its kind.
 
         Args:
-            draw: What is recorded; always the same for a kind.
+            draw: The function to capture; always the same for a ``kind``.
             x: Its input.
-            kind: Tells what ``draw`` depends on beside x's shape, dtype and device.
-            tensors: The network's, which make the recordings worthless when one of them changes.
+            kind: Key of everything that ``draw`` depends on, besides shape, dtype and device of ``x``.
+            tensors: The tensors of the network; a change of any invalidates the graphs.
         """
         versions = tuple((t.data_ptr(), t._version) for t in tensors)
         key = kind, tuple(x.shape), x.dtype, x.device
-        with self._lock:  # a recording has one memory, and only one picture fits into it
+        with self._lock:  # a graph has one set of buffers, for one image at a time
             if versions != self._tensors:
-                self._kept.clear()
+                self._graphs.clear()
                 self._seen.clear()
                 self._tensors = versions
-            replay = self._kept.get(key)
-            if replay is None and not self._refused:
+            replay = self._graphs.get(key)
+            if replay is None and not self._failed:
                 self._seen[key] = self._seen.get(key, 0) + 1
-                if self._seen[key] > USUAL_FIRST:
-                    replay = self._recorded(draw, x, key)
+                if self._seen[key] > WARMUP_CALLS:
+                    replay = self._capture(draw, x, key)
             if replay is not None:
-                self._kept.move_to_end(key)
+                self._graphs.move_to_end(key)
                 return replay(x)
         return draw(x)
 
-    def _recorded(self, draw: Draw, x: Tensor, key: Hashable) -> Draw | None:
-        """A new recording; None, and no further attempt, where that fails."""
+    def _capture(self, draw: Draw, x: Tensor, key: Hashable) -> Draw | None:
+        """Captures a graph; None, and no further attempts, if that fails."""
         try:
-            replay = self._recorder(draw, x)
-        except RuntimeError as e:  # what PyTorch raises, out of memory too
-            self._refused = True
-            logging.getLogger("latent_editor").warning("Pictures are not replayed on the GPU, only drawn: %s", e)
+            replay = self._capture_graph(draw, x)
+        except RuntimeError as e:  # also raised when out of memory
+            self._failed = True
+            logging.getLogger("latent_editor").warning("CUDA graphs are disabled, rendering is slower: %s", e)
             return None
-        self._kept[key] = replay
-        while len(self._kept) > MAX_RECORDINGS:
-            self._kept.popitem(last=False)
+        self._graphs[key] = replay
+        while len(self._graphs) > MAX_GRAPHS:
+            self._graphs.popitem(last=False)
         return replay
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CudaGraphCache:
-        return CudaGraphCache(self._recorder)
+        return CudaGraphCache(self._capture_graph)
 
     def __reduce__(self) -> tuple[type[CudaGraphCache], tuple[()]]:
         return CudaGraphCache, ()

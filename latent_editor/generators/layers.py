@@ -1,4 +1,4 @@
-"""What the generators of StyleGAN2 and StyleGAN3 share: equalised linear layers and the mapping network.
+"""Layers shared by StyleGAN2 and StyleGAN3: linear layers with equalized learning rate, and the mapping network.
 
 Written from the papers. Parameter names follow the public checkpoints, so that their tensors load by name.
 """
@@ -19,61 +19,61 @@ from latent_editor.ops import bias_act, modulation_styles, setup_filter
 T = TypeVar("T")
 
 
-class Prepared:
-    """What is computed from the tensors of a layer once, and again where one of them was changed or replaced.
+class WeightCache:
+    """Caches values computed from the tensors of a layer until one of them is modified or replaced.
 
-    It is remembered only of frozen tensors, or where no gradient is recorded: training gets what it differentiates.
-    Copies of a layer begin with nothing.
+    Caches only if the tensors are frozen or gradients are disabled; training gets differentiable values. Copies of a
+    layer start with an empty cache.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
+        self._cache: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
 
     def get(self, key: Hashable, tensors: Sequence[Tensor], build: Callable[[], T]) -> T:
-        """What ``build`` makes of ``tensors`` and of nothing else but ``key``."""
+        """The value of ``build()``, which may depend only on ``tensors`` and ``key``."""
         live = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         if live or torch.compiler.is_compiling() or any(t.is_inference() for t in tensors):
             return build()
         versions = [(t.data_ptr(), t._version) for t in tensors]
-        found = self._kept.get(key)
+        found = self._cache.get(key)
         if found is not None:
             (references, known), value = found
             if known == versions and all(r() is t for r, t in zip(references, tensors, strict=True)):
-                made: T = value
-                return made
-        with torch.inference_mode(False), torch.no_grad():  # so that gradients of something else may be taken with it
+                cached: T = value
+                return cached
+        with torch.inference_mode(False), torch.no_grad():  # a normal tensor, usable in later autograd
             built = build()
-        self._kept[key] = ([weakref.ref(t) for t in tensors], versions), built
+        self._cache[key] = ([weakref.ref(t) for t in tensors], versions), built
         return built
 
     def clear(self) -> None:
-        self._kept.clear()
+        self._cache.clear()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Prepared:
-        return Prepared()
+    def __deepcopy__(self, memo: dict[int, Any]) -> WeightCache:
+        return WeightCache()
 
-    def __reduce__(self) -> tuple[type[Prepared], tuple[()]]:
-        return Prepared, ()
+    def __reduce__(self) -> tuple[type[WeightCache], tuple[()]]:
+        return WeightCache, ()
 
 
-class PreparedModule(nn.Module):
-    """A layer that computes something from its tensors once."""
+class CachedModule(nn.Module):
+    """A layer with a :class:`WeightCache`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.prepared = Prepared()
+        self.weight_cache = WeightCache()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        self.prepared.clear()  # a move to another device or precision changes what it can without counting a version
+        self.weight_cache.clear()  # .to() may change tensors without a new version
         return super()._apply(fn, recurse)
 
 
-class Stretched(nn.Module):
-    """A synthesis network that draws what is around one latent, the pivot, as if it were further from it.
+class PivotGain(nn.Module):
+    """A synthesis network that amplifies the distance of its ws from a pivot.
 
     Attributes:
-        pivot: float32 [num_ws, w_dim]; None in all but refined generators.
-        gain: How many times as far.
+        pivot: float32 [num_ws, w_dim]; None except in refined generators.
+        gain: Factor on the distance from the pivot.
     """
 
     pivot: Tensor | None
@@ -83,50 +83,52 @@ class Stretched(nn.Module):
         self.register_buffer("pivot", None, persistent=False)
         self.gain = 1.0
 
-    def stretched(self, ws: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] as they are to be drawn; the pivot stays where it is."""
+    def apply_gain(self, ws: Tensor) -> Tensor:
+        """ws [N, num_ws, w_dim] → pivot + gain · (ws − pivot)."""
         return ws if self.pivot is None else self.pivot.lerp(ws, self.gain)
 
 
 class _LinearMap(torch.autograd.Function):
-    """A linear map whose gradient is a given other one; differentiable to any order."""
+    """A linear map with a custom transpose as its gradient; differentiable to any order."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.maps = there, back
-        return there(x)
+    def forward(
+        ctx: Any, x: Tensor, forward: Callable[[Tensor], Tensor], transpose: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.maps = forward, transpose
+        return forward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        there, back = ctx.maps
-        return _LinearMap.apply(gradient, back, there), None, None
+        forward, transpose = ctx.maps
+        return _LinearMap.apply(gradient, transpose, forward), None, None
 
 
-def linear_map(x: Tensor, there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor]) -> Tensor:
-    """``there(x)``, with ``back``, the transpose of ``there``, as its gradient."""
+def linear_map(x: Tensor, forward: Callable[[Tensor], Tensor], transpose: Callable[[Tensor], Tensor]) -> Tensor:
+    """``forward(x)``, with its transpose as the gradient."""
     if not (torch.is_grad_enabled() and x.requires_grad):
-        return there(x)
-    y: Tensor = _LinearMap.apply(x, there, back)
+        return forward(x)
+    y: Tensor = _LinearMap.apply(x, forward, transpose)
     return y
 
 
-#: Up to so many samples are drawn to the same bits, whatever is drawn with them.
-MAX_ALIKE = 16
+#: Up to this batch size, each sample is bit-identical regardless of the rest of the batch.
+MAX_INVARIANT_BATCH = 16
 
 
-def product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x [N, I] times matrix [I, O], rounded for each sample as if it were alone: [N, O].
+def batch_invariant_matmul(x: Tensor, matrix: Tensor) -> Tensor:
+    """x [N, I] @ matrix [I, O], bit-identical for each sample regardless of the batch: [N, O].
 
-    A product of matrices adds in an order that depends on N. In bfloat16 that grows to some grey levels in a few
-    pixels, and the same face would look different when another visitor's is drawn with it.
+    The summation order of a plain matrix product depends on N. In bfloat16 this grows to a few gray levels in some
+    pixels, and a face would change when it is batched with that of another user.
     """
-    if torch.is_grad_enabled() or len(x) > MAX_ALIKE:
+    if torch.is_grad_enabled() or len(x) > MAX_INVARIANT_BATCH:
         return x @ matrix
     return torch.bmm(x[:, None], matrix.expand(len(x), -1, -1))[:, 0]
 
 
 class FullyConnected(nn.Module):
-    """A linear layer with equalised learning rate (Karras et al. 2018, §4.1), then an activation."""
+    """A linear layer with equalized learning rate (Karras et al. 2018, §4.1) and an activation."""
 
     def __init__(
         self, inputs: int, outputs: int, *, act: str = "linear", lr_multiplier: float = 1.0, bias_init: float = 0.0
@@ -140,16 +142,16 @@ class FullyConnected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [N, inputs] → [N, outputs]"""
-        if torch.is_grad_enabled() or len(x) > MAX_ALIKE:
+        if torch.is_grad_enabled() or len(x) > MAX_INVARIANT_BATCH:
             x = torch.addmm(self.bias, x, self.weight.t(), beta=self.bias_gain, alpha=self.weight_gain)
         else:
-            x = product(x, self.weight.t()) * self.weight_gain + self.bias * self.bias_gain
+            x = batch_invariant_matmul(x, self.weight.t()) * self.weight_gain + self.bias * self.bias_gain
         return x if self.act == "linear" else bias_act(x, act=self.act)
 
     def styles(
         self, w: Tensor, energies: Tensor | None = None, *, factor: float = 1.0, gain: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """w [N, inputs] → the layer times ``factor``, and what demodulates it: :func:`modulation_styles`."""
+        """w [N, inputs] → styles (times ``factor``) and demodulation factors, see :func:`modulation_styles`."""
         return modulation_styles(
             w, self.weight, self.bias, energies, weight_gain=self.weight_gain * factor,
             bias_gain=self.bias_gain * factor, gain=gain,
@@ -165,14 +167,13 @@ class MappingNetwork(nn.Module):
     """The mapping network f: Z → W (Karras et al. 2019, §2), conditional as in Karras et al. 2020b, appendix.
 
     Args:
-        z_dim, c_dim, w_dim: Lengths of the input, of the class weights (0: no classes), and of the result.
-        layers: How many linear layers; 0 leaves only the normalisation.
-        act: Activation of all layers; ``last_act`` that of the last one, None for the same.
-        lr_multiplier: Of the layers; the embedding of the class has 1.
-        embed_features: Length of the embedded class; None for ``w_dim``.
-        layer_features: Length between layers; None for ``w_dim``.
-        joint_norm: True normalises z and the embedded class as one, as StyleGAN2 did before its adaptive augmentation;
-            False each by itself.
+        z_dim, c_dim, w_dim: Lengths of z, of the class vector (0: unconditional), and of w.
+        layers: Number of linear layers; 0 leaves only the normalization.
+        act: Activation of all layers; ``last_act`` overrides that of the last one.
+        lr_multiplier: Learning rate multiplier of the layers; the class embedding has 1.
+        embed_features: Length of the class embedding; None for ``w_dim``.
+        layer_features: Width of the hidden layers; None for ``w_dim``.
+        joint_norm: Normalize z and the class embedding together (StyleGAN2 before ADA) instead of separately.
     """
 
     w_avg: Tensor
@@ -205,13 +206,13 @@ class MappingNetwork(nn.Module):
             width = outputs
         if width != w_dim:
             raise BadModel(
-                f"Got a mapping without layers that takes {width} values to {w_dim}: such a mapping needs z_dim = w_dim"
-                f"; got {z_dim} and {w_dim}. Is the file damaged?"
+                f"Got a mapping network without layers, {width} inputs and {w_dim} outputs; expected z_dim = w_dim, "
+                f"got {z_dim} and {w_dim}. Is the file damaged?"
             )
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """z [N, z_dim], c [N, c_dim] or None where there are no classes → float32 w [N, w_dim]"""
+        """z [N, z_dim], c [N, c_dim] (None if unconditional) → float32 w [N, w_dim]"""
         x = normalize_2nd_moment(z.float())
         if self.c_dim:
             if c is None:
@@ -224,8 +225,8 @@ class MappingNetwork(nn.Module):
             x = getattr(self, f"fc{i}")(x)
         return x
 
-    def truncated(self, w: Tensor, num_ws: int, psi: float, cutoff: int | None) -> Tensor:
-        """Repeats w [N, w_dim] for each layer and pulls the first ``cutoff`` (None: all) towards the mean.
+    def truncate(self, w: Tensor, num_ws: int, psi: float, cutoff: int | None) -> Tensor:
+        """Broadcasts w [N, w_dim] to all layers and truncates the first ``cutoff`` (None: all) towards the mean.
 
         Returns:
             [N, num_ws, w_dim] (Karras et al. 2019, appendix B).
@@ -236,15 +237,15 @@ class MappingNetwork(nn.Module):
         return ws
 
 
-#: From this many taps on, a separable filter is applied to rows and to columns: two passes are then cheaper than one.
+#: Separable filters of at least this many taps are applied in two 1D passes, which is then cheaper.
 SEPARABLE_FROM = 8
 
 
 def resampling_filter(taps: Sequence[float] | Sequence[Sequence[float]] | None) -> Tensor:
-    """The filter of a network's layers, in memory even where the network is built without.
+    """Builds a resampling filter, in real memory even under ``torch.device("meta")``.
 
     Args:
-        taps: One row of taps, or rows of taps; None or empty is the identity.
+        taps: 1D or 2D taps; None or empty is the identity.
 
     Returns:
         float32 [fh, fw], or [taps] from ``SEPARABLE_FROM`` taps on; with sum 1.

@@ -1,4 +1,4 @@
-"""From a name, a folder or a file to a generator, and from a generator to a file."""
+"""Loads generators by name, folder or file, and saves them."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from latent_editor.generators.stylegan3 import StyleGAN3
 from latent_editor.models.bundle import Bundle, cache_folder, open_bundle
 
 GENERATOR_FILE = "generator.safetensors"
-#: In the cache folder: one folder for each model of one's own, by its file's name and its weights' fingerprint.
+#: Subfolder of the cache with a folder for each single-file model, named by file name and fingerprint.
 MODELS_FOLDER = "models"
-#: Tensors with fewer numbers than this stay in float32 in a file of half precision: they take no room, and among them
-#: are frequencies, filters and means whose every digit counts.
-MIN_HALVED = 4096
+#: Smaller tensors stay in float32 in half-precision files: they take little space, and include frequencies, filters and
+#: means that need full precision.
+MIN_HALF_PRECISION_NUMEL = 4096
 
 
 def load_generator(model: str | Path = "portraits", *, device: str | torch.device = "cpu") -> Generator:
     """Loads a generator, ready to render.
 
     Args:
-        model: The path of a checkpoint of any format (:mod:`latent_editor.checkpoints.formats`), the path of a
-            model's folder, a name in ``weights/``, or the name of a fetched model.
-        device: Where to put it.
+        model: Path of a checkpoint (:mod:`latent_editor.checkpoints.formats`) or of a model folder, a name in
+            ``weights/``, or the name of a downloaded model.
+        device: The device.
 
     Raises:
-        UnknownModel: there is no such model.
-        BadModel: its files are damaged or of another kind.
+        UnknownModel: no such model.
+        BadModel: its files are damaged or unsupported.
     """
     g = _load(model)
     return g.eval().requires_grad_(False).to(device)
@@ -53,8 +53,8 @@ def _load(model: str | Path) -> Generator:
     except UnknownModel as unknown:
         fetched = zoo.path_of(str(model))
         if fetched is None:
-            advice = zoo.fetch_hint(str(model))
-            raise UnknownModel(f"{unknown} {advice}" if advice else _unknown(model, unknown)) from None
+            hint = zoo.fetch_hint(str(model))
+            raise UnknownModel(f"{unknown} {hint}" if hint else _unknown(model, unknown)) from None
         return _load_file(fetched, zoo.find_entry(str(model)).about)
     except OSError as e:
         raise UnknownModel(f"No model is called {str(model)[:80]!r} ({e.strerror}). Choose a file or a name.") from e
@@ -66,13 +66,13 @@ def _load(model: str | Path) -> Generator:
 def _is_file(model: str | Path) -> bool:
     try:
         return Path(model).is_file()
-    except (OSError, ValueError):  # a name that is too long for a path, or holds a null
+    except (OSError, ValueError):  # too long for a path, or with a null character
         return False
 
 
 def _unknown(model: str | Path, unknown: UnknownModel) -> str:
-    looks_like_a_path = os.sep in str(model) or bool(Path(str(model)).suffix)
-    return f"There is no file {str(model)[:200]!r}. {unknown}" if looks_like_a_path else str(unknown)
+    is_path_like = os.sep in str(model) or bool(Path(str(model)).suffix)
+    return f"There is no file {str(model)[:200]!r}. {unknown}" if is_path_like else str(unknown)
 
 
 def _load_file(path: Path, about: Mapping[str, object] | None = None) -> Generator:
@@ -88,7 +88,7 @@ def _load_file(path: Path, about: Mapping[str, object] | None = None) -> Generat
 
 
 def read_generator(path: str | Path) -> Generator:
-    """Reads the generator in a checkpoint of any format, without a bundle.
+    """Reads the generator of a checkpoint of any format, without a bundle.
 
     Raises:
         BadModel: the file is damaged, or holds no generator.
@@ -97,29 +97,29 @@ def read_generator(path: str | Path) -> Generator:
 
 
 def build_checkpoint(checkpoint: Checkpoint, name: str) -> Generator:
-    """The generator of a checkpoint; ``name`` is its file's, for messages.
+    """Builds the generator of a checkpoint; ``name`` is the file name, for messages.
 
     Raises:
-        BadModel: its tensors do not fit its description.
+        BadModel: its tensors do not match its arguments.
     """
     try:
         return construction.build(checkpoint.kind, checkpoint.init_kwargs, checkpoint.state)
     except BadModel as e:
-        raise BadModel(f"{name} does not fit its own description: {e}") from e
+        raise BadModel(f"The tensors of {name} do not match its arguments: {e}") from e
 
 
 def save_generator(g: Generator, path: str | Path, *, dtype: torch.dtype = torch.float16) -> None:
-    """Writes a generator, and what came in the same file as it, as safetensors, by default in half precision.
+    """Saves a generator and its bundle's extra tensors as safetensors, by default in half precision.
 
-    Small tensors, and those whose values half precision cannot hold, stay in float32.
+    Small tensors, and those that overflow half precision, stay in float32.
 
     Args:
         g: A StyleGAN2 or StyleGAN3.
-        path: Where to; the folder is made.
+        path: The file; its folder is created.
         dtype: ``torch.float16`` or ``torch.float32``.
     """
     if not isinstance(g, (StyleGAN2, StyleGAN3)):
-        raise BadModel(f"Got a {type(g).__name__}; a StyleGAN2 or StyleGAN3 can be saved.")
+        raise BadModel(f"Got a {type(g).__name__}; only a StyleGAN2 or StyleGAN3 can be saved.")
     kind = "stylegan2" if isinstance(g, StyleGAN2) else "stylegan3"
     tensors = dict(g.state_dict())
     for part, extras in g.bundle.extras.items():
@@ -129,13 +129,15 @@ def save_generator(g: Generator, path: str | Path, *, dtype: torch.dtype = torch
         "init_kwargs": json.dumps(g.config.to_init_kwargs()),
         "notes": json.dumps(g.bundle.about.get("notes", [])),
     }
-    tensor_files.write_tensors(path, {name: _rounded(tensor, dtype) for name, tensor in tensors.items()}, metadata)
+    tensor_files.write_tensors(
+        path, {name: _to_storage_dtype(tensor, dtype) for name, tensor in tensors.items()}, metadata
+    )
 
 
-def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def _to_storage_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
-    if dtype == torch.float32 or tensor.numel() < MIN_HALVED:
+    if dtype == torch.float32 or tensor.numel() < MIN_HALF_PRECISION_NUMEL:
         return tensor.float()
     rounded = tensor.to(dtype)
     return rounded if bool(torch.isfinite(rounded).all()) else tensor.float()

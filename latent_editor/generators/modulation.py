@@ -1,4 +1,4 @@
-"""The layers of StyleGAN2 whose weights a style modulates, as fast as the device allows.
+"""The modulated layers of StyleGAN2, optimized for each device.
 
 Written from the paper (Karras et al. 2020). Parameter names follow the public checkpoints.
 """
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latent_editor.generators.layers import FullyConnected, PreparedModule, T, linear_map, product
+from latent_editor.generators.layers import CachedModule, FullyConnected, T, batch_invariant_matmul, linear_map
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, to_rgb, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
@@ -20,23 +20,26 @@ from latent_editor.ops.modulated_conv import has_kernel, has_taps, packed
 from latent_editor.ops.styles import has_kernel as has_styles_kernel
 from latent_editor.ops.to_rgb import has_kernel as has_rgb_kernel
 
-#: Activations for which f(s·x) = s·f(x) with s > 0, with their slopes for x < 0: a gain can be applied before them.
+#: Positively homogeneous activations, f(s·x) = s·f(x), which commute with a gain; with their slopes for x < 0.
 HOMOGENEOUS = {"lrelu": ACTIVATIONS["lrelu"].alpha, "relu": 0.0, "linear": 1.0}
-#: From this many input channels on, bfloat16 is enlarged by convolutions of phases on CPUs: transposed convolutions of
-#: oneDNN take 10 to 30 ms for 512 channels at 16² and 32² pixels, two convolutions 2.5 to 10.
-PHASES_FROM = 128
+#: From this many input channels on, bfloat16 is upsampled by phase convolutions on CPUs: for 512 channels at 16² and
+#: 32² pixels, oneDNN takes 10 to 30 ms for the transposed convolution, but 2.5 to 10 for two convolutions.
+MIN_PHASE_CHANNELS = 128
 
 
-class ModulatedConv(PreparedModule):
-    """A convolution whose input channels are scaled by a style (eq. 1), and whose outputs are scaled back (eq. 3).
+class ModulatedConv(CachedModule):
+    """A convolution with modulated input channels (eq. 1) and demodulated output channels (eq. 3).
 
-    The scales are applied to the activations before and after one shared convolution: equal to scaling the weights of
-    each sample, and without a grouped convolution, which is several times slower on CPUs. Grouped convolution was
-    refused for that reason. The weights are scaled where a picture alone has far more activations than weights.
+    The scales are applied to the activations before and after a shared convolution. This is equivalent to modulating
+    the weights per sample, but avoids a grouped convolution, which is several times slower on CPUs. At batch 1 the
+    weights are modulated if there are far more activations than weights.
 
     Args:
-        up: 2 doubles the size: the filtered transposed convolution of Karras et al. 2020, appendix B.
-        gain: Factor on the result, and on its clamp.
+        inputs, outputs: Number of channels.
+        resolution: Output resolution.
+        config: The configuration of the network.
+        up: 2 upsamples, by a filtered transposed convolution (Karras et al. 2020, appendix B).
+        gain: Factor on the output and its clamp.
     """
 
     noise_const: Tensor
@@ -49,8 +52,8 @@ class ModulatedConv(PreparedModule):
         self.resolution, self.up, self.act, self.use_noise = resolution, up, config.activation, config.use_noise
         self.gain = ACTIVATIONS[self.act].gain * gain
         self.clamp = None if config.conv_clamp is None else config.conv_clamp * gain
-        # The gain commutes with activations such as the leaky ReLU: it is folded into what comes before them.
-        self.early_gain, self.late_gain = (self.gain, 1.0) if self.act in HOMOGENEOUS else (1.0, self.gain)
+        # The gain commutes with homogeneous activations, and is folded into the preceding scales.
+        self.pre_gain, self.post_gain = (self.gain, 1.0) if self.act in HOMOGENEOUS else (1.0, self.gain)
         self.affine = FullyConnected(config.w_dim, inputs, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -63,40 +66,40 @@ class ModulatedConv(PreparedModule):
         half = x.dtype == torch.float16
         weight = self.weight
         styles, scale = self._styles(w, half)
-        bias = self.prepared.get("bias", [self.bias], lambda: self.bias * self.early_gain)
+        bias = self.weight_cache.get("bias", [self.bias], lambda: self.bias * self.pre_gain)
         noises = self._noise(noise, x)
         if not torch.is_grad_enabled() and self._is_fused(x, f):
-            blocks = self.prepared.get("packed", [weight], lambda: packed(weight))
+            blocks = self.weight_cache.get("packed", [weight], lambda: packed(weight))
             return modulated_conv(
                 x, blocks, styles, scale, bias, noises, f=f if self.up == 2 else None, act=self.act,
-                gain=self.late_gain, clamp=self.clamp,
+                gain=self.post_gain, clamp=self.clamp,
             )  # fmt: skip
         if len(x) == 1 and not torch.is_grad_enabled() and x.numel() > 4 * weight.numel() and not self._in_phases(x):
-            # A picture alone: scale the few weights instead of the many activations, in one pass.
+            # Batch 1: modulate the few weights instead of the many activations.
             kernel = self._kernel(half) * scale[0][:, None, None, None] * styles[0][:, None, None]
             kernel = kernel.to(x.dtype, memory_format=torch.channels_last)
             if self.up == 1:
                 x = F.conv2d(x, kernel, bias.to(x.dtype), padding=kernel.shape[-1] // 2)
-                return self._finished(x, None, None, f, noises)
+                return self._epilogue(x, None, None, f, noises)
             x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-            return self._finished(x, None, bias, f, noises)
-        x = self._convolved(x * styles.to(x.dtype)[:, :, None, None])
-        return self._finished(x, scale, bias, f, noises)
+            return self._epilogue(x, None, bias, f, noises)
+        x = self._convolve(x * styles.to(x.dtype)[:, :, None, None])
+        return self._epilogue(x, scale, bias, f, noises)
 
     def _styles(self, w: Tensor, half: bool) -> tuple[Tensor, Tensor]:
-        """w [N, w_dim] → the factors of the inputs [N, I], and of the outputs [N, O], which demodulate."""
-        energies = self.prepared.get(
+        """w [N, w_dim] → styles of the inputs [N, I], and demodulation factors of the outputs [N, O]."""
+        energies = self.weight_cache.get(
             ("energies", half), [self.weight], lambda: self._kernel(half).square().sum(dim=[2, 3])
         )
         if not half and not torch.is_grad_enabled() and has_styles_kernel(w):
-            return self.affine.styles(w, energies, gain=self.early_gain)
+            return self.affine.styles(w, energies, gain=self.pre_gain)
         styles: Tensor = self.affine(w)
-        if half:  # ends at 65504; the demodulation takes back whatever scale the styles have, so they are made small
+        if half:  # avoid overflow in float16; demodulation cancels the scale of the styles
             styles = styles / styles.abs().amax(dim=1, keepdim=True).clamp(min=1e-8)
-        return styles, (product(styles.square(), energies.t()) + 1e-8).rsqrt() * self.early_gain
+        return styles, (batch_invariant_matmul(styles.square(), energies.t()) + 1e-8).rsqrt() * self.pre_gain
 
     def _kernel(self, half: bool) -> Tensor:
-        """The weights [O, I, k, k]; made small where half precision must not overflow."""
+        """The weights [O, I, k, k]; normalized for float16, to avoid overflow."""
         kernel: Tensor = self.weight
         if half:
             kernel = kernel / kernel.square().mean(dim=[1, 2, 3], keepdim=True).clamp(min=1e-16).sqrt()
@@ -104,41 +107,41 @@ class ModulatedConv(PreparedModule):
         return kernel
 
     def _noise(self, noise: str, x: Tensor) -> Tensor | None:
-        """Noise to add, with its strength: float32 [H, W], or [N, 1, H, W]."""
+        """The scaled noise: float32 [H, W], or [N, 1, H, W]."""
         if noise == "none" or not self.use_noise:
             return None
         if noise == "const":
             tensors = [self.noise_const, self.noise_strength]
-            return self.prepared.get(
-                "noise", tensors, lambda: self.noise_const * (self.noise_strength * self.early_gain)
+            return self.weight_cache.get(
+                "noise", tensors, lambda: self.noise_const * (self.noise_strength * self.pre_gain)
             )
         image = torch.randn(len(x), 1, self.resolution, self.resolution, device=x.device)
-        return image * (self.noise_strength * self.early_gain)
+        return image * (self.noise_strength * self.pre_gain)
 
     def _is_fused(self, x: Tensor, f: Tensor) -> bool:
-        """Whether one kernel does all, which wants no gradients."""
+        """Whether a fused kernel (without gradients) supports this layer."""
         if self.weight.shape[-1] != 3 or not has_kernel(x, self.act):
             return False
-        return self.up == 1 or self.prepared.get("taps", [f], lambda: has_taps(f))
+        return self.up == 1 or self.weight_cache.get("taps", [f], lambda: has_taps(f))
 
     def _in_phases(self, x: Tensor) -> bool:
-        """Whether to enlarge by two convolutions: with many channels in bfloat16 three times faster on CPUs."""
+        """Whether to upsample by phase convolutions: three times faster for many bfloat16 channels on CPUs."""
         fast = x.dtype == torch.bfloat16 and x.device.type == "cpu"
-        return fast and self.up == 2 and self.weight.shape[-1] == 3 and self.weight.shape[1] >= PHASES_FROM
+        return fast and self.up == 2 and self.weight.shape[-1] == 3 and self.weight.shape[1] >= MIN_PHASE_CHANNELS
 
-    def _convolved(self, x: Tensor) -> Tensor:
-        """Convolves x [N, I, H, W]; with ``up`` 2, to [N, O, 2H−2+k, 2W−2+k] or a column of zeros more."""
+    def _convolve(self, x: Tensor) -> Tensor:
+        """Convolves x [N, I, H, W]; with ``up`` 2, to [N, O, 2H−2+k, 2W−2+k], possibly plus a column of zeros."""
         weight, dtype, half = self.weight, x.dtype, x.dtype == torch.float16
         size = weight.shape[-1]
 
         def arranged(name: str, arrange: Callable[[Tensor], T]) -> T:
-            return self.prepared.get((name, dtype), [weight], lambda: arrange(self._kernel(half).to(dtype)))
+            return self.weight_cache.get((name, dtype), [weight], lambda: arrange(self._kernel(half).to(dtype)))
 
-        # Another layout than the parameter's would double the memory of float32 for a few percent of time.
+        # In float32 another memory format would double the memory for a few percent of time.
         kernel: Tensor = weight
         if dtype != torch.float32:
             kernel = arranged("kernel", lambda k: k.contiguous(memory_format=torch.channels_last))
-        # oneDNN's gradients of bfloat16 convolutions take four times as long as the convolutions that equal them.
+        # oneDNN's gradients of bfloat16 convolutions take four times as long as equivalent convolutions.
         frozen = not weight.requires_grad and dtype == torch.bfloat16 and x.device.type == "cpu"
         if self.up == 1:
             if not (frozen and torch.is_grad_enabled() and x.requires_grad):
@@ -155,17 +158,17 @@ class ModulatedConv(PreparedModule):
             return F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
         even, odd = arranged("phases", _phases)
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return _enlarged(x, even, odd)
+            return _upsample_in_phases(x, even, odd)
         swapped = arranged("swapped", lambda k: k.transpose(0, 1).contiguous(memory_format=torch.channels_last))
-        return linear_map(x, lambda x: _enlarged(x, even, odd), lambda y: F.conv2d(y, swapped, stride=2))
+        return linear_map(x, lambda x: _upsample_in_phases(x, even, odd), lambda y: F.conv2d(y, swapped, stride=2))
 
-    def _finished(
+    def _epilogue(
         self, x: Tensor, scale: Tensor | None, bias: Tensor | None, f: Tensor, noise: Tensor | None
     ) -> Tensor:
-        """Filters what was enlarged; demodulates, adds bias and noise, activates."""
+        """Applies the filter after upsampling, demodulation, bias, noise and activation."""
         padding = [0, 0, 0, 0]
         if self.up == 2:
-            # The filter sees the picture as if it came first, and as if the convolution kept the size.
+            # Padding as if the filter came first and the convolution preserved the size.
             size, (fh, fw) = self.weight.shape[-1], (f.shape[0], f.shape[-1])
             before = size // 2 + 1 - size
             x0, y0 = (fw + 1) // 2 + before, (fh + 1) // 2 + before
@@ -176,9 +179,9 @@ class ModulatedConv(PreparedModule):
         if slope is None or torch.is_grad_enabled() or kernels.chosen("modulation_epilogue", x):
             return modulation_epilogue(
                 x, scale, bias, noise, f=taps, padding=padding, filter_gain=filter_gain, act=self.act,
-                gain=self.late_gain, clamp=self.clamp, inplace=True,
+                gain=self.post_gain, clamp=self.clamp, inplace=True,
             )  # fmt: skip
-        # The same in place: memory that was just written is faster than new.
+        # In place, because cached memory is faster than new memory.
         if taps is not None:
             x = upfirdn2d(x, taps, padding=padding, gain=filter_gain)
         if scale is not None and bias is not None:
@@ -192,10 +195,10 @@ class ModulatedConv(PreparedModule):
 
 
 def _phases(kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """A transposed convolution of stride 2 as two convolutions, for the even and for the odd rows of the result.
+    """Splits a transposed convolution of stride 2 into two convolutions, for even and odd output rows.
 
-    A result of twice as many channels in the order (row, column, phase, channel) lies in memory as the enlarged one:
-    the columns' phases cost no copy, only a third more products.
+    The column phases are computed as twice as many channels: in the order (row, column, phase, channel) this is the
+    memory layout of the upsampled row, so they need no copy, only a third more multiplications.
 
     Args:
         kernel: [O, I, 3, 3].
@@ -206,13 +209,13 @@ def _phases(kernel: Tensor) -> tuple[Tensor, Tensor]:
     none = torch.zeros_like(kernel[..., 0])
     both = torch.cat(
         [torch.stack([kernel[..., 2], kernel[..., 0]], -1), torch.stack([none, kernel[..., 1]], -1)]
-    )  # [2·O, I, 3, 2]: even columns read two inputs, odd ones the right of them
+    )  # [2·O, I, 3, 2]: even columns use two inputs, odd ones the right one
     even, odd = both[:, :, [2, 0]], both[:, :, [1]]
     return even.contiguous(memory_format=torch.channels_last), odd.contiguous(memory_format=torch.channels_last)
 
 
-def _enlarged(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
-    """x [N, I, H, W] → [N, O, 2H+1, 2W+2] by the kernels of :func:`_phases`; the last column is zero."""
+def _upsample_in_phases(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
+    """x [N, I, H, W] → [N, O, 2H+1, 2W+2] with the kernels of :func:`_phases`; the last column is zero."""
     n, _, h, w = x.shape
     rows = [F.conv2d(x, even, padding=1), F.conv2d(x, odd, padding=(0, 1))]
     y = x.new_empty(n, 2 * h + 1, 2 * w + 2, len(even) // 2)
@@ -221,8 +224,8 @@ def _enlarged(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
     return y.permute(0, 3, 1, 2)
 
 
-class ToRGB(PreparedModule):
-    """A modulated convolution of one pixel to the picture's channels, without demodulation, noise and activation."""
+class ToRGB(CachedModule):
+    """A modulated 1×1 convolution to RGB, without demodulation, noise and activation."""
 
     def __init__(self, inputs: int, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -232,23 +235,23 @@ class ToRGB(PreparedModule):
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
 
     def forward(self, x: Tensor, w: Tensor, image: Tensor | None, f: Tensor) -> Tensor:
-        """x [N, I, H, W], w [N, w_dim], image float32 [N, img_channels, H/2, W/2] or None, which is enlarged by f and
-        added → float32 [N, img_channels, H, W]"""
-        equalised = 1 / math.sqrt(self.weight[0].numel())
+        """x [N, I, H, W], w [N, w_dim] → float32 [N, img_channels, H, W], plus ``image`` [N, img_channels, H/2, W/2]
+        upsampled with the filter f, if not None."""
+        weight_gain = 1 / math.sqrt(self.weight[0].numel())
         if not torch.is_grad_enabled() and has_styles_kernel(w):
-            styles, _ = self.affine.styles(w, factor=equalised)
+            styles, _ = self.affine.styles(w, factor=weight_gain)
         else:
-            styles = self.affine(w) * equalised  # [N, I]
+            styles = self.affine(w) * weight_gain  # [N, I]
         if not torch.is_grad_enabled() and has_rgb_kernel(x, len(self.weight)):
-            blocks = self.prepared.get("packed", [self.weight], lambda: packed(self.weight))
+            blocks = self.weight_cache.get("packed", [self.weight], lambda: packed(self.weight))
             return to_rgb(x, blocks, styles, self.bias, image, f=f, clamp=self.clamp)
-        rgb = self._colours(x, styles)
+        rgb = self._convolve(x, styles)
         return rgb if image is None else upsample2d(image, f) + rgb
 
-    def _colours(self, x: Tensor, styles: Tensor) -> Tensor:
-        """x [N, I, H, W], styles [N, I] → float32 [N, img_channels, H, W], without what was there before."""
+    def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
+        """x [N, I, H, W], styles [N, I] → float32 [N, img_channels, H, W]"""
         n, _, height, width = x.shape
-        # A product of matrices for each sample: the weights are so few that scaling them costs nothing.
+        # A matrix product per sample: there are so few weights that modulating them costs nothing.
         weight = (styles[:, None] * self.weight[:, :, 0, 0]).to(x.dtype)  # [N, img_channels, I]
         if n == 1 and not torch.is_grad_enabled():
             y = F.conv2d(x, weight[0][:, :, None, None])
@@ -263,7 +266,7 @@ class ToRGB(PreparedModule):
 
 
 class Skip(nn.Module):
-    """The path around a block of a residual network: a convolution of one pixel without bias, then upsampling."""
+    """The skip path of a residual block: a 1×1 convolution without bias, then upsampling."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

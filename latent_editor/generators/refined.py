@@ -1,7 +1,7 @@
-"""A generator that a latent's refinement changes: for one face, beside the one for all.
+"""Generators modified by the refinement of a latent, for a single face.
 
-Features are the F space of BDInvert (Kang et al. 2021) and Barbershop (Zhu et al. 2021), written as a residual, so that
-edits of the ws still move what it is added to; weights are pivotal tuning (Roich et al. 2022), written as a difference.
+Features are the F space of BDInvert (Kang et al. 2021) and Barbershop (Zhu et al. 2021), stored as a residual, so that
+edits of the ws still have an effect; weights are pivotal tuning (Roich et al. 2022), stored as a difference.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import Latent
 from latent_editor.generators.base import Generator
 from latent_editor.generators.blending import Blended
-from latent_editor.generators.layers import Prepared, PreparedModule, Stretched
+from latent_editor.generators.layers import CachedModule, PivotGain, WeightCache
 from latent_editor.generators.stylegan2 import Block, StyleGAN2
 from latent_editor.models.bundle import Bundle
 from latent_editor.models.per_model import per_model
 
 T = TypeVar("T")
 
-#: Refined generators that are kept for each generator: as many faces as are edited at about the same time.
-MAX_KEPT = 12
+#: Refined generators cached per model: about the number of faces edited concurrently.
+MAX_REFINED = 12
 
 
 def generator_for(g: Generator, latent: Latent) -> Generator:
-    """The generator that draws a latent: ``g`` itself, :func:`refined`, or either with the regions of an edited latent.
+    """The generator that renders a latent: ``g``, possibly :func:`refined` and :class:`Blended`.
 
     Args:
-        g: The latent's generator, or one that was refined for any face.
-        latent: A latent of this generator.
+        g: The latent's generator, possibly refined for another face.
+        latent: The latent.
 
     Raises:
-        BadLatent: a latent of another model, or one whose refinement does not fit this one.
+        BadLatent: the latent or its refinement does not fit the model.
     """
     g = original(g)
     g.check(latent)
@@ -50,21 +50,21 @@ def generator_for(g: Generator, latent: Latent) -> Generator:
 
 
 def refined(g: Generator, refinement: Refinement) -> Generator:
-    """A generator of the same kind with a refinement's changes, which shares with ``g`` all that they do not touch.
+    """Applies a refinement to a generator, without changing ``g``; unchanged modules are shared.
 
-    ``g`` stays as it is. Refinements of the same values give the same object, of which the last few are kept, so that
-    what is kept by generator (prepared weights, activations, previews) is kept for a refined one too.
+    The last few are cached by the values of their refinement, so that their own caches (weights, activations, previews)
+    persist too.
 
     Args:
-        g: A StyleGAN2, or a StyleGAN3, which takes weights only.
-        refinement: What to change.
+        g: A StyleGAN2, or a StyleGAN3, which only supports weights.
+        refinement: The changes.
 
     Raises:
-        BadLatent: it names a parameter or a resolution that the generator does not have, or is of another shape.
+        BadLatent: a parameter or resolution that the generator does not have, or a wrong shape.
     """
     g = original(g)
     check_refinement(g, refinement)
-    return _refined_cache(g).get(refinement.digest, lambda: _refined(g, refinement))
+    return _refined_cache(g).get(refinement.digest, lambda: _build_refined(g, refinement))
 
 
 def original(g: Generator) -> Generator:
@@ -75,11 +75,11 @@ def original(g: Generator) -> Generator:
 
 
 def check_refinement(g: Generator, refinement: Refinement) -> None:
-    """Raises BadLatent where a refinement does not fit the generator."""
+    """Raises BadLatent if a refinement does not fit the generator."""
     check_features(g, refinement.features)
     if refinement.pivot is not None and tuple(refinement.pivot.shape) != (g.num_ws, g.w_dim):
         raise BadLatent(
-            f"The latent brings a pivot of shape {list(refinement.pivot.shape)}; the model {g.name!r} takes "
+            f"The latent has a pivot of shape {list(refinement.pivot.shape)}; the model {g.name!r} takes "
             f"{[g.num_ws, g.w_dim]}. Load the model that it was made with, or invert the photo again."
         )
     parameters = dict(g.named_parameters()) if refinement.weights else {}
@@ -94,28 +94,28 @@ def check_refinement(g: Generator, refinement: Refinement) -> None:
 
 
 def check_features(g: Generator, features: Mapping[int, Tensor]) -> None:
-    """Raises BadLatent where features, by resolution, do not fit the generator."""
+    """Raises BadLatent if features (by resolution) do not fit the generator."""
     for size, tensor in features.items():
         wanted = feature_shape(g, size)
         if wanted is None or tuple(tensor.shape) != wanted:
             takes = "no features at this size" if wanted is None else f"{list(wanted)}"
             raise BadLatent(
-                f"The latent brings features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
+                f"The latent has features of shape {list(tensor.shape)} for {size}²; the model {g.name!r} takes "
                 f"{takes}. Load the model that it was made with, or invert the photo again."
             )
 
 
 def feature_shape(g: Generator, size_px: int) -> tuple[int, int, int] | None:
-    """The shape [C, R, R] of the features that can be added at a resolution; None where the generator takes none.
+    """The shape [C, R, R] of features that can be added at a resolution; None if unsupported.
 
-    StyleGAN3 takes none: its activations move with the picture and reach beyond it, which a fixed residual cannot.
+    StyleGAN3 is unsupported: its activations move with the image, which a fixed residual cannot follow.
     """
     if not isinstance(g, StyleGAN2) or size_px not in g.config.resolutions:
         return None
     return g.config.channels_at(size_px), size_px, size_px
 
 
-def changed(
+def with_changes(
     g: Generator,
     features: Mapping[int, Tensor],
     parameters: Mapping[str, Tensor],
@@ -123,21 +123,21 @@ def changed(
     pivot: Tensor | None = None,
     gain: float = 1.0,
 ) -> Generator:
-    """A copy of ``g`` with other parameters and added features, which shares all other modules with it.
+    """A copy of ``g`` with replaced parameters and added features, which shares all other modules.
 
     Args:
         g: The generator.
-        features: By resolution: float32 [1, C, R, R] on the generator's device, to be added to the activations.
-        parameters: By name: what stands in their place; gradients reach it.
+        features: By resolution: float32 [1, C, R, R] on the generator's device, added to the activations.
+        parameters: Replacements by name; differentiable.
         pivot, gain: As in :class:`Refinement`, on the generator's device.
     """
     copies: dict[str, nn.Module] = {}
 
     def own(path: str) -> nn.Module:
-        """The copied module at a path, and with it those that it is in."""
+        """The copy of the module at a path, created together with copies of its parents."""
         if path not in copies:
             parent, _, name = path.rpartition(".")
-            copies[path] = _copied(own(parent).get_submodule(name) if path else g)
+            copies[path] = _shallow_copy(own(parent).get_submodule(name) if path else g)
             if path:
                 own(parent)._modules[name] = copies[path]
         return copies[path]
@@ -151,26 +151,26 @@ def changed(
         own(path)._parameters[last] = parameter  # type: ignore[assignment]
     if pivot is not None:
         synthesis = own("synthesis")
-        assert isinstance(synthesis, Stretched)
+        assert isinstance(synthesis, PivotGain)
         synthesis._buffers["pivot"], synthesis.gain = pivot, gain
     copy = own("")
     assert isinstance(copy, Generator)
     return copy
 
 
-def _copied(module: nn.Module) -> nn.Module:
-    """A module of its own with the same parameters and submodules in it."""
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    """Copies a module, sharing its parameters and submodules."""
     copy = module.__class__.__new__(module.__class__)
     copy.__dict__.update(module.__dict__)
     for kind in ("_parameters", "_buffers", "_modules"):
         copy.__dict__[kind] = dict(module.__dict__[kind])
-    if isinstance(copy, PreparedModule):
-        copy.prepared = Prepared()
+    if isinstance(copy, CachedModule):
+        copy.weight_cache = WeightCache()
     return copy
 
 
-def _refined(g: Generator, refinement: Refinement) -> Generator:
-    """:func:`refined` of a refinement that fits, made anew."""
+def _build_refined(g: Generator, refinement: Refinement) -> Generator:
+    """Builds a refined generator from a valid refinement."""
     parameters = dict(g.named_parameters())
     with torch.inference_mode(False), torch.no_grad():
         features = {
@@ -182,7 +182,7 @@ def _refined(g: Generator, refinement: Refinement) -> Generator:
             for name, tensor in refinement.weights.items()
         }
         pivot = None if refinement.pivot is None else refinement.pivot.to(g.device).float()
-    copy = changed(g, features, weights, pivot=pivot, gain=refinement.gain)
+    copy = with_changes(g, features, weights, pivot=pivot, gain=refinement.gain)
     copy.bundle = RefinedBundle(g)
     return copy
 
@@ -198,7 +198,7 @@ class RefinedBundle(Bundle):
 
 
 class _RefinedCache:
-    """The refined generators used last, by the digests of their refinements. Safe to use from threads."""
+    """LRU cache of refined generators by the digest of their refinement. Thread-safe."""
 
     def __init__(self) -> None:
         self._generators: OrderedDict[str, Generator] = OrderedDict()
@@ -209,7 +209,7 @@ class _RefinedCache:
             if digest not in self._generators:
                 self._generators[digest] = build()
             self._generators.move_to_end(digest)
-            while len(self._generators) > MAX_KEPT:
+            while len(self._generators) > MAX_REFINED:
                 self._generators.popitem(last=False)
             return self._generators[digest]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.generators.graphs import CudaGraphCache
-from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched, resampling_filter
+from latent_editor.generators.layers import FullyConnected, MappingNetwork, PivotGain, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
 from latent_editor.generators.stylegan2_config import MAX_TAPS, StyleGAN2Config
 
@@ -23,7 +23,7 @@ __all__ = ["MAX_TAPS", "BlockState", "StyleGAN2", "StyleGAN2Config"]
 
 
 class StyleGAN2Mapping(MappingNetwork):
-    """The mapping network of a configuration."""
+    """The mapping network of a :class:`StyleGAN2Config`."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__(
@@ -44,8 +44,8 @@ class Block(nn.Module):
     """All layers of one resolution.
 
     Attributes:
-        convolutions: How many ws its convolutions read; the layer to RGB, where there is one, reads the next.
-        residual: float32 [1, C, resolution, resolution], what a refined generator adds to the activations; else None.
+        convolutions: Number of convolutions, each with its own w; the ToRGB layer, if any, uses the next w.
+        residual: float32 [1, C, resolution, resolution], added to the activations by a refined generator; else None.
     """
 
     resample_filter: Tensor
@@ -58,7 +58,7 @@ class Block(nn.Module):
         self.first = resolution == 4
         self.convolutions = 1 if self.first else 2
         self.resnet = config.architecture == "resnet" and not self.first
-        # Both paths of a residual block are scaled, so that their sum has a unit variance (§4.1).
+        # Both paths of a residual block are scaled for unit variance of their sum (§4.1).
         self.gain = math.sqrt(0.5) if self.resnet else 1.0
         self.register_buffer("resample_filter", resampling_filter(config.resample_filter), persistent=False)
         self.register_buffer("residual", None, persistent=False)
@@ -74,7 +74,7 @@ class Block(nn.Module):
             self.skip = Skip(inputs, outputs)
 
     def affines(self) -> list[FullyConnected]:
-        """The layers that turn ws into styles, in the order of the ws that they read."""
+        """The affine layers that map ws to styles, in the order of their ws."""
         layers = [self.conv1] if self.first else [self.conv0, self.conv1]
         return [layer.affine for layer in layers] + ([self.torgb.affine] if self.has_rgb else [])
 
@@ -87,9 +87,9 @@ class Block(nn.Module):
         dtype: torch.dtype,
         added: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Activations and picture of half the resolution → of this one. ws [N, ≥ convolutions + 1, w_dim].
+        """Activations and image of half the resolution → of this resolution. ws [N, ≥ convolutions + 1, w_dim].
 
-        ``added``, [1, C, resolution, resolution], is added to the activations as ``residual`` is.
+        ``added`` [1, C, resolution, resolution] is added to the activations, like ``residual``.
         """
         f = self.resample_filter
         if x is None:
@@ -111,13 +111,13 @@ class Block(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class BlockState:
-    """A picture on its way, where the block of a resolution takes it over.
+    """The input of a synthesis block, from which rendering can resume.
 
     Attributes:
-        resolution: The block that comes next.
-        rows: How many of the first ws it depends on.
-        x: [N, C, resolution / 2, resolution / 2], what the block before gave.
-        image: float32 [N, img_channels, resolution / 2, resolution / 2], the picture so far; None where there is none.
+        resolution: The resolution of the block.
+        rows: Number of leading ws that it depends on.
+        x: [N, C, resolution / 2, resolution / 2], activations of the previous block.
+        image: float32 [N, img_channels, resolution / 2, resolution / 2], the RGB sum so far, if any.
     """
 
     resolution: int
@@ -126,8 +126,8 @@ class BlockState:
     image: Tensor | None
 
 
-class Synthesis(Stretched):
-    """The synthesis network g: W+ → picture (fig. 7: summed over the resolutions, residual, or plain)."""
+class Synthesis(PivotGain):
+    """The synthesis network g: W+ → image (fig. 7: skip, residual or plain architecture)."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -136,9 +136,9 @@ class Synthesis(Stretched):
             setattr(self, f"b{resolution}", Block(resolution, config))
 
     def blocks(self) -> Iterator[tuple[int, int, Block]]:
-        """Every block with its resolution and the index of the first w that it reads.
+        """The blocks with their resolution and the index of their first w.
 
-        A block's layer to RGB shares its w with the next block's first convolution.
+        The ToRGB layer of a block shares its w with the first convolution of the next block.
         """
         first = 0
         for resolution in self.config.resolutions:
@@ -147,7 +147,7 @@ class Synthesis(Stretched):
             first += block.convolutions
 
     def affines(self) -> Iterator[tuple[int, FullyConnected]]:
-        """Every layer that turns a w into styles, with the index of the w that it reads."""
+        """The affine layers that map ws to styles, with the index of their w."""
         for _, first, block in self.blocks():
             yield from enumerate(block.affines(), first)
 
@@ -159,29 +159,29 @@ class Synthesis(Stretched):
         until: int | None = None,
         *,
         start: BlockState | None = None,
-        passed: list[BlockState] | None = None,
-        shares: BlendMasks | None = None,
+        states: list[BlockState] | None = None,
+        masks: BlendMasks | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """ws [N, num_ws, w_dim] → activations and picture of the resolution ``until``, by default the last.
+        """ws [N, num_ws, w_dim] → activations and image at the resolution ``until``, by default the last.
 
         Args:
-            start: Where to start; None for the beginning.
-            passed: Takes what every block but the first gets.
-            shares: How latents that are drawn together are blended after each block; None keeps them apart.
+            start: State to resume from; None renders everything.
+            states: A list to which the inputs of all blocks but the first are appended.
+            masks: Blends the latents of each group after each block; None renders them separately.
         """
-        ws = self.stretched(ws)
+        ws = self.apply_gain(ws)
         x, image = (None, None) if start is None else (start.x, start.image)
         for resolution, first, block in self.blocks():
             if start is not None and resolution < start.resolution:
                 continue
-            if passed is not None and x is not None:
-                # The layer to RGB of the block before has read the w that this block's first convolution reads.
-                passed.append(BlockState(resolution, first + (image is not None), x, image))
-            added = None if shares is None else shares.features.get(resolution)
+            if states is not None and x is not None:
+                # The previous ToRGB layer used the same w as the first convolution of this block.
+                states.append(BlockState(resolution, first + (image is not None), x, image))
+            added = None if masks is None else masks.features.get(resolution)
             x, image = block(x, image, ws[:, first:], noise, dtype, added)
-            if shares is not None:
-                x = shares.blended(x, resolution)
-                image = None if image is None else shares.blended(image, resolution)
+            if masks is not None:
+                x = masks.blend(x, resolution)
+                image = None if image is None else masks.blend(image, resolution)
             if resolution == until:
                 break
         assert x is not None
@@ -189,7 +189,7 @@ class Synthesis(Stretched):
 
 
 class StyleGAN2(Generator):
-    """A StyleGAN2 generator of any architecture, size and number of channels."""
+    """A StyleGAN2 generator of any architecture, resolution and number of channels."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ class StyleGAN2(Generator):
         self.num_ws, self.w_dim, self.z_dim, self.c_dim = config.num_ws, config.w_dim, config.z_dim, config.c_dim
         self.mapping = StyleGAN2Mapping(config)
         self.synthesis = Synthesis(config)
-        self.recordings = CudaGraphCache()
+        self.cuda_graphs = CudaGraphCache()
 
     @property
     def w_avg(self) -> Tensor:
@@ -207,7 +207,7 @@ class StyleGAN2(Generator):
     def map(
         self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> Tensor:
-        return self.mapping.truncated(self.mapping(z, c), self.num_ws, truncation_psi, truncation_cutoff)
+        return self.mapping.truncate(self.mapping(z, c), self.num_ws, truncation_psi, truncation_cutoff)
 
     def synthesize(
         self,
@@ -219,7 +219,7 @@ class StyleGAN2(Generator):
     ) -> Tensor:
         self._check(ws, noise)
         if transform is not None:
-            raise ValueError("This generator has no transform of its input: leave `transform` out.")
+            raise ValueError("StyleGAN2 does not support `transform`.")
         precision = dtype or torch.float32
 
         def draw(ws: Tensor) -> Tensor:
@@ -227,13 +227,13 @@ class StyleGAN2(Generator):
             assert image is not None
             return image.contiguous()
 
-        if self._is_repeated(ws, noise):
+        if self._use_cuda_graph(ws, noise):
             tensors = [*self.synthesis.parameters(), *self.synthesis.buffers()]
-            return self.recordings.draw(draw, ws.float(), (noise, precision), tensors)
+            return self.cuda_graphs.draw(draw, ws.float(), (noise, precision), tensors)
         return draw(ws.float())
 
-    def _is_repeated(self, ws: Tensor, noise: str) -> bool:
-        """Whether a picture may be a replay of an earlier one: alone on a GPU, where starting takes the time."""
+    def _use_cuda_graph(self, ws: Tensor, noise: str) -> bool:
+        """Whether to use a CUDA graph: at batch 1 on a GPU, where launch overhead dominates."""
         if ws.device.type != "cuda" or len(ws) != 1 or noise == "random" or torch.is_grad_enabled():
             return False
         return not torch.compiler.is_compiling() and not self.w_avg.is_inference()
@@ -241,22 +241,21 @@ class StyleGAN2(Generator):
     def synthesize_from(
         self, ws: Tensor, start: BlockState | None = None, *, noise: str = "const", dtype: torch.dtype | None = None
     ) -> tuple[Tensor, list[BlockState]]:
-        """Renders latents as :meth:`synthesize`, and keeps what a later picture of similar latents can start from.
+        """Renders latents like :meth:`synthesize`, optionally resuming from a state of an earlier call.
 
         Args:
-            ws: [N, num_ws, w_dim]; their first ``start.rows`` equal those that ``start`` was made with.
-            start: One of an earlier picture of the same dtype and noise; None renders all.
+            ws: [N, num_ws, w_dim]; the first ``start.rows`` must equal those that ``start`` was computed with.
+            start: A state of an earlier call with the same dtype and noise; None renders everything.
             noise, dtype: As in :meth:`synthesize`.
 
         Returns:
-            float32 [N, channels, size_px, size_px], and what each block from ``start`` on was given, which nothing
-            changes afterwards.
+            float32 [N, channels, size_px, size_px], and the inputs of all blocks after ``start``.
         """
         self._check(ws, noise)
-        passed: list[BlockState] = []
-        _, image = self.synthesis(ws.float(), noise, dtype or torch.float32, start=start, passed=passed)
+        states: list[BlockState] = []
+        _, image = self.synthesis(ws.float(), noise, dtype or torch.float32, start=start, states=states)
         assert image is not None
-        return image.contiguous(), passed
+        return image.contiguous(), states
 
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
         self._check(ws, "none")
@@ -265,7 +264,7 @@ class StyleGAN2(Generator):
         x, _ = self.synthesis(ws.float(), "none", dtype or torch.float32, until=size_px)
         return x.float().contiguous()
 
-    def early_picture(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
+    def intermediate_image(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor | None:
         if self.config.architecture != "skip" or size_px not in self.config.resolutions:
             return None
         self._check(ws, "const")
@@ -274,7 +273,7 @@ class StyleGAN2(Generator):
     def blended(
         self,
         ws: Tensor,
-        shares: BlendMasks,
+        masks: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,
@@ -283,11 +282,11 @@ class StyleGAN2(Generator):
     ) -> tuple[Tensor, Tensor | None]:
         self._check(ws, noise)
         if transform is not None:
-            raise ValueError("This generator has no transform of its input: leave `transform` out.")
+            raise ValueError("StyleGAN2 does not support `transform`.")
         if until is not None and until not in self.config.resolutions:
             raise ValueError(f"Got the resolution {until}; expected one of {self.config.resolutions}.")
-        x, image = self.synthesis(ws.float(), noise, dtype or torch.float32, until, shares=shares)
-        step = shares.count
+        x, image = self.synthesis(ws.float(), noise, dtype or torch.float32, until, masks=masks)
+        step = masks.count
         return x[::step].float().contiguous(), None if image is None else image[::step].contiguous()
 
     def style_weights(self) -> list[tuple[int, Tensor]]:

@@ -1,4 +1,4 @@
-"""The shape of a StyleGAN2, read from the arguments of public constructors."""
+"""The configuration of a StyleGAN2, from the arguments of public constructors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from latent_editor.core.errors import BadModel
 from latent_editor.ops.bias_act import ACTIVATIONS
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-#: What no public network exceeds; a file that does is not believed.
-MAX_CLASSES, MAX_FEATURES, MAX_CHANNELS, MAX_LAYERS, LARGEST_PX, MAX_TAPS = 65536, 16384, 16384, 64, 2048, 64
-#: Arguments of public constructors that concern precision, memory or training, not the pictures.
+#: Plausibility limits, which no public network exceeds.
+MAX_CLASSES, MAX_FEATURES, MAX_CHANNELS, MAX_LAYERS, MAX_SIZE_PX, MAX_TAPS = 65536, 16384, 16384, 64, 2048, 64
+#: Arguments that only affect precision, memory or training, not the images.
 HARMLESS = (
     "channels_last", "fp16_channels_last", "fused_modconv_default", "num_fp16_res", "num_ws", "use_fp16",
 )  # fmt: skip
@@ -37,15 +37,15 @@ Taps = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class StyleGAN2Config:
-    """The shape of a StyleGAN2 generator; field names as in the public checkpoints.
+    """The configuration of a StyleGAN2 generator; field names as in the public checkpoints.
 
-    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``, or what ``channels`` says where that is given,
-    one number for each resolution from 4 (networks of other programs). With ``mapping_layers`` 0 the mapping is only
-    the normalisation of z, so w is spread evenly over a sphere. ``mapping_last_act`` is None in public checkpoints:
-    that of the other layers; "linear" lets w take any sign, which this project's own training prefers.
+    ``channels_at(res)`` is ``min(channel_base // res, channel_max)``, unless ``channels`` lists a number for each
+    resolution from 4 (third-party networks). With ``mapping_layers`` 0 the mapping is only the normalization of z, so
+    that w is uniform on a sphere. ``mapping_last_act`` is None in public checkpoints (like the other layers); "linear"
+    allows w of any sign, which this project's training uses.
 
     Raises:
-        BadModel: a number or a name outside of what a StyleGAN2 can have.
+        BadModel: a value that a StyleGAN2 cannot have.
     """
 
     z_dim: int = 512
@@ -72,9 +72,9 @@ class StyleGAN2Config:
 
     def __post_init__(self) -> None:
         size = integer("img_resolution", self.img_resolution, 0, 1 << 30)
-        if not 4 <= size <= LARGEST_PX or size & (size - 1):
+        if not 4 <= size <= MAX_SIZE_PX or size & (size - 1):
             raise BadModel(
-                f"Got a StyleGAN2 of {size} pixels; expected a power of two from 4 to {LARGEST_PX}. "
+                f"Got a StyleGAN2 of {size} pixels; expected a power of two from 4 to {MAX_SIZE_PX}. "
                 "Is the file damaged?"
             )
         checked: dict[str, Any] = {
@@ -82,7 +82,7 @@ class StyleGAN2Config:
             "c_dim": integer("c_dim", self.c_dim, 0, MAX_CLASSES),
             "w_dim": integer("w_dim", self.w_dim, 1, MAX_FEATURES),
             "img_channels": integer("img_channels", self.img_channels, 1, 512),
-            "channel_base": integer("channel_base", self.channel_base, size, MAX_CHANNELS * LARGEST_PX),
+            "channel_base": integer("channel_base", self.channel_base, size, MAX_CHANNELS * MAX_SIZE_PX),
             "channel_max": integer("channel_max", self.channel_max, 1, 1 << 31),
             "mapping_layers": integer("mapping_kwargs.num_layers", self.mapping_layers, 0, MAX_LAYERS),
             "mapping_lr_multiplier": real("mapping_kwargs.lr_multiplier", self.mapping_lr_multiplier, 1e-8, 1e4),
@@ -104,7 +104,7 @@ class StyleGAN2Config:
         if self.mapping_last_act is not None:
             choice("mapping_kwargs.last_act", self.mapping_last_act, ACTIVATIONS)
         for name, value in checked.items():
-            object.__setattr__(self, name, value)  # a float that is whole, or a number of NumPy, becomes a plain one
+            object.__setattr__(self, name, value)  # integral floats and NumPy numbers become plain ones
         if self.channels_at(4) > MAX_CHANNELS:
             raise BadModel(f"Got a StyleGAN2 of {self.channels_at(4)} channels; at most {MAX_CHANNELS} are read.")
         if self.kernel_size % 2 == 0:
@@ -112,10 +112,10 @@ class StyleGAN2Config:
 
     @staticmethod
     def from_init_kwargs(kwargs: Mapping[str, Any]) -> StyleGAN2Config:
-        """From the constructor arguments of a public checkpoint, flat or nested in ``synthesis_kwargs``.
+        """Parses the constructor arguments of a public checkpoint, flat or nested in ``synthesis_kwargs``.
 
         Raises:
-            BadModel: an argument that no public version has, or a value that cannot be.
+            BadModel: an argument that no public version has, or an invalid value.
         """
         arguments = mapping("init_kwargs", kwargs)
         of_mapping = mapping("mapping_kwargs", arguments.pop("mapping_kwargs", None))
@@ -133,7 +133,7 @@ class StyleGAN2Config:
         return StyleGAN2Config(**known)
 
     def to_init_kwargs(self) -> dict[str, Any]:
-        """The inverse of :meth:`from_init_kwargs`, flat, of numbers, texts, lists and dicts."""
+        """The inverse of :meth:`from_init_kwargs`, flat and JSON-serializable."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         of_mapping = {k: values.pop(name) for k, name in MAPPING_ARGUMENTS.items()}
         values["resample_filter"] = [list(t) if isinstance(t, tuple) else t for t in self.resample_filter]
@@ -145,9 +145,9 @@ class StyleGAN2Config:
 
     @property
     def num_ws(self) -> int:
-        """One w for each convolution (one at 4 pixels, two at each other size), one for the last layer to RGB.
+        """One w per convolution (one at 4 pixels, two at other resolutions), and one for the last ToRGB layer.
 
-        The same for each architecture: where other sizes have a layer to RGB, it shares the w of the next convolution.
+        The same for all architectures: other ToRGB layers share the w of the next convolution.
         """
         return 2 * len(self.resolutions)
 
@@ -158,16 +158,16 @@ class StyleGAN2Config:
 
 
 def _channel_table(value: Any, size_px: int) -> tuple[int, ...] | None:
-    """Channels by resolution, one number for each from 4 pixels; None for none.
+    """Validates a list of channels by resolution from 4 pixels, or None.
 
     Raises:
-        BadModel: another number of them, or one that cannot be.
+        BadModel: a wrong length, or an invalid number.
     """
     if value is None:
         return None
     count = size_px.bit_length() - 2
     if not isinstance(value, (list, tuple)) or len(value) != count:
-        raise BadModel(f"The model's file gives channels that are none; expected {count} numbers. Is the file damaged?")
+        raise BadModel(f"The model's file gives invalid channels; expected {count} numbers. Is the file damaged?")
     return tuple(integer("channels", number, 1, MAX_CHANNELS) for number in value)
 
 
@@ -175,7 +175,7 @@ def _taps(value: Any) -> Taps:
     """A filter's taps as tuples; None and empty are the identity.
 
     Raises:
-        BadModel: not one or two axes of finite numbers, too many, or of the sum 0, which cannot be normalised.
+        BadModel: not 1D or 2D, not finite, too many, or with sum 0, which cannot be normalized.
     """
     try:
         given = np.asarray((1,) if value is None else value)
@@ -187,7 +187,7 @@ def _taps(value: Any) -> Taps:
     good = taps.ndim in (1, 2) and max(taps.shape) <= MAX_TAPS and np.isfinite(taps).all()
     if not good or abs(taps.sum()) <= 1e-6 * abs(taps).max():
         raise BadModel(
-            "The model's file gives a resample_filter that is none; expected one row or equal rows of at most "
+            "The model's file gives an invalid resample_filter; expected one row or equal rows of at most "
             f"{MAX_TAPS} numbers whose sum is not 0. Is the file damaged?"
         )
     if taps.ndim == 1:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.generators.blend_masks import BlendMasks
-from latent_editor.generators.layers import FullyConnected, MappingNetwork, Stretched
+from latent_editor.generators.layers import FullyConnected, MappingNetwork, PivotGain
 from latent_editor.generators.stylegan3_config import LayerShape, StyleGAN3Config
 from latent_editor.generators.stylegan3_filters import low_pass
 from latent_editor.ops import filtered_lrelu
@@ -23,7 +23,7 @@ __all__ = ["StyleGAN3", "StyleGAN3Config"]
 
 
 class FourierInput(nn.Module):
-    """Sinusoids of random frequencies in place of a constant (§3.2); w turns and moves them, and so does the user."""
+    """Fourier features as the input (§3.2), rotated and translated by w and by the user's transform."""
 
     transform: Tensor
     freqs: Tensor
@@ -33,13 +33,13 @@ class FourierInput(nn.Module):
         super().__init__()
         first = config.layers[0]
         self.size_px, self.rate, self.bandwidth = first.in_size, first.in_rate, first.in_cutoff
-        # Frequencies are spread over a disc of radius `bandwidth`: towards the centre those that fall outside of it.
+        # Frequencies are distributed over a disc of radius `bandwidth`; those outside are pulled towards the center.
         freqs = torch.randn(first.inputs, 2)
         radii = freqs.square().sum(dim=1, keepdim=True).sqrt()
         freqs = freqs / (radii * radii.square().exp().pow(0.25)) * self.bandwidth
         self.weight = nn.Parameter(torch.randn(first.inputs, first.inputs))
         self.affine = FullyConnected(config.w_dim, 4)
-        with torch.no_grad():  # at first every w gives the same: no rotation, no shift
+        with torch.no_grad():  # initially no rotation and translation for any w
             self.affine.weight.zero_()
             self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
         self.register_buffer("transform", torch.eye(3))
@@ -49,10 +49,10 @@ class FourierInput(nn.Module):
     def forward(self, w: Tensor, transform: Tensor | None) -> Tensor:
         """w [N, w_dim], transform [3, 3] or [N, 3, 3] → float32 [N, C, size_px, size_px]
 
-        1. w gives a rotation and a shift; the network's own transform and the user's act on the coordinates before it.
-        2. Transforming the coordinates is the same as transforming frequencies and phases.
-        3. A frequency that the transform takes beyond the bandwidth fades out towards the Nyquist frequency.
-        4. Sample the sinusoids at the pixels' centres, and mix them.
+        1. w gives a rotation and a translation, applied after the network's own transform and the user's.
+        2. Transform frequencies and phases, which is equivalent to transforming coordinates.
+        3. Fade out frequencies beyond the bandwidth, towards the Nyquist frequency.
+        4. Sample the sinusoids at the pixel centers, and mix the channels.
         """
         # 1.
         turn = self._rotation_and_shift(w) @ self.transform  # [N, 3, 3]
@@ -72,7 +72,7 @@ class FourierInput(nn.Module):
         return (mix @ waves.flatten(2)).unflatten(2, (self.size_px, self.size_px))
 
     def _rotation_and_shift(self, w: Tensor) -> Tensor:
-        """w [N, w_dim] → [N, 3, 3]: moves the coordinates by −(x, y), then turns them by (cos, sin)."""
+        """w [N, w_dim] → [N, 3, 3]: translates the coordinates by −(x, y), then rotates them by (cos, sin)."""
         cos_sin, shift = self.affine(w).split(2, dim=1)
         scale = cos_sin.norm(dim=1, keepdim=True)
         (cos, sin), (x, y) = (cos_sin / scale).unbind(1), (shift / scale).unbind(1)
@@ -82,10 +82,10 @@ class FourierInput(nn.Module):
 
 
 class Layer(nn.Module):
-    """A modulated convolution, then a leaky ReLU between two filters (fig. 4b); the last layer makes the colours.
+    """A modulated convolution and a filtered leaky ReLU (fig. 4b); the last layer is ToRGB.
 
-    As in StyleGAN2, styles are applied to the activations before one convolution that the batch shares, and the
-    demodulation after it: equal to scaling the weights of each sample, and several times faster on CPUs.
+    As in StyleGAN2, styles scale the activations before a convolution shared by the batch, and demodulation scales its
+    output: equivalent to modulating the weights per sample, and several times faster on CPUs.
     """
 
     magnitude_ema: Tensor
@@ -104,7 +104,7 @@ class Layer(nn.Module):
             cutoff, width = shape.in_cutoff, 2 * shape.in_half_width
             up = low_pass(shape.up_taps, cutoff=cutoff, width=width, rate=shape.fine_rate)
         if shape.down_taps > 1:
-            # Critically sampled layers keep separable filters: there is no room for a disc's transition band.
+            # Critically sampled layers keep separable filters: no room for the transition band of a radial one.
             cutoff, width = shape.out_cutoff, 2 * shape.out_half_width
             radial = config.use_radial_filters and not shape.is_critical
             down = low_pass(shape.down_taps, cutoff=cutoff, width=width, rate=shape.fine_rate, radial=radial)
@@ -125,11 +125,10 @@ class Layer(nn.Module):
         )  # fmt: skip
 
     def _modulation(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What multiplies the input channels [N, I], and the output channels [N, O], of the weight [O, I, k, k].
+        """The weight [O, I, k, k], and the scales of input channels [N, I] and output channels [N, O].
 
-        The weight and the styles are brought to unit size first, which demodulation undoes but which keeps half
-        precision in range. ``magnitude_ema`` is the input's mean square as learned, so that the convolution's output
-        is of unit size for unit input (appendix C.2, "gain").
+        Weight and styles are normalized first; demodulation cancels this, but it keeps float16 in range.
+        ``magnitude_ema`` is the tracked mean square of the input, which normalizes it (appendix C.2, "gain").
         """
         styles = self.affine(w)
         gain = self.magnitude_ema.rsqrt()
@@ -142,8 +141,8 @@ class Layer(nn.Module):
         return weight, styles, (energy + 1e-8).rsqrt() * gain
 
 
-class StyleGAN3Synthesis(Stretched):
-    """The synthesis network: W+ → picture."""
+class StyleGAN3Synthesis(PivotGain):
+    """The synthesis network: W+ → image."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
         super().__init__()
@@ -157,7 +156,7 @@ class StyleGAN3Synthesis(Stretched):
         return [getattr(self, shape.name) for shape in self.config.layers]
 
     def affines(self) -> Iterator[tuple[int, FullyConnected]]:
-        """Every layer that turns a w into styles, with the index of the w that it reads."""
+        """The affine layers that map ws to styles, with the index of their w."""
         yield from ((i + 1, layer.affine) for i, layer in enumerate(self.layers))
 
     def forward(
@@ -169,11 +168,11 @@ class StyleGAN3Synthesis(Stretched):
         *,
         blend: Callable[[Tensor, LayerShape], Tensor] | None = None,
     ) -> Tensor:
-        """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default of the last.
+        """ws [N, num_ws, w_dim] → the output of the layer ``until``, by default the last.
 
-        ``blend``, where it is given, takes the output of each layer and gives what the next one gets.
+        ``blend`` is applied to the output of each layer.
         """
-        ws = self.stretched(ws)
+        ws = self.apply_gain(ws)
         x = self.input(ws[:, 0], transform).to(dtype)
         for i, layer in enumerate(self.layers[: None if until is None else until + 1]):
             x = layer(x, ws[:, i + 1])
@@ -182,7 +181,7 @@ class StyleGAN3Synthesis(Stretched):
 
 
 class StyleGAN3(Generator):
-    """A StyleGAN3 generator, of configuration T, R or in between."""
+    """A StyleGAN3 generator (configurations T and R)."""
 
     has_transform = True
 
@@ -209,7 +208,7 @@ class StyleGAN3(Generator):
     def map(
         self, z: Tensor, c: Tensor | None = None, *, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> Tensor:
-        return self.mapping.truncated(self.mapping(z, c), self.num_ws, truncation_psi, truncation_cutoff)
+        return self.mapping.truncate(self.mapping(z, c), self.num_ws, truncation_psi, truncation_cutoff)
 
     def synthesize(
         self,
@@ -219,7 +218,7 @@ class StyleGAN3(Generator):
         dtype: torch.dtype | None = None,
         transform: Tensor | None = None,
     ) -> Tensor:
-        """As in the base class; StyleGAN3 has no noise, so that ``noise`` changes nothing."""
+        """As in the base class; ``noise`` has no effect, because StyleGAN3 has no noise inputs."""
         self._check(ws, noise)
         if transform is not None:
             if transform.shape not in ((3, 3), (len(ws), 3, 3)):
@@ -229,7 +228,7 @@ class StyleGAN3(Generator):
         return (image.float() * self.config.output_scale).contiguous()
 
     def activations(self, ws: Tensor, size_px: int, *, dtype: torch.dtype | None = None) -> Tensor:
-        """The output of the last layer whose picture is ``size_px`` wide, without the margins around it.
+        """The output of the last layer at the resolution ``size_px``, without its margins.
 
         Args:
             ws: [N, num_ws, w_dim].
@@ -252,29 +251,29 @@ class StyleGAN3(Generator):
     def blended(
         self,
         ws: Tensor,
-        shares: BlendMasks,
+        masks: BlendMasks,
         *,
         noise: str = "const",
         dtype: torch.dtype | None = None,
         transform: Tensor | None = None,
         until: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """As in the base class; with ``until`` there is no picture so far, because this network sums none up."""
+        """As in the base class; with ``until`` the image is None, because StyleGAN3 has no skip connections."""
         self._check(ws, noise)
         if until is not None and until not in self.config.activation_layers:
             raise ValueError(f"Got the resolution {until}; expected one of {self.activation_sizes}.")
         picture = self.size_px / self.config.layers[-1].out_rate
 
         def blend(x: Tensor, shape: LayerShape) -> Tensor:
-            if shape.out_rate < shares.from_px:
+            if shape.out_rate < masks.from_px:
                 return x
-            return shares.laid(x, shares.at(shape.out_size, shape.out_rate * picture, transform))
+            return masks.blend_with(x, masks.resample(shape.out_size, shape.out_rate * picture, transform))
 
         moved = None if transform is None else self._in_input_units(transform)
         if moved is not None and moved.ndim == 3:
-            moved = moved.repeat_interleave(shares.count, dim=0)
+            moved = moved.repeat_interleave(masks.count, dim=0)
         layer = None if until is None else self.config.activation_layers[until]
-        x = self.synthesis(ws.float(), dtype or torch.float32, moved, layer, blend=blend)[:: shares.count].float()
+        x = self.synthesis(ws.float(), dtype or torch.float32, moved, layer, blend=blend)[:: masks.count].float()
         if until is None:
             return x, (x * self.config.output_scale).contiguous()
         margin = (x.shape[2] - until) // 2
@@ -284,7 +283,7 @@ class StyleGAN3(Generator):
         return [(i, affine.weight.detach() * affine.weight_gain) for i, affine in self.synthesis.affines()]
 
     def _in_input_units(self, transform: Tensor) -> Tensor:
-        """Shifts in picture widths → shifts in the input's unit, which differs where the size is no power of two."""
+        """Converts translations from image widths to input units, which differ if size_px is not a power of two."""
         picture = self.size_px / self.config.layers[-1].out_rate
         return torch.cat(
             [transform[..., :2], transform[..., 2:] * transform.new_tensor([[picture], [picture], [1]])], -1

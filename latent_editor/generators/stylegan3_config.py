@@ -1,4 +1,4 @@
-"""The shape of a StyleGAN3 generator: its settings, and the layers that follow from them."""
+"""The configuration of a StyleGAN3 generator, and the layers derived from it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from latent_editor.checkpoints.arguments import boolean, integer, mapping, real, refuse_unknown
 from latent_editor.core.errors import BadModel
 
-#: Least and greatest value of every number. They are far beyond any public checkpoint, and keep a damaged or hostile
-#: description from asking for absurd amounts of memory.
-WHOLE_LIMITS = {
+#: Limits of every number, far beyond any public checkpoint: they keep damaged or hostile files from allocating absurd
+#: amounts of memory.
+INTEGER_LIMITS = {
     "z_dim": (1, 8192), "c_dim": (0, 65536), "w_dim": (1, 8192), "img_resolution": (4, 4096), "img_channels": (1, 64),
     "channel_base": (1, 1 << 22), "channel_max": (1, 8192), "num_layers": (1, 64), "num_critical": (0, 63),
     "margin_size": (0, 256), "conv_kernel": (1, 11), "filter_size": (1, 64), "lrelu_upsampling": (1, 8),
@@ -24,17 +24,17 @@ REAL_LIMITS = {
     "first_cutoff": (1e-3, 4096.0), "first_stopband": (1e-3, 4096.0), "last_stopband_rel": (1e-3, 64.0),
     "output_scale": (1e-6, 1e6), "conv_clamp": (1e-6, 1e9), "mapping_lr_multiplier": (1e-6, 1e3),
 }  # fmt: skip
-#: Arguments of the public constructors that change nothing in a finished generator.
+#: Arguments that have no effect on a trained generator.
 HARMLESS = frozenset({"num_fp16_res", "magnitude_ema_beta", "w_avg_beta"})
-#: The longest filter that is designed; public checkpoints have up to 24 taps.
+#: Limit of filter lengths; public checkpoints have up to 24 taps.
 MAX_TAPS = 512
 
 
 @dataclass(frozen=True)
 class LayerShape:
-    """One synthesis layer: a convolution, then a filtered leaky ReLU between two sampling rates.
+    """One synthesis layer: a convolution and a filtered leaky ReLU between two sampling rates.
 
-    Rates are in pixels per picture width, frequencies in cycles per picture width, sizes in pixels with margins.
+    Rates are in pixels per image width, frequencies in cycles per image width, sizes in pixels with margins.
     """
 
     index: int
@@ -73,21 +73,21 @@ class LayerShape:
 
     @property
     def up_taps(self) -> int:
-        """Length of the filter after upsampling; 1 is none."""
+        """Length of the upsampling filter; 1 for none."""
         return 1 if self.up == 1 or self.is_torgb else self.filter_size * self.up
 
     @property
     def down_taps(self) -> int:
-        """Length of the filter before downsampling; 1 is none."""
+        """Length of the downsampling filter; 1 for none."""
         return 1 if self.down == 1 or self.is_torgb else self.filter_size * self.down
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Pixels to add before and after each axis on the fine grid; negative ones are cut off.
+        """Padding before and after each axis on the fine grid; negative values crop.
 
-        The fine grid has to be as large as ``out_size`` pixels after downsampling and both filters need. What there is
-        comes from the convolution, which pads itself to ``in_size + kernel − 1``. An odd rest goes to the end, after
-        shifting by half the upsampling factor, so that the centre of the picture stays at the centre.
+        The fine grid needs ``out_size`` pixels after downsampling and both filters; the convolution pads its output to
+        ``in_size + kernel − 1``. An odd remainder goes to the end, after a shift by half the upsampling factor, which
+        keeps the image centered.
         """
         needed = (self.out_size - 1) * self.down + 1 + (self.up_taps - 1) + (self.down_taps - 1)
         total = needed - (self.in_size + self.kernel - 1) * self.up
@@ -97,10 +97,10 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class StyleGAN3Config:
-    """The settings of a StyleGAN3 generator; field names and defaults as in the public checkpoints.
+    """The configuration of a StyleGAN3 generator; field names and defaults as in the public checkpoints.
 
     Configuration T has the defaults. R has ``conv_kernel`` 1, ``use_radial_filters``, and twice the ``channel_base``
-    and ``channel_max``. Beyond its picture every layer but the last two computes ``margin_size`` pixels on each side.
+    and ``channel_max``. All layers but the last two have a margin of ``margin_size`` pixels on each side.
     """
 
     z_dim: int = 512
@@ -126,11 +126,11 @@ class StyleGAN3Config:
     mapping_lr_multiplier: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, (low, high) in WHOLE_LIMITS.items():
+        for name, (low, high) in INTEGER_LIMITS.items():
             object.__setattr__(self, name, integer(name, getattr(self, name), low, high))
-        for name, (least, most) in REAL_LIMITS.items():
+        for name, (minimum, maximum) in REAL_LIMITS.items():
             if name != "conv_clamp" or self.conv_clamp is not None:
-                object.__setattr__(self, name, float(real(name, getattr(self, name), least, most)))
+                object.__setattr__(self, name, float(real(name, getattr(self, name), minimum, maximum)))
         object.__setattr__(self, "use_radial_filters", boolean("use_radial_filters", self.use_radial_filters))
         if self.num_critical >= self.num_layers:
             raise BadModel(
@@ -142,12 +142,12 @@ class StyleGAN3Config:
 
     @staticmethod
     def from_init_kwargs(kwargs: Mapping[str, Any]) -> StyleGAN3Config:
-        """From the constructor arguments of a public checkpoint, flat or nested in ``synthesis_kwargs``.
+        """Parses the constructor arguments of a public checkpoint, flat or nested in ``synthesis_kwargs``.
 
-        Arguments that only matter for training or speed (``num_fp16_res``, ``magnitude_ema_beta``) are left out.
+        Arguments that only affect training or speed (``num_fp16_res``, ``magnitude_ema_beta``) are ignored.
 
         Raises:
-            BadModel: a setting that is not a number, or far outside of what a generator can have.
+            BadModel: a value that is not a number, or outside of the limits.
         """
         flat = {k: v for k, v in kwargs.items() if k not in ("synthesis_kwargs", "mapping_kwargs")}
         flat.update(mapping("synthesis_kwargs", kwargs.get("synthesis_kwargs")))
@@ -162,20 +162,20 @@ class StyleGAN3Config:
         return StyleGAN3Config(**known)
 
     def to_init_kwargs(self) -> dict[str, Any]:
-        """The inverse of :meth:`from_init_kwargs`: flat, in plain numbers."""
+        """The inverse of :meth:`from_init_kwargs`, flat and JSON-serializable."""
         kwargs = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("mapping_")}
         mapping = {"num_layers": self.mapping_layers, "lr_multiplier": self.mapping_lr_multiplier}
         return {**kwargs, "mapping_kwargs": mapping}
 
     @property
     def num_ws(self) -> int:
-        """One w for the Fourier features, and one for each layer with the last, which makes the colours."""
+        """One w for the Fourier features, and one for each layer, including ToRGB."""
         return self.num_layers + 2
 
     @cached_property
     def layers(self) -> tuple[LayerShape, ...]:
         """All layers, from cutoffs and stopbands in geometric progression (appendix C.2, "layer specifications")."""
-        last = self.num_layers  # the index of the layer that makes the colours
+        last = self.num_layers  # the index of the ToRGB layer
         share = np.minimum(np.arange(last + 1) / (last - self.num_critical), 1)
         last_cutoff = self.img_resolution / 2
         last_stopband = last_cutoff * self.last_stopband_rel
@@ -202,13 +202,13 @@ class StyleGAN3Config:
 
     @cached_property
     def activation_layers(self) -> dict[int, int]:
-        """The last layer, colours apart, for every width of a picture inside the network, without margins."""
-        shown = {layer.out_rate: layer.index for layer in self.layers[:-2]}
-        return {**shown, self.img_resolution: self.num_layers - 1}
+        """The last layer before ToRGB at each resolution (without margins)."""
+        layers = {layer.out_rate: layer.index for layer in self.layers[:-2]}
+        return {**layers, self.img_resolution: self.num_layers - 1}
 
 
 def _check_layer(layer: LayerShape) -> None:
-    """Raises BadModel where the settings lead to a layer that cannot be."""
+    """Raises BadModel if the configuration leads to an impossible layer."""
     where = f"Got a StyleGAN3 whose settings give the layer {layer.name}"
     if layer.outputs < 1 or layer.in_rate < 1 or layer.out_rate < 1:
         raise BadModel(f"{where} no channels or pixels; expected at least one. Is the file damaged?")

@@ -12,22 +12,21 @@ from torch import Tensor
 def low_pass(taps: int, *, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor:
     """Designs a low-pass filter by the window method.
 
-    1. The ideal impulse response at the taps: sinc along one axis, or jinc over the plane, whose frequency response is
-       a disc and so the same in every direction.
+    1. The ideal impulse response at the taps: sinc in 1D, or jinc in 2D, whose frequency response is a disc.
     2. A Kaiser window whose transition band is ``width``.
     3. Scale to a sum of 1.
 
     Args:
         taps: Length of the filter.
-        cutoff: Frequency where the response is about one half, in cycles per picture, below ``rate / 2``.
+        cutoff: Frequency where the response is about one half, in cycles per image, below ``rate / 2``.
         width: Width of the transition band, in the same unit.
-        rate: Sampling rate of the grid that the filter runs on, in pixels per picture.
-        radial: True makes a filter that treats all directions alike, for configuration R.
+        rate: Sampling rate of the grid, in pixels per image.
+        radial: Design a radially symmetric filter, for configuration R.
 
     Returns:
-        float32 [taps], to be applied to rows and columns; or float32 [taps, taps] where ``radial``.
+        float32 [taps], a separable filter; or float32 [taps, taps] if ``radial``.
     """
-    t = (np.arange(taps) - (taps - 1) / 2) / rate  # where the taps are, in pictures
+    t = (np.arange(taps) - (taps - 1) / 2) / rate  # tap positions, in images
     window = np.kaiser(taps, kaiser_beta(taps, width / (rate / 2)))
     if radial:
         r = np.hypot(t[None, :], t[:, None])

@@ -1,4 +1,4 @@
-"""What generators that draw by another one have in common."""
+"""Base class of generators that wrap another one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from latent_editor.generators.base import Generator
 
 
 class Wrapped(Generator):
-    """A generator that takes the latents of another one and draws by it. Bundle, name and fingerprint are the other's.
+    """A generator that renders by another one, and shares its latents, bundle, name and fingerprint.
 
     Args:
-        g: The generator that draws.
+        g: The wrapped generator.
 
     Attributes:
-        inner: The same.
+        inner: The wrapped generator.
     """
 
     def __init__(self, g: Generator) -> None:
         super().__init__()
-        self._inner = [g]  # in a list, so that it is no part of this module
+        self._inner = [g]  # in a list, so that it is not registered as a submodule
         self.size_px = g.size_px
         self.channels, self.num_ws, self.w_dim, self.z_dim, self.c_dim = g.channels, g.num_ws, g.w_dim, g.z_dim, g.c_dim
         self.bundle = g.bundle

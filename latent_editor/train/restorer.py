@@ -28,7 +28,7 @@ from latent_editor.degradations import (
     luminance,
 )
 from latent_editor.generators.pictures import fastest_dtype
-from latent_editor.generators.refined import changed
+from latent_editor.generators.refined import with_changes
 from latent_editor.networks.colorizer import COLORIZER_FILE, Colorizer, read_colorizer
 from latent_editor.networks.perceptual import perceptual_distance, pyramid_l1
 from latent_editor.networks.restorer import (
@@ -154,7 +154,7 @@ class Teacher:
             ws = first_guess(g, encode, case, lesson.agree)
             activations = g.activations(ws, size, dtype=self.dtype)
         features = restorer(case, activations, self.dtype)
-        picture = changed(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
+        picture = with_changes(g, {size: features}, {}).synthesize(ws, dtype=self.dtype)
         return picture, features / activations.std()
 
     def losses(

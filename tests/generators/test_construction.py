@@ -191,11 +191,11 @@ def test_every_value_that_is_not_finite_is_named(value: float, state: dict[str, 
         refused(f"'{name}' holds values that are not finite", KWARGS, {**state, name: wrong})
 
 
-def test_superfluous_tensors_are_named(state: dict[str, Tensor]) -> None:
+def test_unexpected_tensors_are_named(state: dict[str, Tensor]) -> None:
     for name in ("mapping.embed.weight", "synthesis.b32.conv0.weight", "synthesis.b8.skip.weight", "encoder.x"):
-        refused(f"'{name}' has no place in a StyleGAN2 of 16 pixels", KWARGS, {**state, name: torch.zeros(3)})
-    refused("'mapping.w_avg_beta' has no place", KWARGS, {**state, "mapping.w_avg_beta": torch.zeros(10)})
-    refused("'mapping.fc1.weight' has no place", {**KWARGS, "mapping_kwargs": {"num_layers": 1}}, state)
+        refused(f"'{name}' does not belong to a StyleGAN2 of 16 pixels", KWARGS, {**state, name: torch.zeros(3)})
+    refused("'mapping.w_avg_beta' does not belong", KWARGS, {**state, "mapping.w_avg_beta": torch.zeros(10)})
+    refused("'mapping.fc1.weight' does not belong", {**KWARGS, "mapping_kwargs": {"num_layers": 1}}, state)
     refused("'synthesis.b4.torgb", {**KWARGS, "architecture": "orig"}, state)
     refused("'synthesis.b8.skip.weight' is missing", {**KWARGS, "architecture": "resnet"}, state)
 

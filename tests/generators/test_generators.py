@@ -149,5 +149,5 @@ def test_tensors_that_do_not_fit_are_refused(change: str, folder: Path) -> None:
     else:
         tensors["mapping.extra" if change == "extra" else "mapping.w_avg"] = torch.zeros(3)
     tensor_files.write_tensors(folder / GENERATOR_FILE, tensors, metadata)
-    with pytest.raises(BadModel, match="does not fit its own description"):
+    with pytest.raises(BadModel, match="do not match its arguments"):
         load_generator(folder)

@@ -148,7 +148,7 @@ def test_a_file_that_contradicts_itself_is_named(tmp_path: Path) -> None:
     g = construction.random(*KINDS["skip"])
     path = tmp_path / "bad.pkl"
     path.write_bytes(nvidia_pickle(g.state_dict(), {**SMALL, "img_resolution": 32}, tmp_path / "canary"))
-    with pytest.raises(BadModel, match=r"bad\.pkl does not fit its own description: .*b32"):
+    with pytest.raises(BadModel, match=r"bad\.pkl do not match its arguments: .*b32"):
         read_generator(path)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadModel
 from latent_editor.generators.layers import linear_map
-from latent_editor.generators.modulation import _enlarged, _phases
+from latent_editor.generators.modulation import _phases, _upsample_in_phases
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 GOLDENS = ["stylegan2_skip_32", "stylegan2_cond_64"]
@@ -179,7 +179,7 @@ def test_sizes_that_cannot_be_are_refused(size: int) -> None:
     [
         ({"architecture": "unet"}, "architecture = 'unet'; expected one of skip, resnet, orig"),
         ({"w_dim": 10**300}, "w_dim = a number of 997 bits"),
-        ({"z_dim": 0}, "z_dim = 0; expected a whole number from 1"),
+        ({"z_dim": 0}, "z_dim = 0; expected an integer from 1"),
         ({"z_dim": "512"}, "z_dim = '512'"),
         ({"w_dim": True}, "w_dim = True"),
         ({"w_dim": 0.5}, "w_dim = 0.5"),
@@ -209,7 +209,7 @@ def test_arguments_that_cannot_be_are_named(arguments: dict, message: str) -> No
 
 
 def test_a_mapping_without_layers_keeps_the_length() -> None:
-    with pytest.raises(BadModel, match="z_dim = w_dim; got 8 and 16"):
+    with pytest.raises(BadModel, match="z_dim = w_dim, got 8 and 16"):
         StyleGAN2(StyleGAN2Config(z_dim=8, w_dim=16, img_resolution=8, mapping_layers=0))
 
 
@@ -298,7 +298,7 @@ def test_wide_layers_in_bfloat16_give_pictures_and_gradients(batch: int) -> None
 def test_phases_equal_the_transposed_convolution() -> None:
     generator = torch.Generator().manual_seed(0)
     x, kernel = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ([2, 5, 6, 4], [7, 5, 3, 3]))
-    y = _enlarged(x, *_phases(kernel))
+    y = _upsample_in_phases(x, *_phases(kernel))
     assert torch.allclose(y[..., :-1], F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2))
     assert not y[..., -1].any()
 
@@ -309,7 +309,10 @@ def test_a_linear_map_has_its_transpose_as_gradient() -> None:
     turned, phases = kernel.flip([2, 3]).transpose(0, 1), _phases(kernel)
     maps = {
         "same size": (lambda x: F.conv2d(x, kernel, padding=1), lambda y: F.conv2d(y, turned, padding=1)),
-        "enlarged": (lambda x: _enlarged(x, *phases), lambda y: F.conv2d(y, kernel.transpose(0, 1), stride=2)),
+        "enlarged": (
+            lambda x: _upsample_in_phases(x, *phases),
+            lambda y: F.conv2d(y, kernel.transpose(0, 1), stride=2),
+        ),
     }
     for there, back in maps.values():
         leaf = x.clone().requires_grad_(True)

@@ -72,7 +72,7 @@ def test_half_networks_draw_the_inner_picture_and_give_back_what_they_learn() ->
     image = torch.rand(2, 3, 16, 16) * 2 - 1
     ws = whole.encoder(image)
     torch.testing.assert_close(half.encoder(image), ws[:, : half.generator.num_ws])
-    inner = whole.generator.early_picture(ws, 16)
+    inner = whole.generator.intermediate_image(ws, 16)
     assert inner is not None
     torch.testing.assert_close(
         half.generator.synthesize(half.encoder(image), noise="none"), inner, atol=1e-5, rtol=1e-4
