@@ -19,6 +19,7 @@
     │   └── SessionExpired  the page was open for too long without use
     ├── MissingPart         the model has no encoder, CLIP, … for this operation
     ├── FetchFailed         a file could not be downloaded whole and unchanged
+    ├── Superseded          the visitor moved on while a result was computed (`sessions.basis`)
     └── Stopped             the user stopped something that has no half result; what is finished is kept
 
 Every message says what came, what was expected, and what to do next.

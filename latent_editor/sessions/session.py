@@ -302,7 +302,7 @@ class Session:
         if self.placement == IDENTITY and not any(s.edit.strength for s in self.sliders):
             return self
         sliders = tuple(replace(s, edit=replace(s.edit, strength=0.0)) for s in self.sliders)
-        return self._with_entry("all to zero", sliders, IDENTITY)
+        return self._with_entry("reset all", sliders, IDENTITY)
 
     # The history
 

@@ -160,7 +160,7 @@ def test_a_disentangled_slider_replaces_the_original(
         key = client.get(path).json()["sliders"][1]["key"]
         *_, last = disentangle_event(service)(key_of(path), key)
         slider = last["session"]["sliders"][1]
-        assert (slider["name"], slider["strength"]) == ("smile, clean", 1.5)
+        assert (slider["name"], slider["strength"]) == ("smile, isolated", 1.5)
         assert len(last["session"]["history"]) == 2 + count
     assert [s["key"] for s in change(client, path, "goto", value=1)["sliders"]][1] == "d1"
 

@@ -18,7 +18,7 @@ from latent_editor.ui.service.other_faces import example_set
 #: The strength that a new slider starts with.
 FIRST_STRENGTH = 1.0
 #: Marks a disentangled slider, whose name has to differ: key frames identify sliders by name.
-DISENTANGLED = ", clean"
+DISENTANGLED = ", isolated"
 
 
 class FitRequest(BaseModel, extra="forbid"):
@@ -69,7 +69,7 @@ class DisentangleJob(Job[Direction]):
             slider = next((s for s in now.sliders if s.key == self.key), before)
             # A new key, so that browsers do not show cached pictures of the old slider.
             new = replace(slider, key=f"c{now.next_id}", edit=replace(slider.edit, direction=direction))
-            return now.slider_replaced(self.key, new, f"clean {result.name}")
+            return now.slider_replaced(self.key, new, f"isolate {result.name}")
 
         return run.update(exchange)
 

@@ -54,7 +54,7 @@ def _change_method(models: Models, session_id: str, key: str, method: str) -> An
     def exchange(now: Session) -> Session:
         present = now.slider(key)
         other = replace(present, edit=replace(present.edit, direction=direction))
-        return now.slider_replaced(key, other, f"{direction.name} in another way")
+        return now.slider_replaced(key, other, f"{direction.name}: another method")
 
     return {"session": update_view(models.store, session, exchange, SAME_FACE)}
 
