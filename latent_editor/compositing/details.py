@@ -1,4 +1,4 @@
-"""What an edit changes and what it leaves, by place and by size of detail.
+"""Carries a change between two pictures over to a sharper photo, by place and by frequency band.
 
 The pictures here are float32 [S, S, 3], 0..255, of one crop, in one frame.
 """
@@ -11,13 +11,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-#: Differences between pictures below this, in grey levels of one band, are no structure.
+#: Differences between pictures below this, in gray levels of one band, are not structure.
 FLOOR = 2.5
-#: Where so much of a band's energy is unlike, the photo's own detail begins to go, and is gone.
+#: Relative difference of a band's energy at which the photo's own detail starts to fade, and is gone; weight of the
+#: photo's own band.
 ALIKE, UNLIKE, PHOTO_SHARE = 0.30, 0.75, 0.5
-#: Motion is looked for on copies of at most this side, and believed up to this share of it.
+#: Optical flow is computed on copies of at most this side, and clipped to this fraction of it.
 MOTION_PX, MAX_MOTION = 256, 0.09
-#: Width of what is looked at around a pixel, in pixels of the generator's picture; what counts as an edge, in levels.
+#: Window of the guided filter, in pixels of a 128 px picture, and contrast of an edge, in gray levels.
 GUIDE_PX, GUIDE_LEVELS = 5, 12.0
 
 
@@ -26,10 +27,10 @@ BandMasks = Callable[[int, float], np.ndarray]
 
 
 class Change(NamedTuple):
-    """What has to be done to a photo.
+    """A change to a photo.
 
     Attributes:
-        added: float32 [S, S, 3], to be added to what the working frame shows of the photo.
+        added: float32 [S, S, 3], to be added to the photo in the working frame.
         detail: float32 [S, S], 0..1, how much of the photo's detail finer than the frame stays.
     """
 
@@ -46,24 +47,24 @@ def carried_over(
     flow: np.ndarray | None = None,
     replaced: np.ndarray | None = None,
 ) -> Change:
-    """The change between two pictures, carried over to a photo that is like the first of them, but sharper.
+    """Carries the change between two pictures over to a photo that is like the first of them, but sharper.
 
     1. Where the edit moves something (a turned head, a smile), the photo's detail is moved along.
-    2. What only changes in colour follows the photo's own edges: the change as a local linear function of the photo
-       (guided filter, He et al. 2010).
-    3. In each band of a Laplacian pyramid (Burt & Adelson 1983): where the two pictures are alike, the photo's band
-       stays, with the change of colour; where they are not, the band is that of the edited picture alone, so that no
-       old edge shines through. What is not kept in a coarse band is not kept in finer ones either.
-    4. Bands finer than the generator's pictures hold the photo's detail alone, as far as the next band keeps it. The
-       coarsest always stays: it is the light of the photo. Each band is masked by itself, so that light fades over a
+    2. Changes of color follow the photo's own edges: the change as a local linear function of the photo (guided
+       filter, He et al. 2010).
+    3. In each band of a Laplacian pyramid (Burt & Adelson 1983): where the two pictures are similar, the photo's band
+       stays, with the change of color; where they are not, the edited picture's band replaces it, so that no old edge
+       shows through. What is replaced in a coarse band is replaced in finer ones too.
+    4. Bands finer than the generator's pictures only hold the photo's detail, as far as the next band keeps it. The
+       coarsest always stays: it is the light of the photo. Each band has its own mask, so that light fades over a
        wider border than detail.
 
     Args:
         photo: float32 [S, S, 3].
         before, after: float32 [s, s, 3], the generator's pictures without and with edits; S ≥ s.
-        masks: Makes the mask [side, side] of a band: 0 is the finest, 1 the coarsest.
-        flow: float32 [s, s, 2], what :func:`motion` found, or None.
-        replaced: float32 [H, W], 1 where one thing took another's place (hair over a wall), or None.
+        masks: The mask [side, side] of a band by its side and coarseness: 0 is the finest, 1 the coarsest.
+        flow: float32 [s, s, 2], from :func:`motion`, or None.
+        replaced: float32 [H, W], 1 where one thing replaced another (hair over a wall), or None.
     """
     side, fine_side = len(after), len(photo)
     near = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
@@ -82,7 +83,7 @@ def carried_over(
     change = (kept[-1] - own[-1]) * masks(len(own[-1]), 1.0)[..., None]
     for k in range(bands - 1, -1, -1):
         shape = new[k].shape[1::-1]
-        alike = likeness(old[k], new[k], mine[k])
+        alike = band_similarity(old[k], new[k], mine[k])
         if replaced is not None:
             alike = alike * (1 - cv2.resize(replaced, shape, interpolation=cv2.INTER_AREA))
         keep = np.minimum(cv2.resize(keep, shape, interpolation=cv2.INTER_LINEAR), alike)
@@ -97,13 +98,13 @@ def carried_over(
 
 
 def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
-    """A square picture at a larger side: colours smoothly, masks without overshoot."""
+    """A square picture enlarged: colors bicubically, masks without overshoot."""
     how = cv2.INTER_CUBIC if picture.ndim == 3 else cv2.INTER_LINEAR
     return cv2.resize(picture, (side, side), interpolation=how)
 
 
 def pyramid(picture: np.ndarray, bands: int) -> list[np.ndarray]:
-    """Laplacian bands, finest first, and what is left."""
+    """Laplacian bands, finest first, and the low-pass residual."""
     out = []
     for _ in range(bands):
         less = cv2.pyrDown(picture)
@@ -112,11 +113,11 @@ def pyramid(picture: np.ndarray, bands: int) -> list[np.ndarray]:
     return [*out, picture]
 
 
-def likeness(a: np.ndarray, b: np.ndarray, photo: np.ndarray | None = None) -> np.ndarray:
-    """How alike two pictures' bands [H, W, 3] are around each pixel: float32 [H, W], 1 where no structure differs.
+def band_similarity(a: np.ndarray, b: np.ndarray, photo: np.ndarray | None = None) -> np.ndarray:
+    """Local similarity of two pictures' bands [H, W, 3]: float32 [H, W], 1 where no structure differs.
 
-    A difference that is small beside the photo's own band, where that is given, counts less: the generator did not draw
-    there what the photo shows, and does not know what its change would do to it.
+    A difference that is small compared with the photo's own band, if given, counts less: the generator did not
+    reproduce what the photo shows there, so its change says little about it.
     """
 
     def energy(x: np.ndarray) -> np.ndarray:
@@ -134,15 +135,15 @@ def smooth_step(t: np.ndarray) -> np.ndarray:
 
 
 def motion(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
-    """Where each pixel of ``after`` was in ``before``: offsets in pixels, float32 [s, s, 2]; None where nothing moved.
+    """Optical flow from ``after`` back to ``before``: offsets in pixels, float32 [s, s, 2]; None if nothing moved.
 
-    Dense inverse search (Kroeger et al. 2016) on luminance of even contrast, so that colours may change meanwhile;
-    believed only where it explains the difference, and smooth.
+    Dense inverse search (Kroeger et al. 2016) on contrast-normalized luminance, so that colors may change too; smooth,
+    and zero where it does not explain the difference.
     """
     side = len(after)
     scale = min(1.0, MOTION_PX / side)
     size = (round(side * scale),) * 2
-    old, new = (_evened(cv2.resize(x, size, interpolation=cv2.INTER_AREA)) for x in (before, after))
+    old, new = (_normalized(cv2.resize(x, size, interpolation=cv2.INTER_AREA)) for x in (before, after))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(1)
     search.setUseSpatialPropagation(True)
@@ -158,17 +159,17 @@ def motion(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
     return cv2.resize(flow, (side, side), interpolation=cv2.INTER_LINEAR) / scale
 
 
-def _evened(picture: np.ndarray) -> np.ndarray:
-    """Luminance of even local brightness and contrast: uint8 [s, s]."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    sigma = len(grey) / 16
-    grey = grey - cv2.GaussianBlur(grey, (0, 0), sigma)
-    spread = np.sqrt(cv2.GaussianBlur(grey**2, (0, 0), sigma)) + 4
-    return np.clip(128 + 48 * grey / spread, 0, 255).astype(np.uint8)
+def _normalized(picture: np.ndarray) -> np.ndarray:
+    """Luminance with normalized local brightness and contrast: uint8 [s, s]."""
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    sigma = len(luma) / 16
+    luma = luma - cv2.GaussianBlur(luma, (0, 0), sigma)
+    spread = np.sqrt(cv2.GaussianBlur(luma**2, (0, 0), sigma)) + 4
+    return np.clip(128 + 48 * luma / spread, 0, 255).astype(np.uint8)
 
 
 def shifted(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """A picture whose every pixel is taken from where ``flow`` [s, s, 2], in its own pixels, says."""
+    """Warps a picture: every pixel comes from where ``flow`` [s, s, 2], in the flow's own pixels, points."""
     scale = len(picture) / len(flow)
     if scale != 1:
         flow = cv2.resize(flow, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR) * scale
@@ -187,10 +188,10 @@ def guided(
         guide: [H, W, 3], 0..255.
         reach: Half the window's side.
         levels: Contrasts of the guide well above this are edges.
-        fine: The guide at a larger size, at which the result is wanted (He & Sun 2015): [H', W', 3].
+        fine: The guide at the larger size of the result (He & Sun 2015): [H', W', 3].
 
     Returns:
-        As ``picture``, at the size of ``fine`` where given.
+        As ``picture``, at the size of ``fine`` if given.
     """
     size = (2 * reach + 1,) * 2
 

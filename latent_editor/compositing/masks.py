@@ -1,4 +1,4 @@
-"""Which pixels of a crop take the edited picture: float32 masks, 0 where the photo stays as it is."""
+"""Masks of the edited picture in a crop: float32, 0 where the photo stays unchanged."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from latent_editor.compositing.details import guided, likeness, pyramid, smooth_step
+from latent_editor.compositing.details import band_similarity, guided, pyramid, smooth_step
 from latent_editor.compositing.heads import CUT_PX, head
 from latent_editor.core.face_geometry import PixelLandmarks
 
-#: Without a face the mask's outline is a superellipse |u|ⁿ + |v|ⁿ = 1: rounder than the square, with room for hair.
+#: Without a face, the mask is a superellipse |u|ⁿ + |v|ⁿ = 1 of this exponent: rounder than the square.
 ROUNDNESS = 4.0
-#: With a face it only keeps away from the crop's sides, in a share of the feather; light fades over all of it.
+#: With a face, the mask only falls off at the crop's sides, over this share of the feather; light fades over all of it.
 SIDES_ROUNDNESS, SIDES_SHARE = 8.0, 0.25
-#: Hair that grows over something, or goes, is believed where the edit changes the picture by more grey levels,
-#: and where in some of so many bands it makes the picture so unlike on average.
+#: Growing or disappearing hair counts where the edit changes the picture by more than these gray levels, and where in
+#: one of so many bands the mean dissimilarity is above the third.
 GROWN_LEVELS, GROWN_BANDS, GROWN_UNLIKE = 16.0, 4, 0.55
-#: The head's outline is softened over this part of the feather, along what the photo shows.
+#: The head's outline is softened over this share of the feather, along edges of the photo.
 OUTLINE_SHARE, OUTLINE_LEVELS = 0.25, 10.0
 
-#: An edge that moves less than this, in pixels of the cut, stays in its place.
+#: An edge that moves less than this, in pixels of the segmentation, counts as still.
 MOVING = 0.3
 
 
 def rounded_square(side: int, feather: float, roundness: float = ROUNDNESS) -> np.ndarray:
-    """A mask [side, side] that falls to 0 before the crop's sides."""
+    """A mask [side, side] that falls to 0 at the crop's sides."""
     at = np.abs((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1) ** roundness
     radius = (at + at[:, None]) ** (1 / roundness)
     return smooth_step((1 - radius) / (2 * feather))
@@ -37,11 +37,11 @@ class Masks(NamedTuple):
     """Where the edited picture goes.
 
     Attributes:
-        outline: [S, S], of the head, or of the whole crop where no face is known; 0 at the crop's sides.
-        light_feather: How wide a border light fades over, as a share of the crop's side; None where light and detail
-            are masked alike.
-        replaced: [CUT_PX, CUT_PX], 1 where the edit put one thing in another's place; None where that is not known.
-        room: [S, S], how far around the outline the photo itself gives way to what moves; None where nothing does.
+        outline: [S, S], the head, or the whole crop if no face is known; 0 at the crop's sides.
+        light_feather: Width of the border over which light fades, as a fraction of the crop's side; None if light and
+            detail share a mask.
+        replaced: [CUT_PX, CUT_PX], 1 where the edit replaced one thing by another; None if unknown.
+        room: [S, S], how far around the outline the photo itself moves along; None if nothing moves.
     """
 
     outline: np.ndarray
@@ -50,7 +50,7 @@ class Masks(NamedTuple):
     room: np.ndarray | None = None
 
     def of_band(self, side: int, coarseness: float) -> np.ndarray:
-        """What one band is masked by, besides the outline: [side, side]; coarseness 0 is the finest, 1 the light."""
+        """The mask of one band, besides the outline: [side, side]; coarseness 0 is the finest, 1 the light."""
         if self.light_feather is None:
             return np.ones((side, side), np.float32)
         return 1 - coarseness * (1 - rounded_square(side, self.light_feather, SIDES_ROUNDNESS))
@@ -62,7 +62,7 @@ def of_square(side: int, feather: float) -> Masks:
 
 
 def of_outline(outline: np.ndarray, side: int, feather: float) -> Masks:
-    """A mask that the caller drew, [H, W], 0..1."""
+    """A mask drawn by the caller, [H, W], 0..1."""
     outline = cv2.resize(outline.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
     return Masks(outline * rounded_square(side, SIDES_SHARE * feather, SIDES_ROUNDNESS))
 
@@ -76,21 +76,21 @@ def of_head(
     feather: float,
     flow: np.ndarray | None = None,
 ) -> Masks:
-    """The head: that of the photo, and what the edit lets grow beyond it.
+    """The photo's head, and what the edit adds to it.
 
     1. The head is segmented in the photo, in the edited picture and in the unedited one.
     2. Pixels that are head only after the edit count as growth where the two pictures differ visibly: hair that was
        drawn too wide before the edit is no growth.
     3. The outline follows the photo's edges, and the edited picture's where the head has grown.
-    4. Where its edge moves, what is around moves along, so that the old edge is covered.
+    4. Where the head's edge moves, its surroundings move along, so that the old edge is covered.
 
     Args:
         photo: float32 [S, S, 3], 0..255.
         before, after: float32 [s, s, 3], 0..255, the generator's pictures without and with the edit.
         landmarks: Of the face in the photo and in the edited picture, in crop pixels.
         crop_px: Side of the crop.
-        feather: Share of the crop's side.
-        flow: float32 [s, s, 2], how the edit moved what is in the picture, or None.
+        feather: Fraction of the crop's side.
+        flow: float32 [s, s, 2], the edit's optical flow, or None.
     """
     # 1.
     small = [cv2.resize(x, (CUT_PX, CUT_PX), interpolation=cv2.INTER_AREA) for x in (photo, before, after)]
@@ -131,16 +131,18 @@ def _room_to_move(head_mask: np.ndarray, flow: np.ndarray, side: int) -> np.ndar
 
 
 def _visible_changes(changed: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Of the patches where two cuts differ, those that the pictures explain: both their colours and their edges differ.
+    """Of the patches where two segmentations differ, those where both the pictures' colors and edges differ.
 
-    Hair in a new colour may be cut differently; that is no change of shape.
+    Hair in a new color may be segmented differently; that is no change of shape.
     """
     levels = cv2.GaussianBlur(np.abs(after - before).max(-1), (0, 0), 1.0)
     old, new = (
         pyramid(cv2.cvtColor(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), GROWN_BANDS)[:-1]
         for x in (before, after)
     )
-    unlike = np.max([cv2.resize(1 - likeness(a, b), changed.shape) for a, b in zip(old, new, strict=True)], axis=0)
+    unlike = np.max(
+        [cv2.resize(1 - band_similarity(a, b), changed.shape) for a, b in zip(old, new, strict=True)], axis=0
+    )
     count, names = cv2.connectedComponents(((changed > 0) & (levels > GROWN_LEVELS)).astype(np.uint8))
     kept = [i for i in range(1, count) if unlike[names == i].mean() > GROWN_UNLIKE]
     return np.isin(names, kept).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A part of another face laid into a picture of this one: in its place, in this one's light, with soft edges."""
+"""Blends a part of another face into a picture: aligned, relit, with soft edges."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from latent_editor.core.face_geometry import eye_distance
 from latent_editor.ops import affine
 
-#: How far the surroundings of a part reach whose colours it is given, in distances between the eyes.
+#: Width of the surroundings whose colors a part is matched to, in eye distances.
 AROUND = 0.15
-#: How smooth the light is that the two faces are brought to, in the same unit; finer differences are the part's own.
+#: Smoothness of the light that is matched, in eye distances; finer differences stay the part's own.
 LIGHT = 0.22
-#: Where there is little to compare, so much of the best known place's weight pulls the difference of light to 0.
+#: Regularization towards no change of light, as a fraction of the highest weight.
 _UNKNOWN = 0.05
-#: How the contrast of a part may change with the light that falls on it, and its colours.
-_CONTRAST, _MAX_COLOUR = (0.45, 1.5), 1.2
-#: Lightness that stands for darkness: shades scale with lightness above it.
+#: Range of the part's contrast scale, and the maximum of its chroma scale.
+_CONTRAST, _MAX_CHROMA = (0.45, 1.5), 1.2
+#: Lightness offset of the contrast scale.
 _BLACK = 8.0
 
 
-def grafted(
+def blend_part(
     own: np.ndarray,
     other: np.ndarray,
     part: np.ndarray,
@@ -29,22 +29,22 @@ def grafted(
     other_points: np.ndarray,
     anchors: list[int],
 ) -> np.ndarray:
-    """A picture with a part of another one.
+    """Blends a part of another picture into a picture.
 
-    1. Move, turn and scale the other picture so that its points lie on the own ones (least squares), and shift it so
-       that the part's own points do.
-    2. Light and colour, in CIE Lab: bring the median around the part to that of the own face there, and scale the
-       shades with the lightness. Then add what differs yet, far blurred; places that differ otherwise than most (a
-       nostril, a strand) count little. To join the edges exactly was refused: whatever lies on the edge of only one
-       face, a nostril or a hair, is smeared through the part.
-    3. Lay it in by the soft mask.
+    1. Align the other picture by its landmarks (least-squares similarity), and shift it so that the part's own
+       landmarks coincide.
+    2. Relight it in CIE Lab: match the median around the part to that of the own face, and scale contrast with
+       lightness. Then add the remaining difference, strongly blurred; outliers (a nostril, a strand) count little.
+       Matching the edges exactly (Poisson blending) was rejected: whatever lies on the edge of only one face, a nostril
+       or a hair, is smeared through the part.
+    3. Blend with the soft mask.
 
     Args:
         own, other: float32 [S, S, 3], RGB, 0..1.
-        part: float32 [S, S], 0..1, where the part is in ``own``.
-        skin: float32 [S, S], 0..1, where ``own`` shows the face, whose colours are compared.
-        own_points, other_points: float [K, 2] in pixels, the same points of both.
-        anchors: Which of them belong to the part; none for a part that has none.
+        part: float32 [S, S], 0..1, the part in ``own``.
+        skin: float32 [S, S], 0..1, the face in ``own``, whose colors are compared.
+        own_points, other_points: float [K, 2] in pixels, the landmarks of both, eyes first.
+        anchors: Indices of the part's own landmarks; may be empty.
 
     Returns:
         float32 [S, S, 3], 0..1.
@@ -60,8 +60,8 @@ def grafted(
     a, b = (cv2.cvtColor(p.astype(np.float32), cv2.COLOR_RGB2LAB) for p in (own, moved))
     here, there = _median(a, weights), _median(b, weights)
     contrast = float(np.clip((here[0] + _BLACK) / (there[0] + _BLACK), *_CONTRAST))
-    colour = min(contrast, _MAX_COLOUR)
-    lit = (b - there) * np.array([contrast, colour, colour], np.float32) + here
+    chroma = min(contrast, _MAX_CHROMA)
+    lit = (b - there) * np.array([contrast, chroma, chroma], np.float32) + here
     difference = a - lit
     away = np.abs(difference - _median(difference, weights))
     usual = _median(away, weights) + 1
@@ -76,7 +76,7 @@ def grafted(
 
 
 def _moved(other: np.ndarray, own_points: np.ndarray, other_points: np.ndarray, anchors: list[int]) -> np.ndarray:
-    """Step 1 of :func:`grafted`."""
+    """Step 1 of :func:`blend_part`."""
     other_to_own = affine.similarity(other_points, own_points)
     if anchors:
         there = affine.transformed(other_to_own, other_points[anchors].mean(axis=0, keepdims=True))[0]

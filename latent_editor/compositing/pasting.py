@@ -1,4 +1,4 @@
-"""Putting an edited crop back into its photo."""
+"""Pastes an edited crop back into its photo."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from latent_editor.media.icc import from_srgb
 from latent_editor.media.photos import BACKGROUND_RGB
 from latent_editor.ops import affine
 
-#: Width of the soft border inside the crop, as a share of its side.
+#: Width of the soft border inside the crop, as a fraction of its side.
 FEATHER = 0.18
 
-#: The work is done in the crop's frame, at the photo's own resolution up to this side; finer detail of the photo is
+#: The blending runs in the crop's frame, at the photo's own resolution up to this side; finer detail of the photo is
 #: only kept or dropped.
 WORK_PX = 1024
 
-#: Rows of the photo that are blended at once: bounds the memory.
+#: Rows of the photo that are blended at once, which bounds the memory.
 STRIP = 512
 
 
@@ -63,10 +63,10 @@ def paste(
         RGB, or RGBA where the photo is transparent, the photo's size, in the photo's own color encoding.
 
     Raises:
-        BadValue: ``feather`` is outside of its range, or the crop does not belong to this photo.
+        BadValue: ``feather`` is out of range, or the crop does not belong to this photo.
     """
     if not (math.isfinite(feather) and 0.01 <= feather <= 0.5):
-        raise BadValue(f"The feather is {feather}; expected a share of the crop's side from 0.01 to 0.5.")
+        raise BadValue(f"The feather is {feather}; expected a fraction of the crop's side from 0.01 to 0.5.")
     box = _seen_part(photo, crop)
     crop_px = crop.image.width
     # 1.
@@ -112,14 +112,14 @@ def _masks(
 
 
 def _seen_part(photo: Photo, crop: Crop) -> tuple[int, int, int, int]:
-    """The smallest box (x0, y0, x1, y1) of whole photo pixels that holds what the photo shows of the crop."""
+    """The bounding box (x0, y0, x1, y1) of the crop in whole photo pixels."""
     corners = affine.transformed(crop.crop_to_photo, affine.corners(crop.image.size))
     limit = np.array(photo.image.size)
     low = np.clip(np.floor(corners.min(0)), 0, limit).astype(int)
     high = np.clip(np.ceil(corners.max(0)), 0, limit).astype(int)
     if not np.isfinite(corners).all() or (high <= low).any():
         raise BadValue(
-            f"The crop lies outside of {photo.name} ({limit[0]} × {limit[1]}). Paste into the photo it was cut from."
+            f"The crop lies outside {photo.name} ({limit[0]} × {limit[1]}). Paste into the photo it was cut from."
         )
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
@@ -135,7 +135,7 @@ def _floats(image: Image.Image, size_px: int, photo: Photo) -> np.ndarray:
 def _blended(
     photo: Photo, change: np.ndarray, photo_to_work: np.ndarray, box: tuple[int, int, int, int]
 ) -> Image.Image:
-    """The photo · (1 − lost) + added, strip by strip; change holds added and lost, float32 [S, S, 4]."""
+    """photo · (1 − lost) + added, strip by strip; ``change`` holds added and lost, float32 [S, S, 4]."""
     picture = np.array(photo.image)
     x0, y0, x1, y1 = box
     for top in range(y0, y1, STRIP):
@@ -149,7 +149,7 @@ def _blended(
 
 
 def _see_through(pasted: Image.Image, photo: Photo) -> Image.Image:
-    """The pasted photo as transparent as it was; the colours that changed are taken off the grey below them."""
+    """Restores the photo's transparency; changed colors are unmixed from the gray backdrop."""
     if photo.rgba is None:
         return pasted
     new, out = np.asarray(pasted), np.array(photo.rgba)

@@ -1,4 +1,4 @@
-"""Edits on a latent: pure arithmetic, so that a list of edits can be replayed, reordered and undone."""
+"""Applying edits to a latent: pure arithmetic, so that a list of edits can be replayed, reordered and undone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from latent_editor.core.values import Direction, Edit, Latent
 from latent_editor.generators import Generator
 
 LAYER_GROUPS = ("all", "coarse", "middle", "fine")
-#: How far all edits together may go: so many times what is the safe limit of one.
+#: Upper bound on the combined effort of all edits; one edit at its safe limit has effort 1.
 MAX_EFFORT = 2.0
 
 
 def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
-    """The half-open range of ws that a named group of layers stands for.
+    """The half-open range of ws of a named group of layers.
 
-    Coarse is up to 8² (pose, shape), middle up to 32² (features), fine the rest (colour, texture), as in style mixing
+    Coarse is up to 8² (pose, shape), middle up to 32² (features), fine the rest (color, texture), as in style mixing
     (Karras et al. 2019, fig. 3).
 
     Args:
@@ -29,7 +29,7 @@ def layer_range(model: Generator | int, group: str) -> tuple[int, int]:
         group: "all", "coarse", "middle" or "fine".
 
     Raises:
-        BadValue: another group.
+        BadValue: an unknown group.
     """
     num_ws = model if isinstance(model, int) else model.num_ws
     coarse, middle = min(4, num_ws), min(8, num_ws)
@@ -69,7 +69,7 @@ def edited(latent: Latent, edits: Sequence[Edit]) -> Latent:
     groups = list(_by_region(acting).values())
     before = latent.blend or Blend(torch.zeros(0, *ws.shape), torch.zeros(0, REGION_PX, REGION_PX))
     blend = _in_regions(before, latent, ws, everywhere, groups) if groups else before
-    blend = replace(blend, features=_grafted(before, edits))  # 4.
+    blend = replace(blend, features=_patched_features(before, edits))  # 4.
     return replace(latent, ws=ws, blend=blend if len(blend.weights) or blend.features else None)
 
 
@@ -94,7 +94,7 @@ def _edited_ws(latent: Latent, edits: Sequence[Edit]) -> Tensor:
 
 
 def _aimed(direction: Direction, latent: Latent) -> Tensor:
-    """Where the ws of another face have to be, so that a generator that draws this one stretched draws them there."""
+    """The ws that a generator with this latent's gain draws as the ws of the direction's other face."""
     refinement = latent.refinement
     if refinement is None or refinement.pivot is None:
         return direction.vector
@@ -102,7 +102,7 @@ def _aimed(direction: Direction, latent: Latent) -> Tensor:
 
 
 def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit], groups: list[list[Edit]]) -> Blend:
-    """Steps 2 and 3 of :func:`edited`: what is drawn where, the carrier's ``ws`` being edited everywhere already."""
+    """Steps 2 and 3 of :func:`edited`; ``ws`` is the latent with the edits that have no region."""
     # 2.
     regions = [group[0].region for group in groups]
     shares = torch.stack([resized_share(region.share, REGION_PX) for region in regions if region is not None])
@@ -127,24 +127,24 @@ def _in_regions(before: Blend, latent: Latent, ws: Tensor, everywhere: list[Edit
 def _check_count(count: int) -> None:
     if count > MAX_STREAMS:
         raise BadValue(
-            f"The regions overlap in {count} ways or more; at most {MAX_STREAMS} can be drawn at once. Give some "
+            f"The regions overlap in {count} ways or more; at most {MAX_STREAMS} can be drawn at once. Give several "
             "edits the same region, or none."
         )
 
 
-def _grafted(before: Blend, edits: Sequence[Edit]) -> dict[int, Tensor]:
-    """By resolution: what parts of other faces add to the activations, [C, R, R], beside what was there before."""
+def _patched_features(before: Blend, edits: Sequence[Edit]) -> dict[int, Tensor]:
+    """By resolution: the features [C, R, R] of ``before`` plus the edits' feature patches."""
     found = dict(before.features)
     for edit in _acting(edits):
         feature_patch = edit.direction.feature_patch
         if feature_patch is not None:
-            added, size = edit.strength * feature_patch.laid(), feature_patch.size_px
+            added, size = edit.strength * feature_patch.padded(), feature_patch.size_px
             found[size] = found[size] + added if size in found else added
     return found
 
 
 def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
-    """Every set of regions [R, M, M] that shows somewhere, but the empty one, with its share [M, M]."""
+    """Every non-empty subset of regions [R, M, M] that shows somewhere, with its weight [M, M]."""
     found: list[tuple[tuple[int, ...], Tensor]] = [((), torch.ones_like(shares[0]))]
     for i, share in enumerate(shares):
         inside = [((*chosen, i), known * share) for chosen, known in found]
@@ -157,13 +157,14 @@ def _sets(shares: Tensor) -> list[tuple[tuple[int, ...], Tensor]]:
 def strength_scale(edits: Sequence[Edit]) -> float:
     """The factor on every strength in :func:`edited`: 1, or less where edits exceed the model's range together.
 
-    1. An edit at its direction's safe limit, ``low`` or ``high``, has the effort 1, and one twice as strong 2.
-    2. The effort of several is the length of their sum, each a vector of its effort along its direction: √(uᵀ·C·u),
-       with C the cosines between the directions. Like ones add up, unlike ones hardly do, opposite ones cancel.
-    3. Above :data:`MAX_EFFORT` it is brought back to that.
+    1. An edit at its direction's safe limit, ``low`` or ``high``, has effort 1, and one twice as strong effort 2.
+    2. The effort of several edits is the length of their sum, each a vector of its effort along its direction:
+       √(uᵀ·C·u), with C the cosines between the directions. Similar directions add up, orthogonal ones hardly,
+       opposite ones cancel.
+    3. An effort above :data:`MAX_EFFORT` is scaled down to it.
 
-    A limit by the distance of ws from their mean was refused: along some directions a picture is white before that
-    distance has grown by a tenth. The safe limits are measured along each.
+    A limit on the distance of ws from their mean was rejected: along some directions a picture is white before that
+    distance has grown by a tenth. The safe limits are measured per direction.
 
     Edits in a region are scaled together with those that act everywhere. Returns the smallest scale of all regions.
 
@@ -177,7 +178,7 @@ def strength_scale(edits: Sequence[Edit]) -> float:
 
 
 def _by_region(edits: Sequence[Edit]) -> dict[str, list[Edit]]:
-    """The edits that act in a region, those of the same one together."""
+    """The edits that act in a region, grouped by region."""
     groups: dict[str, list[Edit]] = {}
     for edit in edits:
         if edit.region is not None:
@@ -200,13 +201,13 @@ def _scale(edits: Sequence[Edit], vectors: Sequence[Tensor]) -> float:
 
 def _effort(edit: Edit) -> float:
     d = edit.direction
-    if d.interpolates:  # on the way from one face to another there is no limit
+    if d.interpolates:  # interpolation towards another face has no limit
         return 0.0
     return edit.strength / max(abs(d.high if edit.strength > 0 else d.low), 0.1)
 
 
 def _limited(vector: Tensor, edit: Edit) -> Tensor:
-    """The rows of a vector that an edit uses, the others 0."""
+    """A vector with the rows outside an edit's layers set to 0."""
     start, stop = edit.layers or edit.direction.layers or (0, len(vector))
     acting = torch.zeros_like(vector)
     acting[start:stop] = vector[start:stop]

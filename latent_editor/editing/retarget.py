@@ -1,4 +1,4 @@
-"""Edits made on one face, for another: parts are found anew, and what is taken from a third face is fitted anew."""
+"""Retargets edits made on one face to another: regions are found and transferred parts fitted again."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import replace
 
 from latent_editor.core.values import Edit, Latent
 from latent_editor.editing.face_parts import PARTS, face_parts
-from latent_editor.editing.part_transfer import grafted_on
+from latent_editor.editing.part_transfer import fit_feature_patch
 from latent_editor.generators import Generator
 
 
 def retarget_edits(g: Generator, latent: Latent, edits: Sequence[Edit]) -> list[Edit]:
-    """Edits made on one face, for another: regions that are parts of the face are found anew, painted ones stay.
+    """Adapts edits made on one face to another: regions of face parts are found again, painted ones stay.
 
-    What is taken from the picture of a third face is fitted anew, which takes some seconds each.
+    Parts transferred from a third face are fitted again, which takes some seconds each.
 
     Args:
         g: The generator.
-        latent: The other face.
-        edits: What was done to the first one.
+        latent: The other face, unedited.
+        edits: The edits of the first one.
 
     Raises:
-        BadValue: parts of a face, for a model that shows none.
+        BadValue: parts of a face, for a model that shows no faces.
     """
     names = sorted({e.region.name for e in edits if e.region is not None and e.region.name in PARTS})
     regions = dict(zip(names, face_parts(g, latent, names), strict=True))
@@ -32,4 +32,8 @@ def retarget_edits(g: Generator, latent: Latent, edits: Sequence[Edit]) -> list[
 
 def _fitted(g: Generator, latent: Latent, edit: Edit) -> Edit:
     feature_patch = edit.direction.feature_patch
-    return edit if feature_patch is None or edit.region is None else grafted_on(g, latent, edit, feature_patch.picture)
+    return (
+        edit
+        if feature_patch is None or edit.region is None
+        else fit_feature_patch(g, latent, edit, feature_patch.picture)
+    )

@@ -1,4 +1,4 @@
-"""Between faces: style mixing by layers, points between two latents or more, and the same face with other noise."""
+"""Style mixing, interpolation between latents, and rendering with other noise."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ SOURCE = "mix"
 PATHS = ("linear", "spherical")
 #: Two directions that differ from parallel or opposite by less than this angle (rad) are joined by a line.
 _STRAIGHT = 1e-4
-#: Seeded noise comes from torch's one source of random numbers, which is put back after: one picture at a time.
+#: Seeded noise uses torch's global random state, which is restored afterwards: one picture at a time.
 _SEEDING = threading.Lock()
 
 
 def chosen_layers(g: Generator, layers: str | tuple[int, int]) -> tuple[int, int]:
-    """The half-open range of ws that is meant.
+    """Resolves a choice of layers to a half-open range of ws.
 
     Args:
         g: The generator.
-        layers: "all", "coarse", "middle", "fine", or a range such as (4, 8) or "4..8", whose end is left out.
+        layers: "all", "coarse", "middle", "fine", or a range such as (4, 8) or "4..8", whose end is excluded.
 
     Raises:
-        BadValue: another word, or a range that is empty or beyond the generator's.
+        BadValue: an unknown group, or a range that is empty or beyond the generator's.
     """
     if isinstance(layers, str):
         start, dots, stop = layers.partition("..")
@@ -54,20 +54,20 @@ def chosen_layers(g: Generator, layers: str | tuple[int, int]) -> tuple[int, int
 
 
 def mix(g: Generator, base: Latent, other: Latent, layers: str | tuple[int, int], *, amount: float = 1.0) -> Latent:
-    """Style mixing (Karras et al. 2019, fig. 3): some layers of another face.
+    """Style mixing (Karras et al. 2019, fig. 3): replaces layers by those of another face.
 
-    Coarse layers bring its pose and shape, middle ones its features, fine ones its colours and texture.
+    Coarse layers bring its pose and shape, middle ones its features, fine ones its colors and texture.
 
     Args:
         g: The generator of both.
-        base: The face that the other layers are of; a refinement of it stays.
+        base: The face that keeps its other layers and its refinement.
         other: The face that these layers come from.
-        layers: As :func:`chosen_layers` takes them.
-        amount: 1 takes the other's layers, 0 leaves the base's, between is between; finite.
+        layers: As in :func:`chosen_layers`.
+        amount: 1 uses the other's layers, 0 the base's, anything between interpolates; finite.
 
     Raises:
         BadLatent: a latent of another model.
-        BadValue: layers that the model does not have, or an amount that is not finite.
+        BadValue: layers the model does not have, or an amount that is not finite.
     """
     g.check(base)
     g.check(other)
@@ -80,20 +80,20 @@ def mix(g: Generator, base: Latent, other: Latent, layers: str | tuple[int, int]
 
 
 def mix_direction(g: Generator, base: Latent, other: Latent, layers: str | tuple[int, int], *, name: str) -> Direction:
-    """The way from a face to what :func:`mix` makes of it, as a slider: 1 takes the other's layers, 0 leaves them.
+    """The result of :func:`mix` as a slider: 1 uses the other's layers, 0 the base's.
 
-    A refinement of ``base`` that stretches what sliders do is allowed for, so that 1 is no more than the other's.
+    The gain of ``base``'s refinement is compensated, so that 1 is exactly the other's layers.
 
     Args:
         g: The generator of both.
-        base: The face that is edited.
-        other: The face to take layers of.
-        layers: As :func:`chosen_layers` takes them: those that the slider acts on; another range can be chosen later.
-        name: What to call it.
+        base: The face to edit.
+        other: The face that the layers come from.
+        layers: As in :func:`chosen_layers`: the slider's layers; an edit may choose others.
+        name: Name of the slider.
 
     Raises:
         BadLatent: a latent of another model.
-        BadValue: layers that the model does not have.
+        BadValue: layers the model does not have.
     """
     g.check(base)
     g.check(other)
@@ -107,20 +107,20 @@ def mix_direction(g: Generator, base: Latent, other: Latent, layers: str | tuple
 def interpolate(
     g: Generator, latents: Sequence[Latent], weights: Sequence[float] | float, *, path: str = "linear"
 ) -> Latent:
-    """A face between others, layer by layer.
+    """Interpolates between faces, layer by layer.
 
-    "linear" is the weighted mean. Halfway between two faces it lies nearer to the mean face than both, so that what is
-    special fades. "spherical" keeps the distance from the mean face: seen from there, directions are weighted (between
-    two of them along the great circle, Shoemake 1985) and distances too.
+    "linear" is the weighted mean. Halfway between two faces it is closer to the mean face than both, so that
+    distinctive traits fade. "spherical" keeps the distance from the mean face: directions from it are interpolated
+    (between two along the great circle, slerp, Shoemake 1985), and so are distances.
 
     Args:
         g: The generator of all.
         latents: Two or more.
-        weights: One each, which sum to 1; of two latents, the second's alone. Beyond 0 and 1 is beyond the faces.
+        weights: One each, summing to 1; for two latents, the second's alone. Beyond 0..1 extrapolates.
         path: "linear" or "spherical".
 
     Returns:
-        The latent; refinements are weighted like the rest.
+        The latent; refinements are weighted too.
 
     Raises:
         BadLatent: a latent of another model.
@@ -137,8 +137,8 @@ def interpolate(
         g.check(latent)
         if latent.blend is not None:
             raise BadLatent(
-                "A face that was edited in parts of its picture has no single point in W+, so there is no way from it "
-                "to another. Mix the faces first, and edit what comes of it."
+                "A face that was edited in regions is drawn from several points in W+, so it cannot be interpolated. "
+                "Interpolate the unedited faces, and edit the result."
             )
     used = [(latent, share) for latent, share in zip(latents, shares, strict=True) if share]
     points, share_of = torch.stack([latent.ws for latent, _ in used]), torch.tensor([share for _, share in used])
@@ -175,7 +175,7 @@ def _spherical(points: Tensor, shares: Tensor, center: Tensor) -> Tensor:
 
 
 def _blended(parts: Sequence[tuple[Refinement | None, float]], ws: Tensor) -> Refinement | None:
-    """The weighted sum of refinements; what one does not change counts as 0 there. Sliders are stretched around ws."""
+    """The weighted sum of refinements, missing tensors counting as 0; the gain applies around ``ws``."""
     sums: dict[str, Tensor] = {}
     gain = 0.0
     for refinement, share in parts:
@@ -188,17 +188,17 @@ def _blended(parts: Sequence[tuple[Refinement | None, float]], ws: Tensor) -> Re
 
 
 def render_with_noise(g: Generator, latent: Latent, noise: str | int, *, size_px: int | None = None) -> Image.Image:
-    """Renders a latent with other noise than the network's fixed one: other hairs and pores of the same face.
+    """Renders a latent with other noise inputs than the network's fixed ones: other hairs and pores of the same face.
 
     Args:
-        g: The latent's generator. StyleGAN3 has no noise, so that nothing changes there.
+        g: The latent's generator. StyleGAN3 has no noise inputs, so nothing changes there.
         latent: What to render.
-        noise: "const" for the fixed one, "none" for none, or the seed of one, the same for the same seed.
+        noise: "const" for the fixed noise, "none" for none, or a seed.
         size_px: Side of the result; None keeps the generator's.
 
     Raises:
         BadLatent: a latent of another model.
-        BadValue: neither of those.
+        BadValue: another noise.
     """
     drawing = generator_for(g, latent)
     mode = "random" if isinstance(noise, int) else noise

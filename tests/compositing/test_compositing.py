@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 import latent_editor as le
 from latent_editor.compositing import edited_landmarks, masks, paste
-from latent_editor.compositing.details import likeness, motion, shifted
+from latent_editor.compositing.details import band_similarity, motion, shifted
 from latent_editor.compositing.heads import head
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Crop, Photo
@@ -274,10 +274,10 @@ def test_motion_is_found_and_a_new_colour_is_none() -> None:
 def test_likeness_tells_new_structure_from_more_of_the_same() -> None:
     band = np.random.default_rng(3).normal(0, 20, (64, 64, 3)).astype(np.float32)
     other = np.random.default_rng(4).normal(0, 20, (64, 64, 3)).astype(np.float32)
-    assert (likeness(band, band) == 1).all()
-    assert likeness(band, 1.3 * band).min() > 0.9
-    assert likeness(band, other).mean() < 0.05
-    assert likeness(0.02 * band, 0.02 * other).min() > 0.95, "too faint to be structure"
+    assert (band_similarity(band, band) == 1).all()
+    assert band_similarity(band, 1.3 * band).min() > 0.9
+    assert band_similarity(band, other).mean() < 0.05
+    assert band_similarity(0.02 * band, 0.02 * other).min() > 0.95, "too faint to be structure"
 
 
 def test_two_faces_are_pasted_one_after_the_other(portraits: Generator, shared_folder: Path) -> None:

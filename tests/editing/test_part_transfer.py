@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import latent_editor as le
-from latent_editor.compositing.part_blend import grafted
+from latent_editor.compositing.part_blend import blend_part
 from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.refinement import Refinement
 from latent_editor.core.region import REGION_PX, Blend, Region, resized_share
@@ -41,7 +41,7 @@ def picture(seed: int = 0) -> np.ndarray:
 
 def test_a_part_of_the_same_picture_changes_nothing() -> None:
     own, part, skin = picture(), bell(48, 66, 7), np.ones((SIZE, SIZE), np.float32)
-    now = grafted(own, own, part, skin, POINTS, POINTS, [3])
+    now = blend_part(own, own, part, skin, POINTS, POINTS, [3])
     np.testing.assert_allclose(now, own, atol=2e-3)
 
 
@@ -51,12 +51,12 @@ def test_a_moved_turned_picture_is_brought_to_its_place_and_a_darker_one_to_its_
     shift = turn[:, 2] - 0.5 + turn[:, :2] @ [0.5, 0.5]  # the matrix is for pixel centres at halves
     other = cv2.warpAffine(own, np.hstack([turn[:, :2], shift[:, None]]), (SIZE, SIZE), flags=cv2.INTER_CUBIC)
     points = POINTS @ turn[:, :2].T + turn[:, 2]
-    placed = grafted(own, other, part, skin, POINTS, points, [3])
+    placed = blend_part(own, other, part, skin, POINTS, points, [3])
     assert np.abs(placed - own).max() < 0.02
     in_lab = cv2.cvtColor(own, cv2.COLOR_RGB2LAB)
-    in_lab[..., 0] = in_lab[..., 0] * 0.7 - 0.3 * 8  # as `grafted` takes shades to scale
+    in_lab[..., 0] = in_lab[..., 0] * 0.7 - 0.3 * 8  # as `blend_part` takes shades to scale
     dark = cv2.cvtColor(in_lab, cv2.COLOR_LAB2RGB)
-    lit = grafted(own, dark, part, skin, POINTS, POINTS, [3])
+    lit = blend_part(own, dark, part, skin, POINTS, POINTS, [3])
     assert np.abs(dark - own).max() > 0.1
     assert np.abs(lit - own).max() < 0.03
 
@@ -64,7 +64,7 @@ def test_a_moved_turned_picture_is_brought_to_its_place_and_a_darker_one_to_its_
 def test_one_spot_on_the_edge_does_not_change_the_light() -> None:
     own, part, skin = picture(), bell(48, 66, 7), np.ones((SIZE, SIZE), np.float32)
     spotted = own * (1 - 0.9 * bell(48, 54, 2)[..., None])  # a nostril, next to the mouth
-    now = grafted(spotted, own, part, skin, POINTS, POINTS, [3])
+    now = blend_part(spotted, own, part, skin, POINTS, POINTS, [3])
     assert np.abs(now - own)[64:72, 44:52].max() < 0.03
 
 
@@ -190,8 +190,8 @@ def test_a_graft_keeps_only_where_it_acts() -> None:
     features[2, 3:7, 5] = 1.5
     feature_patch = FeaturePatch.of(features, torch.zeros(4, 4, 3, dtype=torch.uint8))
     assert (tuple(feature_patch.features.shape), feature_patch.top, feature_patch.left) == ((8, 4, 1), 3, 5)
-    assert torch.equal(feature_patch.laid(), features)
-    with pytest.raises(le.BadValue, match="adds nothing"):
+    assert torch.equal(feature_patch.padded(), features)
+    with pytest.raises(le.BadValue, match="is empty"):
         FeaturePatch.of(0 * features, feature_patch.picture)
 
 
@@ -209,7 +209,7 @@ def test_a_graft_keeps_only_where_it_acts() -> None:
     ],
 )
 def test_a_damaged_graft_is_refused(damage: dict[str, object]) -> None:
-    with pytest.raises(le.BadValue, match="graft"):
+    with pytest.raises(le.BadValue, match="feature patch"):
         small_graft(**damage)
 
 

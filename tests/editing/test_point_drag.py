@@ -12,7 +12,7 @@ import torch
 import latent_editor as le
 from latent_editor.editing.point_drag import DragStep, check_handles, check_mask
 from latent_editor.editing.point_drag.moving import DragOptions
-from latent_editor.editing.point_drag.points import MAX_HANDLES, far_from
+from latent_editor.editing.point_drag.points import MAX_HANDLES, distance_mask
 from latent_editor.editing.point_drag.tracking import feature_size, sampled, tracked
 from latent_editor.generators import Generator
 from latent_editor.generators.base import transform_matrix
@@ -56,7 +56,7 @@ class TestTracking:
         points = torch.tensor([[0.5, 0.5], [0.25, 0.7]])
         assert torch.allclose(tracked(maps, sampled(maps, points), points), points, atol=1e-6)
 
-    def test_samples_are_the_cells_at_their_centres(self) -> None:
+    def test_samples_are_the_cells_at_their_centers(self) -> None:
         maps = torch.arange(16.0).reshape(1, 1, 4, 4)
         assert sampled(maps, torch.tensor([[0.125, 0.125], [0.875, 0.375], [0.5, 0.5]]))[:, 0].tolist() == [0, 7, 7.5]
 
@@ -67,7 +67,7 @@ class TestTracking:
             assert feature_size(tiny_generator) == wanted
 
     def test_what_gives_way_is_on_the_way_of_a_handle(self) -> None:
-        stays = far_from(check_handles([((0.2, 0.5), (0.6, 0.5))]), 0.05, 40)[0, 0]
+        stays = distance_mask(check_handles([((0.2, 0.5), (0.6, 0.5))]), 0.05, 40)[0, 0]
         assert stays[20, 8:24].max() < 0.1
         assert stays[20, 36:].min() > 0.99
         assert stays[:10].min() > 0.99
@@ -105,7 +105,7 @@ class TestDrag:
         x, y = min(errors, key=lambda shift: errors[shift])
         assert 0.5 * 0.06 * 64 <= x <= 6
         assert abs(y) <= 1
-        assert steps[-1].left < 0.5 * 0.06
+        assert steps[-1].remaining < 0.5 * 0.06
 
     def test_a_known_move_is_made_at_least_by_half(self, tiny_generator: StyleGAN2) -> None:
         latent, handles = known_move(tiny_generator, 1, 20.0)
@@ -113,7 +113,7 @@ class TestDrag:
         steps: list[DragStep] = []
         le.drag(tiny_generator, latent, handles, seconds=20, on_step=steps.append)
         assert asked > 1.5 / 32
-        assert min(step.left for step in steps) < 0.5 * asked
+        assert min(step.remaining for step in steps) < 0.5 * asked
 
     def test_only_the_first_ws_change_and_the_refinement_stays(self, tiny_generator: StyleGAN2) -> None:
         features = {8: torch.randn(tiny_generator.config.channels_at(8), 8, 8) * 0.1}
@@ -132,7 +132,7 @@ class TestDrag:
         before = tiny_generator.synthesize(latent.ws[None], noise="none")
 
         def outside(weight: float) -> float:
-            changed = DragOptions(keep=weight, max_steps=options.max_steps, patience=options.patience)
+            changed = DragOptions(keep_weight=weight, max_steps=options.max_steps, patience=options.patience)
             moved = le.drag(tiny_generator, latent, ONE, mask=mask, seconds=20, options=changed)
             after = tiny_generator.synthesize(moved.ws[None], noise="none")
             return float(((after - before).abs() * (1 - mask)).mean())
@@ -188,13 +188,13 @@ class TestBadInput:
         [
             ([], "0 handles"),
             ([((0.1, i / 20), (0.2, 0.2)) for i in range(MAX_HANDLES + 1)], "17 handles"),
-            ([((0.5, 1.2), (0.5, 0.5))], "inside of the picture"),
-            ([((0.5, 0.5), (-0.1, 0.5))], "inside of the picture"),
-            ([((0.5, 0.5), (float("nan"), 0.5))], "inside of the picture"),
+            ([((0.5, 1.2), (0.5, 0.5))], "inside the picture"),
+            ([((0.5, 0.5), (-0.1, 0.5))], "inside the picture"),
+            ([((0.5, 0.5), (float("nan"), 0.5))], "inside the picture"),
             ([((0.5, 0.5), (0.5, 0.5))], "ends where it starts"),
             ([((0.5, 0.5), (0.6, 0.5)), ((0.5, 0.5), (0.4, 0.5))], "same point"),
-            ([(0.5, 0.5)], "from where, to where"),
-            ([("a", "b")], "from where, to where"),
+            ([(0.5, 0.5)], "point and target"),
+            ([("a", "b")], "point and target"),
         ],
     )
     def test_handles(self, tiny_generator: StyleGAN2, handles: list[Any], message: str) -> None:

@@ -19,7 +19,7 @@ from latent_editor.editing.face_parts import face_parts
 from latent_editor.generators import generator_for
 from latent_editor.generators.blend_masks import BlendMasks
 from latent_editor.generators.blending import Blended
-from latent_editor.generators.layers import Stretched
+from latent_editor.generators.layers import PivotGain
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from latent_editor.models.bundle import Bundle
@@ -105,8 +105,8 @@ def test_a_refined_face_is_edited_in_its_own_generator(tiny_generator: StyleGAN2
     interpolates = Direction("their left", other.ws, 0.0, 1.0, interpolates=True)
     aimed = edited(latent, [Edit(interpolates, 1.0)]).ws
     synthesis = generator_for(g, latent).synthesis
-    assert isinstance(synthesis, Stretched)
-    torch.testing.assert_close(synthesis.stretched(aimed[None])[0], other.ws)
+    assert isinstance(synthesis, PivotGain)
+    torch.testing.assert_close(synthesis.apply_gain(aimed[None])[0], other.ws)
 
 
 def test_all_of_the_picture_is_the_edit_alone(tiny_generator: StyleGAN2) -> None:
@@ -138,8 +138,8 @@ def test_stylegan3_blends_where_its_layers_are(tiny_stylegan3: StyleGAN3) -> Non
     left = (after - before).abs().mean(dim=(0, 1))
     assert left[-size // 8 :].mean() < 0.1 * changed[-size // 8 :].mean()
     assert (after - whole)[..., : size // 8].abs().mean() < 0.1 * changed[: size // 8].mean()
-    turned = BlendMasks(torch.eye(REGION_PX)[None], 4).at(40, 20.0, torch.eye(3))
-    torch.testing.assert_close(turned, BlendMasks(torch.eye(REGION_PX)[None], 4).at(40, 20.0))
+    turned = BlendMasks(torch.eye(REGION_PX)[None], 4).resample(40, 20.0, torch.eye(3))
+    torch.testing.assert_close(turned, BlendMasks(torch.eye(REGION_PX)[None], 4).resample(40, 20.0))
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_painted_regions_stay_on_another_face_and_parts_are_looked_for(tiny_gene
     mouth = replace(painted, region=Region(half().mask, "mouth"))
     with pytest.raises(le.BadValue, match="no mouth to be found"):
         le.retarget_edits(g, latent, [mouth])
-    with pytest.raises(le.BadLatent, match="in parts"):
+    with pytest.raises(le.BadLatent, match="in regions"):
         le.interpolate(g, [edited(latent, [painted]), latent], 0.5)
 
 

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> Result:
         moved.save(latent_output)
     tensor_files.write_bytes(output, exports.png_bytes(le.render(g, moved), model=g.name, edits=[edit]))
     asked = sum(math.dist(start, end) for start, end in handles) / len(handles)
-    share = 1 - last[-1].left / asked if last else 0.0
+    share = 1 - last[-1].remaining / asked if last else 0.0
     data = {
         "points": [list(point) for point in last[-1].points] if last else [list(point) for point in starts],
         "moved": round(share, 3),

@@ -214,12 +214,12 @@ class _Report:
         if self.on_step is None:
             return
         image = None
-        if drag.over or self.run.elapsed - self.drawn_s >= PICTURE_EVERY_S:
+        if drag.done or self.run.elapsed - self.drawn_s >= PICTURE_EVERY_S:
             with torch.no_grad():
                 image = self.g.synthesize(drag.best_ws[None], dtype=fastest_dtype(self.g.device))[0].float()
             self.drawn_s = self.run.elapsed
         step = DragStep(
-            drag.steps, drag.options.max_steps, self.run.elapsed, 1.0 if drag.over else self.run.fraction,
+            drag.steps, drag.options.max_steps, self.run.elapsed, 1.0 if drag.done else self.run.fraction,
             image=image, ws=drag.best_ws.cpu(), label="Dragging", refinement=self.latent.refinement,
             points=tuple((x, y) for x, y in drag.best_points.tolist()), remaining=drag.remaining,
         )  # fmt: skip

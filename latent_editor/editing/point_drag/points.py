@@ -1,4 +1,4 @@
-"""Handles as values: what a user asks for, checked, and what is told while they move."""
+"""Handles and masks of a point drag: their validation, and the reported step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from latent_editor.core.errors import BadValue
 from latent_editor.core.values import Step
 
-#: (x, y) in picture widths from the left and from the top: 0..1.
+#: (x, y) as fractions of the picture's side, from the top left: 0..1.
 Point = tuple[float, float]
-#: A handle: from where, to where.
+#: Handle point and target.
 Handle = tuple[Point, Point]
 
 MAX_HANDLES = 16
@@ -27,51 +27,51 @@ class DragStep(Step):
     """A step of a drag.
 
     Attributes:
-        points: Where each handle's point is now, as fractions of the side.
-        left: The mean distance that they still have to go, as a fraction of the side.
+        points: Where each handle point is now, as fractions of the side.
+        remaining: Their mean distance to the targets, as a fraction of the side.
     """
 
     points: tuple[Point, ...] = ()
-    left: float = 0.0
+    remaining: float = 0.0
 
 
 def check_handles(handles: Sequence[Handle]) -> Tensor:
-    """Handles as numbers.
+    """Validates handles.
 
     Args:
-        handles: ((x, y), (x, y)) each: from where, to where, in fractions of the side.
+        handles: ((x, y), (x, y)) each: handle point and target, as fractions of the side.
 
     Returns:
-        float32 [N, 2 (from, to), 2 (x, y)].
+        float32 [N, 2 (handle, target), 2 (x, y)].
 
     Raises:
-        BadValue: none, more than :data:`MAX_HANDLES`, a wrong shape, a number that is not finite, a point outside of
-            the picture, two handles at one point, or none that is to move.
+        BadValue: none, more than :data:`MAX_HANDLES`, a wrong shape, a number that is not finite, a point outside the
+            picture, two handles at one point, or none that moves.
     """
     if not 1 <= len(handles) <= MAX_HANDLES:
         raise BadValue(
-            f"Got {len(handles)} handles; expected 1 to {MAX_HANDLES}. Say for at least one point where it shall go."
+            f"Got {len(handles)} handles; expected 1 to {MAX_HANDLES}. Give at least one point and its target."
         )
     for i, handle in enumerate(handles, 1):
         try:
             numbers = [float(number) for x, y in handle for number in (x, y)]
         except (TypeError, ValueError) as e:
-            raise BadValue(f"Handle {i} is {str(handle)[:60]}; expected ((x, y), (x, y)): from where, to where.") from e
+            raise BadValue(f"Handle {i} is {str(handle)[:60]}; expected ((x, y), (x, y)): point and target.") from e
         if len(numbers) != 4 or not all(math.isfinite(n) and 0 <= n <= 1 for n in numbers):
             raise BadValue(
-                f"Handle {i} is {str(handle)[:80]}; expected two points inside of the picture, x and y each from 0 "
+                f"Handle {i} is {str(handle)[:80]}; expected two points inside the picture, x and y each from 0 "
                 "(left, top) to 1 (right, bottom)."
             )
     found = torch.tensor([[list(start), list(end)] for start, end in handles], dtype=torch.float32)
     if len({(x, y) for x, y in found[:, 0].tolist()}) < len(found):
         raise BadValue("Two handles start at the same point. Leave one of them out.")
     if bool((found[:, 0] == found[:, 1]).all()):
-        raise BadValue("Every handle ends where it starts. Say for at least one where it shall go.")
+        raise BadValue("Every handle ends where it starts. Give at least one of them another target.")
     return found
 
 
 def check_mask(mask: Tensor | np.ndarray, size_px: int) -> Tensor:
-    """A mask of what may change.
+    """Validates a mask of what may change.
 
     Args:
         mask: [size_px, size_px] of bool, 0..1 or 0..255 (uint8); high where the picture may change.
@@ -81,7 +81,7 @@ def check_mask(mask: Tensor | np.ndarray, size_px: int) -> Tensor:
         float32 [1, 1, size_px, size_px], 0..1.
 
     Raises:
-        BadValue: another shape, values that are not finite or out of range, or nothing that may change.
+        BadValue: another shape, values that are not finite or out of range, or an empty mask.
     """
     found = torch.as_tensor(mask)
     if tuple(found.shape) != (size_px, size_px):
@@ -92,7 +92,7 @@ def check_mask(mask: Tensor | np.ndarray, size_px: int) -> Tensor:
     if not bool(((found >= 0) & (found <= 1)).all()):  # false for NaN too
         raise BadValue("The mask has values that are not from 0 to 1. Use 1 where the picture may change, 0 elsewhere.")
     if not bool((found > 0.5).any()):
-        raise BadValue("The mask is empty: nothing may change. Mark what may, or leave the mask out.")
+        raise BadValue("The mask is empty: nothing may change. Mark what may change, or leave the mask out.")
     return found[None, None]
 
 
@@ -101,13 +101,13 @@ def resized_mask(mask: Tensor, size_px: int) -> Tensor:
     return F.interpolate(mask, size=(size_px, size_px), mode="area")
 
 
-def far_from(ends: Tensor, around: float, size_px: int) -> Tensor:
-    """How far the places of a picture are from the ways of all handles: 0 on them, near 1 from twice ``around`` on.
+def distance_mask(ends: Tensor, reach: float, size_px: int) -> Tensor:
+    """Distance of each pixel from the handles' paths: 0 on them, near 1 beyond twice ``reach``.
 
     Args:
-        ends: [N, 2 (from, to), 2 (x, y)].
-        around: In picture widths.
-        size_px: Side of what comes back.
+        ends: [N, 2 (handle, target), 2 (x, y)].
+        reach: In picture widths.
+        size_px: Side of the result.
 
     Returns:
         float32 [1, 1, size_px, size_px].
@@ -115,8 +115,8 @@ def far_from(ends: Tensor, around: float, size_px: int) -> Tensor:
     cells = (torch.arange(size_px) + 0.5) / size_px
     y, x = torch.meshgrid(cells, cells, indexing="ij")
     places = torch.stack([x, y], dim=-1)[:, :, None]  # [R, R, 1, 2]
-    start, way = ends[:, 0], ends[:, 1] - ends[:, 0]
-    along = ((places - start) * way).sum(dim=-1) / way.square().sum(dim=-1).clamp_min(1e-12)  # [R, R, N]
-    nearest = start + along.clamp(0, 1)[..., None] * way
+    start, path = ends[:, 0], ends[:, 1] - ends[:, 0]
+    along = ((places - start) * path).sum(dim=-1) / path.square().sum(dim=-1).clamp_min(1e-12)  # [R, R, N]
+    nearest = start + along.clamp(0, 1)[..., None] * path
     distance = (places - nearest).norm(dim=-1).amin(dim=-1)
-    return (1 - torch.exp(-0.5 * (distance / around) ** 2))[None, None]
+    return (1 - torch.exp(-0.5 * (distance / reach) ** 2))[None, None]

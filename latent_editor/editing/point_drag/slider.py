@@ -1,4 +1,4 @@
-"""A finished drag as a slider: one entry of the list of edits, that can be moved, named, replayed and undone."""
+"""A finished drag as a slider: one edit that can be moved, renamed, replayed and undone."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Latent
 from latent_editor.editing.point_drag.points import Handle, check_handles
 
-#: How far the slider of a drag goes: the whole move is 1.
+#: Range of the slider; 1 is the whole drag.
 REACH = 1.5
 
 
 def drag_direction(before: Latent, after: Latent, handles: Sequence[Handle], *, name: str = "drag") -> Direction:
-    """The way from one latent to another as a direction, whose unit is the whole way.
+    """The difference of two latents as a direction, whose unit is the whole drag.
 
     Args:
-        before, after: What was given to :func:`~latent_editor.editing.point_drag.drag`, and what came back.
-        handles: The handles, told in the direction's ``detail``.
-        name: What the slider is called.
+        before, after: The argument and the result of :func:`~latent_editor.editing.point_drag.drag`.
+        handles: The handles, for the direction's ``detail``.
+        name: Name of the slider.
 
     Raises:
-        BadValue: latents of different models, or handles that no drag takes.
+        BadValue: latents of different models, or invalid handles.
     """
     if before.fingerprint != after.fingerprint or before.ws.shape != after.ws.shape:
         raise BadValue(

@@ -1,4 +1,4 @@
-"""Where points are in the feature maps of a generator, and where they went (Pan et al. 2023, §3.2)."""
+"""Point tracking in the feature maps of a generator (Pan et al. 2023, §3.2)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from torch import Tensor
 
 from latent_editor.generators import Generator
 
-#: The features are looked at where they are this part of the picture's size, at least so wide.
+#: The feature map has this fraction of the picture's side, but at least so many cells.
 SHARE, MIN_PX = 4, 32
-#: How far from where it was a point is looked for, and how finely, in cells of the feature map.
+#: Radius of the search window, in cells of the feature map, and search positions per cell.
 WINDOW_CELLS, FINENESS = 3.0, 4
-#: How much a point's features may differ for each cell that it is nearer by, relative to the mean difference in the
-#: window: decides only where a picture is flat.
+#: Penalty per cell of distance, relative to the mean feature difference in the window: decides only where a picture is
+#: flat.
 NEARNESS = 0.01
 
 
 def feature_size(g: Generator) -> int:
-    """The resolution that a drag looks at: of those the generator has, the one nearest to a quarter of its size.
+    """The resolution of the feature map: of the generator's, the one closest to a quarter of its size.
 
-    At least 32, where there is one: below, a cell is as wide as an eye.
+    At least 32 if there is one: below, a cell is as wide as an eye.
     """
     wanted = max(g.size_px / SHARE, min(MIN_PX, g.size_px))
     return min(g.activation_sizes, key=lambda size: (abs(math.log(size / wanted)), size))
 
 
 def sampled(maps: Tensor, points: Tensor) -> Tensor:
-    """Features at points, between the cells bilinearly.
+    """Bilinearly sampled features.
 
     Args:
         maps: [1, C, R, R].
-        points: [..., 2], (x, y) in fractions of the side.
+        points: [..., 2], (x, y) as fractions of the side.
 
     Returns:
         [..., C].
@@ -44,7 +44,7 @@ def sampled(maps: Tensor, points: Tensor) -> Tensor:
 
 
 def square(radius_cells: float, per_cell: int, size_px: int, device: torch.device) -> Tensor:
-    """Offsets [M, 2] of a square around a point in fractions of the side, row by row."""
+    """Offsets [M, 2] of a square around a point, as fractions of the side, row by row."""
     steps = round(radius_cells * per_cell)
     along = torch.arange(-steps, steps + 1, device=device) / (per_cell * size_px)
     y, x = torch.meshgrid(along, along, indexing="ij")
@@ -52,15 +52,15 @@ def square(radius_cells: float, per_cell: int, size_px: int, device: torch.devic
 
 
 def tracked(maps: Tensor, features: Tensor, points: Tensor) -> Tensor:
-    """Where the features of each point are found again, near to where it was (eq. 2: the nearest neighbour by L1).
+    """Tracks points to the nearest neighbors of their features, by L1 in a window (eq. 2).
 
     Args:
-        maps: [1, C, R, R], of the picture as it is now.
-        features: [N, C], of each point at the beginning.
-        points: [N, 2], where they were a step ago.
+        maps: [1, C, R, R], of the current picture.
+        features: [N, C], of each point at the start.
+        points: [N, 2], one step ago.
 
     Returns:
-        [N, 2], inside of the picture.
+        [N, 2], inside the picture.
     """
     size_px = maps.shape[-1]
     offsets = square(WINDOW_CELLS, FINENESS, size_px, maps.device)

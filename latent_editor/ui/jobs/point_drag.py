@@ -34,7 +34,7 @@ class PointDragJob(LiveJob[Latent]):
         answer = super().progress(step)
         assert answer is not None
         points = [[round(x, 4), round(y, 4)] for x, y in step.points]
-        return {**answer, "left": round(step.left, 4), "points": points}
+        return {**answer, "left": round(step.remaining, 4), "points": points}
 
     def result_so_far(self, run: Run, step: Step) -> Latent | None:
         assert step.ws is not None
