@@ -45,8 +45,7 @@ def about_default(registry: RegistryOf) -> dict[str, Any]:
 async def about(session: VisitorOf, registry: RegistryOf) -> JSONResponse:
     """The visitor's model. If it is gone, the session goes to the default model, and the answer contains the reason."""
     try:
-        view = about_view(await registry.wait_for_service(session))
-        return JSONResponse({**view, "key": session.model}, headers=FRESH)
+        return JSONResponse(await _about(registry, session), headers=FRESH)
     except LatentEditorError as e:
         if registry.key_of(session) == registry.default:
             raise
@@ -55,7 +54,7 @@ async def about(session: VisitorOf, registry: RegistryOf) -> JSONResponse:
         session = registry.store.update_if(session, lambda s: s.switched(registry.default), SAME_MODEL)
     except Superseded as e:  # the visitor has already chosen another one
         return await about(e.session, registry)
-    return JSONResponse({**_session_and_about(registry, session), "problem": error}, headers=FRESH)
+    return JSONResponse({**await _session_and_about(registry, session), "problem": error}, headers=FRESH)
 
 
 @router.get("/s/{session_id}/models")
@@ -78,13 +77,17 @@ async def choose(session: VisitorOf, choice: ModelChoice, registry: RegistryOf) 
         return {"reading": True}
     loading.result()  # raises why it could not be loaded
     session = registry.store.update_if(session, lambda s: s.switched(choice.model), LATEST_REQUEST)
-    return _session_and_about(registry, session)
+    return await _session_and_about(registry, session)
 
 
-def _session_and_about(registry: ModelRegistry, session: Session) -> dict[str, Any]:
-    """For a session whose model is loaded."""
-    about = {**about_view(registry.service_of(session)), "key": session.model}
-    return {"session": session_view(session), "about": about}
+async def _session_and_about(registry: ModelRegistry, session: Session) -> dict[str, Any]:
+    return {"session": session_view(session), "about": await _about(registry, session)}
+
+
+async def _about(registry: ModelRegistry, session: Session) -> dict[str, Any]:
+    service = await registry.wait_for_service(session)
+    view = await run_in_threadpool(about_view, service)  # reads files, and all weights for the fingerprint
+    return {**view, "key": session.model}
 
 
 @router.post("/s/{session_id}/models")
