@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,3 +157,8 @@ def test_pictures_are_sent_at_a_limited_rate(
     assert last == {"result": "counted"}
     assert [set(p) for p in progress] == [{"fraction", "seconds", "image"}] * len(progress)
     assert 1 <= len(progress) < STEPS
+
+
+def test_jobs_have_no_routes() -> None:
+    for path in Path(job.__file__).parent.glob("*.py"):
+        assert "fastapi" not in path.read_text(encoding="utf-8"), f"{path.name}: routes belong in ui/api"
