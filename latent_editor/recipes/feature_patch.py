@@ -1,4 +1,4 @@
-"""What is taken from another face, as a recipe holds it: where it lies, and the picture that it is of."""
+"""Feature patches in a recipe: position and source picture as JSON."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from latent_editor.core.errors import BadValue
 from latent_editor.core.feature_patch import MAX_PICTURE_PX, FeaturePatch
 
 _QUALITY = 92
-#: What is read at most.
+#: Maximum length of the picture's text.
 MAX_PICTURE_TEXT = 8 << 20
 
 
-def graft_told(feature_patch: FeaturePatch) -> dict[str, Any]:
-    """A graft but for its features, as JSON; the picture is a JPEG in base64."""
+def patch_to_json(feature_patch: FeaturePatch) -> dict[str, Any]:
+    """A feature patch without its features, as JSON; the picture is a JPEG in base64."""
     out = io.BytesIO()
     Image.fromarray(feature_patch.picture.numpy()).save(out, "JPEG", quality=_QUALITY)
     picture = base64.b64encode(out.getvalue()).decode()
     return {"size_px": feature_patch.size_px, "top": feature_patch.top, "left": feature_patch.left, "picture": picture}
 
 
-def graft_from(told: dict[str, Any], features: Tensor) -> FeaturePatch:
-    """A graft from what :func:`graft_told` gave, and its features.
+def patch_from_json(data: dict[str, Any], features: Tensor) -> FeaturePatch:
+    """A feature patch from the result of :func:`patch_to_json` and its features.
 
     Raises:
-        BadValue: a picture that cannot be read, or numbers that do not go together.
+        BadValue: a picture that cannot be read, or inconsistent numbers.
     """
-    size_px, top, left = (_whole(told.get(key)) for key in ("size_px", "top", "left"))
-    text = told.get("picture")
+    size_px, top, left = (_integer(data.get(key)) for key in ("size_px", "top", "left"))
+    text = data.get("picture")
     if not isinstance(text, str) or len(text) > MAX_PICTURE_TEXT:
-        raise BadValue("it has no picture, or one that is too large. Take the part again.")
+        raise BadValue("it has no picture, or one that is too large. Transfer the part again.")
     try:
         image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["JPEG"])
         if max(image.size) > MAX_PICTURE_PX or image.mode != "RGB":
@@ -46,11 +46,11 @@ def graft_from(told: dict[str, Any], features: Tensor) -> FeaturePatch:
     except (binascii.Error, OSError, ValueError, SyntaxError) as e:
         if isinstance(e, BadValue):
             raise
-        raise BadValue(f"its picture is no JPEG that can be read ({str(e)[:60]}). Take the part again.") from e
+        raise BadValue(f"its picture is not a readable JPEG ({str(e)[:60]}). Transfer the part again.") from e
     return FeaturePatch(features, size_px, top, left, picture)
 
 
-def _whole(number: Any) -> int:
+def _integer(number: Any) -> int:
     if type(number) is not int:
-        raise BadValue(f"it tells {str(number)[:20]!r} as its size or place; expected a whole number.")
+        raise BadValue(f"its size or position is {str(number)[:20]!r}; expected a whole number.")
     return number

@@ -1,4 +1,4 @@
-"""What a recipe is made of."""
+"""The edits that a recipe is made of."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Ingredient:
     Attributes:
         name: The slider's name.
         strength: In calibrated units.
-        prompt: What it was made of, where it came from words; another model makes it again from them.
-        layers: Half-open range of ws; None takes the direction's own.
+        prompt: The prompt it was made from, if any; another model makes the direction again from it.
+        layers: Half-open range of ws; None uses the direction's own.
         muted: Kept in the list, without effect.
         direction: The direction itself, for the recipe's own model; None in a recipe written by hand.
-        region: Where it acts; None everywhere. One that is named as a part of a face is found anew in each face.
+        region: Where it acts; None is everywhere. A named part of the face is found again in each face.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Regions as text in a recipe: small grey PNGs."""
+"""Regions in a recipe: small grayscale PNGs as text."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PIL import Image
 from latent_editor.core.errors import BadValue
 from latent_editor.core.region import MAX_PX, Region
 
-#: What is read at most: a mask of the largest size that no two neighbours of are alike.
+#: Maximum length of a mask's text: one of the largest size without two equal neighbors.
 MAX_MASK_TEXT = 2 * MAX_PX * MAX_PX
 
 
-def mask_text(region: Region) -> str:
+def mask_to_text(region: Region) -> str:
     """A region's mask as PNG in base64."""
     out = io.BytesIO()
     Image.fromarray(region.mask.numpy()).save(out, "PNG", optimize=True)
@@ -25,18 +25,18 @@ def mask_text(region: Region) -> str:
 
 
 def region_from_text(text: str, name: str) -> Region:
-    """A region from what :func:`mask_text` gave.
+    """A region from the result of :func:`mask_to_text`.
 
     Raises:
-        BadValue: no PNG of one channel, or a mask that no region can have.
+        BadValue: not a PNG of one channel, or an invalid mask.
     """
     try:
         image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"])
         if max(image.size) > MAX_PX or image.mode != "L":
-            raise BadValue(f"it is {image.size[0]} × {image.size[1]} ({image.mode}); expected a small grey PNG.")
+            raise BadValue(f"it is {image.size[0]} × {image.size[1]} ({image.mode}); expected a small grayscale PNG.")
         mask = torch.from_numpy(np.array(image))
     except BadValue:
         raise
     except (binascii.Error, OSError, ValueError, SyntaxError) as e:
-        raise BadValue(f"it is no PNG that can be read ({str(e)[:60]}). Save the recipe again.") from e
+        raise BadValue(f"it is not a readable PNG ({str(e)[:60]}). Save the recipe again.") from e
     return Region(mask, name)

@@ -1,4 +1,4 @@
-"""Reading recipes: everything is checked, because one may come from anywhere."""
+"""Reading recipes: everything is validated, because a recipe may come from anywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latent_editor.core.feature_patch import FeaturePatch
 from latent_editor.core.provenance import Provenance
 from latent_editor.core.region import Region
 from latent_editor.core.values import Direction
-from latent_editor.recipes.feature_patch import graft_from
+from latent_editor.recipes.feature_patch import patch_from_json
 from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
 from latent_editor.recipes.masks import MAX_MASK_TEXT, region_from_text
 from latent_editor.sessions.placement import AXES, IDENTITY, Placement
@@ -35,10 +35,10 @@ _FIELDS = {
 
 
 def read_recipe(data: Any) -> dict[str, Any]:
-    """What a recipe's JSON says, by the attributes of :class:`latent_editor.recipes.Recipe`.
+    """Parses a recipe's JSON into the attributes of :class:`latent_editor.recipes.Recipe`.
 
     Raises:
-        BadRecipe: a newer version, an unknown field, or a value that cannot be; the message does not name the file.
+        BadRecipe: a newer version, an unknown field, or an invalid value; the message does not name the file.
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BadRecipe(f'expected JSON with "format": "{FORMAT}". {MAKE_AGAIN}.')
@@ -77,7 +77,7 @@ def _ingredient(row: Any, vector: Tensor | None, features: Tensor | None) -> Ing
     name = row.get("slider", row.get("prompt"))
     if name is None:
         raise BadRecipe(f'an edit names neither a "slider" nor a "prompt". {MAKE_AGAIN}.')
-    name, prompt = _text(name, "an edit's name", least=1), row.get("prompt")
+    name, prompt = _text(name, "an edit's name", min_length=1), row.get("prompt")
     strength = _number(row.get("strength"), f"the strength of {name!r}")
     if abs(strength) > MAX_STRENGTH:
         raise BadRecipe(f"the strength of {name!r} is {strength:g}; expected −{MAX_STRENGTH:g} to {MAX_STRENGTH:g}.")
@@ -91,16 +91,18 @@ def _ingredient(row: Any, vector: Tensor | None, features: Tensor | None) -> Ing
         raise BadRecipe(f"the amount of {name!r} is {strength:g}; expected 0 to 1.")
     if layers is not None and vector is not None and layers[1] > len(vector):
         raise BadRecipe(f"the layers of {name!r} are {layers[0]}..{layers[1]}; its model has 0..{len(vector)}.")
-    prompt = None if prompt is None else _text(prompt, "a prompt", least=1)
+    prompt = None if prompt is None else _text(prompt, "a prompt", min_length=1)
     region = _region(_known(row["region"], "region"), name) if "region" in row else None
     return Ingredient(name, strength, prompt, layers, muted, direction, region)
 
 
 def _region(data: dict[str, Any], of: str) -> Region:
-    """A region by its mask, as a recipe saved it."""
-    name = _text(data.get("name", "painted"), f"the region's name of {of!r}", least=1, most=60)
+    """A region by its saved mask."""
+    name = _text(data.get("name", "painted"), f"the region's name of {of!r}", min_length=1, max_length=60)
     try:
-        return region_from_text(_text(data.get("mask"), f"the region of {of!r}", least=1, most=MAX_MASK_TEXT), name)
+        return region_from_text(
+            _text(data.get("mask"), f"the region of {of!r}", min_length=1, max_length=MAX_MASK_TEXT), name
+        )
     except BadValue as e:
         raise BadRecipe(f"the region of {of!r} cannot be used: {e}") from e
 
@@ -108,7 +110,7 @@ def _region(data: dict[str, Any], of: str) -> Region:
 def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tensor | None) -> Direction:
     entanglement = about.get("leakage")
     if entanglement is not None and not isinstance(entanglement, dict):
-        raise BadRecipe(f'"leakage" of {name!r} is no object of numbers. {MAKE_AGAIN}.')
+        raise BadRecipe(f'"leakage" of {name!r} is not an object of numbers. {MAKE_AGAIN}.')
     layers = _layers(about.get("layers"), name)
     if layers is not None and layers[1] > len(vector):
         raise BadRecipe(f"the layers of {name!r} are {layers[0]}..{layers[1]}; its model has 0..{len(vector)}.")
@@ -125,14 +127,14 @@ def _direction(name: str, about: dict[str, Any], vector: Tensor, features: Tenso
         if entanglement is None
         else {str(k)[:60]: _number(v, f"the leakage of {name!r}") for k, v in entanglement.items()},
         about.get("taken") is True,
-        _graft(name, about, features),
+        _feature_patch(name, about, features),
     )
 
 
 def _provenance(name: str, about: dict[str, Any]) -> Provenance:
     """How a direction was made; in recipes of earlier versions, as far as its "detail" says."""
     if "provenance" not in about:
-        detail = _text(about.get("detail", ""), f"the detail of {name!r}", most=4 * MAX_TEXT)
+        detail = _text(about.get("detail", ""), f"the detail of {name!r}", max_length=4 * MAX_TEXT)
         return Provenance.from_detail(str(about.get("source")), detail)
     try:
         return Provenance.from_json(about["provenance"])
@@ -140,19 +142,19 @@ def _provenance(name: str, about: dict[str, Any]) -> Provenance:
         raise BadRecipe(f"the origin of {name!r} cannot be used: {e} {MAKE_AGAIN}.") from e
 
 
-def _graft(name: str, about: dict[str, Any], features: Tensor | None) -> FeaturePatch | None:
+def _feature_patch(name: str, about: dict[str, Any], features: Tensor | None) -> FeaturePatch | None:
     if "graft" not in about and features is None:
         return None
     if "graft" not in about or features is None or about.get("taken") is not True:
-        raise BadRecipe(f"half of what {name!r} takes from another face is missing. {MAKE_AGAIN}.")
+        raise BadRecipe(f"half of the feature patch of {name!r} is missing. {MAKE_AGAIN}.")
     try:
-        return graft_from(_known(about["graft"], "graft"), features)
+        return patch_from_json(_known(about["graft"], "graft"), features)
     except BadValue as e:
-        raise BadRecipe(f"what {name!r} takes from another face cannot be used: {e}") from e
+        raise BadRecipe(f"the feature patch of {name!r} cannot be used: {e}") from e
 
 
 def _vectors(text: Any, num_ws: int) -> dict[str, Tensor]:
-    """By the number of their edit: float32 [num_ws, w_dim]; with "/graft" after it: features, float16 [C, h, w]."""
+    """By index of the edit: vectors float32 [num_ws, w_dim]; by index + "/graft": features float16 [C, h, w]."""
     if text is None:
         return {}
     try:
@@ -161,7 +163,7 @@ def _vectors(text: Any, num_ws: int) -> dict[str, Tensor]:
         raise BadRecipe(f"its directions are damaged ({str(e)[:80]}). {MAKE_AGAIN}.") from e
     found = {}
     for key, tensor in tensors.items():
-        if key.endswith("/graft"):  # checked with the rest of the graft
+        if key.endswith("/graft"):  # validated with the rest of the feature patch
             found[key] = tensor
             continue
         if tensor.ndim != 2 or len(tensor) not in (1, num_ws) or tensor.dtype != torch.float32 or not tensor.numel():
@@ -176,7 +178,7 @@ def _vectors(text: Any, num_ws: int) -> dict[str, Tensor]:
 
 
 def _known(data: Any, kind: str) -> dict[str, Any]:
-    """An object of the recipe whose fields are all known: a slip of the pen should not go unseen."""
+    """An object of the recipe whose fields are all known, so that typos are noticed."""
     if not isinstance(data, dict):
         raise BadRecipe(f"the {kind} is {str(data)[:40]!r}; expected a JSON object. {MAKE_AGAIN}.")
     unknown = sorted(set(data) - _FIELDS[kind])
@@ -189,17 +191,17 @@ def _known(data: Any, kind: str) -> dict[str, Any]:
 
 
 def _number(value: Any, what: str) -> float:
-    # A whole number of a thousand digits is no float.
+    # An integer of a thousand digits does not fit into a float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         raise BadRecipe(f"{what} is {str(value)[:40]!r}; expected a finite number. {MAKE_AGAIN}.")
     return float(value)
 
 
-def _text(value: Any, what: str, *, least: int = 0, most: int = MAX_TEXT) -> str:
-    fits = isinstance(value, str) and least <= len(value.strip()) <= len(value) <= most
+def _text(value: Any, what: str, *, min_length: int = 0, max_length: int = MAX_TEXT) -> str:
+    fits = isinstance(value, str) and min_length <= len(value.strip()) <= len(value) <= max_length
     if not fits or any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise BadRecipe(
-            f"{what} is {str(value)[:40]!r}; expected a text of {least} to {most} characters. {MAKE_AGAIN}."
+            f"{what} is {str(value)[:40]!r}; expected a text of {min_length} to {max_length} characters. {MAKE_AGAIN}."
         )
     return value
 

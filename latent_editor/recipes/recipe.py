@@ -20,9 +20,9 @@ from latent_editor.core.provenance import UNKNOWN
 from latent_editor.core.values import Direction, Edit, OnStep
 from latent_editor.directions import named_directions
 from latent_editor.generators import Generator
-from latent_editor.recipes.feature_patch import graft_told
+from latent_editor.recipes.feature_patch import patch_to_json
 from latent_editor.recipes.ingredients import DIRECTION_KEYS, FORMAT, MAKE_AGAIN, VERSION, Ingredient
-from latent_editor.recipes.masks import mask_text
+from latent_editor.recipes.masks import mask_to_text
 from latent_editor.recipes.reading import read_recipe, refuse_constant
 from latent_editor.sessions.placement import AXES, IDENTITY, Placement
 from latent_editor.text import text_direction
@@ -38,7 +38,7 @@ class Recipe:
         ingredients: The edits.
         model, fingerprint, num_ws: The model that the directions belong to; empty and 0 in one written by hand.
         name: For people; may be empty.
-        position: Where a model that can move its pictures draws them.
+        placement: Where a model that can move its pictures draws them.
     """
 
     ingredients: tuple[Ingredient, ...]
@@ -65,7 +65,7 @@ class Recipe:
 
         Args:
             g: The generator of the latents to be edited.
-            on_step: Told of the progress where prompts have to be read.
+            on_step: Called with the progress of reading prompts.
 
         Raises:
             BadRecipe: an edit that cannot be made with this model.
@@ -78,11 +78,11 @@ class Recipe:
             return Edit(item.direction, item.strength, item.layers, item.muted, item.region)
         layers = item.layers
         if layers is not None and not own and layers[1] == self.num_ws:
-            layers = layers[0], g.num_ws  # "to the last", whichever that is
+            layers = layers[0], g.num_ws  # "to the last layer" means this model's
         if layers is not None and not 0 <= layers[0] < layers[1] <= g.num_ws:
             raise BadRecipe(
                 f"The edit {item.name!r} is for the layers {layers[0]}..{layers[1]}; the model {g.name!r} has "
-                f"0..{g.num_ws}. Make the edit anew with this model."
+                f"0..{g.num_ws}. Make the edit again with this model."
             )
         return Edit(self._direction(item, g, on_step), item.strength, layers, item.muted, item.region)
 
@@ -91,7 +91,7 @@ class Recipe:
         made_for = f"was made for the model {self.model!r}" if self.model else "names no model"
         start = f"The edit {item.name!r} {made_for} and cannot be made with {g.name!r}"
         if item.direction is not None and item.direction.interpolates:
-            raise BadRecipe(f"{start}: it is of a face of that model. Take it from a photo anew.")
+            raise BadRecipe(f"{start}: it comes from a face of that model. Transfer it from a photo again.")
         if item.prompt is not None:
             try:
                 return text_direction(g, item.prompt, on_step=on_step).renamed(item.name)
@@ -125,7 +125,7 @@ class Recipe:
             data["model"] = {"name": self.model, "fingerprint": self.fingerprint, "num_ws": self.num_ws}
         if self.placement != IDENTITY:
             data["position"] = {axis.part: getattr(self.placement, axis.part) for axis in AXES.values()}
-        data["edits"] = [_told(item) for item in self.ingredients]
+        data["edits"] = [_to_json(item) for item in self.ingredients]
         if vectors:
             data["vectors"] = base64.b64encode(safetensors.torch.save(vectors)).decode()
         return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -179,19 +179,19 @@ def _packed(vector: Tensor) -> Tensor:
     return (vector[:1] if bool((vector == vector[:1]).all()) else vector).clone()  # two may share their memory
 
 
-def _told(item: Ingredient) -> dict[str, Any]:
-    told: dict[str, Any] = {"slider": item.name, "strength": item.strength}
-    told |= {"prompt": item.prompt} if item.prompt is not None else {}
-    told |= {"layers": list(item.layers)} if item.layers is not None else {}
-    told |= {"muted": True} if item.muted else {}
+def _to_json(item: Ingredient) -> dict[str, Any]:
+    data: dict[str, Any] = {"slider": item.name, "strength": item.strength}
+    data |= {"prompt": item.prompt} if item.prompt is not None else {}
+    data |= {"layers": list(item.layers)} if item.layers is not None else {}
+    data |= {"muted": True} if item.muted else {}
     if item.region is not None:
-        told["region"] = {"name": item.region.name, "mask": mask_text(item.region)}
+        data["region"] = {"name": item.region.name, "mask": mask_to_text(item.region)}
     if item.direction is not None:
         facts = {**item.direction.facts(), "taken": item.direction.interpolates}
         about = {key: facts[key] for key in DIRECTION_KEYS if key in facts}
-        told["direction"] = {
+        data["direction"] = {
             k: dict(v) if isinstance(v, Mapping) else v for k, v in about.items() if v is not None and v is not False
         }
         if item.direction.feature_patch is not None:
-            told["direction"]["graft"] = graft_told(item.direction.feature_patch)
-    return told
+            data["direction"]["graft"] = patch_to_json(item.direction.feature_patch)
+    return data

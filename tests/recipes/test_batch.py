@@ -16,10 +16,20 @@ from latent_editor.core.values import Direction, Edit, Latent, Step
 from latent_editor.editing.edits import edited
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.recipes import Recipe, batch
-from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, AlbumConfig, BatchEditor, PhotoResult, photos_in
+from latent_editor.recipes.batch import (
+    DONE,
+    FAILED,
+    NO_FACE,
+    UP_TO_DATE,
+    BatchConfig,
+    BatchEditor,
+    PhotoResult,
+    photos_in,
+)
+from latent_editor.recipes.contact_sheet import TILE_PX
 from latent_editor.rendering import render
 
-QUICK = AlbumConfig(method="w", seconds=0.0)
+QUICK = BatchConfig(method="w", seconds=0.0)
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def test_all_photos_of_a_folder_are_edited_alike(g: StyleGAN2, edits: list[Edit]
     assert fractions == sorted(fractions)
     assert steps[0].label == "1/4 a.png"
     with Image.open(out / "contact sheet.png") as sheet:
-        assert sheet.width == 3 * (2 * batch.TILE_PX + 12) - 12
+        assert sheet.width == 3 * (2 * TILE_PX + 12) - 12
         assert sheet.text["Synthetic"] == "part"
 
 
@@ -83,7 +93,7 @@ def test_what_is_done_is_not_done_again(
     whole_invert = batch.invert
     monkeypatch.setattr(batch, "invert", lambda *a, **k: inverted.append("") or whole_invert(*a, **k))
     again = BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder))
-    assert statuses(again) == {"a.png": KEPT, "b.jpg": KEPT, "b.png": KEPT, "broken.jpg": FAILED}
+    assert statuses(again) == {"a.png": UP_TO_DATE, "b.jpg": UP_TO_DATE, "b.png": UP_TO_DATE, "broken.jpg": FAILED}
     assert [o.psnr_db for o in again] == [o.psnr_db for o in first]
     # Another recipe: the same latents. Another photo or a lost picture: that one alone.
     other = Recipe.of([Edit(edits[0].direction, -1.0)], g)
@@ -95,7 +105,7 @@ def test_what_is_done_is_not_done_again(
     os.utime(folder / "a.png", (1, 1))
     assert statuses(BatchEditor(g, other, out, QUICK).edit(photos_in(folder)))["a.png"] == DONE
     assert len(inverted) == 1
-    slower = AlbumConfig(method="w", seconds=0.0, face=1)
+    slower = BatchConfig(method="w", seconds=0.0, face=1)
     assert list(statuses(BatchEditor(g, other, out, slower).edit(photos_in(folder))).values()).count(DONE) == 3
     assert len(inverted) == 4
 
@@ -138,11 +148,11 @@ def test_an_interrupt_keeps_what_is_finished(g: StyleGAN2, edits: list[Edit], fo
             BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder), on_step=lambda s, at=stop_at: s.label == at)
     assert sorted(json.loads((out / "batch.json").read_text())["photos"]) == ["a", "b jpg"]
     found = statuses(BatchEditor(g, recipe, out, QUICK).edit(photos_in(folder)))
-    assert found == {"a.png": KEPT, "b.jpg": KEPT, "b.png": DONE, "broken.jpg": FAILED}
+    assert found == {"a.png": UP_TO_DATE, "b.jpg": UP_TO_DATE, "b.png": DONE, "broken.jpg": FAILED}
 
 
 def test_a_face_goes_back_into_its_photo(g: StyleGAN2, edits: list[Edit], folder: Path, tmp_path: Path) -> None:
-    config = AlbumConfig(method="w", seconds=0.0, paste=True)
+    config = BatchConfig(method="w", seconds=0.0, paste=True)
     outcomes = BatchEditor(g, Recipe.of(edits, g), tmp_path / "out", config).edit([folder / "a.png"])
     assert outcomes[0].output is not None
     with Image.open(outcomes[0].output) as image, Image.open(folder / "a.png") as photo:
@@ -165,9 +175,9 @@ def test_many_photos_take_several_sheets(
 
 
 def test_bad_folders_and_recipes_are_refused(g: StyleGAN2, tmp_path: Path) -> None:
-    with pytest.raises(BadValue, match="no folder"):
+    with pytest.raises(BadValue, match="not a folder"):
         photos_in(tmp_path / "none")
-    with pytest.raises(BadValue, match="holds no photo"):
+    with pytest.raises(BadValue, match="contains no photo"):
         photos_in(tmp_path)
     stranger = Recipe.from_bytes(
         b'{"format": "latent-editor recipe", "version": 1, "edits": [{"prompt": "red hair", "strength": 1}]}'

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.recipes.batch import DONE, FAILED, KEPT, NO_FACE, AlbumConfig, BatchEditor, photos_in
+    from latent_editor.recipes.batch import DONE, FAILED, UP_TO_DATE, NO_FACE, BatchConfig, BatchEditor, photos_in
 
     output = check_output_folder(arguments.output)
     photos = photos_in(arguments.folder)
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> Result:
     g = le.load_generator(arguments.model)
     own = recipe.fingerprint == g.fingerprint
     show_preparation(g, *(("faces",) if own else ()))
-    config = AlbumConfig(arguments.method, arguments.seconds, arguments.face, arguments.paste)
+    config = BatchConfig(arguments.method, arguments.seconds, arguments.face, arguments.paste)
     batch = BatchEditor(g, recipe, output, config)
     with stop_on_interrupt() as stopped, ProgressBar("Editing") as bar:
 
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> Result:
             return stopped.is_set()
 
         outcomes = batch.edit(photos, on_photo=_tell, on_step=on_step)
-    counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, KEPT, NO_FACE, FAILED)}
+    counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, UP_TO_DATE, NO_FACE, FAILED)}
     rows = [
         {
             "photo": str(o.photo),
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> Result:
         for o in outcomes
     ]
     data = {"model": g.name, "output": str(output), "counts": counts, "photos": rows}
-    parts = [f"{counts[DONE]} edited", f"{counts[KEPT]} done before"]
+    parts = [f"{counts[DONE]} edited", f"{counts[UP_TO_DATE]} done before"]
     parts += [f"{counts[NO_FACE]} without a face"] if counts[NO_FACE] else []
     parts += [f"{counts[FAILED]} failed"] if counts[FAILED] else []
     return Result(data, f"{output}: {', '.join(parts)}", 1 if counts[FAILED] else 0)
