@@ -284,7 +284,7 @@ def tables(found: dict[str, Any]) -> str:
         lines.append(f"| {name} | {d['source']} | {reach} | {cells} | {d['identity_kept']:.2f} |")
     lines += ["", "| prompt at +2 | own effect | faces that move the right way |", "|---|---|---|"]
     lines += [f"| {name} | {p['own']:.1f} | {p['right_way']:.0%} |" for name, p in found["prompts"].items()]
-    lines += ["", "| reader | told rightly, held-out portraits | area under its curve |", "|---|---|---|"]
+    lines += ["", "| classifier | accuracy on held-out portraits | area under the curve |", "|---|---|---|"]
     lines += [f"| {name} | {right:.0%} | {auc:.3f} |" for name, (right, auc) in found["readers"].items()]
     s = found["summary"]
     lines += [

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from latent_editor.rendering import render, render_batch
     from latent_editor.restoration.color_hints import ColorHint
     from latent_editor.restoration.repair import RepairResult, repair
-    from latent_editor.similarity import IdentityChange, Similarity, compare, identity_moved
+    from latent_editor.similarity import IdentityChange, Similarity, compare, identity_change
     from latent_editor.text import TextMapper, generate_from_text, text_direction, train_mapper
 
 __all__ = [
@@ -124,7 +124,7 @@ __all__ = [
     "fit_direction",
     "fit_direction_from_examples",
     "generate_from_text",
-    "identity_moved",
+    "identity_change",
     "interpolate",
     "invert",
     "layer_range",
@@ -167,7 +167,7 @@ _NAMES_OF = {
     "generators": "Generator load_generator random_latent save_generator",
     "editing.point_drag": "DragStep drag drag_direction",
     "inversion": "invert",
-    "similarity": "Similarity IdentityChange compare identity_moved",
+    "similarity": "Similarity IdentityChange compare identity_change",
     "editing.style_mixing": "interpolate mix",
     "motion": "Animation Keyframe animate ramp",
     "media.photos": "open_photo",

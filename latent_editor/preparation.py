@@ -1,12 +1,13 @@
-"""What a model of one's own needs before its first edit, worked out once and kept.
+"""Preparation of a model at first use.
 
-A model that comes as one file brings a generator and nothing else. At first use the rest is found from the generator:
+A model that is a single file contains only a generator. The rest is computed from the generator's own samples:
 
-1. whether it shows faces, and where their points are (:mod:`latent_editor.networks.faces`);
-2. for faces, how words and latents vary together (:mod:`latent_editor.networks.text_statistics`);
-3. its sliders: principal components and the weights' own directions (:mod:`latent_editor.directions`).
+1. whether it shows faces, and their canonical landmarks (:mod:`latent_editor.networks.faces`);
+2. for faces, the joint statistics of text and latents (:mod:`latent_editor.networks.text_statistics`);
+3. its sliders: principal components and singular vectors of the weights (:mod:`latent_editor.directions`).
 
-Everything is kept in the model's folder, in the user's cache for a file, under the fingerprint of its weights.
+The results are stored in the model's folder, or in the user's cache for a single file, by the fingerprint of its
+weights.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class Phase:
     """One part of the preparation.
 
     Attributes:
-        name: What it makes, in a word: "faces", "text" or "sliders".
-        label: What is done, for people.
-        share: About how much of the time it takes.
-        done: Whether a generator has it already; quick.
-        run: Does it and keeps the result; raises Stopped where ``on_step`` says so.
+        name: "faces", "text" or "sliders".
+        label: What it does, for users.
+        share: Approximate share of the time.
+        done: True if a generator has the result already; fast.
+        run: Computes and stores the result; raises Stopped if ``on_step`` says so.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Phase:
 def _has_text(g: Generator) -> bool:
     if load_text_statistics.is_built(g):
         return True
-    # Without knowing whether a CLIP is lent, there is nothing to compare with.
+    # Until the faces are known, it is unknown which CLIP the model borrows.
     return faces_known(g) and _is_kept(text_statistics_stored, g)
 
 
@@ -61,7 +62,7 @@ def _is_kept(look: Callable[[Generator], bool], g: Generator) -> bool:
     try:
         return look(g)
     except (BadModel, MissingPart):
-        return True  # damaged and not ours to make again, or not to be had: what needs it will say so
+        return True  # damaged or unavailable, and not ours to compute: what needs it will report it
 
 
 def _learn_text(g: Generator, on_step: OnStep) -> None:
@@ -69,7 +70,7 @@ def _learn_text(g: Generator, on_step: OnStep) -> None:
         load_text_statistics(g, on_step=on_step, whole=True)
 
 
-#: In this order: names of sliders are surer with the statistics.
+#: In this order: the statistics improve the names of sliders.
 PHASES = (
     Phase("faces", "Looking for faces", 0.1, faces_known, lambda g, on_step: shows_faces(g, on_step=on_step)),
     Phase("text", "Learning what words change", 0.35, _has_text, _learn_text),
@@ -78,26 +79,26 @@ PHASES = (
 
 
 def phases(g: Generator, *parts: str) -> list[Phase]:
-    """What is left to do for a generator, in order; of the phases with these names, or of all."""
+    """The remaining phases for a generator, in order; of those named, or of all."""
     return [phase for phase in PHASES if (not parts or phase.name in parts) and not phase.done(g)]
 
 
 def prepared(g: Generator, *parts: str) -> bool:
-    """Whether :func:`prepare` has nothing to do: at once, without rendering anything."""
+    """True if :func:`prepare` has nothing to do; fast, without rendering."""
     return not phases(g, *parts)
 
 
 def prepare(g: Generator, *parts: str, on_step: OnStep | None = None) -> None:
-    """Works out what a generator lacks for alignment, sliders and text, and keeps it in the model's folder.
+    """Computes what a generator lacks for alignment, sliders and text, and stores it in the model's folder.
 
-    A model that has been prepared takes no time; for one of 1024² it takes about a minute on two cores. Where the
-    folder cannot be written, a warning is given and the results hold as long as the process.
+    A prepared model takes no time; one of 1024² takes about a minute on two cores. If the folder is not writable, a
+    warning is issued and the results last as long as the process.
 
     Args:
         g: The generator.
-        parts: Which of "faces", "text" and "sliders"; all where none is named.
-        on_step: Told of the progress over all that is to be done, with a ``label`` of what that is; a true answer
-            stops. Whatever phase was finished by then is kept, and the next call goes on after it.
+        parts: Which of "faces", "text" and "sliders"; all if none is named.
+        on_step: Called with the overall progress and a ``label`` of the phase; a true answer stops. Finished phases
+            are kept, and the next call continues after them.
     """
     start = time.monotonic()
     left = phases(g, *parts)

@@ -1,4 +1,4 @@
-"""A face without what is around it, always in the same place; and the same face as another camera would see it."""
+"""Faces in a canonical frame without their surroundings, and augmentations of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from latent_editor.core.face_geometry import FractionLandmarks, landmark_array, 
 from latent_editor.generators.pictures import resized
 from latent_editor.ops import affine
 
-#: Where faces are laid, as fractions of the side: where those are that the lent CLIP has learned from.
+#: The canonical frame, as fractions of the side: that of the pictures that the embedded CLIP was trained on.
 FRAME: FractionLandmarks = moved_template(0.18)
 NEEDED = frozenset(FRAME)
-#: The ellipse of the face in that frame: centre and half axes. Hair, clothes and background change without the person.
-CENTRE, HALF_AXES = (0.5, 0.70), (0.30, 0.36)
-#: How far the ellipse reaches where another background is laid behind a head.
+#: The ellipse of the face in that frame: center and half axes. Hair, clothes and background are not identity.
+CENTER, HALF_AXES = (0.5, 0.70), (0.30, 0.36)
+#: Scale of the squared half axes for a whole head, when the background is replaced.
 HEAD = 1.45
 
 
 def face_views(pictures: Tensor, points: FractionLandmarks, size_px: int) -> Tensor:
-    """Lays faces into :data:`FRAME` and fades out what is not face.
+    """Warps faces into :data:`FRAME` and fades out their surroundings.
 
     Args:
         pictures: float32 [N, 3, S, S], −1..1.
@@ -28,7 +28,7 @@ def face_views(pictures: Tensor, points: FractionLandmarks, size_px: int) -> Ten
         size_px: Side of the result.
 
     Returns:
-        float32 [N, 3, size_px, size_px], middle grey (0) outside of the face.
+        float32 [N, 3, size_px, size_px], mid-gray (0) outside of the face.
     """
     to_picture = affine.similarity(landmark_array(FRAME, FRAME), landmark_array(points, FRAME))
     # From frame to picture in fractions; affine_grid counts from −1 to 1.
@@ -37,29 +37,29 @@ def face_views(pictures: Tensor, points: FractionLandmarks, size_px: int) -> Ten
     theta = torch.cat([theta[:, :2], shift[:, None]], dim=1).expand(len(pictures), 2, 3)
     small = resized(pictures.float(), size_px) if pictures.shape[-1] > size_px else pictures.float()
     grid = F.affine_grid(theta, [len(small), 3, size_px, size_px], align_corners=False)
-    laid = F.grid_sample(small, grid, padding_mode="reflection", align_corners=False)
-    return laid * ellipse(size_px, pictures.device)
+    warped = F.grid_sample(small, grid, padding_mode="reflection", align_corners=False)
+    return warped * ellipse(size_px, pictures.device)
 
 
 def ellipse(size_px: int, device: torch.device | str = "cpu", *, reach: float = 1.0) -> Tensor:
-    """1 in the face, 0 outside, with a soft edge: float32 [1, 1, size_px, size_px], in :data:`FRAME`.
+    """1 inside of the face, 0 outside, with a soft edge: float32 [1, 1, size_px, size_px], in :data:`FRAME`.
 
     Args:
-        reach: Of the squared half axes.
+        reach: Scale of the squared half axes.
     """
     along = (torch.arange(size_px, device=device) + 0.5) / size_px
     y, x = torch.meshgrid(along, along, indexing="ij")
-    squared = ((x - CENTRE[0]) / HALF_AXES[0]).square() + ((y - CENTRE[1]) / HALF_AXES[1]).square()
+    squared = ((x - CENTER[0]) / HALF_AXES[0]).square() + ((y - CENTER[1]) / HALF_AXES[1]).square()
     return torch.sigmoid((reach - squared) * 8)[None, None]
 
 
-def seen_otherwise(pictures: Tensor, *, seed: int = 0) -> Tensor:
-    """The same faces in another light, before another background, by a worse camera, laid a little differently.
+def augmented_views(pictures: Tensor, *, seed: int = 0) -> Tensor:
+    """Augments faces: light, background, camera and position change, the person does not.
 
-    1. Turned by about 2°, scaled by 3 % and moved by 2.4 %.
-    2. For every other one, a plain or a blurred other background.
-    3. Gamma, white balance, exposure, light from one side, saturation.
-    4. Blur, then grain.
+    1. Rotate by about 2°, scale by 3 % and shift by 2.4 %.
+    2. Replace every other background by a uniform one or a blurred one of another picture.
+    3. Gamma, white balance, exposure, side light, saturation.
+    4. Blur, then noise.
 
     Args:
         pictures: float32 [N, 3, S, S], −1..1, with faces near :data:`FRAME`.
@@ -93,8 +93,8 @@ def seen_otherwise(pictures: Tensor, *, seed: int = 0) -> Tensor:
     x = x * (normal(count, 3, 1, 1, spread=0.1) + normal(count, 1, 1, 1, spread=0.15)).exp()
     along = torch.linspace(-1, 1, size, device=x.device)
     x = (x * (1 + normal(count, 1, 1, 1, spread=0.25) * along)).clamp(0, 1)
-    grey = x.mean(dim=1, keepdim=True)
-    x = grey + (x - grey) * normal(count, 1, 1, 1, spread=0.25).exp()
+    gray = x.mean(dim=1, keepdim=True)
+    x = gray + (x - gray) * normal(count, 1, 1, 1, spread=0.25).exp()
     # 4.
     share = torch.rand(count, 1, 1, 1, generator=random).to(x.device)
     x = torch.lerp(x, blurred(x, size / 128), share)

@@ -1,4 +1,4 @@
-"""Does a generator show faces, and where in its pictures are they? Found out from its own samples, once."""
+"""Detects whether a generator shows faces, and where in its pictures, from its own samples."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from latent_editor.models.per_model import per_model
 from latent_editor.networks.landmarks import LANDMARKS_FILE, LandmarkNet, locate, read_landmark_net
 from latent_editor.ops import affine
 
-#: Random pictures that are looked at: at most, and at least; in between until the answer is clear, or for so long.
-MOST, LEAST, SECONDS = 64, 16, 8.0
-#: Clear is an answer that all but this share of the pictures give.
+#: Limits of the number of random pictures and of the time until the answer is clear.
+MAX_SAMPLES, MIN_SAMPLES, SECONDS = 64, 16, 8.0
+#: The answer is clear if all but this share of the pictures agree.
 CLEAR = 0.1
 SIZE_PX = 128
-#: A picture shows a face where the network is so sure, and the points lie so near to the mean face's.
-SURE, MAX_MISFIT = 0.95, 0.3
-#: A glance has to be so promising that a closer look is worth it.
-PROMISING = 0.3
-#: A model shows faces where so many of its pictures do.
-MOSTLY = 0.6
+#: A picture shows a face from this score on, if its landmarks are this near to the mean face's.
+MIN_SCORE, MAX_MISFIT = 0.95, 0.3
+#: Score of the first pass from which a second one is worthwhile.
+MIN_FIRST_SCORE = 0.3
+#: A model shows faces if this share of its pictures does.
+MIN_FACE_SHARE = 0.6
 #: Where the network looks: the frame's side and the height of its centre, as fractions of the picture's side. Aligned
 #: faces are found from any of them; the first is that of a head with shoulders, the last that of a face cut tightly.
 LOOKS = ((1.0, 0.68), (1.0, 0.5), (0.8, 0.6), (1.3, 0.6))
@@ -122,10 +122,10 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
         ]
         seen += len(pictures)
         share = len(found) / seen
-        run.progress(seen, MOST, fraction=seen / LEAST, label="Looking for faces")
-        if seen >= LEAST and (run.over or not CLEAR < share < 1 - CLEAR):
+        run.progress(seen, MAX_SAMPLES, fraction=seen / MIN_SAMPLES, label="Looking for faces")
+        if seen >= MIN_SAMPLES and (run.over or not CLEAR < share < 1 - CLEAR):
             break
-    if len(found) < MOSTLY * seen:
+    if len(found) < MIN_FACE_SHARE * seen:
         return {"faces": False}
     middle = np.median(np.stack(found), axis=0)
     points = {name: [round(float(v), 5) for v in point] for name, point in zip(LANDMARKS, middle, strict=True)}
@@ -135,7 +135,7 @@ def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
 def _samples(g: Generator) -> Iterator[np.ndarray]:
     """Batches of pictures, uint8 [N, H, W, 3]."""
     preview, dtype = small(g, SIZE_PX), fastest_dtype(g.device)
-    for first in range(0, MOST, _BATCH):
+    for first in range(0, MAX_SAMPLES, _BATCH):
         ws = random_ws(g, list(range(first, first + _BATCH)), truncation_psi=0.7)
         with torch.inference_mode():
             pictures: Tensor = as_rgb(preview.synthesize(ws, dtype=dtype)).clamp(-1, 1)
@@ -165,7 +165,7 @@ def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]
         logits = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).logit
     promise = logits.sigmoid().reshape(len(pictures), len(frames)).cpu().numpy()
     return [
-        _closer(net, picture, frames[row.argmax()]) if row.max() >= PROMISING else None
+        _closer(net, picture, frames[row.argmax()]) if row.max() >= MIN_FIRST_SCORE else None
         for picture, row in zip(pictures, promise, strict=True)
     ]
 
@@ -173,7 +173,7 @@ def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]
 def _closer(net: LandmarkNet, picture: np.ndarray, frame: np.ndarray) -> np.ndarray | None:
     found, side = locate(net, picture, frame), picture.shape[0]
     inside = ((found.points > -0.05 * side) & (found.points < 1.05 * side)).all(1)
-    sure = found.score >= SURE and inside[[0, 1, 3]].all() and misfit(found.points) <= MAX_MISFIT
+    sure = found.score >= MIN_SCORE and inside[[0, 1, 3]].all() and misfit(found.points) <= MAX_MISFIT
     return found.points if sure else None
 
 

@@ -1,7 +1,7 @@
-"""Who is in a picture: a vector of the face, and how alike two of them are on a plain scale.
+"""Identity: embedding vectors of faces, and a scale for their similarity.
 
-The vectors come from the model's CLIP, which was never taught to tell people apart, or from a network of one's own that
-was (ArcFace, Deng et al. 2019), named in ``LATENT_EDITOR_IDENTITY``.
+The vectors come from the model's CLIP, which was not trained to recognize people, or from a face recognition network
+(ArcFace, Deng et al. 2019) that is named in ``LATENT_EDITOR_IDENTITY``.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from latent_editor.core.face_geometry import (
 )
 from latent_editor.generators.pictures import as_rgb, fastest_dtype
 from latent_editor.networks.clip import ClipModel
-from latent_editor.networks.face_views import face_views, seen_otherwise
+from latent_editor.networks.face_views import augmented_views, face_views
 from latent_editor.ops import affine
 
-#: A network of one's own that knows faces: the path of an ONNX file, which holds data and no program.
+#: The path of a face recognition network: an ONNX file, which holds data and no program.
 IDENTITY_VARIABLE = "LATENT_EDITOR_IDENTITY"
 MAX_BYTES = 1 << 30
 _BATCH = 16
 
 
 class IdentityNet(Protocol):
-    """What turns faces into vectors.
+    """A network that turns faces into vectors.
 
     Attributes:
         fingerprint: Changes when the network does.
-        tells_people: Whether it was made to tell people apart; otherwise a metric is learned on its vectors.
+        recognizes_people: Whether it was trained to recognize people; otherwise a metric is learned on its vectors.
     """
 
     fingerprint: str
-    tells_people: bool
+    recognizes_people: bool
 
     def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
-        """pictures [N, C, S, S], −1..1, with their points as fractions of the side → float32 [N, D], on the CPU."""
+        """pictures [N, C, S, S], −1..1, with their landmarks as fractions of the side → float32 [N, D], on the CPU."""
         ...
 
 
 class ClipIdentity:
-    """The vectors of a CLIP for the face without what is around it."""
+    """The vectors of a CLIP for the face without its surroundings."""
 
-    tells_people = False
+    recognizes_people = False
 
     def __init__(self, clip: ClipModel) -> None:
         self.clip = clip
@@ -73,20 +73,20 @@ class ClipIdentity:
 
 
 class OnnxIdentity:
-    """A network of one's own: aligned faces of 112 × 112, RGB in −1..1, to a vector. Read by OpenCV, on the CPU.
+    """A face recognition network: aligned faces of 112 × 112, RGB in −1..1, to a vector. Run by OpenCV on the CPU.
 
     Args:
         path: An ONNX file of at most :data:`MAX_BYTES`.
 
     Raises:
-        BadModel: the file is missing, too large, not ONNX that OpenCV can read, or gives no vector for such a face.
+        BadModel: the file is missing, too large, no ONNX file that OpenCV can run, or gives no vector for such a face.
     """
 
-    tells_people = True
+    recognizes_people = True
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._lock = threading.Lock()  # OpenCV's networks keep what they compute
+        self._lock = threading.Lock()  # OpenCV's networks have mutable state
         try:
             size = self.path.stat().st_size
             if size > MAX_BYTES:
@@ -123,7 +123,7 @@ class OnnxIdentity:
 
 
 _ADVICE = (
-    "Expected an ONNX file of a face recognition network that takes RGB of 112 × 112 (ArcFace and its kin); name it in "
+    "Expected an ONNX file of a face recognition network that takes RGB of 112 × 112 (such as ArcFace); name it in "
     f"{IDENTITY_VARIABLE}, or leave that empty to use the model's CLIP."
 )
 
@@ -135,14 +135,14 @@ def named_in_environment() -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class IdentityScale:
-    """How vectors are compared, and what the numbers mean.
+    """The comparison of vectors, and its scale.
 
     Attributes:
         mean: float32 [D], of the vectors of faces.
-        metric: float32 [D, D], what centred vectors are multiplied with before their cosine is taken.
-        strangers, same: Cosines of two different faces, and of one face seen otherwise (medians).
-        same_limit: Above it lie less than 1 % of strangers, and at most 95 % of the same faces.
-        auc: How well cosines told the same faces from strangers where this was measured, 0.5..1.
+        metric: float32 [D, D], applied to centered vectors before their cosine.
+        strangers, same: Median cosines of different faces, and of augmented views of one face.
+        same_limit: Exceeded by less than 1 % of strangers and at most 95 % of the same faces.
+        auc: Area under the curve of same faces against strangers, on held-out faces, 0.5..1.
     """
 
     mean: Tensor
@@ -154,52 +154,53 @@ class IdentityScale:
 
     def cosine(self, a: Tensor, b: Tensor) -> Tensor:
         """Vectors [N, D] and [N, D] → cosines [N]."""
-        return (self._placed(a) * self._placed(b)).sum(dim=1)
+        return (self._embedded(a) * self._embedded(b)).sum(dim=1)
 
     def degree(self, cosine: float) -> float:
-        """A cosine on the plain scale: 0 as alike as two strangers usually are, 1 the same picture."""
+        """A cosine on a scale from 0, as similar as two strangers typically are, to 1, the same picture."""
         return min(max((cosine - self.strangers) / max(1 - self.strangers, 1e-6), 0.0), 1.0)
 
     def grade(self, cosine: float) -> int:
-        """0: as alike as one face in another light usually is; 1: less so, yet more than 99 % of strangers; else 2."""
+        """0: as similar as one face in different light typically is; 1: less, but more than 99 % of strangers; else
+        2."""
         return 0 if cosine >= max(self.same, self.same_limit) else 1 if cosine >= self.same_limit else 2
 
-    def _placed(self, vectors: Tensor) -> Tensor:
+    def _embedded(self, vectors: Tensor) -> Tensor:
         return F.normalize((vectors - self.mean) @ self.metric, dim=1)
 
 
-#: Share of the mean within-class variance that is added to all directions, and views of each face. Measured on 399
+#: Shrinkage of the within-class covariance, and number of augmented views of each face. Measured on 399
 #: portraits against pairs of the same sex, age, hair and beard: area under the curve 0.918 without the metric, 0.979
 #: with this share, 0.970 with 1.
 SHRINKAGE, VIEWS = 0.3, 2
 
 
 def learn_scale(net: IdentityNet, pictures: Tensor, points: FractionLandmarks) -> IdentityScale:
-    """Learns from faces of different people how to compare them.
+    """Learns the comparison of faces from pictures of different people.
 
-    1. Each face is seen otherwise, twice.
-    2. For a network that was not made for it, a metric from half of the faces that shrinks what changes with the view
-       (within-class whitening; Hatch & Stolcke 2006).
-    3. The scale from the other half: cosines of the same face, and of different ones.
+    1. Augment each face twice.
+    2. For a network that was not trained for recognition, learn a metric from half of the faces that suppresses what
+       changes between views (within-class whitening; Hatch & Stolcke 2006).
+    3. The scale comes from the other half: cosines of the same face and of different ones.
 
     Args:
-        net: What gives the vectors.
+        net: The identity network.
         pictures: float32 [N, 3, S, S], −1..1, of N ≥ 16 different people.
-        points: Where the faces are.
+        points: Landmarks of the faces, as fractions of the side.
 
     Raises:
         BadValue: too few pictures.
     """
     if len(pictures) < 16:
-        raise BadValue(f"Got {len(pictures)} faces to learn a scale from; expected 16 at least.")
+        raise BadValue(f"Got {len(pictures)} faces to learn a scale from; expected at least 16.")
     # 1.
-    views = [pictures, *(seen_otherwise(pictures, seed=seed) for seed in range(VIEWS))]
+    views = [pictures, *(augmented_views(pictures, seed=seed) for seed in range(VIEWS))]
     vectors = torch.stack([net.embed(view, points) for view in views])  # [V, N, D]
     half = len(pictures) // 2
     dim = vectors.shape[2]
     mean, metric = torch.zeros(dim), torch.eye(dim)
     # 2.
-    if not net.tells_people:
+    if not net.recognizes_people:
         learned, mean = vectors[:, :half], vectors[0].mean(dim=0)
         away = (learned - learned.mean(dim=0)).flatten(0, 1).double()
         within = away.t() @ away / (half * VIEWS)
@@ -210,9 +211,9 @@ def learn_scale(net: IdentityNet, pictures: Tensor, points: FractionLandmarks) -
     scale = IdentityScale(mean, metric, 0.0, 1.0, 1.0, 0.5)
     held = vectors[:, half:]
     same = torch.cat([scale.cosine(held[0], held[v]) for v in range(1, len(held))])
-    placed = [scale._placed(view) for view in held]
-    table = torch.cat([placed[0] @ view.t() for view in placed])
-    pairs = ~torch.eye(held.shape[1], dtype=torch.bool).repeat(len(placed), 1)
+    embedded = [scale._embedded(view) for view in held]
+    table = torch.cat([embedded[0] @ view.t() for view in embedded])
+    pairs = ~torch.eye(held.shape[1], dtype=torch.bool).repeat(len(embedded), 1)
     different = table[pairs]
     same_limit = max(_quantile(same, 0.05), _quantile(different, 0.99))
     middle, top = _quantile(different, 0.5), _quantile(same, 0.5)
@@ -224,7 +225,7 @@ def _quantile(values: Tensor, share: float) -> float:
 
 
 def auc(positive: Tensor, negative: Tensor) -> float:
-    """Area under the curve: how often one of ``positive`` is above one of ``negative``, both [N]."""
+    """Area under the ROC curve: how often one of ``positive`` [N] is above one of ``negative`` [M]."""
     ordered = negative.sort().values
     below, at_most = torch.searchsorted(ordered, positive), torch.searchsorted(ordered, positive, right=True)
     return float((below + at_most).double().mean() / (2 * len(ordered)))

@@ -1,4 +1,4 @@
-"""Plain facts about an aligned picture: is a face there, how does it look, how is the picture itself."""
+"""Properties of aligned pictures: light, contrast, detail, color, and the presence and pose of a face."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _SIZE_PX = 128
 
 @dataclass(frozen=True)
 class Range:
-    """What is usual: the numbers between which nearly all pictures of the data lie."""
+    """A typical range: the numbers between which nearly all pictures of the data lie."""
 
     low: float
     high: float
 
 
-def picture_properties(net: LandmarkNet | None, pictures: Tensor, points: FractionLandmarks | None) -> dict[str,
-Tensor]:
-    """Measures aligned pictures.
+def picture_properties(
+    net: LandmarkNet | None, pictures: Tensor, points: FractionLandmarks | None
+) -> dict[str, Tensor]:
+    """Measures the properties of aligned pictures.
 
     Args:
         net: The landmark network, or None for a model without faces.
@@ -39,22 +40,22 @@ Tensor]:
     Returns:
         By name, float32 [N]:
         ``light`` and ``contrast`` of the face (or of the picture), 0..1; ``detail``, log10 of the share of the
-        contrast that lies in the finest octave of 128²; ``colour``, mean distance of a pixel from grey, 0..1; and
-        where there are faces ``face``, 0..1, how sure it is that one is there; ``misfit`` of the points, ``turn`` of
-        the nose to the right from the middle of the eyes, both in distances between the eyes.
+        contrast that lies in the finest octave of 128²; ``colour``, mean distance of a pixel from gray, 0..1; and
+        for faces ``face``, the score of the landmark network, 0..1; ``misfit`` of the landmarks, and ``turn``, how far
+        the nose is to the right of the middle of the eyes, both in distances between the eyes.
     """
     pictures = as_rgb(pictures).float().clamp(-1, 1)
-    facts = _light(pictures, points)
+    properties = _light(pictures, points)
     if net is not None and points is not None and has_landmarks(points):
-        facts |= _pose(net, pictures, points)
-    return facts
+        properties |= _pose(net, pictures, points)
+    return properties
 
 
 def _light(pictures: Tensor, points: FractionLandmarks | None) -> dict[str, Tensor]:
     faces = points is not None and set(points) >= NEEDED
     frame: FractionLandmarks = points if faces and points is not None else _WHOLE
     x = (face_views(pictures, frame, _SIZE_PX) + 1) / 2
-    # Not the edge of the ellipse, which was faded to grey.
+    # Without the edge of the ellipse, which was faded to gray.
     inside = (ellipse(_SIZE_PX, x.device, reach=0.75) > 0.5).float()
     share = inside.sum()
     luma = (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
@@ -64,11 +65,11 @@ def _light(pictures: Tensor, points: FractionLandmarks | None) -> dict[str, Tens
     fine = ((luma - blurred(luma, 1.0)).abs() * inside).sum(dim=(1, 2, 3)) / share
     colour = ((x - x.mean(dim=1, keepdim=True)).abs().mean(dim=1, keepdim=True) * inside).sum(dim=(1, 2, 3)) / share
     detail = (fine / contrast.clamp_min(1e-3)).clamp_min(1e-4).log10()
-    facts = {"light": light, "contrast": contrast, "detail": detail, "colour": colour}
-    return {name: values.cpu() for name, values in facts.items()}
+    properties = {"light": light, "contrast": contrast, "detail": detail, "colour": colour}
+    return {name: values.cpu() for name, values in properties.items()}
 
 
-#: Where no face is known, the ellipse lies in the middle.
+#: Without a face, the ellipse is centered.
 _WHOLE: FractionLandmarks = moved_template(-0.02)
 
 
@@ -87,16 +88,16 @@ def _pose(net: LandmarkNet, pictures: Tensor, points: FractionLandmarks) -> dict
     return {"face": score, "misfit": away, "turn": turned}
 
 
-def usual(facts: Mapping[str, Tensor], *, tail: float = 0.002, widened: float = 0.25) -> dict[str, Range]:
-    """The usual range of each fact.
+def typical_ranges(properties: Mapping[str, Tensor], *, tail: float = 0.002, widened: float = 0.25) -> dict[str, Range]:
+    """The typical range of each property.
 
     Args:
-        facts: As :func:`picture_properties`, of many pictures.
-        tail: Share of them below, and above.
-        widened: By this share of the way from the middle, since what was seen is not all that is usual.
+        properties: Result of :func:`picture_properties` for many pictures.
+        tail: Share of pictures below, and above.
+        widened: Widens the range by this share of the distance from the median, because a sample is finite.
     """
     ranges = {}
-    for name, values in facts.items():
+    for name, values in properties.items():
         low, middle, high = (float(q) for q in np.quantile(values.numpy(), (tail, 0.5, 1 - tail)))
         ranges[name] = Range(low - widened * (middle - low), high + widened * (high - middle))
     return ranges

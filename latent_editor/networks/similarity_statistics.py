@@ -1,7 +1,7 @@
-"""What is usual for a model: its latents, its pictures, and how alike its faces are.
+"""Statistics of a model's typical pictures: ranges of their properties, their latents, the similarity of their faces.
 
-``python -m latent_editor.train likeness --model portraits --data T.tar`` learns it from data. Any other model learns it
-from its own random pictures at first use, and keeps it.
+``python -m latent_editor.train likeness --model portraits --data T.tar`` learns them from data. Any other model learns
+them from its own random pictures at first use, and stores them.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from latent_editor.networks.identity import (
     named_in_environment,
 )
 from latent_editor.networks.landmarks import LandmarkNet, load_landmark_net
-from latent_editor.networks.picture_properties import Range, picture_properties, usual
+from latent_editor.networks.picture_properties import Range, picture_properties, typical_ranges
 
 STATISTICS_FILE = "likeness.safetensors"
-#: Random pictures for a model without data: at most, at least, and how long they may take.
-SAMPLES, LEAST, SECONDS = 160, 48, 20.0
-#: Of so many pictures the facts are measured: finding the points takes longer than all else.
+#: Limits of the number of random pictures and the time, for models without data.
+MAX_SAMPLES, MIN_SAMPLES, SECONDS = 160, 48, 20.0
+#: Number of pictures whose properties are measured: finding landmarks is the slowest part.
 MEASURED = 240
-#: Pictures in this size are kept for the scale of identity, which needs no more.
+#: Size of the pictures for the scale of identity.
 FACE_PX = 128
-#: What lies further out than random pictures of the model do may still be usual for photographs: by so much. Measured
-#: on the embedded model, whose validation portraits reach 1.4 times as far as its re-encoded random pictures.
+#: Photographs lie further out than random pictures of the model by this factor, measured on the embedded model: its
+#: validation portraits reach 1.4 times as far as its re-encoded random pictures.
 MARGIN = 1.4
-LABEL = "Learning what is usual"
+LABEL = "Learning typical pictures"
 _BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
 class LatentDomain:
-    """Where latents of usual pictures lie: a Gaussian in the first principal components, and what is left of it.
+    """The distribution of latents of typical pictures: a Gaussian in the first principal components, and the residual.
 
     Attributes:
         mean: float32 [w_dim], of the latents' means over their layers.
         basis: float32 [K, w_dim], orthonormal.
         variances: float32 [K], along the basis.
-        rest: Mean squared distance from the space of the basis.
-        limit: Distance that one in two hundred pictures exceeds which were not learned from.
+        rest: Mean squared distance from the subspace of the basis.
+        limit: Distance that one in two hundred held-out pictures exceeds.
     """
 
     mean: Tensor
@@ -71,9 +71,9 @@ class LatentDomain:
     limit: float
 
     def distances(self, ws: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] → [N]; 1 where the usual ends.
+        """ws [N, num_ws, w_dim] → distances [N], relative to the limit.
 
-        The Mahalanobis distance per dimension within the space of the basis, and the distance from that space.
+        The mean of the Mahalanobis distance per dimension within the subspace and the distance from the subspace.
         """
         away = ws.mean(dim=1).float().cpu() - self.mean
         along = away @ self.basis.t()
@@ -83,7 +83,7 @@ class LatentDomain:
 
 
 def learn_domain(ws: Tensor, *, margin: float = 1.0) -> LatentDomain:
-    """Learns from three quarters of the latents [N, num_ws, w_dim], N ≥ 16, and lays the limit by the others."""
+    """Fits three quarters of the latents [N, num_ws, w_dim], N ≥ 16, and sets the limit by the others."""
     x = ws.mean(dim=1).float().cpu()
     held = torch.arange(len(x)) % 4 == 3
     seen = x[~held]
@@ -100,15 +100,15 @@ def learn_domain(ws: Tensor, *, margin: float = 1.0) -> LatentDomain:
 
 @dataclass(frozen=True, eq=False)
 class SimilarityStatistics:
-    """All of it, for one generator.
+    """The statistics of one generator.
 
     Attributes:
-        fingerprint: Of the generator and of what gives the vectors.
-        ranges: What is usual of :func:`picture_properties`, by name.
-        identity: How faces are compared; None for a model without faces, or without a network that knows them.
-        domain: Where latents lie; None for a model without an encoder.
-        count: Pictures that it was learned from.
-        from_data: Whether these were real ones, not the model's own.
+        fingerprint: Of the generator and the identity network.
+        ranges: Typical ranges of :func:`picture_properties`, by name.
+        identity: The scale of identity; None for a model without faces or without an identity network.
+        domain: The distribution of latents; None for a model without an encoder.
+        count: Number of pictures.
+        from_data: Whether they were training data rather than the model's random pictures.
     """
 
     fingerprint: str
@@ -164,7 +164,7 @@ class SimilarityStatistics:
             count, from_data = int(about["count"]), bool(about["from_data"])
             return SimilarityStatistics(metadata["fingerprint"], ranges, identity, domain, count, from_data)
         except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise BadModel(f"{Path(path).name} is not a file of likeness statistics ({e}). Build it again.") from e
+            raise BadModel(f"{Path(path).name} is not a file of similarity statistics ({e}). Build it again.") from e
 
 
 _SCALE_NUMBERS = ("strangers", "same", "same_limit", "auc")
@@ -176,8 +176,8 @@ def _numbers(part: object, names: tuple[str, ...]) -> dict[str, float] | None:
 
 
 def identity_net(g: Generator) -> IdentityNet | None:
-    """What turns a generator's faces into vectors, built once: the network that is named in the environment, else the
-    model's CLIP; None for a model without faces or without either.
+    """The identity network of a generator: the one named in the environment, or else its CLIP; None for a model without
+    faces or without either.
 
     Raises:
         BadModel: the named file cannot be used.
@@ -211,14 +211,14 @@ def build_similarity_statistics(
     seconds: float = SECONDS,
     on_step: OnStep | None = None,
 ) -> SimilarityStatistics:
-    """Learns what is usual, from pictures where there are some, else from the model's random ones.
+    """Computes the statistics of pictures, or of the model's random ones.
 
     Args:
         g: The generator.
-        pictures: uint8 [N, 3, size_px, size_px], aligned as the training data, N ≥ 64; random ones where None.
-        net: What gives the vectors; None takes :func:`identity_net`.
-        seconds: Where they are random, stop after this time with :data:`LEAST` at least.
-        on_step: Told after each batch; a true answer stops.
+        pictures: uint8 [N, 3, size_px, size_px], aligned as the training data, N ≥ 64; None for random ones.
+        net: The identity network; None for :func:`identity_net`.
+        seconds: Time limit for random pictures, after at least :data:`MIN_SAMPLES`.
+        on_step: Called after each batch; a true answer stops.
 
     Raises:
         Stopped: ``on_step`` gave a true answer.
@@ -227,10 +227,10 @@ def build_similarity_statistics(
     points, net = canonical_points(g), net or identity_net(g)
     encoder = load_encoder(g) if has_encoder(g) else None
     dtype = fastest_dtype(g.device)
-    total = SAMPLES if pictures is None else len(pictures)
+    total = MAX_SAMPLES if pictures is None else len(pictures)
     latents: list[Tensor] = []
     faces: list[Tensor] = []
-    facts: list[dict[str, Tensor]] = []
+    properties: list[dict[str, Tensor]] = []
     seen = 0
     while seen < total:
         with torch.inference_mode():
@@ -242,16 +242,16 @@ def build_similarity_statistics(
             if encoder is not None:
                 latents.append(encoder(batch, dtype).float().cpu())
         faces.append(resized(batch, FACE_PX).cpu().clone())
-        if seen * MEASURED >= len(facts) * _BATCH * max(total, MEASURED):  # evenly spread
-            facts.append(picture_properties(landmark_net(g), batch, points))
+        if seen * MEASURED >= len(properties) * _BATCH * max(total, MEASURED):  # evenly spread
+            properties.append(picture_properties(landmark_net(g), batch, points))
         seen += len(batch)
         run.progress(seen, total, label=LABEL)
-        if pictures is None and seen >= LEAST and run.over:
+        if pictures is None and seen >= MIN_SAMPLES and run.over:
             break
-    measured = {name: torch.cat([f[name] for f in facts]) for name in facts[0]}
+    measured = {name: torch.cat([p[name] for p in properties]) for name in properties[0]}
     return SimilarityStatistics(
         _fingerprint(g, net),
-        usual(measured, widened=0.25 if pictures is not None else 0.6),
+        typical_ranges(measured, widened=0.25 if pictures is not None else 0.6),
         None if net is None else learn_scale(net, torch.cat(faces), points),
         None if encoder is None else learn_domain(torch.cat(latents), margin=1.0 if pictures is not None else MARGIN),
         seen,
@@ -266,21 +266,21 @@ def _fingerprint(g: Generator, net: IdentityNet | None) -> str:
 def load_similarity_statistics(
     g: Generator, *, net: IdentityNet | None = None, on_step: OnStep | None = None
 ) -> SimilarityStatistics:
-    """The statistics of a generator: those in its folder, or quickly learned ones, which are kept.
+    """The statistics of a generator: those in its folder, or else computed from random pictures and stored.
 
     Args:
         g: The generator.
-        net: A network of one's own in place of :func:`identity_net`.
-        on_step: Told while they are learned; a true answer stops.
+        net: Another identity network; None for :func:`identity_net`.
+        on_step: Called while they are computed; a true answer stops.
 
     Raises:
         Stopped: ``on_step`` gave a true answer.
-        BadModel: the file is damaged and not one that would be made again, or the named network cannot be used.
+        BadModel: the file is damaged and not a cache, or the named network cannot be used.
     """
     g = original(g)
     chosen = net or identity_net(g)
     wanted = _fingerprint(g, chosen)
-    return _kept_or_built(g, wanted, net=chosen, on_step=on_step)
+    return _stored_or_built(g, wanted, net=chosen, on_step=on_step)
 
 
 @per_model
@@ -289,29 +289,29 @@ def _onnx_identity(g: Generator, path: str) -> OnnxIdentity:
 
 
 @per_model
-def _kept_or_built(
+def _stored_or_built(
     g: Generator, wanted: str, *, net: IdentityNet | None, on_step: OnStep | None
 ) -> SimilarityStatistics:
-    name, found = _kept(g, net, wanted)
+    name, found = _read_stored(g, net, wanted)
     if found is not None:
         return found
     made = build_similarity_statistics(g, net=net, on_step=on_step)
-    # Beside an installed model's own statistics, those of a network of one's own are not kept.
+    # Statistics of another identity network are not stored beside those of an installed model.
     if g.bundle.is_cache or (name == STATISTICS_FILE and not g.bundle.has(name)):
         g.bundle.write(name, made.save)
     return made
 
 
-def _kept(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, SimilarityStatistics | None]:
-    """The name of the file, and what is in it where that belongs to the same weights."""
-    own = net is not None and net.tells_people  # each network of one's own has its own file
+def _read_stored(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, SimilarityStatistics | None]:
+    """The name of the file, and its statistics if they belong to the same weights."""
+    own = net is not None and net.recognizes_people  # each face recognition network has its own file
     name = f"likeness-{wanted.split('+')[1]}.safetensors" if own else STATISTICS_FILE
     found = g.bundle.read_optional(name, "the likeness", SimilarityStatistics.load)
     return name, found if found is not None and found.fingerprint == wanted else None
 
 
 def similarity_statistics_known(g: Generator) -> bool:
-    """Whether :func:`load_similarity_statistics` would answer without learning anything.
+    """Whether :func:`load_similarity_statistics` has its result ready.
 
     Raises:
         BadModel: as there.
@@ -321,4 +321,4 @@ def similarity_statistics_known(g: Generator) -> bool:
         return False
     chosen = identity_net(g)
     wanted = _fingerprint(g, chosen)
-    return _kept_or_built.is_built(g, wanted) or _kept(g, chosen, wanted)[1] is not None
+    return _stored_or_built.is_built(g, wanted) or _read_stored(g, chosen, wanted)[1] is not None

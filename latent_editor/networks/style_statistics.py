@@ -1,4 +1,4 @@
-"""What each channel of StyleSpace does to a CLIP's vector of the picture: what global text directions are read from.
+"""The effect of each StyleSpace channel on a picture's CLIP vector, from which global text directions are computed.
 
 StyleCLIP (Patashnik et al. 2021, §6) renders a hundred pictures with each channel moved up and down, and shows them to
 the CLIP: hours for a model. Here the derivative of the CLIP's vector by all channels comes from gradients, a random
@@ -26,21 +26,21 @@ from latent_editor.models.bundle import cache_folder
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import ClipModel, load_clip
 
-#: Faces that are differentiated together; how often, at most and at least; for how long; and their truncation.
-FACES, MOST, LEAST, SECONDS, PSI = 4, 8, 2, 25.0, 0.8
-#: Size of the pictures, which the CLIP enlarges: larger ones take three times as long and say the same.
+#: Faces per round; limits of the number of rounds and of the time; truncation of the faces.
+FACES, MAX_ROUNDS, MIN_ROUNDS, SECONDS, PSI = 4, 8, 2, 25.0, 0.8
+#: Size of the pictures, which are enlarged for the CLIP: larger ones take three times as long for the same result.
 SIZE_PX = 64
 LABEL = "Learning what each channel means"
 
 
 @dataclass(frozen=True, eq=False)
 class StyleStatistics:
-    """The mean derivative of a CLIP's vectors by the channels.
+    """The mean derivative of CLIP vectors by the channels.
 
     Attributes:
         effects: float32 [C, D], of the channels of all layers in their order: what moving a channel by one standard
             deviation adds to the CLIP's vector of the picture.
-        rounds: How many sets of faces it is the mean of.
+        rounds: Number of sets of faces that were averaged.
     """
 
     effects: Tensor
@@ -49,7 +49,7 @@ class StyleStatistics:
 
 @per_model
 def load_style_statistics(g: Generator, *, on_step: OnStep | None = None) -> StyleStatistics:
-    """The statistics of a generator and its CLIP, made once and kept in the user's cache; every prompt shares them.
+    """The statistics of a generator and its CLIP, computed once for all prompts and stored in the user's cache.
 
     Args:
         g: A generator with a CLIP.
@@ -64,12 +64,12 @@ def load_style_statistics(g: Generator, *, on_step: OnStep | None = None) -> Sty
 
 
 def style_statistics_file(g: Generator) -> Path:
-    """Where they are kept, by the fingerprints of the generator and the CLIP. It need not exist."""
+    """The cache file, by the fingerprints of the generator and the CLIP. It need not exist."""
     return cache_folder() / "stylespace" / f"{g.fingerprint}-{load_clip(g).fingerprint}.safetensors"
 
 
 def style_statistics_stored(g: Generator) -> bool:
-    """Whether they are there already, and whole."""
+    """Whether they are stored completely."""
     if load_style_statistics.is_built(g):
         return True
     kept = _read(g, load_clip(g)) if style_layers(g) else None
@@ -77,7 +77,7 @@ def style_statistics_stored(g: Generator) -> bool:
 
 
 def _read(g: Generator, clip: ClipModel) -> tuple[StyleStatistics, bool] | None:
-    """What is in the file, and whether it is whole; None where there is nothing of use."""
+    """The statistics in the file, and whether they are complete; None if there are none."""
     path = style_statistics_file(g)
     if not path.is_file():
         return None
@@ -98,13 +98,14 @@ def _write(g: Generator, statistics: StyleStatistics, whole: bool) -> None:
 
 
 def _complete(g: Generator, on_step: OnStep | None) -> StyleStatistics:
-    """Goes on from what is kept.
+    """Resumes from the stored rounds.
 
-    1. Some random faces are rendered small and shown to the CLIP.
-    2. The rows of a random rotation of the CLIP's space are given to the faces in turn; the gradient of each projection
-       by the ws is taken.
-    3. Its product with the vector that moves a channel by its spread, times the row, is added to that channel's effect.
-    4. After each round what there is by then is kept.
+    1. Some random faces are rendered small and encoded by the CLIP.
+    2. The rows of a random rotation of CLIP space are assigned to the faces in turn; the gradient of each projection by
+       the ws is computed.
+    3. Its product with the vector that changes a channel by one standard deviation, times the row, is added to that
+       channel's effect.
+    4. The result is stored after each round.
     """
     clip, layers = load_clip(g), style_layers(g)
     if not layers:
@@ -114,16 +115,16 @@ def _complete(g: Generator, on_step: OnStep | None) -> StyleStatistics:
         return found[0]
     kept = found[0] if found else StyleStatistics(torch.zeros(0), 0)
     run = Run(SECONDS, on_step)
-    for turn in range(kept.rounds, MOST):
+    for turn in range(kept.rounds, MAX_ROUNDS):
 
         def report(share: float, turn: int = turn) -> None:
-            fraction = max((turn + share) / MOST, min(run.elapsed / SECONDS, (turn + share) / LEAST))
-            run.progress(turn, MOST, fraction=fraction, label=LABEL)
+            fraction = max((turn + share) / MAX_ROUNDS, min(run.elapsed / SECONDS, (turn + share) / MIN_ROUNDS))
+            run.progress(turn, MAX_ROUNDS, fraction=fraction, label=LABEL)
 
         effects = _round(g, clip, turn, report)
         before = kept.effects if kept.rounds else torch.zeros_like(effects)
         kept = StyleStatistics(torch.lerp(before, effects, 1 / (turn + 1)), turn + 1)  # 4.
-        whole = turn + 1 == MOST or (turn + 1 >= LEAST and run.over)
+        whole = turn + 1 == MAX_ROUNDS or (turn + 1 >= MIN_ROUNDS and run.over)
         _write(g, kept, whole)
         if whole:
             break
@@ -151,7 +152,7 @@ def _round(g: Generator, clip: ClipModel, turn: int, report: Callable[[float], N
 
 
 def _by_channel(g: Generator, layers: Sequence[StyleLayer], gradient: Tensor) -> Tensor:
-    """Gradients by ws [N, num_ws, w_dim] → by the channels, each counted in its spread: [C, N]."""
+    """Gradients by ws [N, num_ws, w_dim] → by the channels, in standard deviations: [C, N]."""
     parts: dict[int, Tensor] = {}
     for row in {layer.row for layer in layers}:
         moved = gradient[:, row].float().cpu() @ row_inverse(g, row)[1]  # [N, channels that read this w]

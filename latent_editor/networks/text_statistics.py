@@ -1,4 +1,4 @@
-"""How a generator's latents and a CLIP's vectors vary together: what a fast text direction is read from.
+"""Joint statistics of a generator's latents and CLIP vectors, from which fast text directions are estimated.
 
 ``python -m latent_editor.train text --model portraits [--data PICTURES.tar]`` writes them into a model's folder.
 """
@@ -26,29 +26,29 @@ from latent_editor.networks.clip import ClipModel, clip_fingerprint, load_clip
 from latent_editor.networks.encoder import load_encoder
 
 STATISTICS_FILE = "text_statistics.safetensors"
-#: Random pictures for statistics that are kept in a file, and for those made while a user waits.
+#: Random pictures for statistics of a model's file, and for those that are computed while a user waits.
 SAMPLES, QUICK_SAMPLES = 3000, 700
-#: How long the latter may take, once there are at least so many.
-QUICK_SECONDS, QUICK_LEAST = 20.0, 64
-#: Sizes of the samples that are kept of vectors and of latents.
+#: Time limit of the latter, after a minimum number of pictures.
+QUICK_SECONDS, MIN_QUICK_SAMPLES = 20.0, 64
+#: Numbers of sampled vectors and latents that are stored.
 VECTORS, PROBES = 600, 6
-#: Pictures at a time; few where somebody waits, and may want to stop.
+#: Batch sizes; small while a user waits, who may want to stop.
 _BATCH, _QUICK_BATCH = 32, 8
 LABEL = "Learning what words change"
 
 
 @dataclass(frozen=True, eq=False)
 class TextStatistics:
-    """Moments of x, the mean over layers of a latent, and e, the CLIP's vector of its picture, both centred.
+    """Moments of x, the mean over layers of a latent, and e, the CLIP's vector of its picture, both centered.
 
     Attributes:
         xx: float32 [w_dim, w_dim], covariance of x.
         xe: float32 [w_dim, D], covariance of x with e.
         ee: float32 [D, D], covariance of e.
-        vectors: float32 [M, D], a sample of e, not centred: how any score is spread over the data.
-        probes: float32 [P, num_ws, w_dim], a few latents to measure what a direction does.
+        vectors: float32 [M, D], a sample of e, not centered: the distribution of any score over the data.
+        probes: float32 [P, num_ws, w_dim], a few latents for the calibration of directions.
         count: Number of pictures.
-        fingerprint: Which generator and CLIP they belong to.
+        fingerprint: Of the generator and the CLIP.
     """
 
     xx: Tensor
@@ -123,18 +123,18 @@ def build_text_statistics(
     seconds: float = math.inf,
     on_step: OnStep | None = None,
 ) -> TextStatistics:
-    """Gathers the statistics from rendered random latents, and from pictures where there are some.
+    """Computes the statistics of rendered random latents and, if given, of pictures.
 
-    1. Random latents are rendered and shown to the CLIP.
-    2. Each picture is encoded; x comes from its latent, e from the mean of the CLIP's vectors of the picture and of its
-       reconstruction: the first knows what is in the picture, the second what the generator can show of it.
+    1. Random latents are rendered and encoded by the CLIP.
+    2. Each picture is inverted by the encoder; x is its latent, and e the mean of the CLIP vectors of the picture,
+       which shows the content, and of its reconstruction, which shows what the generator can render of it.
 
     Args:
         g: A generator with a CLIP, and an encoder if ``pictures`` are given.
         pictures: uint8 [N, 3, size_px, size_px], aligned as the training data.
         samples: Number of random latents.
-        seconds: Stop after this time, with :data:`QUICK_LEAST` at least.
-        on_step: Told after each batch; a truthy answer stops and what there is by then is used.
+        seconds: Time limit, after at least :data:`MIN_QUICK_SAMPLES` pictures.
+        on_step: Called after each batch; a true answer stops, and the statistics so far are used.
 
     Raises:
         MissingPart: no CLIP, or pictures without an encoder.
@@ -151,12 +151,12 @@ def build_text_statistics(
         vectors.append(e.cpu())
         probes.append(ws[:1].cpu())
         spent = time.monotonic() - start
-        enough = moments.count >= QUICK_LEAST and spent >= seconds
-        done = 1.0 if enough else max(moments.count / total, min(spent / seconds, moments.count / QUICK_LEAST))
+        enough = moments.count >= MIN_QUICK_SAMPLES and spent >= seconds
+        done = 1.0 if enough else max(moments.count / total, min(spent / seconds, moments.count / MIN_QUICK_SAMPLES))
         if (on_step and on_step(Step(moments.count, total, spent, done, label=LABEL))) or enough:
             break
     assert moments is not None
-    # The last latents are those of pictures where there are any, and truer to use than random ones.
+    # The last latents are those of pictures, if given, which are more realistic than random ones.
     sample, last = _spread(torch.cat(vectors), VECTORS), _spread(torch.cat(probes[len(probes) // 2 :]), PROBES)
     return TextStatistics(*moments.covariances(), sample, last, moments.count, statistics_fingerprint(g, clip))
 
@@ -190,22 +190,22 @@ def _observations(
 
 @per_model
 def load_text_statistics(g: Generator, *, on_step: OnStep | None = None, whole: bool = False) -> TextStatistics:
-    """The statistics of a generator: its file's, or quickly made ones where there is none or it is out of date.
+    """The statistics of a generator: from its file, or computed quickly if there is none or it is out of date.
 
-    Quickly made ones are kept in the model's folder, unless ``on_step`` cut them short.
+    Computed ones are stored in the model's folder, unless ``on_step`` stopped the computation.
 
     Args:
-        on_step: Told after each batch; a true answer stops, and what there is by then is used.
-        whole: Raise Stopped instead of using what there is by then.
+        on_step: Called after each batch; a true answer stops, and the statistics so far are used.
+        whole: Raise Stopped instead of using partial statistics.
     """
     return stored_text_statistics(g) or _quick(g, on_step, whole)
 
 
 def stored_text_statistics(g: Generator) -> TextStatistics | None:
-    """The statistics in the model's folder, or None where there are none of this generator and its CLIP.
+    """The statistics in the model's folder, or None if there are none of this generator and its CLIP.
 
     Raises:
-        BadModel: the file is damaged, and is not one that would be made again.
+        BadModel: the file is damaged, and it is not a cache.
     """
     found = g.bundle.read_optional(STATISTICS_FILE, "text prompts", TextStatistics.load)
     if found is None:
@@ -214,11 +214,11 @@ def stored_text_statistics(g: Generator) -> TextStatistics | None:
 
 
 def text_statistics_stored(g: Generator) -> bool:
-    """Whether :func:`stored_text_statistics` finds some, without building the CLIP.
+    """Whether :func:`stored_text_statistics` returns some, without building the CLIP.
 
     Raises:
         MissingPart: there is no CLIP for this generator.
-        BadModel: as there.
+        BadModel: the file is damaged, and it is not a cache.
     """
     wanted = f"{g.fingerprint}+{clip_fingerprint(g)}"
     if not g.bundle.has(STATISTICS_FILE):

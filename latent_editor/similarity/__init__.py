@@ -2,6 +2,6 @@
 
 from latent_editor.similarity.advice import advise
 from latent_editor.similarity.heat_map import heat_map
-from latent_editor.similarity.meter import IdentityChange, Similarity, compare, identity_moved
+from latent_editor.similarity.meter import IdentityChange, Similarity, compare, identity_change
 
-__all__ = ["IdentityChange", "Similarity", "advise", "compare", "heat_map", "identity_moved"]
+__all__ = ["IdentityChange", "Similarity", "advise", "compare", "heat_map", "identity_change"]

@@ -1,4 +1,4 @@
-"""Where two pictures differ to the eye: distances of colours, seen through a little blur, in colours all can read."""
+"""Heat maps of perceived color differences between two pictures, in a color scale for everyone."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor
 from latent_editor.generators.pictures import as_rgb, to_image
 from latent_editor.networks.face_views import blurred
 
-#: Distances in CIELAB (ΔE of 1976): from the first on a difference is seen side by side, at the last the colours end.
-SEEN, MOST = 5.0, 40.0
-#: The eye does not compare pixels: pictures are blurred by this share of their side before they are compared, and the
-#: differences by this share after.
-BEFORE, AFTER = 1 / 256, 1 / 128
-#: How strongly colours lie over the grey photo where nothing differs, and where much does.
-_THIN, _THICK = 0.1, 0.92
+#: Distances in CIELAB (ΔE of 1976): the smallest difference that is visible side by side, and the end of the scale.
+VISIBLE, MAX_DIFFERENCE = 5.0, 40.0
+#: Sigma of the blur relative to the side, because the eye does not compare pixels: of the pictures before the
+#: comparison, and of the differences after it.
+BLUR_BEFORE, BLUR_AFTER = 1 / 256, 1 / 128
+#: Opacity of the colors over the gray photo at the ends of the scale.
+_MIN_OPACITY, _MAX_OPACITY = 0.1, 0.92
 LEGEND = ("the same", "visible", "strong")
 
 
 def residual(a: Tensor, b: Tensor) -> Tensor:
-    """Where two pictures differ, as the eye sees it.
+    """The perceived difference of two pictures.
 
-    1. Both are blurred a little, as S-CIELAB does before it compares (Zhang & Wandell 1997); its separate filters for
-       the opponent colours were refused, since they assume a viewing distance.
-    2. The Euclidean distance in CIELAB, pixel by pixel.
-    3. Blurred once more, so that places show rather than pixels.
+    1. Blur both slightly, as S-CIELAB does (Zhang & Wandell 1997); its separate filters for the opponent colors were
+       rejected, since they assume a viewing distance.
+    2. Euclidean distance in CIELAB, pixel by pixel.
+    3. Blur again, to show regions rather than pixels.
 
     Args:
         a, b: float32 [1, C, S, S], −1..1.
@@ -36,10 +36,10 @@ def residual(a: Tensor, b: Tensor) -> Tensor:
         float32 [S, S] on the CPU, ΔE from 0.
     """
     side = a.shape[-1]
-    sigma = side * BEFORE
+    sigma = side * BLUR_BEFORE
     seen = [_lab(blurred(as_rgb(x).float().clamp(-1, 1), sigma)) for x in (a, b)]
     distance = (seen[0] - seen[1]).square().sum(dim=1, keepdim=True).sqrt()
-    smooth: Tensor = blurred(distance, side * AFTER)[0, 0].detach().cpu()
+    smooth: Tensor = blurred(distance, side * BLUR_AFTER)[0, 0].detach().cpu()
     return smooth
 
 
@@ -57,9 +57,9 @@ def _lab(picture: Tensor) -> Tensor:
 
 
 def heat_map(difference: Tensor, photo: Tensor, *, size_px: int = 512, legend: bool = True) -> Image.Image:
-    """Draws a residual over the photo in grey, in the colours of cividis, which the colour-blind tell apart too.
+    """Draws a residual over the grayscale photo, in the color-blind safe scale cividis (Nuñez et al. 2018).
 
-    Grey is the same, dark blue a little different, yellow strongly (Nuñez et al. 2018), on one scale for all pictures.
+    Gray is the same, dark blue slightly different, yellow strongly, on one scale for all pictures.
 
     Args:
         difference: float32 [S, S], as :func:`residual` gives it.
@@ -70,22 +70,22 @@ def heat_map(difference: Tensor, photo: Tensor, *, size_px: int = 512, legend: b
     Returns:
         RGB.
     """
-    grey = np.asarray(to_image(photo[0]).convert("L").resize((size_px, size_px), Image.Resampling.BICUBIC), np.float32)
-    value = np.clip(difference.numpy() / MOST, 0, 1).astype(np.float32)
+    gray = np.asarray(to_image(photo[0]).convert("L").resize((size_px, size_px), Image.Resampling.BICUBIC), np.float32)
+    value = np.clip(difference.numpy() / MAX_DIFFERENCE, 0, 1).astype(np.float32)
     value = np.clip(cv2.resize(value, (size_px, size_px), interpolation=cv2.INTER_CUBIC), 0, 1)
-    value = np.sqrt(value)  # small differences matter most: a quarter of the distance is half of the scale
-    picture = Image.fromarray(_laid_over(value, 0.1 * 255 + 0.7 * grey))
+    value = np.sqrt(value)  # resolves small differences: a quarter of the distance is half of the scale
+    picture = Image.fromarray(_laid_over(value, 0.1 * 255 + 0.7 * gray))
     return _with_legend(picture) if legend else picture
 
 
-def _laid_over(value: np.ndarray, grey: np.ndarray) -> np.ndarray:
-    """Colours of a value 0..1 [H, W] over a grey picture [H, W] in 0..255 → uint8 [H, W, 3]."""
-    cover = (_THIN + (_THICK - _THIN) * value)[..., None]
-    drawn = _colours(value) * cover + grey[..., None] * (1 - cover)
+def _laid_over(value: np.ndarray, gray: np.ndarray) -> np.ndarray:
+    """Colors of a value 0..1 [H, W] over a gray picture [H, W] in 0..255 → uint8 [H, W, 3]."""
+    cover = (_MIN_OPACITY + (_MAX_OPACITY - _MIN_OPACITY) * value)[..., None]
+    drawn = _colors(value) * cover + gray[..., None] * (1 - cover)
     return np.clip(np.round(drawn), 0, 255).astype(np.uint8)
 
 
-def _colours(value: np.ndarray) -> np.ndarray:
+def _colors(value: np.ndarray) -> np.ndarray:
     """0..1 [H, W] → float32 [H, W, 3], RGB in 0..255."""
     bgr = cv2.applyColorMap(np.round(value * 255).astype(np.uint8), cv2.COLORMAP_CIVIDIS)
     return np.ascontiguousarray(bgr[..., ::-1]).astype(np.float32)
@@ -101,7 +101,7 @@ def _with_legend(picture: Image.Image) -> Image.Image:
     whole.paste(Image.fromarray(_laid_over(ramp, np.full_like(ramp, 115))), (margin, side + margin))
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(text)
     y = side + 2 * margin + bar - text // 6
-    at = margin + wide * (SEEN / MOST) ** 0.5
+    at = margin + wide * (VISIBLE / MAX_DIFFERENCE) ** 0.5
     for label, x, anchor in zip(LEGEND, (margin, at, margin + wide), ("la", "ma", "ra"), strict=True):
         draw.text((x, y), label, fill=(40, 40, 40), font=font, anchor=anchor)
     return whole

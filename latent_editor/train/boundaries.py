@@ -119,7 +119,7 @@ def fit_boundaries(
         reading = fit_reader(vectors[rows].flatten(0, 1), side.repeat_interleave(2), counts.repeat_interleave(2))
         opinion = (basis @ fit_reader(components[rows], side, counts)).view(ws.shape[1:])
         found.append(replace(way, clip_probe=F.normalize(reading, dim=0), encoder_probe=opinion / opinion.norm()))
-        print(f"{name}: {way.count} portraits; held-out ones told rightly by the latent {way.accuracy:.1%}", flush=True)
+        print(f"{name}: {way.count} portraits; accuracy on held-out ones by the latent {way.accuracy:.1%}", flush=True)
     return found
 
 

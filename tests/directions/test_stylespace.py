@@ -145,7 +145,7 @@ def test_channels_are_ranked_and_kept(stylish: Generator) -> None:
 def test_channels_can_be_stopped_and_refused(stylish: Generator) -> None:
     with pytest.raises(Stopped):
         stylespace_channels(stylish, on_step=lambda s: True)
-    with pytest.raises(BadValue, match="centre, top"):
+    with pytest.raises(BadValue, match="center, top"):
         stylespace_channels(stylish, region="beak")
 
 

@@ -24,18 +24,18 @@ from latent_editor.core.values import Crop, Photo
 from latent_editor.generators import Generator, random_ws
 from latent_editor.generators.pictures import to_image
 from latent_editor.models.bundle import Bundle
-from latent_editor.networks.face_views import FRAME, blurred, face_views, seen_otherwise
+from latent_editor.networks.face_views import FRAME, augmented_views, blurred, face_views
 from latent_editor.networks.identity import IDENTITY_VARIABLE, OnnxIdentity, auc, learn_scale
+from latent_editor.networks.picture_properties import Range, picture_properties, typical_ranges
 from latent_editor.networks.similarity_statistics import (
     SimilarityStatistics,
     build_similarity_statistics,
     learn_domain,
     load_similarity_statistics,
 )
-from latent_editor.networks.picture_properties import Range, picture_properties, usual
 from latent_editor.similarity import heat_map
-from latent_editor.similarity.advice import RULES, Facts, beyond_edge, sentences
-from latent_editor.similarity.heat_map import MOST, _lab, residual
+from latent_editor.similarity.advice import RULES, Measurements, sentences, share_outside
+from latent_editor.similarity.heat_map import MAX_DIFFERENCE, _lab, residual
 from latent_editor.similarity.meter import ELSE, LITTLE, OTHER, SAME, STILL
 
 
@@ -86,7 +86,7 @@ def test_a_face_view_lays_the_face_into_the_frame() -> None:
 
 def test_other_views_are_reproducible_and_keep_the_range() -> None:
     x = picture(3, 64, count=6)
-    a, b, c = seen_otherwise(x, seed=1), seen_otherwise(x, seed=1), seen_otherwise(x, seed=2)
+    a, b, c = augmented_views(x, seed=1), augmented_views(x, seed=1), augmented_views(x, seed=2)
     assert torch.equal(a, b)
     assert (a - c).abs().mean() > 0.05
     assert a.shape == x.shape
@@ -109,8 +109,8 @@ class Colours:
 
     fingerprint = "colours"
 
-    def __init__(self, *, tells_people: bool) -> None:
-        self.tells_people = tells_people
+    def __init__(self, *, recognizes_people: bool) -> None:
+        self.recognizes_people = recognizes_people
 
     def embed(self, pictures: Tensor, points: FractionLandmarks) -> Tensor:
         small = torch.nn.functional.adaptive_avg_pool2d(face_views(pictures, points, 64)[:, :, 24:64, 16:48], (4, 3))
@@ -119,8 +119,8 @@ class Colours:
 
 def test_the_metric_learns_what_does_not_change_a_person() -> None:
     people = 0.5 * picture(3, 64) + 0.15 * picture(4, 64, count=80)  # of one family
-    plain = learn_scale(Colours(tells_people=True), people, FRAME)
-    learned = learn_scale(Colours(tells_people=False), people, FRAME)
+    plain = learn_scale(Colours(recognizes_people=True), people, FRAME)
+    learned = learn_scale(Colours(recognizes_people=False), people, FRAME)
     assert torch.equal(plain.metric, torch.eye(len(plain.mean)))
     assert learned.auc > plain.auc + 0.005
     for scale in (plain, learned):
@@ -128,15 +128,15 @@ def test_the_metric_learns_what_does_not_change_a_person() -> None:
         assert scale.degree(scale.strangers) == 0
         assert scale.degree(1.0) == 1
         assert [scale.grade(cosine) for cosine in (1.0, scale.same_limit - 0.01, scale.strangers)] == [0, 2, 2]
-    assert float(learned.cosine(*[Colours(tells_people=False).embed(people[:1], FRAME)] * 2)) == pytest.approx(1)
+    assert float(learned.cosine(*[Colours(recognizes_people=False).embed(people[:1], FRAME)] * 2)) == pytest.approx(1)
 
 
 def test_a_scale_needs_some_people() -> None:
-    with pytest.raises(BadValue, match="16 at least"):
-        learn_scale(Colours(tells_people=True), picture(5, 64, count=5), FRAME)
+    with pytest.raises(BadValue, match="at least 16"):
+        learn_scale(Colours(recognizes_people=True), picture(5, 64, count=5), FRAME)
 
 
-# --- what is usual -------------------------------------------------------------------------------------------------
+# --- typical ranges ------------------------------------------------------------------------------------------------
 
 
 def test_the_domain_knows_its_own_and_not_others() -> None:
@@ -153,7 +153,7 @@ def test_the_domain_knows_its_own_and_not_others() -> None:
 
 def test_usual_ranges_hold_what_was_seen() -> None:
     values = torch.linspace(0, 1, 501)
-    found = usual({"light": values})["light"]
+    found = typical_ranges({"light": values})["light"]
     assert -0.2 < found.low < 0.01
     assert 0.99 < found.high < 1.2
 
@@ -170,7 +170,7 @@ def test_facts_follow_the_picture() -> None:
 
 
 def test_statistics_round_trip(tmp_path: Path) -> None:
-    scale = learn_scale(Colours(tells_people=False), picture(7, 64, count=40), FRAME)
+    scale = learn_scale(Colours(recognizes_people=False), picture(7, 64, count=40), FRAME)
     domain = learn_domain(torch.randn(64, 3, 20, generator=torch.Generator().manual_seed(1)))
     made = SimilarityStatistics("a+b", {"light": Range(0.1, 0.9)}, scale, domain, 40, True)
     made.save(tmp_path / "a.safetensors")
@@ -198,7 +198,7 @@ def test_damaged_statistics_are_refused(tmp_path: Path, change: Callable[[dict],
     import safetensors.torch
 
     path = tmp_path / "a.safetensors"
-    scale = learn_scale(Colours(tells_people=False), picture(7, 64, count=16), FRAME)
+    scale = learn_scale(Colours(recognizes_people=False), picture(7, 64, count=16), FRAME)
     SimilarityStatistics("a+b", {}, scale, learn_domain(torch.randn(16, 1, 8))).save(path)
     with safetensors.safe_open(str(path), "pt") as f:
         tensors, metadata = {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata())  # noqa: SIM118
@@ -240,23 +240,23 @@ WELL = {"face": 0.99, "light": 0.5, "detail": -1.5, "colour": 0.1, "misfit": 0.0
         ("bright", {"light": 0.95}, {}),
         ("blurred", {"detail": -2.5}, {}),
         ("grainy", {"detail": -0.2}, {}),
-        ("cut off", {}, {"beyond": 0.3}),
-        ("small", {}, {"enlarged": 5.0}),
-        ("without colour", {"colour": 0.0}, {"distance": 1.2}),
-        ("far", {}, {"distance": 1.2, "alike": False}),
+        ("cut off", {}, {"outside": 0.3}),
+        ("small", {}, {"enlargement": 5.0}),
+        ("without color", {"colour": 0.0}, {"distance": 1.2}),
+        ("far", {}, {"distance": 1.2, "recognizable": False}),
     ],
 )
 def test_each_fault_has_its_sentence(name: str, values: dict, other: dict) -> None:
-    assert sentences(Facts(WELL, USUAL)) == ()
-    said = sentences(Facts({**WELL, **values}, USUAL, **other))
+    assert sentences(Measurements(WELL, USUAL)) == ()
+    said = sentences(Measurements({**WELL, **values}, USUAL, **other))
     assert said == (next(rule.sentence for rule in RULES if rule.name == name),)
 
 
 def test_two_sentences_at_most_and_silence_where_it_came_out_well() -> None:
     faults = {**WELL, "turn": 0.9, "misfit": 0.5, "light": 0.0, "detail": -3.0}
-    assert len(sentences(Facts(faults, USUAL, distance=2.0, alike=False))) == 2
-    assert sentences(Facts(WELL, USUAL, distance=2.0, alike=True)) == ()
-    assert sentences(Facts({}, {})) == ()
+    assert len(sentences(Measurements(faults, USUAL, distance=2.0, recognizable=False))) == 2
+    assert sentences(Measurements(WELL, USUAL, distance=2.0, recognizable=True)) == ()
+    assert sentences(Measurements({}, {})) == ()
 
 
 def test_every_sentence_says_what_to_do_or_expect() -> None:
@@ -269,9 +269,9 @@ def test_every_sentence_says_what_to_do_or_expect() -> None:
 
 def test_the_share_of_a_face_beyond_the_edge() -> None:
     crop = Crop(Image.new("RGB", (64, 64)), np.array([[2.0, 0, 10], [0, 2.0, 10]]))
-    assert beyond_edge(crop, (300, 300), FRAME) == 0
+    assert share_outside(crop, (300, 300), FRAME) == 0
     middle = 10 + 0.5 * 128  # the ellipse is centred at half of the width
-    assert beyond_edge(crop, (round(middle), 300), FRAME) == pytest.approx(0.5, abs=0.03)
+    assert share_outside(crop, (round(middle), 300), FRAME) == pytest.approx(0.5, abs=0.03)
 
 
 # --- the whole meter -----------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_a_model_without_faces_has_a_meter_too(tiny_generator: Generator) -> Non
     assert (same.identity, same.face_psnr_db, same.words) == (None, None, "the same")
     assert other.psnr_db < same.psnr_db
     assert other.residual.mean() > same.residual.mean()
-    assert le.identity_moved(g, latent, le.random_latent(g, 1)) is None
+    assert le.identity_change(g, latent, le.random_latent(g, 1)) is None
     with pytest.raises(BadValue, match="expected one picture"):
         le.compare(g, image, torch.zeros(2, 3, 32, 32))
 
@@ -310,7 +310,7 @@ def test_heat_shows_where_and_how_much() -> None:
 
 def test_the_colours_grow_lighter_all_the_way() -> None:
     """What the colour-blind, and a printer without colours, tell them apart by."""
-    ramp = torch.linspace(0, 1, 64).square().mul(MOST).expand(64, 64).contiguous()
+    ramp = torch.linspace(0, 1, 64).square().mul(MAX_DIFFERENCE).expand(64, 64).contiguous()
     drawn = heat_map(ramp, torch.zeros(1, 3, 64, 64), size_px=64, legend=False).convert("L")
     row = np.asarray(drawn, np.float32)[32]
     assert (np.diff(row[4:-4]) > -2).all()
@@ -342,8 +342,8 @@ def test_the_scale_tells_faces_from_strangers(portraits: Generator) -> None:
 
 def test_edits_move_identity_step_by_step(portraits: Generator) -> None:
     latent, other = le.random_latent(portraits, 14), le.random_latent(portraits, 27).ws
-    moved = [le.identity_moved(portraits, latent, torch.lerp(latent.ws, other, share)) for share in (0, 0.2, 0.5, 1.0)]
-    amounts = [m.moved for m in moved if m is not None]
+    moved = [le.identity_change(portraits, latent, torch.lerp(latent.ws, other, share)) for share in (0, 0.2, 0.5, 1.0)]
+    amounts = [m.change for m in moved if m is not None]
     assert amounts == sorted(amounts)
     words = [m.words for m in moved if m is not None]
     assert words[0] == STILL
@@ -386,7 +386,7 @@ def photo_crops(portraits: Generator, shared_folder: Path) -> dict[str, tuple[Ph
 def said(g: Generator, image: Image.Image | Crop, photo: Photo | None = None) -> list[str]:
     from latent_editor.similarity import advise
 
-    given = advise(g, image, photo=photo, alike=True)
+    given = advise(g, image, photo=photo, recognizable=True)
     return [rule.name for rule in RULES if rule.sentence in given]
 
 
@@ -470,7 +470,7 @@ def test_an_onnx_network_gives_the_means_of_an_aligned_face(tmp_path: Path) -> N
     x = picture(9, 112)
     want = torch.nn.functional.normalize(torch.nn.functional.avg_pool2d(x, 16).flatten(1), dim=1)
     assert torch.allclose(net.embed(x, points), want, atol=1e-4)
-    assert net.tells_people
+    assert net.recognizes_people
 
 
 @pytest.mark.parametrize("data", [b"", b"no network", struct.pack("<Q", 7) * 9, onnx_network()[:60]])

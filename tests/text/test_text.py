@@ -411,7 +411,7 @@ def test_global_direction(speaking: StyleGAN2) -> None:
     assert "channels, threshold 0.3" in d.detail
     assert torch.isfinite(d.vector).all()
     assert d.vector.any()
-    with pytest.raises(BadPrompt, match="denies"):
+    with pytest.raises(BadPrompt, match="contradicts itself"):
         text_direction(speaking, "red hair | not red hair")
     with pytest.raises(BadValue, match="threshold"):
         text_direction(speaking, "red hair", method="global", threshold=1.5)

@@ -44,15 +44,15 @@ def run(arguments: argparse.Namespace) -> Result:
     g.check(latent)
     show_preparation(g, "faces")
     crop = le.align(photo, g, face=arguments.face)
-    with ProgressBar("Learning what is usual") as bar:
+    with ProgressBar("Learning typical pictures") as bar:
         load_similarity_statistics(g, net=net, on_step=bar.show)
     likeness = le.compare(g, crop, latent, whole=photo, identity=net)
-    moved = le.identity_moved(g, latent, edited, identity=net) if edited is not None else None
+    moved = le.identity_change(g, latent, edited, identity=net) if edited is not None else None
     if output is not None:
         drawn = io.BytesIO()
         likeness.heat_map().save(drawn, "PNG")
         tensor_files.write_bytes(output, drawn.getvalue())
-    data = {**figures(likeness), "identity_moved": None if moved is None else moved.moved, "model": g.name}
+    data = {**figures(likeness), "identity_moved": None if moved is None else moved.change, "model": g.name}
     data["output"] = None if output is None else str(output)
     return Result(data, table(likeness, moved) + (f"\n{output}: where they differ" if output else ""))
 
@@ -79,6 +79,6 @@ def table(likeness: Similarity, moved: IdentityChange | None = None) -> str:
     if likeness.identity is not None:
         rows.append(("identity", f"{likeness.identity:.2f} (0 a stranger, 1 the same picture)"))
     if moved is not None:
-        rows.append(("moved by the edits", f"{moved.moved:.2f}: {moved.words}"))
+        rows.append(("moved by the edits", f"{moved.change:.2f}: {moved.words}"))
     lines = [likeness.words, *(f"  {name:<20} {value}" for name, value in rows), *likeness.advice]
     return "\n".join(lines)

@@ -17,7 +17,8 @@ from latent_editor.editing.edits import edited
 from latent_editor.generators.refined import generator_for
 from latent_editor.media.exports import jpeg_bytes
 from latent_editor.sessions.session import Session
-from latent_editor.similarity import Similarity, identity_moved
+from latent_editor.similarity import Similarity
+from latent_editor.similarity import identity_change as measure_identity_change
 from latent_editor.ui.api.requests import FRESH, KEEP, ServiceOf, SessionOf, WorkersOf, jpeg
 from latent_editor.ui.service.model_service import ModelService
 from latent_editor.ui.service.pictures import SCREEN_PX
@@ -77,7 +78,7 @@ async def advice(session: SessionOf, service: ServiceOf, workers: WorkersOf, req
 
 
 @router.get("/s/{session_id}/moved")
-async def identity_change(session: SessionOf, service: ServiceOf, workers: WorkersOf, request: Request) -> Response:
+async def identity_meter(session: SessionOf, service: ServiceOf, workers: WorkersOf, request: Request) -> Response:
     """How much the edits changed the identity; empty if the model has no measure of it."""
     if not await workers.compute(service.similarity.is_ready):
         return JSONResponse({"learning": True}, headers=FRESH)
@@ -90,8 +91,8 @@ def _identity_change(service: ModelService, session: Session) -> dict[str, Any]:
     # Drawn by the frame renderer, whose cache holds most of both: they are on the screen already.
     faces = (latent, edited(latent, session.edits))
     before, after = (service.frame_renderer.draw(generator_for(service.g, x), x.ws[None]) for x in faces)
-    found = identity_moved(service.g, before, after)
-    return {} if found is None else {"moved": round(found.moved, 3), "words": found.words}
+    found = measure_identity_change(service.g, before, after)
+    return {} if found is None else {"moved": round(found.change, 3), "words": found.words}
 
 
 def similarity_view(similarity: Similarity) -> dict[str, Any]:
