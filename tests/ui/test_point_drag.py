@@ -60,7 +60,7 @@ def stepping(at_step: Callable[[int], None]) -> Callable[..., Latent]:
     ) -> Latent:
         for i in range(1, 50):
             at_step(i)
-            if on_step(DragStep(i, 50, i / 10, i / 50, ws=start.ws + i / 100, points=((0.5, 0.5),), left=0.08)):
+            if on_step(DragStep(i, 50, i / 10, i / 50, ws=start.ws + i / 100, points=((0.5, 0.5),), remaining=0.08)):
                 break
         return replace(start, ws=start.ws + 9)
 
