@@ -1,4 +1,4 @@
-"""Cutting out of a photo the square that a generator can represent."""
+"""Aligned and hand-drawn crops of a photo."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from latent_editor.media.icc import to_srgb
 from latent_editor.networks.faces import canonical_points
 from latent_editor.ops import affine
 
-#: How much each point counts: of the weights tried, those that leave portraits, aligned already, nearest to where they
-#: are (4.8 of 256 px at the corners; eyes alone 6.5, the mouth at half an eye 5.4).
+#: Weights of the landmarks: of those tried, the ones that move already aligned portraits least (4.8 of 256 px at the
+#: corners; eyes alone 6.5, the mouth at half an eye's weight 5.4).
 WEIGHTS: Mapping[str, float] = {"left_eye": 1.0, "right_eye": 1.0, "nose": 0.05, "mouth": 0.2, "chin": 0.05}
 
 
 def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> Crop:
-    """Cuts out a face, upright, with eyes and mouth where the model expects them.
+    """Crops a face, upright, with eyes and mouth at the model's canonical landmarks.
 
-    What lies beyond the photo is its mirror image, blurred with the distance. A model that shows no faces gets
-    the photo's central square; where it is not known yet, its samples are looked at.
+    Outside the photo, the crop shows its mirror image, blurred with the distance. For a model that shows no faces, it
+    is the photo's central square; if that is not known yet, the model's samples are examined.
 
     Args:
         photo: The photo, or any Pillow image.
         g: The generator that the crop is for.
-        face: Which one, counted from the biggest; or one that :func:`find_faces` found.
+        face: Which face, counted from the largest; or one from :func:`find_faces`.
 
     Raises:
-        NoFaceFound: the photo has no face that faces the camera.
+        NoFaceFound: no face in the photo faces the camera.
         BadValue: there are fewer faces than that.
-        MissingPart: the model comes without a landmark network.
+        MissingPart: the model has no landmark network.
     """
     photo = _photo(photo)
     canonical = _canonical_points(g)
@@ -55,15 +55,15 @@ def align(photo: Photo | Image.Image, g: Generator, *, face: int | Face = 0) -> 
 
 
 def crop_by_hand(photo: Photo | Image.Image, g: Generator, box: tuple[float, float, float]) -> Crop:
-    """Cuts out a square that the user drew.
+    """Crops a square drawn by the user.
 
     Args:
         photo: The photo, or any Pillow image.
         g: The generator that the crop is for.
-        box: (x, y, side) in photo pixels; may reach beyond the photo.
+        box: (x, y, side) in photo pixels; may extend beyond the photo.
 
     Raises:
-        BadValue: the square is not finite, tiny, huge, or does not touch the photo.
+        BadValue: the square is not finite, too small, too large, or does not touch the photo.
     """
     photo = _photo(photo)
     width, height = photo.image.size
@@ -78,7 +78,7 @@ def crop_by_hand(photo: Photo | Image.Image, g: Generator, box: tuple[float, flo
         )
     if x >= width or y >= height or x + side <= 0 or y + side <= 0:
         raise BadValue(
-            f"The square (x {x:g}, y {y:g}, side {side:g}) lies outside of the photo of {width} × {height} pixels. "
+            f"The square (x {x:g}, y {y:g}, side {side:g}) lies outside the photo of {width} × {height} pixels. "
             "Draw it around the face."
         )
     return _cut(photo, g, _square(x, y, side, g))
@@ -91,7 +91,7 @@ def _photo(photo: Photo | Image.Image) -> Photo:
 
 
 def _canonical_points(g: Generator) -> dict[str, tuple[float, float]] | None:
-    """The model's points as fractions of the side, or None."""
+    """The model's canonical landmarks as fractions of the side, or None."""
     points: Any = canonical_points(g)
     if not points:
         return None
@@ -103,7 +103,7 @@ def _canonical_points(g: Generator) -> dict[str, tuple[float, float]] | None:
     except (TypeError, ValueError, KeyError, IndexError) as e:
         raise BadModel(
             f"The canonical points of the model {g.name!r} cannot be used ({e}); expected fractions [x, y] for "
-            f"{', '.join(LANDMARKS)}, the eyes at least. Mend its model.json."
+            f"{', '.join(LANDMARKS)}, the eyes at least. Correct its model.json."
         ) from e
 
 
@@ -115,7 +115,7 @@ def _choose(faces: list[Face], index: int, photo: Photo) -> Face:
         )
     if not 0 <= index < len(faces):
         raise BadValue(
-            f"Face {index} was asked for; {photo.name} has {len(faces)}, counted from 0. Choose one of them."
+            f"Face {index} was requested; {photo.name} has {len(faces)}, counted from 0. Choose one of them."
         )
     return faces[index]
 
@@ -139,16 +139,16 @@ def _cut(photo: Photo, g: Generator, crop_to_photo: np.ndarray, face: Face | Non
 
 
 def _pixels_beyond(crop_to_photo: np.ndarray, size: int, photo_size: tuple[int, int]) -> np.ndarray:
-    """How far each crop pixel lies outside of the photo, in crop pixels: float64 [size, size], 0 inside."""
+    """Distance of each crop pixel from the photo, in crop pixels: float64 [size, size], 0 inside."""
     at = np.arange(size) + 0.5
-    centres = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
-    seen = affine.transformed(crop_to_photo, centres)
+    centers = np.stack(np.meshgrid(at, at), -1).reshape(-1, 2)
+    seen = affine.transformed(crop_to_photo, centers)
     outside = np.maximum(np.maximum(-seen, seen - np.array(photo_size)), 0).max(1)
     return outside.reshape(size, size) / affine.scale_of(crop_to_photo)
 
 
 def _soften(crop: np.ndarray, beyond: np.ndarray) -> np.ndarray:
-    """Blurs what was mirrored, more with the distance, so that nobody takes it for a second face."""
+    """Blurs the mirrored border, more with the distance, so that it does not look like a second face."""
     size = len(crop)
     soft = crop.astype(np.float32)
     for share, start in ((0.02, 0.0), (0.07, 0.06)):

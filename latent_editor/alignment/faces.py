@@ -1,4 +1,4 @@
-"""Finding faces: OpenCV's cascades propose, the landmark network places the points and decides."""
+"""Face detection: OpenCV's cascades propose, the landmark network locates the landmarks and decides."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from latent_editor.networks.landmarks import (
 )
 from latent_editor.ops import affine
 
-#: Longer side of the copies that are searched: upright at first, then turned.
+#: Longer side of the copies that are searched: upright first, then rotated.
 UPRIGHT_PX, TURNED_PX = 640, 420
 
-#: Where all that finds nothing in a larger photo: longer side of a finer copy, and the least side of a face in it.
+#: If that finds nothing in a larger photo: longer side of a finer copy, and minimum side of a face in it.
 FINE_PX, FINE_FACE_PX = 1800, 40
 
-#: Rolls that are tried, group by group, where no upright face is found: heads on one side, then photos on theirs
-#: (scans and files that lost their EXIF). The cascades bear about ±18°.
+#: Roll angles that are tried, group by group, if no upright face is found: tilted heads, then rotated photos (scans and
+#: files that lost their EXIF). The cascades tolerate about ±18°.
 ROLLS_DEG = ((-30, 30), (-52, 52), (-90, 90, 180))
 
 CASCADES = ("haarcascade_frontalface_alt2.xml", "haarcascade_frontalface_default.xml")
 
-#: A face is kept where the network is at least so sure (more so in unlikely places) …
+#: A face needs this score of the network (a higher one in unlikely places) …
 MIN_SCORE, MIN_SCORE_ELSE = 0.7, 0.95
-#: … surer still where its eyes are not seen clearly: in sunglasses, closed, or no eyes at all (cats, mostly) …
+#: … a still higher one if its eyes are unclear: in sunglasses, closed, or no human eyes (cats, mostly) …
 MIN_SCORE_BLIND, MAX_BLUR = 0.97, 0.11
-#: … and the points lie like a face's: root mean square distance from the mean face, in distances between the eyes.
+#: … and plausible landmarks: root mean square distance from the mean face, in eye distances.
 MAX_MISFIT = 0.35
 
-#: The frame that the network wants, relative to a cascade's box: measured on the training portraits.
-BOX_TO_FRAME, BOX_CENTRE_DOWN = 1.455, 0.653
+#: The network's frame relative to a cascade's box: measured on the training portraits.
+BOX_TO_FRAME, BOX_CENTER_DOWN = 1.455, 0.653
 
-#: The part of the frame that is the face, for the box shown to the user: left, top, right, bottom.
+#: The face within the frame, for the box shown to the user: left, top, right, bottom.
 FACE_IN_FRAME = (0.17, 0.12, 0.83, 0.82)
 
 
@@ -59,9 +59,9 @@ class Face:
 
     Attributes:
         box: (x, y, width, height) around the face in photo pixels.
-        score: 0..1, how sure it is that this is a face.
+        score: 0..1, confidence that this is a face.
         landmarks: left_eye, right_eye, nose, mouth, chin → (x, y) in photo pixels; left means left in the photo.
-            The eyes are the middles of the irises.
+            The eyes are the centers of the irises.
     """
 
     box: tuple[float, float, float, float]
@@ -75,21 +75,21 @@ class Face:
 
 
 def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
-    """Finds the faces of a photo, the biggest first.
+    """Detects the faces of a photo, the largest first.
 
-    1. mediapipe's mesh, where it is installed.
-    2. Else the cascades on a reduced upright copy; where that finds nothing, on one with a border added (portraits
-       that fill their frame); then on turned copies; then, for small faces in large photos, on a finer one.
-    3. From each hit, the landmark network finds the points and says whether it is a face at all.
+    1. mediapipe's face mesh, if it is installed.
+    2. Otherwise the cascades on a reduced upright copy; if that finds nothing, on one with an added border (portraits
+       that fill their frame); then on rotated copies; then, for small faces in large photos, on a finer one.
+    3. From each hit, the landmark network locates the landmarks and decides whether it is a face at all.
 
-    Faces seen from the side are not found; none is for a model that shows no faces and has no landmark network.
+    Profiles are not found. For a model that shows no faces and has no landmark network, the result is empty.
 
     Args:
         photo: The photo, or any Pillow image.
         g: The generator whose model brings the landmark network.
 
     Raises:
-        MissingPart: the model has no landmark network, or OpenCV no cascades.
+        MissingPart: the model has no landmark network, or OpenCV has no cascades.
     """
     if not g.bundle.has(LANDMARKS_FILE) and not shows_faces(g):
         return []
@@ -99,22 +99,22 @@ def find_faces(photo: Photo | Image.Image, g: Generator) -> list[Face]:
         small, to_picture = _reduced(picture, 1280)
         found = [_face(affine.transformed(to_picture, points), 1.0, picture) for points in mesh(small)]
         if found:
-            return _biggest_first(found)
+            return _largest_first(found)
     net = load_landmark_net(g)
     finder = _cascade_finder(g)
-    for frames, least_score in _searches(finder, picture):
-        found_here = (_confirmed(net, picture, frame, least_score) for frame in frames)
+    for frames, min_score in _searches(finder, picture):
+        found_here = (_confirmed(net, picture, frame, min_score) for frame in frames)
         faces = [face for face in found_here if face is not None]
         if faces:
-            return _biggest_first(_distinct(faces))
+            return _largest_first(_distinct(faces))
     return []
 
 
 class CascadeFinder:
-    """OpenCV's frontal face cascades. One search at a time: a cascade keeps state while it runs.
+    """OpenCV's frontal face cascades. One search at a time: a cascade is stateful while it runs.
 
     Raises:
-        MissingPart: this OpenCV carries no cascades.
+        MissingPart: this OpenCV has no cascades.
     """
 
     def __init__(self) -> None:
@@ -128,15 +128,15 @@ class CascadeFinder:
         self._cascades = [cv2.CascadeClassifier(str(folder / name)) for name in CASCADES]
 
     def boxes(
-        self, grey: np.ndarray, *, thorough: bool = True, least_px: int | None = None
+        self, gray: np.ndarray, *, thorough: bool = True, min_px: int | None = None
     ) -> list[tuple[int, int, int]]:
-        """Squares (x, y, side) that may hold an upright face, in a picture uint8 [H, W], the biggest first."""
-        least = least_px or max(28, min(grey.shape) // 16)
-        if min(grey.shape) < least:
+        """Squares (x, y, side) that may contain an upright face, in a picture uint8 [H, W], the largest first."""
+        side = min_px or max(28, min(gray.shape) // 16)
+        if min(gray.shape) < side:
             return []
         cascades = self._cascades if thorough else self._cascades[:1]
         with self._lock:
-            hits = [c.detectMultiScale(grey, 1.12, 3, minSize=(least, least)) for c in cascades]
+            hits = [c.detectMultiScale(gray, 1.12, 3, minSize=(side, side)) for c in cascades]
         boxes = [(int(x), int(y), int(side)) for some in hits for x, y, side, _ in some]
         boxes.sort(key=lambda b: -b[2])
         kept: list[tuple[int, int, int]] = []
@@ -157,7 +157,7 @@ def _array(photo: Photo | Image.Image) -> np.ndarray:
 
 
 def _reduced(picture: np.ndarray, longest_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """A copy no longer than so many pixels, and the transform [2, 3] from it to the picture."""
+    """A copy whose longer side is at most ``longest_px``, and the transform [2, 3] from it to the picture."""
     height, width = picture.shape[:2]
     scale = min(1.0, longest_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -166,10 +166,10 @@ def _reduced(picture: np.ndarray, longest_px: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _searches(finder: CascadeFinder, picture: np.ndarray) -> Iterator[tuple[list[np.ndarray], float]]:
-    """Where the network should look, one search after the other, and how sure it has to be of what that finds.
+    """The searches in order: frames for the network to look at, and the score it has to reach there.
 
     Yields:
-        Frames, float64 [2, 3] from a frame of unit side to picture pixels; the least score.
+        Frames, float64 [2, 3] from a frame of unit side to picture pixels; the minimum score.
     """
     yield _frames(finder, *_reduced(picture, UPRIGHT_PX)), MIN_SCORE
     small, to_picture = _reduced(picture, TURNED_PX)
@@ -178,17 +178,17 @@ def _searches(finder: CascadeFinder, picture: np.ndarray) -> Iterator[tuple[list
     shift = np.array([[1.0, 0, -pad], [0, 1.0, -pad]])
     yield _frames(finder, copy, affine.composed(to_picture, shift), thorough=False), MIN_SCORE_ELSE
     for rolls in ROLLS_DEG:
-        turned = (_turned(small, roll) for roll in rolls)
+        rotated = (_rotated(small, roll) for roll in rolls)
         yield (
             [
                 frame
-                for copy, to_small in turned
+                for copy, to_small in rotated
                 for frame in _frames(finder, copy, affine.composed(to_picture, to_small), thorough=False)
             ],
             MIN_SCORE_ELSE,
         )
     if max(picture.shape[:2]) > 1.5 * UPRIGHT_PX:
-        fine = _frames(finder, *_reduced(picture, FINE_PX), thorough=False, least_px=FINE_FACE_PX)
+        fine = _frames(finder, *_reduced(picture, FINE_PX), thorough=False, min_px=FINE_FACE_PX)
         yield fine, MIN_SCORE_ELSE
 
 
@@ -198,18 +198,18 @@ def _frames(
     copy_to_picture: np.ndarray,
     *,
     thorough: bool = True,
-    least_px: int | None = None,
+    min_px: int | None = None,
 ) -> list[np.ndarray]:
     frames = []
-    for x, y, side in finder.boxes(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), thorough=thorough, least_px=least_px):
+    for x, y, side in finder.boxes(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), thorough=thorough, min_px=min_px):
         wide = side * BOX_TO_FRAME
-        corner = (x + side / 2 - wide / 2, y + side * BOX_CENTRE_DOWN - wide / 2)
+        corner = (x + side / 2 - wide / 2, y + side * BOX_CENTER_DOWN - wide / 2)
         frames.append(affine.composed(copy_to_picture, np.array([[wide, 0, corner[0]], [0, wide, corner[1]]])))
     return frames
 
 
-def _turned(small: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]:
-    """A turned copy, as large as it must be to hold all four corners, and the transform from it to ``small``."""
+def _rotated(small: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """A rotated copy that contains all four corners, and the transform from it to ``small``."""
     angle = np.radians(roll_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     seen = affine.corners((small.shape[1], small.shape[0])) @ turn
@@ -219,13 +219,13 @@ def _turned(small: np.ndarray, roll_deg: float) -> tuple[np.ndarray, np.ndarray]
     return affine.warp(small, to_small, size, border=cv2.BORDER_REPLICATE), to_small
 
 
-def _confirmed(net: LandmarkNet, picture: np.ndarray, unit_frame: np.ndarray, least_score: float) -> Face | None:
+def _confirmed(net: LandmarkNet, picture: np.ndarray, unit_frame: np.ndarray, min_score: float) -> Face | None:
     frame = np.column_stack([unit_frame[:, :2] / net.size_px, unit_frame[:, 2]])
     found = locate(net, picture, frame)
     height, width = picture.shape[:2]
     inside = ((found.points > -0.02 * width) & (found.points < [1.02 * width, 1.02 * height])).all(1)
-    least_score = least_score if found.blur <= MAX_BLUR else max(least_score, MIN_SCORE_BLIND)
-    if found.score < least_score or misfit(found.points) > MAX_MISFIT or not inside[[0, 1, 3]].all():
+    min_score = min_score if found.blur <= MAX_BLUR else max(min_score, MIN_SCORE_BLIND)
+    if found.score < min_score or misfit(found.points) > MAX_MISFIT or not inside[[0, 1, 3]].all():
         return None
     return _face(found.points, found.score, picture)
 
@@ -240,7 +240,7 @@ def _face(points: np.ndarray, score: float, picture: np.ndarray) -> Face:
 
 
 def _distinct(faces: list[Face]) -> list[Face]:
-    """Of hits that led to the same face, the surest."""
+    """Of hits that led to the same face, the one with the highest score."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
         if not any(_same_face(face, other) for other in kept):
@@ -253,7 +253,7 @@ def _same_face(a: Face, b: Face) -> bool:
     return away < 0.5 * max(eye_distance(a.points), eye_distance(b.points))
 
 
-def _biggest_first(faces: list[Face]) -> list[Face]:
+def _largest_first(faces: list[Face]) -> list[Face]:
     return sorted(faces, key=lambda f: -eye_distance(f.points))
 
 

@@ -1,4 +1,4 @@
-"""Faces from mediapipe's mesh, where a user has it installed (0.10.14 is the last that carries its models)."""
+"""Faces from mediapipe's face mesh, if installed (0.10.14 is the last version that includes its models)."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 
 import numpy as np
 
-#: Which of the mesh's points make ours, in the order of LANDMARKS: the eyes are the middles of the irises, which the
-#: refined mesh adds, the mouth is the mean of its corners. The mesh names sides by the person, we by the picture.
+#: Mesh points of each landmark, in the order of LANDMARKS: the eyes are the centers of the irises, which the refined
+#: mesh adds, the mouth is the mean of its corners. The mesh names sides by the person, we by the picture.
 MESH_POINTS = ((468,), (473,), (1,), (61, 291), (152,))
 
-#: A picture in, the faces' points out.
+#: Maps a picture to the faces' landmarks.
 Mesh = Callable[[np.ndarray], list[np.ndarray]]
 
 
-def load_mesh(most_faces: int = 10) -> Mesh | None:
-    """A function from a picture uint8 [H, W, 3] to each face's points, float64 [5, 2] in pixels.
+def load_mesh(max_faces: int = 10) -> Mesh | None:
+    """A function from a picture uint8 [H, W, 3] to each face's landmarks, float64 [5, 2] in pixels.
 
-    None where mediapipe is not installed, or is one of the versions without its models.
+    None if mediapipe is not installed, or a version without its models.
     """
     if importlib.util.find_spec("mediapipe") is None:
         return None
     try:
         solutions = importlib.import_module("mediapipe").solutions
-        net: Any = solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=most_faces, refine_landmarks=True)
+        net: Any = solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=max_faces, refine_landmarks=True)
     except (ImportError, AttributeError, RuntimeError, OSError, ValueError):
         return None
 
-    one_at_a_time = threading.Lock()  # the graph is not made for several threads
+    one_at_a_time = threading.Lock()  # the graph is not thread-safe
 
     def mesh(picture: np.ndarray) -> list[np.ndarray]:
         height, width = picture.shape[:2]

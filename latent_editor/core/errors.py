@@ -1,37 +1,37 @@
-"""Everything that can go wrong, as one tree.
+"""All exceptions of the package, as one tree.
 
 ::
 
     LatentEditorError
-    ├── BadInput            what the user gave cannot be used (shell: exit code 2)
+    ├── BadInput            unusable input (shell: exit code 2)
     │   ├── BadImage        not an image, truncated, too large, …
     │   ├── NoFaceFound     an image without a face in it
     │   ├── BadPrompt       an empty or over-long text prompt
-    │   ├── BadLatent       a damaged latent file, or one of another model
+    │   ├── BadLatent       a damaged latent file, or a latent of another model
     │   ├── BadModel        a model file that cannot be read
-    │   ├── UnknownModel    a model name that names nothing
+    │   ├── UnknownModel    no model of this name
     │   ├── UnknownDirection  a slider name that the model does not have
     │   ├── BadDirection    a file of directions that cannot be read, or belongs to another model
-    │   ├── BadRecipe       a recipe that cannot be read or replayed here, or of a newer version
+    │   ├── BadRecipe       a recipe that cannot be read or applied here, or of a newer version
     │   ├── BadMedia        a clip or track that cannot be read, or is too long or too large
     │   ├── LicenseNotAccepted  a download whose license was not accepted
-    │   ├── BadValue        a number or an option outside its range
-    │   └── SessionExpired  the page was open for too long without use
-    ├── MissingPart         the model has no encoder, CLIP, … for this operation
-    ├── FetchFailed         a file could not be downloaded whole and unchanged
+    │   ├── BadValue        a number or option out of range
+    │   └── SessionExpired  the page was idle for too long
+    ├── MissingPart         the model lacks an encoder, CLIP, … for this operation
+    ├── FetchFailed         a file could not be downloaded completely and unchanged
     ├── Superseded          the visitor moved on while a result was computed (`sessions.basis`)
-    └── Stopped             the user stopped something that has no half result; what is finished is kept
+    └── Stopped             the user stopped an operation without partial results; finished work is kept
 
-Every message says what came, what was expected, and what to do next.
+Every message says what was given, what was expected, and what to do next.
 """
 
 
 class LatentEditorError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class BadInput(LatentEditorError, ValueError):
-    """What the user gave cannot be used."""
+    """The input cannot be used."""
 
 
 class BadImage(BadInput):
@@ -39,11 +39,11 @@ class BadImage(BadInput):
 
 
 class NoFaceFound(BadInput):
-    """The image was read, and no face was found in it."""
+    """No face was found in the image."""
 
 
 class BadPrompt(BadInput):
-    """The text prompt is empty, over-long, or not text."""
+    """The text prompt is empty, too long, or not text."""
 
 
 class BadLatent(BadInput):
@@ -79,23 +79,23 @@ class LicenseNotAccepted(BadInput):
 
 
 class BadValue(BadInput):
-    """A number or an option is outside of what is allowed."""
+    """A number or an option is out of range."""
 
 
 class SessionExpired(BadInput):
-    """The visitor's session is not kept any more."""
+    """The session has expired."""
 
 
 class MissingPart(LatentEditorError):
-    """The operation needs a part (encoder, CLIP, …) that this model does not come with."""
+    """The operation needs a part (encoder, CLIP, …) that this model lacks."""
 
 
 class FetchFailed(LatentEditorError):
-    """The file could not be downloaded whole, or it is not the one that was expected."""
+    """The download is incomplete, or not the expected file."""
 
 
 class Stopped(LatentEditorError):
-    """The user, or a caller's ``on_step``, stopped something that has no half result. What is finished is kept."""
+    """The user, or a caller's ``on_step``, stopped an operation without partial results. Finished work is kept."""
 
-    def __init__(self, message: str = "Stopped. What was finished is kept; the next time goes on from there.") -> None:
+    def __init__(self, message: str = "Stopped. Finished work is kept; the next run continues from there.") -> None:
         super().__init__(message)

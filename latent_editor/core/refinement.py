@@ -1,4 +1,4 @@
-"""What a latent changes in its generator, so that one face comes out more alike."""
+"""Refinements: what a latent changes in its generator to reproduce one face more closely."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadLatent
 
-#: How many times as far a refinement may stretch what sliders do.
+#: Maximum gain of a refinement.
 MAX_GAIN = 4.0
-#: In a file: tensors of a refinement, and their bytes. What this project writes stays under 3 MB.
+#: Maximum number of tensors and bytes of a refinement in a file. This project writes under 3 MB.
 MAX_REFINED, MAX_REFINEMENT_BYTES = 512, 32 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """What a latent changes in its generator, so that one face comes out more alike.
+    """What a latent changes in its generator to reproduce one face more closely.
 
-    Its tensors are never changed. In a file they are ``features/32``, ``weights/<parameter>``, ``pivot`` and ``gain``.
+    Its tensors are immutable. In a file they are ``features/32``, ``weights/<parameter>``, ``pivot`` and ``gain``.
 
     Attributes:
         features: By resolution: float [C, R, R], added to the activations of that block.
-        weights: By the name of a parameter: float of its shape, added to it.
-        pivot: float [num_ws, w_dim], the latent that was refined; None where ``gain`` is 1.
-        gain: How many times as far from the pivot each latent is drawn, so that a slider does on this face what it
-            does on others.
+        weights: By parameter name: float of its shape, added to it.
+        pivot: float [num_ws, w_dim], the latent that was refined; None if ``gain`` is 1.
+        gain: Factor on each latent's distance from the pivot, so that sliders have their usual effect on this face.
     """
 
     features: Mapping[int, Tensor] = field(default_factory=dict)
@@ -40,7 +39,7 @@ class Refinement:
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits that tell refinements apart by their values."""
+        """32 hex digits of the tensors' hash."""
         found = hashlib.blake2b(digest_size=16)
         for name, tensor in sorted(self.tensors().items()):
             found.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -49,11 +48,11 @@ class Refinement:
 
     @property
     def nbytes(self) -> int:
-        """What the tensors take, in a file too."""
+        """Size of the tensors, in a file too."""
         return sum(t.nbytes for t in self.tensors().values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by their names in a file."""
+        """The tensors by name in a file."""
         features = {f"features/{size}": tensor for size, tensor in self.features.items()}
         weights = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
         stretch = {} if self.pivot is None else {"pivot": self.pivot, "gain": torch.tensor(self.gain)}
@@ -61,10 +60,10 @@ class Refinement:
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], name: str) -> Refinement:
-        """From what :meth:`tensors` gave, read from the file called ``name``.
+        """A refinement from the result of :meth:`tensors`, read from the file ``name``.
 
         Raises:
-            BadLatent: an unknown name, a shape that no network has, values that are not finite, or too many of them.
+            BadLatent: an unknown name, an invalid shape, values that are not finite, or too many tensors.
         """
         features, weights, stretch = {}, {}, {}
         for key, tensor in tensors.items():
@@ -74,7 +73,7 @@ class Refinement:
             right_shape = right_shape or tensor.ndim == {"pivot": 2, "gain": 0}.get(key, -1)
             if not right_shape or tensor.numel() == 0 or tensor.ndim > 5:
                 raise BadLatent(
-                    f"{name} holds {key[:60]!r} of shape {list(tensor.shape)}, which no refinement has. "
+                    f"{name} holds {key[:60]!r} of shape {list(tensor.shape)}, which is not part of a refinement. "
                     "Invert the photo again."
                 )
             if tensor.dtype not in (torch.float16, torch.float32) or not torch.isfinite(tensor).all():
@@ -88,8 +87,8 @@ class Refinement:
         gain = float(stretch.get("gain", 1.0))
         if len(stretch) == 1 or not 0 < gain <= MAX_GAIN:
             raise BadLatent(
-                f"{name} stretches what sliders do {gain:g} times, by {' and '.join(stretch)}; expected 0 to "
-                f"{MAX_GAIN:g} times, by a pivot and a gain. Invert the photo again."
+                f"{name} has a gain of {gain:g} and the tensors {' and '.join(stretch)}; expected a gain of 0 to "
+                f"{MAX_GAIN:g} and a pivot. Invert the photo again."
             )
         found = Refinement(features, weights, stretch.get("pivot"), gain)
         if len(tensors) > MAX_REFINED or found.nbytes > MAX_REFINEMENT_BYTES:

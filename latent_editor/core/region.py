@@ -1,4 +1,4 @@
-"""Where in a picture an edit acts, and pictures of several latents, each drawn in its own part."""
+"""Regions that edits act in, and blends of several latents in one picture."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from torch import Tensor
 
 from latent_editor.core.errors import BadLatent, BadValue
 
-#: Side of the masks that are kept: finer than the soft edges that a region has.
+#: Side of stored masks: finer than the soft edges of regions.
 REGION_PX = 128
-#: Sides of masks that are read.
+#: Range of sides of masks that are read.
 MIN_PX, MAX_PX = 8, 512
-#: A region in which no pixel reaches this share is empty.
+#: A region without a pixel of at least this weight is empty.
 MIN_SHARE = 0.1
-#: How many latents a picture is drawn of at most, beside the one that carries them.
+#: Maximum number of latents blended into a picture, besides the carrier.
 MAX_STREAMS = 12
 _FEATURES = re.compile(r"blend/features/([1-9]\d{0,3})")
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A soft part of a picture.
+    """A soft mask of a part of a picture.
 
     Attributes:
         mask: uint8 [M, M], 0 outside to 255 inside; rows from the top of the picture.
-        name: What it is: "mouth", "hair", … or "painted".
+        name: "mouth", "hair", … or "painted".
 
     Raises:
-        BadValue: a mask of another shape or kind, or one that is empty.
+        BadValue: an invalid or empty mask.
     """
 
     mask: Tensor
@@ -47,26 +47,28 @@ class Region:
         if self.mask.dtype != torch.uint8 or len(shape) != 2 or shape[0] != shape[1]:
             raise BadValue(
                 f"The region {self.name!r} has a mask of shape {list(shape)} ({self.mask.dtype}); expected uint8 "
-                "[M, M]. Make it with Region.of, which takes any square picture."
+                "[M, M]. Use Region.of, which accepts any square picture."
             )
         if not MIN_PX <= shape[0] <= MAX_PX:
             raise BadValue(
                 f"The region {self.name!r} has a mask of {shape[0]}²; expected {MIN_PX}² to {MAX_PX}². "
-                "Make it with Region.of, which brings any size to a fitting one."
+                "Use Region.of, which resizes masks."
             )
         if int(self.mask.max()) < MIN_SHARE * 255:
-            raise BadValue(f"The region {self.name!r} is empty: the edit would do nothing. Paint or choose another.")
+            raise BadValue(
+                f"The region {self.name!r} is empty: the edit would do nothing. Paint or choose another region."
+            )
 
     @staticmethod
     def of(values: Image.Image | np.ndarray | Tensor, name: str = "painted") -> Region:
-        """A region from a square picture of it.
+        """A region from a square mask.
 
         Args:
-            values: A Pillow image (white is inside), or [H, W]: of whole numbers 0..255 or floats or bools 0..1.
-            name: What it is.
+            values: A Pillow image (white is inside), or [H, W] of integers 0..255, or floats or bools 0..1.
+            name: Name of the region.
 
         Raises:
-            BadValue: not square, not numbers from 0 to 1, too large, or empty.
+            BadValue: not square, values outside 0..1, too large, or empty.
         """
         array = np.asarray(values.convert("L")) if isinstance(values, Image.Image) else np.asarray(values)
         if array.ndim != 2 or array.shape[0] != array.shape[1] or not 0 < array.shape[0] <= 8192:
@@ -79,8 +81,8 @@ class Region:
         share = array.astype(np.float32) / (255 if array.dtype.kind in "ui" else 1)
         if not np.isfinite(share).all() or share.min() < 0 or share.max() > 1:
             raise BadValue(
-                f"The region {name!r} holds values that are not from 0 to 1, or no numbers. Expected 0 where the edit "
-                "does nothing and 1 where it acts."
+                f"The region {name!r} holds values outside 0..1, or no numbers. Expected 0 where the edit does "
+                "nothing and 1 where it acts."
             )
         x = torch.from_numpy(np.ascontiguousarray(share))[None, None]
         x = F.interpolate(x, size=(REGION_PX, REGION_PX), mode="bilinear", antialias=True)[0, 0]
@@ -93,20 +95,20 @@ class Region:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits that tell regions apart by where they are."""
+        """16 hex digits of the mask's hash."""
         return hashlib.blake2b(self.mask.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Blend:
-    """What else is drawn in a latent's picture: other latents, each in its own part of it.
+    """Other latents that are blended into a latent's picture, each in its own part.
 
-    In a file the tensors are ``blend/offsets``, ``blend/weights`` and ``blend/features/64``.
+    In a file, the tensors are ``blend/offsets``, ``blend/weights`` and ``blend/features/64``.
 
     Attributes:
-        offsets: float32 [S, num_ws, w_dim], what each adds to the ws of the latent that carries them.
-        weights: float32 [S, M, M], 0..1, where each is drawn; together at most 1, and the rest is the carrier's.
-        features: By resolution: float [C, R, R], added to the activations of that block, of all that is drawn.
+        offsets: float32 [S, num_ws, w_dim], the difference of each latent's ws from the carrier's.
+        weights: float32 [S, M, M], 0..1, where each is drawn; their sum is at most 1, the rest is the carrier's.
+        features: By resolution: float [C, R, R], added to the activations of that block, for all latents.
     """
 
     offsets: Tensor
@@ -114,17 +116,17 @@ class Blend:
     features: Mapping[int, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by their names in a file, the weights in 8 bits and the features in half precision."""
+        """The tensors by name in a file: weights in 8 bits, features in half precision."""
         weights = (self.weights * 255).round().clamp(0, 255).to(torch.uint8)
         features = {f"blend/features/{size}": tensor.half() for size, tensor in self.features.items()}
         return {"blend/offsets": self.offsets.clone(), "blend/weights": weights, **features}
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], name: str) -> Blend:
-        """From what :meth:`tensors` gave, read from the file called ``name``.
+        """A blend from the result of :meth:`tensors`, read from the file ``name``.
 
         Raises:
-            BadLatent: unknown names, shapes that do not go together, or values that are not finite.
+            BadLatent: unknown names, inconsistent shapes, or values that are not finite.
         """
         again = "Save the face again from the editor."
         features = {int(m[1]): tensors[m[0]] for m in map(_FEATURES.fullmatch, tensors) if m}
@@ -153,7 +155,7 @@ class Blend:
 
 
 def resized_share(share: Tensor, size_px: int) -> Tensor:
-    """Shares [..., M, M] at another resolution, smaller ones averaged: [..., size_px, size_px]."""
+    """Weights [..., M, M] resampled with antialiasing: [..., size_px, size_px]."""
     if share.shape[-1] == size_px:
         return share
     x = share.reshape(-1, 1, *share.shape[-2:])

@@ -1,4 +1,4 @@
-"""The values that flow through the editor. All are immutable; none knows how it is used.
+"""The values that flow through the editor, all immutable.
 
 photo → align → :class:`Crop` → invert → :class:`Latent` → edited by :class:`Edit` s → render → paste
 """
@@ -26,14 +26,14 @@ from latent_editor.core.region import Blend, Region
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture as the user took it, upright and safe to use.
+    """A photo, upright and validated.
 
     Attributes:
         image: RGB, 8 bit, EXIF orientation already applied.
         name: The file's name without folders, for messages and downloads.
         exif: The file's EXIF block with its orientation reset, or None.
-        icc_profile: The file's colour profile, which ``image`` is encoded by, or None for sRGB.
-        rgba: Where the file is transparent, its pixels as they are there; ``image`` shows them on grey.
+        icc_profile: The file's color profile, which ``image`` is encoded in, or None for sRGB.
+        rgba: The pixels of a transparent file; ``image`` shows them on gray.
     """
 
     image: Image.Image
@@ -49,10 +49,10 @@ class Crop:
 
     Attributes:
         image: RGB, ``size_px`` × ``size_px`` of the generator.
-        crop_to_photo: float64 [2, 3]. Takes (x, y, 1) in crop pixels to (x, y) in photo pixels; pixel centres are at
-            whole numbers plus one half.
-        landmarks: Named points in crop pixels (left_eye, right_eye, nose, mouth, chin; left means image left). Empty
-            where the crop was made by hand.
+        crop_to_photo: float64 [2, 3]. Maps (x, y, 1) in crop pixels to (x, y) in photo pixels; pixel centers are at
+            integers plus one half.
+        landmarks: Landmarks in crop pixels (left_eye, right_eye, nose, mouth, chin; left means image left). Empty if
+            the crop was drawn by hand.
     """
 
     image: Image.Image
@@ -62,17 +62,17 @@ class Crop:
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A point in a generator's W+ space, and what it changes in the generator where it was refined.
+    """A point in a generator's W+ space, with its refinement of the generator and its blend of regions.
 
     Attributes:
         ws: float32 [num_ws, w_dim], on the CPU.
         model: Name of the generator that it belongs to.
         fingerprint: Fingerprint of that generator's weights.
-        psnr_db: Likeness of the rendered latent to the crop it came from, where there was one.
+        psnr_db: Fidelity: PSNR of the rendered latent to the crop it was inverted from, if any.
         method: How it was found ("encoder", "w", "w+", "pivotal", "random", …).
-        refinement: What it changes in the generator; None for a point in W+ alone.
+        refinement: What it changes in the generator; None for a point in W+ only.
             :func:`latent_editor.rendering.render` draws the latent with it.
-        blend: What else is drawn in parts of its picture, where it was edited in regions.
+        blend: Other latents drawn in parts of its picture, if it was edited in regions.
     """
 
     ws: Tensor
@@ -84,7 +84,7 @@ class Latent:
     blend: Blend | None = None
 
     def save(self, path: str | Path) -> None:
-        """Writes the latent as safetensors (never pickle), atomically. Version 2 has a refinement, 3 regions."""
+        """Writes the latent as safetensors (never pickle), atomically. Version 2 adds refinements, 3 regions."""
         about = {"model": self.model, "fingerprint": self.fingerprint, "psnr_db": self.psnr_db, "method": self.method}
         refined = {} if self.refinement is None else self.refinement.tensors()
         blended = {} if self.blend is None else self.blend.tensors()
@@ -98,8 +98,8 @@ class Latent:
         """Reads a latent written by :meth:`save`.
 
         Raises:
-            BadLatent: the file is missing, damaged, newer than this version, not a latent, or holds values that are
-                not finite.
+            BadLatent: the file is missing, damaged, of a newer version, not a latent, or has values that are not
+                finite.
         """
         tensors, metadata = tensor_files.read_tensors(path, error=BadLatent, max_bytes=64 << 20)
         version = metadata.get("version", "1")
@@ -273,17 +273,17 @@ class Directions(tuple[Direction, ...]):
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """One move of one slider: ``strength`` units of a direction on a range of layers.
+    """One slider setting: ``strength`` units of a direction on a range of layers.
 
     Attributes:
         direction: What to change.
         strength: In calibrated units; 0 changes nothing.
-        layers: Half-open range of ws; None takes the direction's own.
+        layers: Half-open range of ws; None uses the direction's own.
         muted: Kept in the list, without effect.
         region: The part of the picture that it acts in; None is all of it.
 
     Raises:
-        BadValue: a strength that is no finite number, or for a direction that is taken, one outside of 0..1.
+        BadValue: a strength that is not finite, or outside 0..1 for a direction that interpolates.
     """
 
     direction: Direction
@@ -307,17 +307,17 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a long algorithm reports while it runs.
+    """Progress of a long computation.
 
     Attributes:
-        step, steps: Done and planned (planned may shrink or grow with the time that is left).
+        step, steps: Done and planned (the plan may change with the time left).
         seconds: Since the start.
         fraction: 0..1, for a progress bar.
-        psnr_db: Likeness of the best so far, or None where it makes no sense.
+        psnr_db: PSNR of the best so far, or None.
         image: The best so far, float32 [channels, H, W], about −1..1, or None.
         ws: Its latent, float32 [num_ws, w_dim], or None.
-        refinement: What that latent changes in the generator, or None.
-        label: What is being done, where that changes on the way.
+        refinement: Its refinement, or None.
+        label: The current stage.
     """
 
     step: int
@@ -331,5 +331,5 @@ class Step:
     refinement: Refinement | None = None
 
 
-#: Called after every step; a true answer stops the algorithm, which then returns its best so far.
+#: Called after every step; a true answer stops the computation, which then returns its best so far.
 OnStep = Callable[[Step], "bool | None"]

@@ -156,7 +156,7 @@ def tiny_stylegan3() -> StyleGAN3:
     [
         (np.zeros((16, 16)), "empty"),
         (np.full((16, 16), np.nan), "no numbers"),
-        (np.full((16, 16), 1.5), "from 0 to 1"),
+        (np.full((16, 16), 1.5), "outside 0..1"),
         (np.ones((16, 12)), "square"),
         (np.ones((3, 16, 16)), "square"),
         (np.full((4, 4), "a"), "numbers"),
