@@ -1,7 +1,7 @@
-"""Do text directions change what they say, and what else? Every way of reading a prompt, on the same faces.
+"""Effects and side effects of text directions: every method on the same faces.
 
-The readers are those of ``edits.py``: regressions on the features of the model's discriminator that neither the CLIP
-nor the text statistics take part in. For each prompt and method, random faces and held-out portraits are edited at +2::
+The classifiers are those of ``edits.py``, which are independent of the CLIP and the text statistics. For each prompt
+and method, random faces and held-out portraits are edited at +2::
 
     python benchmarks/text_directions.py --train T.tar --train-labels T.jsonl --data V.tar --labels V.jsonl
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edits import PROMPTS, arguments, judged, measure_prompt, render
+from edits import PROMPTS, arguments, measure_prompt, prepare, render
 from tables import put
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ RESULTS, PAGE = ROOT / "benchmarks" / "results" / "text_directions.json", ROOT /
 
 
 def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Of one method's results by prompt."""
+    """Summary of one method's results by prompt."""
     rows = list(found.values())
     return {
         "prompts": len(rows),
@@ -56,24 +56,24 @@ def table(results: dict[str, Any]) -> str:
             name, value = row["largest_leak"]
             cells.append(f"{row['own']:.1f} | {row['right_way']:.0%} | {name} {value:+.1f}")
         lines.append(f"| {prompt} | " + " | ".join(cells) + " |")
-    told = "; ".join(
+    totals = "; ".join(
         f"{m}: {s['right_on_80_percent']} of {s['prompts']} prompts move 80 % of faces the right way, own effect "
         f"{s['median_own']}, {s['median_ratio']} times the largest leak (medians)"
         for m, s in results["summary"].items()
     )
-    return "\n".join([*lines, "", f"{told}."])
+    return "\n".join([*lines, "", f"{totals}."])
 
 
 def main() -> None:
     parser = arguments(__doc__ or "", random=24, inverted=8)
     parser.add_argument("--methods", nargs="+", default=["fast", "global"], choices=("fast", "global", "optimize"))
     args = parser.parse_args()
-    readers, ws, head = judged(args)
-    seen = readers.read(render(readers.g, ws))
+    classifiers, ws, head = prepare(args)
+    seen = classifiers.read(render(classifiers.g, ws))
     found: dict[str, dict[str, Any]] = {method: {} for method in args.methods}
     for prompt in PROMPTS:
         for method in args.methods:
-            found[method][prompt] = measure_prompt(readers, ws, seen, prompt, method)
+            found[method][prompt] = measure_prompt(classifiers, ws, seen, prompt, method)
             print(prompt, method, found[method][prompt], flush=True)
     results = {
         **head,

@@ -37,7 +37,7 @@ def fit_direction(
     more: str,
     less: str | None = None,
     *,
-    clean: Sequence[str] = (),
+    preserve: Sequence[str] = (),
     name: str | None = None,
     on_step: OnStep | None = None,
 ) -> Direction:
@@ -51,7 +51,7 @@ def fit_direction(
         g: A generator with a CLIP.
         more: Description of the positive end: "a person with a beard".
         less: Description of the negative end: "a clean-shaven person"; None for a neutral person.
-        clean: Attributes to preserve: one text ("an old person"), both ends ("an old person / a young person"), or a
+        preserve: Attributes to preserve: one text ("an old person"), both ends ("an old person / a young person"), or a
             name of the vocabulary ("age").
         name: Name of the direction; None for ``more``.
         on_step: Called while samples are rendered; a true answer stops.
@@ -62,17 +62,17 @@ def fit_direction(
 
     Raises:
         BadPrompt: a text is empty, too long, meaningless, or in words that the CLIP has never seen.
-        BadValue: ``clean`` names the direction's own attribute.
+        BadValue: ``preserve`` names the direction's own attribute.
         MissingPart: the model comes without a CLIP.
         Stopped: ``on_step`` gave a true answer.
     """
     clip = load_clip(g)
     axis = text_axis(clip, more, less)
-    others = [_axis_of(clip, text) for text in clean]
+    others = [_axis_of(clip, text) for text in preserve]
     samples = load_clip_samples(g, on_step=on_step)
     boundary = samples.boundary(axis, name or " ".join(more.split()))
-    normals = [samples.boundary(other, text).normal for text, other in zip(clean, others, strict=True)]
-    provenance = Provenance(prompt=more, opposite=less, accuracy=boundary.accuracy, disentangled_from=tuple(clean))
+    normals = [samples.boundary(other, text).normal for text, other in zip(preserve, others, strict=True)]
+    provenance = Provenance(prompt=more, opposite=less, accuracy=boundary.accuracy, disentangled_from=tuple(preserve))
     return _finished(g, boundary, normals, provenance, axis)
 
 
@@ -82,7 +82,7 @@ def fit_direction_from_examples(
     less: Tensor,
     *,
     name: str,
-    clean: Sequence[str] = (),
+    preserve: Sequence[str] = (),
     on_step: OnStep | None = None,
 ) -> Direction:
     """A direction from examples without an attribute to examples with it.
@@ -92,12 +92,12 @@ def fit_direction_from_examples(
         more: ws of pictures with the attribute, [N, num_ws, w_dim], N at least 3; aligned and encoded by the caller.
         less: ws of pictures without it, [M, num_ws, w_dim].
         name: Name of the direction.
-        clean, on_step: As for :func:`fit_direction`.
+        preserve, on_step: As for :func:`fit_direction`.
 
     Raises:
         BadLatent: ws of another shape than the generator's, or not finite.
         BadValue: fewer than three on a side.
-        MissingPart: ``clean`` is given, and the model comes without a CLIP.
+        MissingPart: ``preserve`` is given, and the model comes without a CLIP.
     """
     for ws in (more, less):
         if ws.ndim != 3 or tuple(ws.shape[1:]) != (g.num_ws, g.w_dim) or not torch.isfinite(ws).all():
@@ -107,13 +107,15 @@ def fit_direction_from_examples(
             )
     whitening = latent_whitening(g)
     boundary = fit_boundary(whitening.whitened(more), whitening.whitened(less), name=name)
-    normals = _normals_of(g, clean, on_step)
-    provenance = Provenance(examples=(len(more), len(less)), accuracy=boundary.accuracy, disentangled_from=tuple(clean))
+    normals = _normals_of(g, preserve, on_step)
+    provenance = Provenance(
+        examples=(len(more), len(less)), accuracy=boundary.accuracy, disentangled_from=tuple(preserve)
+    )
     return _finished(g, boundary, normals, provenance, _axis_between(g, more, less))
 
 
 def disentangle_direction(
-    g: Generator, direction: Direction, of: Sequence[str] | None = None, *, on_step: OnStep | None = None
+    g: Generator, direction: Direction, preserve: Sequence[str] | None = None, *, on_step: OnStep | None = None
 ) -> Direction:
     """Disentangles a direction from other attributes (conditional manipulation).
 
@@ -123,7 +125,7 @@ def disentangle_direction(
     Args:
         g: The generator.
         direction: Any direction of this generator.
-        of: Attributes to preserve, as for :func:`fit_direction`; None for the largest side effects of the direction, at
+        preserve: Attributes to preserve, as for :func:`fit_direction`; None for the largest side effects of the direction, at
             most two names of the vocabulary.
         on_step: Called while samples are rendered; a true answer stops.
 
@@ -139,7 +141,7 @@ def disentangle_direction(
         )
     offset = acting(direction)
     meter = load_meter(g)
-    texts = list(_side_effects(meter, direction, offset) if of is None else of)
+    texts = list(_side_effects(meter, direction, offset) if preserve is None else preserve)
     normals = _normals_of(g, texts, on_step)
     whitening = latent_whitening(g)
     rows = offset @ whitening.whiten

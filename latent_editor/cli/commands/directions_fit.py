@@ -56,10 +56,10 @@ def run_fit(arguments: argparse.Namespace) -> Result:
             examples = [_encoded(g, Path(folder), bar) for folder in (more, less)]
             name = arguments.name or Path(more).name
             found = fit_direction_from_examples(
-                g, examples[0], examples[1], name=name, clean=arguments.disentangle, on_step=bar.show
+                g, examples[0], examples[1], name=name, preserve=arguments.disentangle, on_step=bar.show
             )
         else:
-            found = fit_direction(g, more, less, clean=arguments.disentangle, name=arguments.name, on_step=bar.show)
+            found = fit_direction(g, more, less, preserve=arguments.disentangle, name=arguments.name, on_step=bar.show)
     return add_sliders(g, [found])
 
 
