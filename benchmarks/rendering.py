@@ -239,7 +239,7 @@ def print_row(row: dict[str, Any]) -> None:
 def wait_for_kernels() -> str:
     """Requests the CPU kernels, waits until they are built, and returns their state."""
     library = kernels.kernels_for("cpu")
-    library.ask()
+    library.request()
     if library.thread is not None:
         library.thread.join(BUILD_S)
     return library.state

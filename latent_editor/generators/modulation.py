@@ -16,7 +16,7 @@ from latent_editor.generators.layers import CachedModule, FullyConnected, T, bat
 from latent_editor.generators.stylegan2_config import StyleGAN2Config
 from latent_editor.ops import bias_act, kernels, modulated_conv, modulation_epilogue, to_rgb, upfirdn2d, upsample2d
 from latent_editor.ops.bias_act import ACTIVATIONS
-from latent_editor.ops.modulated_conv import has_kernel, has_taps, packed
+from latent_editor.ops.modulated_conv import has_kernel, has_taps, pack_weight
 from latent_editor.ops.styles import has_kernel as has_styles_kernel
 from latent_editor.ops.to_rgb import has_kernel as has_rgb_kernel
 
@@ -69,7 +69,7 @@ class ModulatedConv(CachedModule):
         bias = self.weight_cache.get("bias", [self.bias], lambda: self.bias * self.pre_gain)
         noises = self._noise(noise, x)
         if not torch.is_grad_enabled() and self._is_fused(x, f):
-            blocks = self.weight_cache.get("packed", [weight], lambda: packed(weight))
+            blocks = self.weight_cache.get("packed", [weight], lambda: pack_weight(weight))
             return modulated_conv(
                 x, blocks, styles, scale, bias, noises, f=f if self.up == 2 else None, act=self.act,
                 gain=self.post_gain, clamp=self.clamp,
@@ -176,7 +176,7 @@ class ModulatedConv(CachedModule):
         taps = f if self.up == 2 else None
         filter_gain = 4.0 if self.up == 2 else 1.0
         slope = HOMOGENEOUS.get(self.act)
-        if slope is None or torch.is_grad_enabled() or kernels.chosen("modulation_epilogue", x):
+        if slope is None or torch.is_grad_enabled() or kernels.use_kernel("modulation_epilogue", x):
             return modulation_epilogue(
                 x, scale, bias, noise, f=taps, padding=padding, filter_gain=filter_gain, act=self.act,
                 gain=self.post_gain, clamp=self.clamp, inplace=True,
@@ -243,7 +243,7 @@ class ToRGB(CachedModule):
         else:
             styles = self.affine(w) * weight_gain  # [N, I]
         if not torch.is_grad_enabled() and has_rgb_kernel(x, len(self.weight)):
-            blocks = self.weight_cache.get("packed", [self.weight], lambda: packed(self.weight))
+            blocks = self.weight_cache.get("packed", [self.weight], lambda: pack_weight(self.weight))
             return to_rgb(x, blocks, styles, self.bias, image, f=f, clamp=self.clamp)
         rgb = self._convolve(x, styles)
         return rgb if image is None else upsample2d(image, f) + rgb

@@ -6,9 +6,10 @@ edits of the ws still have an effect; weights are pivotal tuning (Roich et al. 2
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -19,8 +20,9 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.core.values import Latent
 from latent_editor.generators.base import Generator
 from latent_editor.generators.blending import Blended
+from latent_editor.generators.following import Following, can_follow
 from latent_editor.generators.layers import CachedModule, PivotGain, WeightCache
-from latent_editor.generators.stylegan2 import Block, StyleGAN2
+from latent_editor.generators.stylegan2 import Block, StyleGAN2, Synthesis
 from latent_editor.models.bundle import Bundle
 from latent_editor.models.per_model import per_model
 
@@ -184,7 +186,34 @@ def _build_refined(g: Generator, refinement: Refinement) -> Generator:
         pivot = None if refinement.pivot is None else refinement.pivot.to(g.device).float()
     copy = with_changes(g, features, weights, pivot=pivot, gain=refinement.gain)
     copy.bundle = RefinedBundle(g)
+    if pivot is not None:
+        _let_follow(copy, features, pivot)
     return copy
+
+
+def _let_follow(g: Generator, sizes: Iterable[int], pivot: Tensor) -> None:
+    """Lets the features of a new refined generator follow the face, if its architecture shows where that is."""
+    assert isinstance(g, StyleGAN2) or not sizes
+    for size in sizes:
+        block = getattr(g.synthesis, f"b{size}")
+        if can_follow(size, block.has_rgb):
+            block.following = Following(functools.partial(_render_pivot, _without_features(g, size), pivot, size))
+
+
+def _without_features(g: StyleGAN2, size: int) -> Synthesis:
+    """The synthesis network of a refined generator without the features of one resolution."""
+    synthesis = _shallow_copy(g.synthesis)
+    block = _shallow_copy(getattr(g.synthesis, f"b{size}"))
+    block._buffers["residual"] = None
+    synthesis._modules[f"b{size}"] = block
+    assert isinstance(synthesis, Synthesis)
+    return synthesis
+
+
+def _render_pivot(synthesis: Synthesis, pivot: Tensor, size: int, noise: str, dtype: torch.dtype) -> Tensor:
+    _, image = synthesis(pivot[None], noise, dtype, until=size)
+    assert image is not None
+    return image
 
 
 class RefinedBundle(Bundle):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from latent_editor.generators.base import NOISE_MODES, Generator
 from latent_editor.generators.blend_masks import BlendMasks
+from latent_editor.generators.following import Following
 from latent_editor.generators.graphs import CudaGraphCache
 from latent_editor.generators.layers import FullyConnected, MappingNetwork, PivotGain, resampling_filter
 from latent_editor.generators.modulation import ModulatedConv, Skip, ToRGB
@@ -46,10 +47,12 @@ class Block(nn.Module):
     Attributes:
         convolutions: Number of convolutions, each with its own w; the ToRGB layer, if any, uses the next w.
         residual: float32 [1, C, resolution, resolution], added to the activations by a refined generator; else None.
+        following: Moves the residual along with the image; None adds it as it is.
     """
 
     resample_filter: Tensor
     residual: Tensor | None
+    following: Following | None = None
 
     def __init__(self, resolution: int, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -101,12 +104,19 @@ class Block(nn.Module):
             x = self.conv0(x, ws[:, 0], f, noise)
             x = self.conv1(x, ws[:, 1], f, noise)
             x = x if around is None else around + x
-        for features in (self.residual, added):
+        for features in (self._residual(x, image, ws, noise), added):
             if features is not None:
                 x = x + features.to(x.dtype)
         if self.has_rgb:
             image = self.torgb(x, ws[:, self.convolutions], image, f)
         return x, image
+
+    def _residual(self, x: Tensor, image: Tensor | None, ws: Tensor, noise: str) -> Tensor | None:
+        if self.residual is None or self.following is None:
+            return self.residual
+        with torch.no_grad():
+            plain = self.torgb(x, ws[:, self.convolutions], image, self.resample_filter)
+            return self.following(self.residual, plain, noise, x.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +246,8 @@ class StyleGAN2(Generator):
         """Whether to use a CUDA graph: at batch 1 on a GPU, where launch overhead dominates."""
         if ws.device.type != "cuda" or len(ws) != 1 or noise == "random" or torch.is_grad_enabled():
             return False
+        if any(block.following is not None for _, _, block in self.synthesis.blocks()):
+            return False  # the flow is found on the CPU
         return not torch.compiler.is_compiling() and not self.w_avg.is_inference()
 
     def synthesize_from(

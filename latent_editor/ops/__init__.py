@@ -1,7 +1,7 @@
 """StyleGAN's custom operations: PyTorch references, and compiled kernels where they are faster.
 
-A caller never chooses: ``bias_act(x)`` runs what is fastest on the device of ``x`` with what is loaded. How that is
-decided, and how kernels are built: :mod:`latent_editor.ops.kernels`.
+Callers do not choose: ``bias_act(x)`` runs the fastest implementation available for the device of ``x``. See
+:mod:`latent_editor.ops.kernels` for how kernels are selected and built.
 """
 
 from latent_editor.ops.bias_act import bias_act

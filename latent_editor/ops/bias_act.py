@@ -15,7 +15,7 @@ from latent_editor.ops import kernels
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function, with the slope and the gain that keep a unit variance (He et al. 2015)."""
+    """An activation function, with its default slope and a gain that preserves unit variance (He et al. 2015)."""
 
     function: Callable[[Tensor, float], Tensor]
     alpha: float = 0.0
@@ -35,26 +35,26 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-#: The kernels know activations by their place in ACTIVATIONS (csrc/activation.h).
+#: The kernels identify activations by their index in ACTIVATIONS (csrc/activation.h).
 CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
-#: Activations that are straight on both sides of 0: their gradient is known from the sign of the result.
+#: Piecewise linear activations, whose derivative follows from the sign of the output.
 PIECEWISE = ("linear", "relu", "lrelu")
 
 
-def resolved(act: str, alpha: float | None, gain: float | None) -> tuple[float, float]:
-    """Slope and gain, with the activation's own where they are None.
+def resolve_defaults(act: str, alpha: float | None, gain: float | None) -> tuple[float, float]:
+    """Slope and gain, with the activation's defaults for None.
 
     Raises:
         ValueError: an unknown activation.
     """
     if act not in ACTIVATIONS:
         raise ValueError(f"Got the activation {act!r}; expected one of {', '.join(ACTIVATIONS)}.")
-    own = ACTIVATIONS[act]
-    return own.alpha if alpha is None else alpha, own.gain if gain is None else gain
+    default = ACTIVATIONS[act]
+    return default.alpha if alpha is None else alpha, default.gain if gain is None else gain
 
 
 def has_fused_gradient(act: str, alpha: float, gain: float) -> bool:
-    """Whether the gradient follows from the result alone."""
+    """Whether the gradient can be computed from the output alone."""
     return act in PIECEWISE and gain > 0 and (act != "lrelu" or alpha >= 0)
 
 
@@ -74,9 +74,9 @@ def bias_act(
         b: [x.shape[dim]] or None.
         dim: The axis of ``b``.
         act: A key of ``ACTIVATIONS``.
-        alpha: Slope; None takes the activation's own. Only "lrelu" looks at it.
-        gain: Factor; None takes the activation's own.
-        clamp: Limit of the absolute value; None does not clamp.
+        alpha: Slope, for "lrelu" only; None for the activation's default.
+        gain: Factor; None for the activation's default.
+        clamp: Limit of the absolute value; None for no clamp.
 
     Returns:
         A tensor of the shape and dtype of ``x``.
@@ -84,8 +84,8 @@ def bias_act(
     Raises:
         ValueError: an unknown activation.
     """
-    alpha, gain = resolved(act, alpha, gain)
-    fused = x.ndim > 1 and kernels.chosen("bias_act", x)
+    alpha, gain = resolve_defaults(act, alpha, gain)
+    fused = x.ndim > 1 and kernels.use_kernel("bias_act", x)
     if fused and kernels.needs_gradient(x, b):
         fused = x.ndim == 4 and dim == 1 and has_fused_gradient(act, alpha, gain)
     if fused:

@@ -1,8 +1,7 @@
-"""Compiles the kernels: one library for a kind of device, in a folder named by all that it depends on.
+"""Compiles the kernels: one library per device type, in a folder named by a hash of everything that it depends on.
 
-Everything that can go wrong with a compiler happens in other processes: ninja and the compilers run in one, the first
-loading of what they made in another. Only a library that passed both is published, by renaming; its digest is written
-last, so that a reader never sees half a library.
+Compilers run in a child process, and a new library is first loaded and checked in another one. A library that passes is
+published by renaming; its hash is written last, so that readers never see a partial library.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ from latent_editor.models.bundle import cache_folder
 from latent_editor.ops.toolchain import BuildFailed, Toolchain, cpu_flags, cuda_architectures, toolchain_for
 
 SOURCES = Path(__file__).parent / "csrc"
-#: Longest time that the compilers may take, and the check of what they made.
+#: Time limits for compiling, and for checking the result, in seconds.
 COMPILE_S, CHECK_S = 900, 120
 LIBRARY, MANIFEST, FAILURE = "kernels.so", "kernels.json", "failed.json"
-#: A compiler that failed is asked again after this time; `latent-editor ops build` asks at once.
+#: A failed build is retried after this time, in seconds; `latent-editor ops build` retries at once.
 RETRY_S = 24 * 3600
 
 OnProgress = Callable[[int, int, str], object]
@@ -42,12 +41,12 @@ OnProgress = Callable[[int, int, str], object]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is built for a kind of device, and where it is kept.
+    """What to build for a device type, and where.
 
     Attributes:
         device: "cpu" or "cuda".
-        sources: The files that are compiled.
-        folder: Where the library is, or will be.
+        sources: The files to compile.
+        folder: The folder of the library.
     """
 
     device: str
@@ -60,10 +59,10 @@ class Plan:
 
 
 def plan_for(device: str, sources: Path = SOURCES) -> Plan:
-    """The plan for this machine, this PyTorch and these sources; costs a millisecond.
+    """The plan for this machine, PyTorch version and sources; takes a millisecond.
 
-    The compiler is no part of the name: a library speaks to PyTorch through its stable C interface only, and an image
-    may be built with a compiler and run without.
+    The hash does not include the compiler: libraries only use PyTorch's stable C interface, and a container image may
+    be built with a compiler but run without.
     """
     names = {"cpu": ("*.cpp",), "cuda": ("cuda/*.cu", "cuda/*.cpp")}[device]
     compiled = tuple(sorted(file for name in names for file in sources.glob(name)))
@@ -76,12 +75,12 @@ def plan_for(device: str, sources: Path = SOURCES) -> Plan:
 
 
 def _target(device: str) -> Sequence[str]:
-    """What the instructions depend on: a cache may be shared by machines."""
+    """The target architecture: a cache may be shared by machines."""
     return cpu_flags() if device == "cpu" else cuda_architectures()
 
 
-def published(plan: Plan) -> bool:
-    """Whether the library is there, whole, and as it was written."""
+def is_published(plan: Plan) -> bool:
+    """Whether the library exists and matches its hash."""
     try:
         manifest = json.loads((plan.folder / MANIFEST).read_text(encoding="utf-8"))
         return hashlib.sha256(plan.library.read_bytes()).hexdigest() == manifest["sha256"]
@@ -90,7 +89,7 @@ def published(plan: Plan) -> bool:
 
 
 def last_failure(plan: Plan) -> str | None:
-    """Why the last build failed, unless that is long ago; None where none did."""
+    """Why the last build failed; None if it did not, or failed long ago."""
     try:
         record = json.loads((plan.folder / FAILURE).read_text(encoding="utf-8"))
         return str(record["reason"]) if abs(time.time() - record["time"]) < RETRY_S else None
@@ -99,30 +98,29 @@ def last_failure(plan: Plan) -> str | None:
 
 
 def build(plan: Plan, *, on_progress: OnProgress | None = None) -> None:
-    """Compiles, checks and publishes the library; returns at once where it is there already.
+    """Compiles, checks and publishes the library, unless it already exists.
 
-    Two processes that build the same wait for each other; where the system has no locks both build, and the second
-    replaces the first's library by an equal one.
+    A lock prevents concurrent builds; without lock support, the second process replaces the library by an equal one.
 
     Args:
         plan: From :func:`plan_for`.
-        on_progress: Told of the steps done, of all steps, and of the step.
+        on_progress: Called with the number of finished steps, of all steps, and a description.
 
     Raises:
-        BuildFailed: with the reason, which is also kept beside the library.
-        OSError: the folder cannot be written.
+        BuildFailed: with the reason, which is also saved next to the library.
+        OSError: the folder is not writable.
     """
     plan.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(plan.folder / "lock"):
-        if published(plan):
+        if is_published(plan):
             return
-        _sweep(plan.folder)
-        workplace = Path(tempfile.mkdtemp(dir=plan.folder, prefix="build-"))
+        _remove_leftovers(plan.folder)
+        workspace = Path(tempfile.mkdtemp(dir=plan.folder, prefix="build-"))
         try:
-            made = _compile(plan, toolchain_for(plan.device), workplace, on_progress)
-            _check(plan.device, made)
-            digest = hashlib.sha256(made.read_bytes()).hexdigest()
-            os.replace(made, plan.library)
+            library = _compile(plan, toolchain_for(plan.device), workspace, on_progress)
+            _check(plan.device, library)
+            digest = hashlib.sha256(library.read_bytes()).hexdigest()
+            os.replace(library, plan.library)
             about = {"sha256": digest, "torch": torch.__version__, "built": time.strftime("%Y-%m-%d %H:%M:%S")}
             write_bytes(plan.folder / MANIFEST, json.dumps(about).encode())
             (plan.folder / FAILURE).unlink(missing_ok=True)
@@ -131,20 +129,20 @@ def build(plan: Plan, *, on_progress: OnProgress | None = None) -> None:
                 write_bytes(plan.folder / FAILURE, json.dumps({"reason": str(e), "time": time.time()}).encode())
             raise
         finally:
-            shutil.rmtree(workplace, ignore_errors=True)
+            shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what killed builds left behind; nobody else is building, for this process holds the lock."""
+def _remove_leftovers(folder: Path) -> None:
+    """Removes leftovers of killed builds; the lock excludes concurrent builds."""
     for left in folder.glob("build-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _compile(plan: Plan, tools: Toolchain, workplace: Path, on_progress: OnProgress | None) -> Path:
-    """Runs ninja. Returns the library, not yet checked."""
-    made = workplace / LIBRARY
-    (workplace / "build.ninja").write_text(tools.ninja_file(plan.sources, made), encoding="utf-8")
-    with _compilers(tools, workplace) as process:
+def _compile(plan: Plan, tools: Toolchain, workspace: Path, on_progress: OnProgress | None) -> Path:
+    """Runs ninja. Returns the unchecked library."""
+    library = workspace / LIBRARY
+    (workspace / "build.ninja").write_text(tools.ninja_file(plan.sources, library), encoding="utf-8")
+    with _compilers(tools, workspace) as process:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:
@@ -156,19 +154,19 @@ def _compile(plan: Plan, tools: Toolchain, workplace: Path, on_progress: OnProgr
     if code != 0:
         errors = [line.strip() for line in lines if re.search(r"\b(error|fatal)\b", line, re.IGNORECASE)]
         reason = (errors or [line.strip() for line in lines[-1:]] or [f"exit code {code}"])[0][:300]
-        # A compiler that says what is wrong says so again; one that was killed does not.
+        # An error message would recur; a killed compiler may succeed next time.
         killed = not errors or any(re.search(r"\b(killed|terminated|interrupted)\b", e, re.IGNORECASE) for e in errors)
         raise BuildFailed(f"the compiler failed: {reason}", interrupted=killed)
-    return made
+    return library
 
 
 @contextlib.contextmanager
-def _compilers(tools: Toolchain, workplace: Path) -> Iterator[subprocess.Popen[str]]:
-    """ninja and its children, as a group that ends with the block or with the time limit."""
+def _compilers(tools: Toolchain, workspace: Path) -> Iterator[subprocess.Popen[str]]:
+    """Runs ninja in a process group that is killed at the end of the block or at the time limit."""
     process = subprocess.Popen(
         [tools.ninja, "-j", str(max(min((os.cpu_count() or 2) - 1, 4), 1))],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        cwd=workplace, text=True, errors="replace", start_new_session=True,
+        cwd=workspace, text=True, errors="replace", start_new_session=True,
     )  # fmt: skip
     late = threading.Timer(COMPILE_S, _end_group, [process])
     late.daemon = True
@@ -193,10 +191,10 @@ def _end_group(process: subprocess.Popen[str]) -> None:
 
 
 def _check(device: str, library: Path) -> None:
-    """Loads the library in a process of its own, and compares each operation with its reference there.
+    """Loads the library in a child process, and compares each operation with its reference.
 
     Raises:
-        BuildFailed: it does not load, does not agree, or takes its process down.
+        BuildFailed: it does not load, gives wrong results, or crashes.
     """
     command = [sys.executable, "-m", "latent_editor.ops.checking", device, str(library)]
     try:
@@ -212,7 +210,7 @@ def _check(device: str, library: Path) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """For a child process that imports this package, wherever it was imported from."""
+    """The environment of a child process that imports this package."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LATENT_EDITOR_OPS": "reference"}
@@ -220,7 +218,7 @@ def child_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock that the system lets go of when its process ends, however that ends."""
+    """Holds a file lock, which the operating system releases if the process dies."""
     with path.open("w", encoding="utf-8") as file:
         try:
             import fcntl
@@ -232,13 +230,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def background_command(device: str) -> list[str]:
-    """The command that builds what :func:`plan_for` plans, and ends with the exit code of :func:`build_quietly`."""
+    """The command that runs :func:`build_quietly` in a child process."""
     code = f"from latent_editor.ops.building import build_quietly; raise SystemExit(build_quietly({device!r}))"
     return [sys.executable, "-c", code]
 
 
 def build_quietly(device: str) -> int:
-    """Builds behind all other work. Returns 0, 2 for a build that failed, 3 for one that was stopped."""
+    """Builds at low priority. Returns 0 for success, 2 for failure, 3 for an interrupted build."""
     with contextlib.suppress(AttributeError, OSError):
         os.nice(10)
     try:

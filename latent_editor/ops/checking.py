@@ -1,6 +1,6 @@
 """Compares a compiled library with the references: ``python -m latent_editor.ops.checking cpu kernels.so``.
 
-It runs in a process of its own, because a library that was compiled wrongly may take its process down.
+Runs in its own process, because a miscompiled library may crash.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor
 
 from latent_editor.ops import kernels, library
 from latent_editor.ops.kernel_selection import DTYPES, OPTIONAL, USED
-from latent_editor.ops.modulated_conv import packed
+from latent_editor.ops.modulated_conv import pack_weight
 from latent_editor.ops.styles import modulation_styles_reference
 
-#: Largest difference, as a part of the largest value.
+#: Maximum difference, relative to the largest value.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.01, torch.float16: 0.002}
 
 
 def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
-    """Operations with their references and arguments, in both memory orders, with odd sizes."""
+    """Operations with their references and arguments, in both memory formats, with odd sizes."""
     generator = torch.Generator().manual_seed(0)
 
     def noise(*shape: int) -> Tensor:
@@ -62,7 +62,7 @@ def cases(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., 
 
 
 def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callable[..., Any], tuple[Any, ...]]]:
-    """Modulated convolutions and layers to RGB of odd sizes, which only bfloat16 has kernels for."""
+    """Modulated convolutions and ToRGB layers of odd sizes, whose kernels only support bfloat16."""
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape: int) -> Tensor:
@@ -73,7 +73,7 @@ def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callabl
         if dtype != torch.bfloat16 or device != "cpu":
             return
         x = noise(n, inputs, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
-        weight = packed(noise(outputs, inputs, 3, 3) / (3 * inputs**0.5))
+        weight = pack_weight(noise(outputs, inputs, 3, 3) / (3 * inputs**0.5))
         factors = noise(n, inputs).abs(), noise(n, outputs).abs(), noise(outputs)
         for act, taps in ((2, f.outer(f) / f.sum() ** 2), (1, None)):
             up = 1 if taps is None else 2
@@ -81,38 +81,38 @@ def convolutions(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Callabl
                 yield "modulated_conv", library._modulated_conv, (
                     x, weight, *factors, grain, taps, act, 0.2, 1.5, 4.0,
                 )  # fmt: skip
-        colours = packed(noise(3, inputs, 1, 1) / inputs**0.5), factors[0], noise(3)
+        rgb_weights = pack_weight(noise(3, inputs, 1, 1) / inputs**0.5), factors[0], noise(3)
         small = noise(n, 3, height // 2, width // 2)
         for image in (None, small) if height % 2 == 0 == width % 2 else (None,):
             for taps in (f.outer(f) / f.sum() ** 2, noise(9) / 3):
-                yield "to_rgb", library._to_rgb, (x, *colours, image, taps, 4.0)
+                yield "to_rgb", library._to_rgb, (x, *rgb_weights, image, taps, 4.0)
 
 
 def difference(got: Any, want: Any, dtype: torch.dtype) -> float:
-    """How far a result in ``dtype`` is from the float32 reference at most, as a part of the largest value."""
+    """Maximum difference of a result in ``dtype`` from the float32 reference, relative to the largest value."""
     if not isinstance(want, Tensor):
         return max(difference(g, w, dtype) for g, w in zip(got, want, strict=True))
     if got.shape != want.shape or got.dtype not in (dtype, torch.float32) or got.stride() != want.stride():
         return float("inf")
     if want.numel() == 0:
         return 0.0
-    apart = (got.double() - want.double()).abs().max() / want.double().abs().max().clamp(min=1e-30)
-    return float(apart) if bool(apart.isfinite()) else float("inf")
+    error = (got.double() - want.double()).abs().max() / want.double().abs().max().clamp(min=1e-30)
+    return float(error) if bool(error.isfinite()) else float("inf")
 
 
 def check(
     device: str, path: str, dtypes: Sequence[torch.dtype] | None = None, needed: Sequence[str] | None = None
 ) -> str | None:
-    """Loads the library and compares.
+    """Loads the library and compares it with the references.
 
     Args:
         device: "cpu" or "cuda".
         path: The library.
-        dtypes: The precisions; None for those that the device's kernels know.
-        needed: Operations that the library must have; None for those that are used on the device.
+        dtypes: The dtypes to check; None for all that the kernels support.
+        needed: Required operations; None for those used on the device.
 
     Returns:
-        What is wrong, or None.
+        A description of the first error, or None.
     """
     torch.ops.load_library(path)
     for dtype in dtypes or DTYPES[device]:
@@ -123,14 +123,14 @@ def check(
                 continue
             exact = [a.float() if isinstance(a, Tensor) else a for a in arguments]
             got = getattr(torch.ops.latent_editor, name)(*arguments)
-            apart = difference(got, reference(*exact), dtype)
-            if apart > TOLERANCE[dtype]:
-                return f"{name} in {dtype} differs from the reference by {apart:.2g}"
+            error = difference(got, reference(*exact), dtype)
+            if error > TOLERANCE[dtype]:
+                return f"{name} in {dtype} differs from the reference by {error:.2g}"
     return None
 
 
 def main(words: Sequence[str]) -> int:
-    """Exit code 0 where all is well."""
+    """Returns 0 if all operations are correct."""
     with torch.inference_mode():
         wrong = check(words[0], words[1])
     if wrong is not None:

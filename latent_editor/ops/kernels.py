@@ -1,8 +1,8 @@
-"""Which operations run as compiled kernels here, and why the others do not.
+"""Loads the compiled kernels, and decides which operations use them.
 
-Nothing is compiled or loaded by importing. The first use of an operation looks for a library that was built before;
-where there is none, it is built in the background while the references run, and takes over when it is ready. Nothing
-that goes wrong on the way reaches the caller: it costs speed, one line in the log, and shows in `latent-editor doctor`.
+Importing neither compiles nor loads anything. The first use of an operation loads an existing library, or builds it in
+the background while the references run. Failures never reach the caller: they cost speed, log one warning, and are
+shown by `latent-editor doctor`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from latent_editor.core.tensor_files import write_bytes
 from latent_editor.ops import building
 from latent_editor.ops.kernel_selection import DTYPES, USED
 
-#: "reference" turns the kernels off.
+#: Environment variable; "reference" disables the kernels.
 VARIABLE = "LATENT_EDITOR_OPS"
 DEVICES = ("cpu", "cuda")
-#: The state of a library. "off": turned off, or PyTorch cannot use such a device; "unused": nothing has asked for it.
+#: States of a library. "off": disabled, or PyTorch does not support the device; "unused": not requested yet.
 OFF, UNUSED, BUILDING, READY, FAILED = "off", "unused", "building", "ready", "failed"
 
 
 @dataclass(frozen=True)
 class Status:
-    """What there is for a kind of device.
+    """The state of the kernels for a device type.
 
     Attributes:
         device: "cpu" or "cuda".
-        state: One of the five above.
-        reason: Why the kernels do not run, or where they are.
-        used: The operations that run as kernels.
+        state: One of the five states.
+        reason: Why the kernels are not used, or the path of the library.
+        used: Operations that use a kernel.
     """
 
     device: str
@@ -48,7 +48,7 @@ class Status:
 
 
 class Kernels:
-    """The library of kernels for one kind of device.
+    """The kernel library for one device type.
 
     Args:
         device: "cpu" or "cuda".
@@ -65,8 +65,8 @@ class Kernels:
         elif device == "cuda" and torch.version.cuda is None:
             self.state, self.reason = OFF, "this PyTorch is built without CUDA"
 
-    def ask(self) -> bool:
-        """Whether the kernels can be used now. The first call loads the library, or begins to build it."""
+    def request(self) -> bool:
+        """Whether the kernels are ready. The first call loads the library, or starts building it."""
         if self.state == UNUSED:
             with self._lock:
                 if self.state == UNUSED:
@@ -74,7 +74,7 @@ class Kernels:
         return self.ready
 
     def status(self) -> Status:
-        """What there is; loads a library that was built before, and builds none."""
+        """The current state; loads an existing library, but does not build one."""
         with self._lock:
             if self.state == UNUSED:
                 self._guarded(lambda: self._find(build=False))
@@ -83,17 +83,17 @@ class Kernels:
 
     def _find(self, *, build: bool) -> None:
         plan = building.plan_for(self.device)
-        if building.published(plan):
+        if building.is_published(plan):
             self._load(plan)
         elif (reason := building.last_failure(plan)) is not None:
-            self._fail(reason, told=not build or _told(plan))  # whoever only looks is shown it anyway
+            self._fail(reason, logged=not build or _was_logged(plan))  # `status` callers show the reason themselves
         elif build:
-            self.state, self.reason = BUILDING, "the kernels are being built, until then the references run"
+            self.state, self.reason = BUILDING, "the kernels are being built; the references run until then"
             self.thread = threading.Thread(target=self._build, args=[plan], name="build kernels", daemon=True)
             self.thread.start()
 
     def _build(self, plan: building.Plan) -> None:
-        """Waits for a process that builds, which goes on where this one ends early."""
+        """Waits for the build process, which continues if this process ends early."""
         self._guarded(lambda: self._build_and_load(plan))
 
     def _build_and_load(self, plan: building.Plan) -> None:
@@ -105,30 +105,32 @@ class Kernels:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
             code = process.wait()
-        if building.published(plan):
+        if building.is_published(plan):
             self._load(plan)
         else:
             reason = building.last_failure(plan) if code in (0, 2) else None
             lines = (plan.folder / "build.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            told = " ".join(lines[-1:])[:300]
-            self._fail(reason or f"the build ended early (exit code {code}) {told}".strip(), told=_told(plan))
+            last_line = " ".join(lines[-1:])[:300]
+            self._fail(
+                reason or f"the build ended early (exit code {code}) {last_line}".strip(), logged=_was_logged(plan)
+            )
 
     def _load(self, plan: building.Plan) -> None:
         torch.ops.load_library(str(plan.library))
         self.state, self.reason, self.ready = READY, str(plan.library), True
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Runs ``work``; whatever it raises becomes the reason why there are no kernels."""
+        """Runs ``work``; an exception becomes the reason why there are no kernels."""
         try:
             work()
         except OSError as e:
-            self._fail(f"{e.filename or 'the library'} cannot be used ({e.strerror or e})", told=False)
-        except Exception as e:  # whatever it is, pictures can be made without
-            self._fail(f"{type(e).__name__}: {e}", told=False)
+            self._fail(f"{e.filename or 'the library'} cannot be used ({e.strerror or e})", logged=False)
+        except Exception as e:  # kernels are optional: never fail because of them
+            self._fail(f"{type(e).__name__}: {e}", logged=False)
 
-    def _fail(self, reason: str, *, told: bool) -> None:
+    def _fail(self, reason: str, *, logged: bool) -> None:
         self.state, self.reason = FAILED, reason
-        if not told:
+        if not logged:
             logging.getLogger("latent_editor.ops").warning(
                 "The compiled kernels for the %s are not used: %s. Everything works, more slowly. `latent-editor ops` "
                 "shows the state, `latent-editor ops build` tries again, %s=reference turns them off.",
@@ -136,8 +138,8 @@ class Kernels:
             )  # fmt: skip
 
 
-def _told(plan: building.Plan) -> bool:
-    """Whether a user was told of this failure already; from now on it counts as told."""
+def _was_logged(plan: building.Plan) -> bool:
+    """Whether this failure was already logged; marks it as logged."""
     path = plan.folder / building.FAILURE
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -151,44 +153,44 @@ def _told(plan: building.Plan) -> bool:
 
 @functools.cache
 def kernels_for(device: str) -> Kernels:
-    """The kernels for a kind of device, one object for this process."""
+    """The kernels for a device type, a singleton."""
     return Kernels(device)
 
 
 def statuses() -> list[Status]:
-    """What there is for each kind of device."""
+    """The state of the kernels for each device type."""
     return [kernels_for(device).status() for device in DEVICES]
 
 
-def chosen(op: str, x: Tensor) -> bool:
-    """Whether the kernel of ``op`` is loaded and wins for a tensor like ``x``; a compiler of PyTorch's own does better.
+def use_kernel(op: str, x: Tensor) -> bool:
+    """Whether to use the kernel of ``op`` for a tensor like ``x`` (never under torch.compile, which is faster).
 
     Args:
         op: The name of an operation.
-        x: The tensor that it works on.
+        x: Its main input.
     """
     device = x.device.type
     if device not in DTYPES or x.dtype not in DTYPES[device] or op not in USED[device]:
         return False
-    return kernels_for(device).ask() and not torch.compiler.is_compiling()
+    return kernels_for(device).request() and not torch.compiler.is_compiling()
 
 
 def registered(op: str, device: str) -> bool:
-    """Whether a loaded library has a kernel of ``op`` for a kind of device, and the processor all that it wants."""
+    """Whether a loaded library has a kernel of ``op`` that supports this processor."""
     return _registered(op, device.upper(), len(torch.ops.loaded_libraries))
 
 
 @functools.cache
 def _registered(op: str, key: str, libraries: int) -> bool:
-    """Asks PyTorch, which takes a while, once for so many loaded libraries: each may bring kernels."""
+    """Queries PyTorch, which is slow, once for each number of loaded libraries."""
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(f"latent_editor::{op}", key))
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:
-    """Whether PyTorch records what is done with these."""
+    """Whether autograd records operations on these tensors."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
-def is_ordered(x: Tensor) -> bool:
-    """Whether x [N, C, H, W] lies in memory in one of the two orders that kernels know, without gaps."""
+def has_supported_format(x: Tensor) -> bool:
+    """Whether x [N, C, H, W] is dense, in one of the two memory formats that kernels support."""
     return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
-"""The operations as PyTorch knows them: schemas, references, shapes and gradients, each declared once.
+"""Registers the operations with PyTorch: schemas, references, fake implementations and gradients.
 
-``torch.ops.latent_editor.<name>`` works everywhere: by the reference, or by the kernel of the tensor's device once its
-library is loaded (:mod:`latent_editor.ops.kernels`). Gradients are kernels too where there is a fused one; all others,
-and the gradients of gradients, come from the reference.
+``torch.ops.latent_editor.<name>`` always works: it runs the reference, or the kernel for the device once its library is
+loaded (:mod:`latent_editor.ops.kernels`). Gradients use a fused kernel if there is one; all others, and second
+gradients, use the reference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latent_editor.ops.upfirdn2d import adjoint_padding, size_of, upfirdn2d, upf
 __all__ = ["NAMES", "NAMESPACE", "SCHEMAS", "is_channels_last"]
 
 NAMESPACE = "latent_editor"
-#: ``act`` is the activation's place in ACTIVATIONS; factors are [x, y], padding is [x0, x1, y0, y1].
+#: ``act`` is the index in ACTIVATIONS; factors are [x, y], padding is [x0, x1, y0, y1].
 SCHEMAS = {
     "upfirdn2d": "(Tensor x, Tensor? f, int[] up, int[] down, int[] padding, bool flip_filter, float gain) -> Tensor",
     "bias_act": "(Tensor x, Tensor? b, int dim, int act, float alpha, float gain, float? clamp) -> Tensor",
@@ -45,21 +45,21 @@ SCHEMAS = {
 NAMES = tuple(ACTIVATIONS)
 
 
-# References: flat arguments as in the schemas, and results in the memory order that the kernels give.
+# References: flat arguments as in the schemas, and results in the memory format of the kernels.
 
 
-def _ordered(x: Tensor) -> Tensor:
-    """x in the order in which the kernels read it."""
+def _to_supported_format(x: Tensor) -> Tensor:
+    """x in a memory format that the kernels support."""
     return x if x.is_contiguous() or is_channels_last(x) else x.contiguous()
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels of x lie next to each other in memory, as the kernels decide it."""
+    """Whether x has channels_last format, by the same rule as the kernels."""
     return x.ndim == 4 and x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def _placed(y: Tensor, x: Tensor) -> Tensor:
-    """The result y as a tensor of its own, in the memory order of x."""
+def _like_memory_format(y: Tensor, x: Tensor) -> Tensor:
+    """y as a new tensor in the memory format of x."""
     order = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     placed = y.contiguous(memory_format=order)
     return placed.clone() if placed is x else placed
@@ -69,14 +69,14 @@ def _upfirdn2d(
     x: Tensor, f: Tensor | None, up: Sequence[int], down: Sequence[int], padding: Sequence[int], flip_filter: bool,
     gain: float,
 ) -> Tensor:  # fmt: skip
-    return _placed(upfirdn2d_reference(x, f, up, down, padding, flip_filter=flip_filter, gain=gain), x)
+    return _like_memory_format(upfirdn2d_reference(x, f, up, down, padding, flip_filter=flip_filter, gain=gain), x)
 
 
 def _bias_act(
     x: Tensor, b: Tensor | None, dim: int, act: int, alpha: float, gain: float, clamp: float | None
 ) -> Tensor:
     y = bias_act_reference(x, b, dim=dim, act=NAMES[act], alpha=alpha, gain=gain, clamp=clamp)
-    return _placed(y, x)
+    return _like_memory_format(y, x)
 
 
 def _filtered_lrelu(
@@ -98,7 +98,7 @@ def _epilogue(
         x, scale, b, noise, f=f, padding=(px0, px1, py0, py1), filter_gain=filter_gain, act=NAMES[act], alpha=alpha,
         gain=gain, clamp=clamp,
     )  # fmt: skip
-    return _placed(y, x)
+    return _like_memory_format(y, x)
 
 
 def _modulated_conv(
@@ -127,21 +127,21 @@ def _epilogue_inplace(
 def _epilogue_backward(
     dy: Tensor, y: Tensor, x: Tensor, scale: Tensor | None, act: int, alpha: float, gain: float, clamp: float | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, scale [N, C], b [C] and noise [N, 1, H, W] from y, whose sign is that of what was activated."""
+    """Gradients of x, scale [N, C], b [C] and noise [N, 1, H, W], from the output y."""
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}[NAMES[act]]
-    steep = torch.where(y > 0, gain, gain * slope)
+    derivative = torch.where(y > 0, gain, gain * slope)
     if clamp is not None:
-        steep = steep * (y.abs() < torch.tensor(clamp, dtype=y.dtype))
-    du = dy.float() * steep
+        derivative = derivative * (y.abs() < torch.tensor(clamp, dtype=y.dtype))
+    du = dy.float() * derivative
     dx = du if scale is None else du * scale.float()[:, :, None, None]
     dscale = (du * x.float()).sum(dim=[2, 3])
-    return _placed(dx.to(x.dtype), x), dscale, du.sum(dim=[0, 2, 3]), du.sum(dim=1, keepdim=True)
+    return _like_memory_format(dx.to(x.dtype), x), dscale, du.sum(dim=[0, 2, 3]), du.sum(dim=1, keepdim=True)
 
 
-# Shapes without values.
+# Fake implementations: shapes without values.
 
 
-def _shaped(x: Tensor, shape: Sequence[int]) -> Tensor:
+def _empty_like_format(x: Tensor, shape: Sequence[int]) -> Tensor:
     order = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
 
@@ -154,7 +154,7 @@ def _fake_upfirdn2d(
     fh, fw = (1, 1) if f is None else size_of(f)
     height = (h * up[1] + padding[2] + padding[3] - fh) // down[1] + 1
     width = (w * up[0] + padding[0] + padding[1] - fw) // down[0] + 1
-    return _shaped(x, (n, c, height, width))
+    return _empty_like_format(x, (n, c, height, width))
 
 
 def _fake_filtered_lrelu(
@@ -168,7 +168,7 @@ def _fake_filtered_lrelu(
 
 
 def _fake_bias_act(x: Tensor, *rest: Any) -> Tensor:
-    return torch.empty_like(_ordered(x))
+    return torch.empty_like(_to_supported_format(x))
 
 
 def _fake_epilogue(
@@ -198,46 +198,48 @@ def _fake_styles(w: Tensor, weight: Tensor, b: Tensor, energies: Tensor | None, 
 def _fake_epilogue_backward(dy: Tensor, y: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     n, c, h, w = x.shape
     dscale, db, dnoise = (x.new_empty(shape, dtype=torch.float32) for shape in ((n, c), (c,), (n, 1, h, w)))
-    return torch.empty_like(_ordered(x)), dscale, db, dnoise
+    return torch.empty_like(_to_supported_format(x)), dscale, db, dnoise
 
 
 # Gradients.
 
 
-def _through(reference: Callable[..., Any], inputs: tuple[Any, ...], wanted: Sequence[bool], dy: Any) -> list:
-    """Gradients by the reference, run again; differentiable where PyTorch wants gradients of gradients."""
-    again = torch.is_grad_enabled()
+def _reference_gradients(
+    reference: Callable[..., Any], inputs: tuple[Any, ...], wanted: Sequence[bool], dy: Any
+) -> list:
+    """Gradients by recomputing the reference; differentiable if PyTorch needs second gradients."""
+    second_order = torch.is_grad_enabled()
     with torch.enable_grad():
-        if not again:
+        if not second_order:
             inputs = tuple(t.detach().requires_grad_(w) if w else t for t, w in zip(inputs, wanted, strict=True))
         sources = [t for t, w in zip(inputs, wanted, strict=True) if w]
-        found = iter(torch.autograd.grad(reference(*inputs), sources, dy, create_graph=again, allow_unused=True))
+        found = iter(torch.autograd.grad(reference(*inputs), sources, dy, create_graph=second_order, allow_unused=True))
     return [next(found) if w else None for w in wanted]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    """Keeps tensors where PyTorch watches over them, and everything else beside."""
-    ctx.places = [i for i, value in enumerate(inputs) if isinstance(value, Tensor)]
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Saves tensors by ``save_for_backward``, and other values as attributes."""
+    ctx.tensor_indices = [i for i, value in enumerate(inputs) if isinstance(value, Tensor)]
     ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
-    ctx.save_for_backward(*(inputs[i] for i in ctx.places), output)
+    ctx.save_for_backward(*(inputs[i] for i in ctx.tensor_indices), output)
 
 
-def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """The same for an operation of several results, of which none is needed."""
-    _keep(ctx, inputs, inputs[0])
+def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """The same for an operation with several outputs, none of which is needed."""
+    _save_for_backward(ctx, inputs, inputs[0])
 
 
-def _kept(ctx: Any) -> tuple[tuple[Any, ...], Tensor]:
-    """The inputs and the output, as they were."""
+def _load_saved(ctx: Any) -> tuple[tuple[Any, ...], Tensor]:
+    """The saved inputs and the output."""
     *tensors, output = ctx.saved_tensors
     inputs = list(ctx.others)
-    for i, tensor in zip(ctx.places, tensors, strict=True):
+    for i, tensor in zip(ctx.tensor_indices, tensors, strict=True):
         inputs[i] = tensor
     return tuple(inputs), output
 
 
-def _keep_for_upfirdn2d(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    """Only a filter's gradient needs the picture."""
+def _save_for_upfirdn2d(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Saves x only if the gradient of the filter needs it."""
     x, f, *ctx.others = inputs
     ctx.size, ctx.result = tuple(x.shape[2:]), tuple(output.shape[2:])
     ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, f)
@@ -248,26 +250,26 @@ def _upfirdn2d_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
     none = (None,) * 5
     if ctx.needs_input_grad[1]:
         inputs = (x, f, up, down, padding, flip_filter, gain)
-        return tuple(_through(_upfirdn2d, inputs, ctx.needs_input_grad, dy))
+        return tuple(_reference_gradients(_upfirdn2d, inputs, ctx.needs_input_grad, dy))
     taps = (1, 1) if f is None else size_of(f)
     sides = adjoint_padding(ctx.size, ctx.result, taps, up, down, padding)
     return upfirdn2d(dy, f, up=down, down=up, padding=sides, flip_filter=not flip_filter, gain=gain), None, *none
 
 
 def _bias_act_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    (x, b, dim, act, alpha, gain, clamp), y = _kept(ctx)
+    (x, b, dim, act, alpha, gain, clamp), y = _load_saved(ctx)
     fused = x.ndim == 4 and dim == 1 and has_fused_gradient(NAMES[act], alpha, gain)
     if torch.is_grad_enabled() or not fused:
-        return tuple(_through(_bias_act, (x, b, dim, act, alpha, gain, clamp), ctx.needs_input_grad, dy))
+        return tuple(_reference_gradients(_bias_act, (x, b, dim, act, alpha, gain, clamp), ctx.needs_input_grad, dy))
     dx, _, db, _ = torch.ops.latent_editor.modulation_epilogue_backward(dy, y, y, None, act, alpha, gain, clamp)
     return dx, None if b is None else db.to(b.dtype), None, None, None, None, None
 
 
 def _epilogue_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    inputs, y = _kept(ctx)
+    inputs, y = _load_saved(ctx)
     x, scale, b, noise, f, _, _, act, alpha, gain, clamp = inputs
     if torch.is_grad_enabled() or f is not None or not has_fused_gradient(NAMES[act], alpha, gain):
-        return tuple(_through(_epilogue, inputs, ctx.needs_input_grad, dy))
+        return tuple(_reference_gradients(_epilogue, inputs, ctx.needs_input_grad, dy))
     found = torch.ops.latent_editor.modulation_epilogue_backward(dy, y, x, scale, act, alpha, gain, clamp)
     dx, dscale, db, dnoise = found
     return (
@@ -280,25 +282,25 @@ def _epilogue_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
 
 
 def _modulated_conv_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    inputs, _ = _kept(ctx)
-    return tuple(_through(_modulated_conv, inputs, ctx.needs_input_grad, dy))
+    inputs, _ = _load_saved(ctx)
+    return tuple(_reference_gradients(_modulated_conv, inputs, ctx.needs_input_grad, dy))
 
 
 def _to_rgb_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    inputs, _ = _kept(ctx)
-    return tuple(_through(_to_rgb, inputs, ctx.needs_input_grad, dy))
+    inputs, _ = _load_saved(ctx)
+    return tuple(_reference_gradients(_to_rgb, inputs, ctx.needs_input_grad, dy))
 
 
 def _styles_gradients(ctx: Any, *dy: Tensor) -> tuple[Any, ...]:
-    inputs, wanted = _kept(ctx)[0], ctx.needs_input_grad
-    if inputs[3] is None:  # nothing is demodulated, and nothing of it has a gradient
-        return tuple(_through(lambda *i: modulation_styles_reference(*i)[0], inputs, wanted, dy[0]))
-    return tuple(_through(modulation_styles_reference, inputs, wanted, dy))
+    inputs, wanted = _load_saved(ctx)[0], ctx.needs_input_grad
+    if inputs[3] is None:  # no demodulation: the second output is empty
+        return tuple(_reference_gradients(lambda *i: modulation_styles_reference(*i)[0], inputs, wanted, dy[0]))
+    return tuple(_reference_gradients(modulation_styles_reference, inputs, wanted, dy))
 
 
 def _filtered_lrelu_gradients(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
-    inputs, _ = _kept(ctx)
-    return tuple(_through(_filtered_lrelu, inputs, ctx.needs_input_grad, dy))
+    inputs, _ = _load_saved(ctx)
+    return tuple(_reference_gradients(_filtered_lrelu, inputs, ctx.needs_input_grad, dy))
 
 
 def _declare() -> None:
@@ -315,13 +317,13 @@ def _declare() -> None:
         "to_rgb": _fake_to_rgb, "modulation_styles": _fake_styles,
     }  # fmt: skip
     gradients: dict[str, tuple[Callable, Callable]] = {
-        "upfirdn2d": (_upfirdn2d_gradients, _keep_for_upfirdn2d),
-        "bias_act": (_bias_act_gradients, _keep),
-        "filtered_lrelu": (_filtered_lrelu_gradients, _keep),
-        "modulation_epilogue": (_epilogue_gradients, _keep),
-        "modulated_conv": (_modulated_conv_gradients, _keep),
-        "to_rgb": (_to_rgb_gradients, _keep),
-        "modulation_styles": (_styles_gradients, _keep_inputs),
+        "upfirdn2d": (_upfirdn2d_gradients, _save_for_upfirdn2d),
+        "bias_act": (_bias_act_gradients, _save_for_backward),
+        "filtered_lrelu": (_filtered_lrelu_gradients, _save_for_backward),
+        "modulation_epilogue": (_epilogue_gradients, _save_for_backward),
+        "modulated_conv": (_modulated_conv_gradients, _save_for_backward),
+        "to_rgb": (_to_rgb_gradients, _save_for_backward),
+        "modulation_styles": (_styles_gradients, _save_inputs),
     }
     for name, schema in SCHEMAS.items():
         qualified = f"{NAMESPACE}::{name}"
@@ -333,4 +335,4 @@ def _declare() -> None:
             torch.library.register_autograd(qualified, backward, setup_context=setup)
 
 
-_declare()  # to declare twice would be an error, so that it happens where Python does things once
+_declare()  # at import, because registering twice is an error

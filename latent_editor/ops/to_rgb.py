@@ -1,4 +1,4 @@
-"""The layer to RGB and the picture so far, in one pass (Karras et al. 2020, fig. 7b)."""
+"""The ToRGB layer and its skip connection in one pass (Karras et al. 2020, fig. 7b)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from latent_editor.ops import kernels
-from latent_editor.ops.modulated_conv import COLUMNS, unpacked
+from latent_editor.ops.modulated_conv import COLUMNS, unpack_weight
 from latent_editor.ops.upfirdn2d import size_of, upfirdn2d_reference
 
 
 def has_kernel(x: Tensor, channels: int) -> bool:
-    """Whether a kernel runs :func:`to_rgb` for x [N, I, H, W] and a picture of so many channels."""
+    """Whether there is a kernel of :func:`to_rgb` for x [N, I, H, W] and an image with ``channels`` channels."""
     if x.dtype != torch.bfloat16 or x.shape[1] == 1 or channels > COLUMNS:
         return False
-    return kernels.chosen("to_rgb", x) and kernels.registered("to_rgb", x.device.type)
+    return kernels.use_kernel("to_rgb", x) and kernels.registered("to_rgb", x.device.type)
 
 
 def to_rgb(
@@ -27,20 +27,20 @@ def to_rgb(
     f: Tensor | None = None,
     clamp: float | None = None,
 ) -> Tensor:
-    """Turns activations into colours, and adds the picture so far.
+    """Converts activations to RGB, and adds the upsampled image so far.
 
     1. Multiply each sample's channels by ``styles``, and convolve with 1 × 1 weights.
     2. Add ``b``, clamp to −``clamp`` … ``clamp``.
-    3. Add ``image``, enlarged as :func:`latent_editor.ops.upsample2d` does.
+    3. Add ``image``, upsampled like :func:`latent_editor.ops.upsample2d`.
 
     Args:
         x: [N, I, H, W], bfloat16.
-        weight: From :func:`latent_editor.ops.modulated_conv.packed`, of [C, I, 1, 1] with C up to 16.
+        weight: From :func:`latent_editor.ops.modulated_conv.pack_weight`, of [C, I, 1, 1] with C up to 16.
         styles: float32 [N, I].
         b: float32 [C].
         image: float32 [N, C, H / 2, W / 2], None for none.
-        f: The filter that enlarges ``image``, as in :func:`latent_editor.ops.upfirdn2d`.
-        clamp: Limit of the absolute value before the sum; None does not clamp.
+        f: The upsampling filter, as in :func:`latent_editor.ops.upfirdn2d`.
+        clamp: Limit of the absolute value before the sum; None for no clamp.
 
     Returns:
         float32 [N, C, H, W].
@@ -60,8 +60,8 @@ def to_rgb_reference(
     clamp: float | None,
 ) -> Tensor:
     """:func:`to_rgb` on plain PyTorch, in any floating dtype, differentiable to any order."""
-    # 1. Modulate and convolve: a product of matrices for each sample.
-    kernel = unpacked(weight, len(b), x.shape[1])[:, :, 0, 0].to(x.dtype)
+    # 1. Modulate and convolve: a matrix product per sample.
+    kernel = unpack_weight(weight, len(b), x.shape[1])[:, :, 0, 0].to(x.dtype)
     y = ((x * styles.to(x.dtype)[:, :, None, None]).permute(0, 2, 3, 1) @ kernel.t()).permute(0, 3, 1, 2).float()
     # 2. Bias and clamp.
     y = y + b[:, None, None]

@@ -1,4 +1,4 @@
-"""Finds compilers, and knows their options."""
+"""Finds the compilers and their options."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pathlib import Path
 
 import torch
 
-#: For the stable interface: the oldest PyTorch that a library has to work with.
+#: The oldest PyTorch version that libraries support, for the stable ABI.
 OLDEST_TORCH = "0x020b000000000000"
-#: Instruction sets by what PyTorch itself found, not "native": an image is built on one machine and runs on another.
+#: Instruction sets by the capability that PyTorch detects; not "native", because images are built on other machines.
 CPU_FLAGS = {
     "AVX512": ("-march=x86-64-v4", "-mprefer-vector-width=512"),
     "AVX2": ("-march=x86-64-v3",),
 }
-#: Every kernel is written so that these let the compiler vectorise it. PyTorch's own threads are used: "simd" concerns
-#: single loops, and brings no second pool of threads.
+#: Flags for auto-vectorization. Kernels use PyTorch's threads: -fopenmp-simd vectorizes loops without a second thread
+#: pool.
 COMMON_FLAGS = (
     "-std=c++20", "-O3", "-fPIC", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden",
 )  # fmt: skip
-#: Architectures that the CUDA sources are checked for, oldest first; compilers leave out or offer more.
+#: Tested CUDA architectures, oldest first; not every compiler supports all of them.
 CUDA_ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
 class BuildFailed(Exception):
-    """Why there are no kernels, in words that complete "the reference is used, because …".
+    """A failed build. The message completes "the reference is used, because …".
 
     Attributes:
-        interrupted: The build was stopped from outside, and may work when it is tried again.
+        interrupted: The build was killed, and may succeed next time.
     """
 
     def __init__(self, reason: str, *, interrupted: bool = False) -> None:
@@ -49,9 +49,9 @@ class Toolchain:
 
     Attributes:
         ninja: The path of ninja.
-        cxx, cxx_flags: The C++ compiler and its options.
-        nvcc, nvcc_flags: Those of CUDA; "" where only C++ is compiled.
-        link_flags: What the libraries are linked with.
+        cxx, cxx_flags: The C++ compiler and its flags.
+        nvcc, nvcc_flags: The CUDA compiler and its flags; "" for a C++-only build.
+        link_flags: Linker flags.
     """
 
     ninja: str
@@ -62,7 +62,7 @@ class Toolchain:
     nvcc_flags: tuple[str, ...] = ()
 
     def ninja_file(self, sources: Sequence[Path], library: Path) -> str:
-        """The build as ninja reads it."""
+        """The content of build.ninja."""
         linker = _shell([self.nvcc or self.cxx, "-shared"])
         objects = [f"{i}.o" for i in range(len(sources))]
         lines = [
@@ -82,19 +82,19 @@ def _shell(words: Sequence[str]) -> str:
 
 
 def _path(path: Path) -> str:
-    """A path as ninja wants it in a build line."""
+    """Escapes a path for a ninja build line."""
     return str(path).replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
 
 
 def toolchain_for(device: str) -> Toolchain:
-    """The programs that build the library of a kind of device.
+    """The toolchain for a device type.
 
     Raises:
-        BuildFailed: one of them is missing.
+        BuildFailed: a program is missing.
     """
     base = Path(torch.__file__).parent
     if not (base / "include" / "torch" / "csrc" / "stable" / "library.h").is_file():
-        raise BuildFailed(f"PyTorch {torch.__version__} comes without its headers")
+        raise BuildFailed(f"PyTorch {torch.__version__} has no headers")
     defines = [f"-DTORCH_TARGET_VERSION={OLDEST_TORCH}", "-isystem", str(base / "include")]
     libraries = ["-ltorch", "-ltorch_cpu", "-lc10"]
     ninja, cxx = _ninja(), _compiler()
@@ -110,14 +110,14 @@ def toolchain_for(device: str) -> Toolchain:
         ninja,
         cxx,
         cxx_flags=(*COMMON_FLAGS, *defines),
-        link_flags=(*link, "-ltorch_cuda"),  # by nvcc, which knows where its own libraries are
+        link_flags=(*link, "-ltorch_cuda"),  # linked by nvcc, which finds the CUDA libraries
         nvcc=str(nvcc),
         nvcc_flags=nvcc_flags(cuda_architectures()),
     )
 
 
 def nvcc_flags(architectures: Sequence[str]) -> tuple[str, ...]:
-    """Code for each architecture, and PTX of the last, which newer GPUs compile for themselves."""
+    """Code for each architecture, and PTX of the newest one for JIT compilation on later GPUs."""
     codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
     newest = architectures[-1]
     return ("-std=c++17", "-O3", "-Xcompiler", "-fPIC", *codes, f"-gencode=arch=compute_{newest},code=compute_{newest}")
@@ -125,14 +125,14 @@ def nvcc_flags(architectures: Sequence[str]) -> tuple[str, ...]:
 
 @functools.cache
 def cpu_flags() -> tuple[str, ...]:
-    """Options for the vector instructions of this processor; none for what every one of its kind has."""
+    """Flags for the vector instructions of this processor; none for the baseline."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ()
     return CPU_FLAGS.get(torch.backends.cpu.get_cpu_capability(), ())
 
 
 def cuda_architectures() -> tuple[str, ...]:
-    """Of the GPUs that are here, or that the variable TORCH_CUDA_ARCH_LIST names; else of all that are checked."""
+    """Architectures of the GPUs present, else of TORCH_CUDA_ARCH_LIST, else all tested ones."""
     named = os.environ.get("TORCH_CUDA_ARCH_LIST", "")
     numbers = {"".join(c for c in word.split("+")[0] if c.isdigit()) for word in named.replace(";", " ").split()}
     if torch.cuda.is_available():
@@ -152,7 +152,7 @@ def find_nvcc() -> Path | None:
 
 
 def offered_architectures(nvcc: Path) -> list[int]:
-    """The checked architectures that this nvcc can make code for."""
+    """The tested architectures that this nvcc supports."""
     words = subprocess.run([nvcc, "--list-gpu-arch"], capture_output=True, text=True, check=True, timeout=60).stdout
     offered = {int(word.removeprefix("compute_")) for word in words.split() if word.startswith("compute_")}
     return [a for a in CUDA_ARCHITECTURES if a in offered]

@@ -1,4 +1,4 @@
-"""Upsample, filter with a finite impulse response, downsample: the resampling of StyleGAN2 and 3."""
+"""Upsample, FIR filter, downsample: the resampling of StyleGAN2 and StyleGAN3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def setup_filter(taps: Sequence[float] | Sequence[Sequence[float]] | None, *, ga
     """Makes a filter for :func:`upfirdn2d` from its taps.
 
     Args:
-        taps: One row of taps, made two-dimensional by an outer product, or rows of taps. None or empty: no filter.
+        taps: 1D taps, expanded to 2D by an outer product, or 2D taps. None or empty: no filter.
         gain: The sum of the result.
 
     Returns:
@@ -51,7 +51,7 @@ def upfirdn2d(
     Args:
         x: [N, C, H, W], any floating dtype.
         f: float32 [fh, fw], or [taps] for a separable filter applied to rows and columns, or None for the identity.
-        up, down: A factor for both axes, or (x, y).
+        up, down: One factor for both axes, or (x, y).
         padding: One number, (x, y), or (x0, x1, y0, y1), counted in upsampled pixels.
         flip_filter: True correlates, False convolves.
         gain: Factor on the result.
@@ -61,7 +61,7 @@ def upfirdn2d(
     """
     factors = _pair(up), _pair(down)
     sides = four_sides(padding)
-    if kernels.chosen("upfirdn2d", x) and not (f is not None and kernels.needs_gradient(f)):
+    if kernels.use_kernel("upfirdn2d", x) and not (f is not None and kernels.needs_gradient(f)):
         f = None if f is None else f.to(x.device)
         y: Tensor = torch.ops.latent_editor.upfirdn2d(x, f, *factors, sides, flip_filter, gain)
         return y
@@ -84,14 +84,14 @@ def upfirdn2d_reference(
 
     # 1. Upsample.
     if up_x > 1 or up_y > 1:
-        grown = x.new_zeros(n, c, h, up_y, w, up_x)
-        grown[:, :, :, 0, :, 0] = x
-        x = grown.reshape(n, c, h * up_y, w * up_x)  # [N, C, H·up_y, W·up_x]
+        upsampled = x.new_zeros(n, c, h, up_y, w, up_x)
+        upsampled[:, :, :, 0, :, 0] = x
+        x = upsampled.reshape(n, c, h * up_y, w * up_x)  # [N, C, H·up_y, W·up_x]
 
     # 2. Pad or crop; F.pad crops where a number is negative.
     x = F.pad(x, list(padding))
 
-    # 3. Filter, each channel by itself.
+    # 3. Filter each channel.
     if f is None:
         x = x * gain
     else:
@@ -113,15 +113,14 @@ def adjoint_padding(
     size: tuple[int, int], result: tuple[int, int], taps: tuple[int, int], up: Sequence[int], down: Sequence[int],
     padding: Sequence[int],
 ) -> list[int]:  # fmt: skip
-    """The padding with which upsampling by ``down`` and downsampling by ``up`` takes gradients back.
+    """The padding of the adjoint operation, which upsamples by ``down`` and downsamples by ``up``.
 
-    The transpose of a correlation is the correlation with the flipped filter; what was cut off or left over comes
-    back as zeros.
+    The adjoint of a correlation is the correlation with the flipped filter; cropped or skipped pixels get zeros.
 
     Args:
         size, result, taps: Heights and widths of the input, of the output and of the filter.
-        up, down: [x, y] of the operation whose gradient is wanted.
-        padding: Its [x0, x1, y0, y1].
+        up, down: Factors [x, y] of the forward operation.
+        padding: Its padding [x0, x1, y0, y1].
     """
     sides = []
     for axis in (0, 1):  # x, then y
@@ -132,7 +131,7 @@ def adjoint_padding(
 
 
 def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
-    """Filters a batch of images without changing their size (plus ``padding``). Arguments as in :func:`upfirdn2d`."""
+    """Filters a batch of images, preserving their size (plus ``padding``). Arguments as in :func:`upfirdn2d`."""
     fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + fw // 2, px1 + (fw - 1) // 2, py0 + fh // 2, py1 + (fh - 1) // 2]
@@ -142,7 +141,7 @@ def filter2d(x: Tensor, f: Tensor, *, padding: Pair = 0, flip_filter: bool = Fal
 def upsample2d(
     x: Tensor, f: Tensor, *, up: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
 ) -> Tensor:
-    """Enlarges a batch of images by ``up``, keeping their brightness. Arguments as in :func:`upfirdn2d`."""
+    """Upsamples a batch of images by ``up``, preserving their brightness. Arguments as in :func:`upfirdn2d`."""
     fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw + up - 1) // 2, px1 + (fw - up) // 2, py0 + (fh + up - 1) // 2, py1 + (fh - up) // 2]
@@ -152,7 +151,7 @@ def upsample2d(
 def downsample2d(
     x: Tensor, f: Tensor, *, down: int = 2, padding: Pair = 0, flip_filter: bool = False, gain: float = 1.0
 ) -> Tensor:
-    """Shrinks a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
+    """Downsamples a batch of images by ``down``. Arguments as in :func:`upfirdn2d`."""
     fh, fw = size_of(f)
     px0, px1, py0, py1 = four_sides(padding)
     pad = [px0 + (fw - down + 1) // 2, px1 + (fw - down) // 2, py0 + (fh - down + 1) // 2, py1 + (fh - down) // 2]
@@ -166,12 +165,12 @@ def size_of(f: Tensor) -> tuple[int, int]:
 def _pair(value: Pair) -> tuple[int, int]:
     x, y = (value, value) if isinstance(value, int) else value
     if x < 1 or y < 1:
-        raise ValueError(f"Got a resampling factor of {value}; expected whole numbers from 1.")
+        raise ValueError(f"Got a resampling factor of {value}; expected integers from 1.")
     return x, y
 
 
 def four_sides(value: Pair) -> tuple[int, int, int, int]:
-    """A padding given as one number, (x, y), or (x0, x1, y0, y1), as the last."""
+    """Expands a padding given as one number, (x, y) or (x0, x1, y0, y1) to the last form."""
     if isinstance(value, int):
         return value, value, value, value
     if len(value) == 2:

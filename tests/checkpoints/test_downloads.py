@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from support.file_server import FileServer, Handler, say, serve
 
-from latent_editor.checkpoints.downloads import TransferPolicy, check_address, download
+from latent_editor.checkpoints.downloads import TransferPolicy, check_address, download, transfer
 from latent_editor.core.errors import FetchFailed, Stopped
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -119,11 +118,10 @@ def test_a_part_that_was_whole_already_is_put_in_place(
 
 
 def test_a_silent_connection_times_out(server: FileServer, get: Callable[..., bytes]) -> None:
-    def hang(handler: Handler) -> None:
-        serve(only=5000, then=lambda: time.sleep(0.6))(handler)
-
-    server.answers = [hang]
-    assert get(policy=TransferPolicy(timeout_s=0.2, initial_delay_s=0)) == DATA
+    finished = threading.Event()
+    server.answers = [serve(only=5000, then=lambda: finished.wait(60))]
+    assert get(policy=TransferPolicy(timeout_s=0.5, initial_delay_s=0)) == DATA
+    finished.set()
     assert server.requests[1]["Range"] == "bytes=5000-"
 
 
@@ -165,12 +163,16 @@ def test_it_can_be_stopped_and_resumed(server: FileServer, get: Callable[..., by
     assert server.sent == len(DATA) - kept
 
 
-def test_it_can_be_stopped_while_it_waits(server: FileServer, get: Callable[..., bytes]) -> None:
+def test_it_can_be_stopped_while_it_waits(
+    server: FileServer, get: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]  # which only advances while the download sleeps
+    sleep = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(transfer, "time", sleep)
     server.answers = [say(503, Retry_After="3600")]
-    began = time.monotonic()
     with pytest.raises(Stopped):
-        get(on_step=lambda s: True)
-    assert time.monotonic() - began < 5
+        get(on_step=lambda s: clock[0] > 1)
+    assert clock[0] < 1.5
 
 
 # A file that changes, or is not the expected one.

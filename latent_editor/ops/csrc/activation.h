@@ -1,4 +1,4 @@
-// The activation functions of `bias_act`, by their place in ACTIVATIONS (bias_act.py).
+// The activation functions of `bias_act`, numbered as in ACTIVATIONS (bias_act.py).
 #pragma once
 
 #include <cmath>
@@ -13,16 +13,16 @@
 
 namespace latent_editor {
 
-enum Activation { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH, ACTIVATIONS };
+enum ActivationKind { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH, ACTIVATIONS };
 
-// y = clamp(gain · act(u)). The first three kinds are x for x > 0 and slope · x below, which needs no branch.
-struct Finish {
+// y = clamp(gain · act(u)). The first three kinds are x for x > 0 and slope · x otherwise, without a branch.
+struct Activation {
   int kind;
   float slope;
   float gain;
-  float limit; // infinity does not clamp
+  float limit; // infinity: no clamp
 
-  Finish(int kind_, double alpha, double gain_, std::optional<double> clamp)
+  Activation(int kind_, double alpha, double gain_, std::optional<double> clamp)
       : kind(kind_),
         slope(kind_ == LINEAR ? 1.0f : kind_ == RELU ? 0.0f : static_cast<float>(alpha)),
         gain(static_cast<float>(gain_)),
@@ -33,13 +33,13 @@ struct Finish {
   }
 };
 
-// Both comparisons are false for what is not a number, which therefore stays.
+// Both comparisons are false for NaN, which is therefore preserved.
 ON_BOTH inline float clamped(float x, float limit) {
   x = x < -limit ? -limit : x;
   return x > limit ? limit : x;
 }
 
-ON_BOTH inline float finished_piecewise(float u, float slope, float gain, float limit) {
+ON_BOTH inline float activate_piecewise(float u, float slope, float gain, float limit) {
   return clamped((u > 0.0f ? u : u * slope) * gain, limit);
 }
 
@@ -54,7 +54,7 @@ ON_BOTH inline float curve(int kind, float u) {
     case SELU:
       return 1.0507009873554805f * (u > 0.0f ? u : 1.6732632423543772f * std::expm1(u));
     case SOFTPLUS:
-      return u > 20.0f ? u : std::log1p(std::exp(u)); // from 20 on, as PyTorch
+      return u > 20.0f ? u : std::log1p(std::exp(u)); // threshold as in PyTorch
     case SWISH:
       return u / (1.0f + std::exp(-u));
     default:
@@ -62,8 +62,8 @@ ON_BOTH inline float curve(int kind, float u) {
   }
 }
 
-ON_BOTH inline float finished_curve(float u, const Finish& finish) {
-  return clamped(curve(finish.kind, u) * finish.gain, finish.limit);
+ON_BOTH inline float activate_curve(float u, const Activation& activation) {
+  return clamped(curve(activation.kind, u) * activation.gain, activation.limit);
 }
 
 } // namespace latent_editor

@@ -23,7 +23,7 @@ Tensor bias_act(
     const Tensor& given, std::optional<Tensor> b, int64_t dim, int64_t act, double alpha, double gain,
     std::optional<double> clamp) {
   const Tensor x = in_order(given);
-  const Finish finish(kind_of(act), alpha, gain, clamp);
+  const Activation activation(kind_of(act), alpha, gain, clamp);
   const Shape shape(x, x.dim() == 0 ? 0 : dim);
   const std::vector<float> bias = floats(b);
   STD_TORCH_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == shape.channels, "A bias of another length.");
@@ -37,7 +37,7 @@ Tensor bias_act(
       const int64_t grain = std::max<int64_t>(GRAIN / shape.channels, 1);
       torch::stable::parallel_for(0, shape.outer, grain, [&](int64_t begin, int64_t end) {
         const int64_t at = begin * shape.channels;
-        channels.finish_pixels(to + at, from + at, nullptr, end - begin, finish);
+        channels.scale_bias_act_pixels(to + at, from + at, nullptr, end - begin, activation);
       });
       return;
     }
@@ -45,7 +45,8 @@ Tensor bias_act(
     torch::stable::parallel_for(0, shape.outer * shape.channels, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const float shift = bias.empty() ? 0.0f : bias[i % shape.channels];
-        finish_plane<T, T>(to + i * shape.inner, from + i * shape.inner, 1.0f, shift, nullptr, shape.inner, finish);
+        scale_bias_act_plane<T, T>(
+            to + i * shape.inner, from + i * shape.inner, 1.0f, shift, nullptr, shape.inner, activation);
       }
     });
   });
@@ -53,7 +54,7 @@ Tensor bias_act(
 }
 
 template <class T>
-void finish_only(const Tensor& x, const Tensor& y, const Modulation& m, const Finish& finish, bool last) {
+void epilogue_only(const Tensor& x, const Tensor& y, const Modulation& m, const Activation& activation, bool last) {
   const T* from = static_cast<const T*>(x.const_data_ptr());
   T* to = static_cast<T*>(y.mutable_data_ptr());
   const int64_t samples = x.size(0), c = m.channels, height = x.size(2), width = x.size(3);
@@ -64,7 +65,7 @@ void finish_only(const Tensor& x, const Tensor& y, const Modulation& m, const Fi
       for (int64_t i = begin; i < end; ++i) {
         const float* noise = m.noise_of(i / height);
         noise = noise == nullptr ? nullptr : noise + i % height * width;
-        channels[i / height].finish_pixels(to + i * width * c, from + i * width * c, noise, width, finish);
+        channels[i / height].scale_bias_act_pixels(to + i * width * c, from + i * width * c, noise, width, activation);
       }
     });
     return;
@@ -72,16 +73,17 @@ void finish_only(const Tensor& x, const Tensor& y, const Modulation& m, const Fi
   const int64_t grain = std::max<int64_t>(GRAIN / m.plane, 1);
   torch::stable::parallel_for(0, samples * c, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      finish_plane<T, T>(
+      scale_bias_act_plane<T, T>(
           to + i * m.plane, from + i * m.plane, m.scale_of(i / c, i % c), m.bias_of(i % c), m.noise_of(i / c), m.plane,
-          finish);
+          activation);
     }
   });
 }
 
 template <class T>
-void filter_and_finish(
-    const Tensor& x, const Tensor& y, const Resampling& r, const Modulation& m, const Finish& finish, bool last) {
+void filter_and_epilogue(
+    const Tensor& x, const Tensor& y, const Resampling& r, const Modulation& m,
+    const Activation& activation, bool last) {
   T* to = static_cast<T*>(y.mutable_data_ptr());
   const int64_t c = m.channels;
   const std::vector<Channels> channels = last ? m.by_sample(x.size(0)) : std::vector<Channels>();
@@ -91,10 +93,10 @@ void filter_and_finish(
     noise = noise == nullptr ? nullptr : noise + row * width;
     T* out = to + (picture * r.height + row) * width * (last ? c : 1);
     if (last) {
-      channels[sample].finish_pixels(out, rows.phase(0), noise, width, finish);
+      channels[sample].scale_bias_act_pixels(out, rows.phase(0), noise, width, activation);
     } else {
-      finish_plane<float, T>(
-          out, rows.phase(0), m.scale_of(sample, picture % c), m.bias_of(picture % c), noise, width, finish);
+      scale_bias_act_plane<float, T>(
+          out, rows.phase(0), m.scale_of(sample, picture % c), m.bias_of(picture % c), noise, width, activation);
     }
   });
 }
@@ -104,7 +106,7 @@ Tensor modulation_epilogue(
     std::optional<Tensor> f, std::vector<int64_t> padding, double filter_gain, int64_t act, double alpha, double gain,
     std::optional<double> clamp) {
   const Tensor x = in_order(given);
-  const Finish finish(kind_of(act), alpha, gain, clamp);
+  const Activation activation(kind_of(act), alpha, gain, clamp);
   const Resampling r(x, f, {1, 1}, {1, 1}, padding, false, filter_gain);
   const bool last = is_channels_last(x);
   const Modulation m(x, scale, b, noise, r.height * r.width);
@@ -112,9 +114,9 @@ Tensor modulation_epilogue(
   by_dtype(x, [&](auto kind) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(kind)>>;
     if (f.has_value()) {
-      filter_and_finish<T>(x, y, r, m, finish, last);
+      filter_and_epilogue<T>(x, y, r, m, activation, last);
     } else {
-      finish_only<T>(x, y, m, finish, last);
+      epilogue_only<T>(x, y, m, activation, last);
     }
   });
   return y;
@@ -126,10 +128,10 @@ void modulation_epilogue_inplace(
   STD_TORCH_CHECK(is_supported(x.scalar_type()), "The CPU kernels take float32 and bfloat16 only.");
   const bool last = is_channels_last(x);
   STD_TORCH_CHECK(x.dim() == 4 && (last || x.is_contiguous()), "Expected x [N, C, H, W] without gaps in memory.");
-  const Finish finish(kind_of(act), alpha, gain, clamp);
+  const Activation activation(kind_of(act), alpha, gain, clamp);
   const Modulation m(x, scale, b, noise, x.size(2) * x.size(3));
   by_dtype(x, [&](auto kind) {
-    finish_only<std::remove_const_t<std::remove_pointer_t<decltype(kind)>>>(x, x, m, finish, last);
+    epilogue_only<std::remove_const_t<std::remove_pointer_t<decltype(kind)>>>(x, x, m, activation, last);
   });
 }
 

@@ -6,12 +6,12 @@
 namespace latent_editor {
 namespace {
 
-// Sums are made in so many parts at most, whatever the threads: the same result with each number of them.
+// Maximum number of partial sums, independent of the number of threads, so that results are reproducible.
 constexpr int64_t PARTS = 64;
-// A part is worth its overhead from so many pixels on.
+// Minimum number of pixels of a partial sum, to amortize its overhead.
 constexpr int64_t PART_PIXELS = 256;
 
-// The gradient of scale · x + bias + noise, from that of y and from y itself, whose sign is the sum's.
+// The gradient of scale · x + bias + noise, from the gradient of y and y itself, which has the sign of the sum.
 struct Slopes {
   float slope, gain, limit;
 
@@ -21,7 +21,7 @@ struct Slopes {
   }
 };
 
-// Sums over pixels in parts of their own.
+// Partial sums over pixels.
 struct Sums {
   int64_t length;
   std::vector<float> parts;
@@ -62,7 +62,7 @@ void backward_pixels(
   }
 }
 
-// NCHW and channels_last alike through strides would be slow; NCHW is read plane by plane.
+// Handling NCHW by strides like channels_last would be slow; it is read plane by plane.
 template <class T>
 void backward_plane(
     T* __restrict dx, float* dscale, float* dbias, float* __restrict dnoise, const T* __restrict dy,
@@ -118,8 +118,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulation_epilogue_backward(
     double alpha, double gain, std::optional<double> clamp) {
   const Tensor x = in_order(given);
   const bool last = is_channels_last(x);
-  const Finish finish(kind_of(act), alpha, gain, clamp);
-  STD_TORCH_CHECK(finish.piecewise() && gain > 0 && finish.slope >= 0, "This activation has no fused gradient.");
+  const Activation activation(kind_of(act), alpha, gain, clamp);
+  STD_TORCH_CHECK(
+      activation.piecewise() && gain > 0 && activation.slope >= 0, "This activation has no fused gradient.");
   const auto like_x = [&](const Tensor& t) {
     STD_TORCH_CHECK(t.numel() == x.numel(), "Expected tensors of one shape.");
     if (is_channels_last(t) == last && (last || t.is_contiguous()) && t.scalar_type() == x.scalar_type()) {
@@ -139,9 +140,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> modulation_epilogue_backward(
   Sums scale_sums(n * c), bias_sums(c);
   by_dtype(x, [&](auto kind) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(kind)>>;
-    T rounded; // what a clamped value was stored as
-    store(&rounded, finish.limit);
-    const Slopes slopes{finish.slope, finish.gain, widened(rounded)};
+    T rounded; // the stored value of a clamped element
+    store(&rounded, activation.limit);
+    const Slopes slopes{activation.slope, activation.gain, widened(rounded)};
     float* noise = static_cast<float*>(dnoise.mutable_data_ptr());
     backward_all<T>(dx, scale_sums, bias_sums, noise, dy, y, x, m, slopes, last);
   });

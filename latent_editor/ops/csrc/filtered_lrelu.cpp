@@ -4,20 +4,20 @@
 namespace latent_editor {
 namespace {
 
-// Sizes that a whole picture shares.
+// Sizes of the whole image.
 struct Shape {
-  int64_t height, width;           // of a plane that comes in
+  int64_t height, width;           // of an input plane
   int64_t fine_height, fine_width; // of the upsampled grid
   int64_t out_height, out_width;
   int64_t down;
 };
 
-// One thread's rows: a plane goes in row by row of the fine grid, which is never in memory as a whole.
+// Row buffers of one thread: the fine grid is processed row by row and is never in memory as a whole.
 //
-// 1. A fine row is a sum of rows that come in (vertical), then sums of shifts of that (horizontal), phase by phase.
-// 2. It is activated in that order, and put into the order of its places modulo `down`.
-// 3. Every term of the second filter takes sums of shifts of it, and keeps them, as many as the filter has rows.
-// 4. Where the last row for an output has come, the output is a sum of the kept ones.
+// 1. A fine row is a sum of input rows (vertical), then of its shifts (horizontal), phase by phase.
+// 2. It is activated, and reordered by position modulo `down`.
+// 3. Each term of the second filter sums its shifts, and buffers as many rows as the filter has.
+// 4. Once all rows for an output row are buffered, the output is their sum.
 class PlaneFilter {
  public:
   PlaneFilter(const Shape& s, const Axis& up_rows, const Axis& up_columns, const Terms& down)
@@ -36,13 +36,13 @@ class PlaneFilter {
   }
 
   template <class T>
-  void run(const T* plane, float bias, T* out, int64_t first, int64_t end, const Finish& finish) {
+  void run(const T* plane, float bias, T* out, int64_t first, int64_t end, const Activation& activation) {
     const int64_t taps = static_cast<int64_t>(rows_[0].size());
-    int64_t next = first * s_.down; // the fine row that comes next
+    int64_t next = first * s_.down; // the next fine row
     for (int64_t j = first; j < end; ++j) {
       for (; next < j * s_.down + taps; ++next) {
         if (next >= j * s_.down) {
-          fine_row(plane, bias, next, finish);
+          fine_row(plane, bias, next, activation);
         }
       }
       write_row(out + j * s_.out_width, j * s_.down, taps);
@@ -51,9 +51,9 @@ class PlaneFilter {
 
  private:
   template <class T>
-  void fine_row(const T* plane, float bias, int64_t j, const Finish& finish) {
+  void fine_row(const T* plane, float bias, int64_t j, const Activation& activation) {
     vertical(coarse_.inside(), plane, up_rows_, j, s_.height, s_.width);
-    if (bias != 0.0f) { // what lies beyond the edges has none
+    if (bias != 0.0f) { // padding has no bias
       const float weight = bias * weight_of(j);
       float* inside = coarse_.inside();
       for (int64_t i = 0; i < s_.width; ++i) {
@@ -66,15 +66,15 @@ class PlaneFilter {
       float* phase = phases_.data() + p * phase_length_;
       horizontal(phase, &whole, up_columns_, p, coarse_.first, 1);
       const int64_t n = up_columns_.count(p);
-      const float slope = finish.slope, gain = finish.gain, limit = finish.limit;
+      const float slope = activation.slope, gain = activation.gain, limit = activation.limit;
       for (int64_t i = 0; i < n; ++i) {
-        phase[i] = finished_piecewise(phase[i], slope, gain, limit);
+        phase[i] = activate_piecewise(phase[i], slope, gain, limit);
       }
     }
     keep(j);
   }
 
-  // How much of a bias the taps of a fine row gather that meet the picture.
+  // The sum of the vertical taps of a fine row that lie inside the image, which scales the bias.
   float weight_of(int64_t j) const {
     float weight = 0.0f;
     for (const Tap& tap : up_rows_.phases[j % up_rows_.up]) {
@@ -87,7 +87,7 @@ class PlaneFilter {
   void keep(int64_t j) {
     const int64_t up = up_columns_.up;
     std::vector<const float*> split(static_cast<size_t>(s_.down));
-    if (up == s_.down) { // the phases are the parts already
+    if (up == s_.down) { // the phases already have this order
       for (int64_t q = 0; q < s_.down; ++q) {
         split[q] = phases_.data() + q * phase_length_;
       }
@@ -164,7 +164,7 @@ Tensor filtered_lrelu(
   const std::vector<float> bias = floats(b);
   const int64_t channels = x.size(1), planes = x.size(0) * channels;
   STD_TORCH_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == channels, "A bias of another length.");
-  const Finish finish(LRELU, slope, gain, clamp);
+  const Activation activation(LRELU, slope, gain, clamp);
   const Tensor y = empty_as(x, {x.size(0), channels, s.out_height, s.out_width}, false);
   by_dtype(x, [&](auto kind) {
     using T = std::remove_const_t<std::remove_pointer_t<decltype(kind)>>;
@@ -174,7 +174,8 @@ Tensor filtered_lrelu(
       PlaneFilter filter(s, rows, columns, downs);
       for (int64_t i = begin; i < end; ++i) {
         const float shift = bias.empty() ? 0.0f : bias[i % channels];
-        filter.run(from + i * s.height * s.width, shift, to + i * s.out_height * s.out_width, 0, s.out_height, finish);
+        filter.run(
+            from + i * s.height * s.width, shift, to + i * s.out_height * s.out_width, 0, s.out_height, activation);
       }
     });
   });

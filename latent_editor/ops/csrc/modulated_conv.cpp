@@ -1,8 +1,8 @@
-// A modulated convolution with all that follows it, in one pass over memory, for bfloat16 in channels_last order.
+// A modulated convolution with its epilogue in one pass over memory, for bfloat16 in channels_last format.
 //
-// The picture is worked on in bands of rows that stay in the second cache. A band is copied once, with its channels
-// scaled by the styles, zeros around it and 32 channels of a pixel next to each other, so that a tile of 16 pixels is
-// one kilobyte without gaps. Enlarging keeps only a few filtered rows of 32 channels.
+// The image is processed in bands of rows that fit the L2 cache. A band is copied once, with its channels scaled by the
+// styles, zero padding, and 32 channels of a pixel contiguous, so that a tile of 16 pixels is one contiguous kilobyte.
+// Upsampling buffers only a few filtered rows of 32 channels.
 #include "modulation.h"
 #include "resample.h"
 #include "pixels.h"
@@ -12,11 +12,11 @@
 namespace latent_editor {
 namespace {
 
-// Bytes of a copied band: what leaves room for weights in a cache of one or two megabytes.
+// Bytes of a copied band, which leaves room for weights in an L2 cache of one or two megabytes.
 constexpr int64_t BAND_BYTES = 640 << 10;
-// Pixels of a row that are enlarged at once, with one beside them on each side: whole tiles.
+// Pixels of a row that are upsampled at once; with one more on each side, they fill whole tiles.
 constexpr int64_t ENLARGED_AT_ONCE = 8 * ROWS - 2;
-// Channels that are computed together.
+// Channels computed together.
 constexpr int64_t PAIR = 2 * COLUMNS;
 
 struct Job {
@@ -27,7 +27,7 @@ struct Job {
   bfloat16* y;
   const std::vector<float>* styles;
   const Modulation* modulation;
-  const Finish* finish;
+  const Activation* activation;
   std::vector<float> rows, filter_columns; // of the filter
   bool tiles;
   int64_t band, bands, groups; // rows in a band, bands in a sample, groups of channels
@@ -42,7 +42,7 @@ struct Job {
     return ((dy * depths + depth) * 3 + dx) * TILE_BYTES;
   }
 
-  // Bands that fit the cache, and groups of channels where there are too few bands for all threads.
+  // Bands that fit the cache, and groups of channels if there are too few bands for all threads.
   void divide(int64_t threads) {
     const int64_t row = padded_width() * depths * DEPTH * 2;
     const int64_t most = std::max<int64_t>((BAND_BYTES / row) - 2, 1);
@@ -57,7 +57,7 @@ struct Job {
   }
 };
 
-// What one thread needs: the copied band [depth, position, 32], and sums.
+// Buffers of one thread: the copied band [depth, position, 32], and sums.
 struct Workplace {
   std::vector<bfloat16> copied_memory;
   std::vector<float> sums_memory, filtered_memory;
@@ -70,7 +70,7 @@ struct Workplace {
   }
 };
 
-// Copies rows first … first + count − 1 of a sample, zeros where there are none. One position comes before.
+// Copies rows first … first + count − 1 of a sample, with zeros outside of it, after one position of padding.
 void copy_band(Workplace& w, const Job& job, int64_t sample, int64_t first, int64_t count) {
   const int64_t wide = job.padded_width();
   w.positions = count * wide + 3 * ROWS;
@@ -96,7 +96,7 @@ void copy_band(Workplace& w, const Job& job, int64_t sample, int64_t first, int6
   }
 }
 
-// The channels of a pair of tiles: what they are scaled by, what is added, and which there are.
+// Scale, bias and mask of the channels of a pair of tiles.
 struct PairOf {
   __m512 scale[2], bias[2];
   __mmask16 there[2];
@@ -114,15 +114,16 @@ ON_BF16 PairOf pair_of(const Job& job, int64_t sample, int64_t pair) {
   return p;
 }
 
-// y = clamp(gain · act(u · scale + bias + noise)), with comparisons as in activation.h: what is no number stays.
-ON_BF16 inline void finish_pixel(bfloat16* to, __m512 a, __m512 b, const PairOf& p, float noise, const Finish& f) {
+// y = clamp(gain · act(u · scale + bias + noise)), preserving NaN as in activation.h.
+ON_BF16 inline void scale_bias_act_pixel(
+    bfloat16* to, __m512 a, __m512 b, const PairOf& p, float noise, const Activation& f) {
   const __m512 slope = _mm512_set1_ps(f.slope), gain = _mm512_set1_ps(f.gain), zero = _mm512_setzero_ps();
   const __m512 most = _mm512_set1_ps(f.limit), least = _mm512_set1_ps(-f.limit), more = _mm512_set1_ps(noise);
   __m512 u[2] = {a, b};
   for (int i = 0; i < 2; ++i) {
     __m512 v = _mm512_fmadd_ps(u[i], p.scale[i], _mm512_add_ps(p.bias[i], more));
     v = _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v, slope);
-    // min and max give their second operand where one is no number
+    // min and max return their second operand if one is NaN
     u[i] = _mm512_max_ps(least, _mm512_min_ps(most, _mm512_mul_ps(v, gain)));
   }
   const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(u[1], u[0]);
@@ -134,8 +135,8 @@ ON_BF16 inline void finish_pixel(bfloat16* to, __m512 a, __m512 b, const PairOf&
   }
 }
 
-// Convolves rows first … last − 1 of a copied band: positions of all rows follow each other, those of the zeros
-// between them are computed for nothing.
+// Convolves rows first … last − 1 of a copied band as one sequence of positions; those of the padding between rows are
+// discarded.
 ON_BF16 void convolve(
     Workplace& w, const Job& job, const std::vector<Step>& steps, int64_t sample, int64_t first, int64_t last,
     int64_t pair) {
@@ -144,7 +145,7 @@ ON_BF16 void convolve(
   const uint8_t* weight = job.weight + 2 * pair * job.weight_column();
   const PairOf channels = pair_of(job, sample, pair);
   const float* noise = job.modulation->noise_of(sample);
-  const Finish finish = *job.finish;
+  const Activation activation = *job.activation;
   float* sums = w.sums;
   bfloat16* to = job.y + (sample * job.height + first) * job.width * job.outputs + pair * PAIR;
   int64_t row = 0, column = 0;
@@ -157,7 +158,8 @@ ON_BF16 void convolve(
         const int64_t pixel = row * job.width + column;
         const float grain = noise == nullptr ? 0.0f : noise[first * job.width + pixel];
         const float* u = sums + i * PAIR;
-        finish_pixel(to + pixel * job.outputs, _mm512_load_ps(u), _mm512_load_ps(u + 16), channels, grain, finish);
+        scale_bias_act_pixel(
+            to + pixel * job.outputs, _mm512_load_ps(u), _mm512_load_ps(u + 16), channels, grain, activation);
       }
       if (++column == wide) {
         column = 0;
@@ -167,8 +169,8 @@ ON_BF16 void convolve(
   }
 }
 
-// Filters a row of enlarged pixels along itself: from the sums of its even and odd columns, each from one pixel before
-// on, to 2·count pixels.
+// Filters an upsampled row horizontally: from the sums of its even and odd columns, each starting one pixel earlier, to
+// 2·count pixels.
 ON_BF16 void filter_row(float* to, const float* even, const float* odd, const float* taps, int64_t count) {
   const __m512 f0 = _mm512_set1_ps(taps[0]), f1 = _mm512_set1_ps(taps[1]);
   const __m512 f2 = _mm512_set1_ps(taps[2]), f3 = _mm512_set1_ps(taps[3]);
@@ -191,10 +193,10 @@ ON_BF16 void filter_row(float* to, const float* even, const float* odd, const fl
   }
 }
 
-// Filters four rows across, and finishes the result.
-ON_BF16 void finish_row(
+// Filters four rows vertically, and applies the epilogue.
+ON_BF16 void filter_columns_and_activate(
     bfloat16* to, const float* const* rows, const float* taps, const PairOf& channels, const float* noise,
-    int64_t pixels, int64_t step, const Finish& finish) {
+    int64_t pixels, int64_t step, const Activation& activation) {
   const __m512 f0 = _mm512_set1_ps(taps[0]), f1 = _mm512_set1_ps(taps[1]);
   const __m512 f2 = _mm512_set1_ps(taps[2]), f3 = _mm512_set1_ps(taps[3]);
   const float *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
@@ -207,11 +209,11 @@ ON_BF16 void finish_row(
       v = _mm512_fmadd_ps(f2, _mm512_load_ps(r2 + at), v);
       u[h] = _mm512_fmadd_ps(f3, _mm512_load_ps(r3 + at), v);
     }
-    finish_pixel(to, u[0], u[1], channels, noise == nullptr ? 0.0f : noise[i], finish);
+    scale_bias_act_pixel(to, u[0], u[1], channels, noise == nullptr ? 0.0f : noise[i], activation);
   }
 }
 
-// The four phases of a transposed convolution of stride 2: row and column of the result, even or odd.
+// The four phases of a transposed convolution of stride 2: even or odd row and column of the result.
 struct Phases {
   std::vector<Step> steps[2][2];
 
@@ -232,7 +234,7 @@ struct Phases {
   }
 };
 
-// Enlarges columns left … left + count − 1 of rows first … last − 1 of a copied band.
+// Upsamples columns left … left + count − 1 of rows first … last − 1 of a copied band.
 void enlarge(
     Workplace& w, const Job& job, const Phases& phases, int64_t sample, int64_t first, int64_t last, int64_t left,
     int64_t count, int64_t pair) {
@@ -244,7 +246,7 @@ void enlarge(
   const float* noise = job.modulation->noise_of(sample);
   const auto filtered = [&](int64_t row) { return w.filtered + (row + 6) % 6 * long_row; };
   for (int64_t m = first - 1; m <= last; ++m) {
-    // positions from column left − 1 on; row first − 1 lies at position 1
+    // positions start at column left − 1; row first − 1 is at position 1
     const uint8_t* from = w.at(1 + (m - first + 1) * job.padded_width() + left);
     for (int64_t odd = m < first ? 1 : 0; odd < 2; ++odd) {
       for (int64_t side = 0; side < 2; ++side) {
@@ -261,15 +263,15 @@ void enlarge(
       const float* rows[4] = {filtered(row - 1), filtered(row), filtered(row + 1), filtered(row + 2)};
       const int64_t at = row * 2 * job.width + 2 * left;
       bfloat16* to = job.y + (sample * 4 * job.height * job.width + at) * job.outputs + pair * PAIR;
-      finish_row(
+      filter_columns_and_activate(
           to, rows, job.rows.data(), channels, noise == nullptr ? nullptr : noise + at, 2 * count, job.outputs,
-          *job.finish);
+          *job.activation);
     }
   }
 }
 
 void work(const Job& job, int64_t begin, int64_t end) {
-  static thread_local Workplace w; // new memory would cost as much as small pictures do
+  static thread_local Workplace w; // allocating it anew would cost as much as a small image
   const TileSetting setting(job.tiles);
   w.sums = aligned(w.sums_memory, 2 * (ENLARGED_AT_ONCE + 2) * PAIR);
   std::fill(w.sums, w.sums + 2 * (ENLARGED_AT_ONCE + 2) * PAIR, 0.0f);
@@ -314,7 +316,7 @@ Tensor modulated_conv(
       given.dim() == 4 && given.scalar_type() == ScalarType::BFloat16 && is_channels_last(given),
       "Expected x [N, C, H, W] in bfloat16 and channels_last order.");
   STD_TORCH_CHECK(weight.is_contiguous() && weight.scalar_type() == ScalarType::BFloat16, "Expected packed weights.");
-  STD_TORCH_CHECK(act >= LINEAR && act <= LRELU, "Expected an activation that is straight on both sides of 0.");
+  STD_TORCH_CHECK(act >= LINEAR && act <= LRELU, "Expected a piecewise linear activation.");
   Job job;
   job.samples = given.size(0), job.inputs = given.size(1), job.height = given.size(2), job.width = given.size(3);
   job.outputs = scale.size(1), job.up = f.has_value() ? 2 : 1;
@@ -332,14 +334,14 @@ Tensor modulated_conv(
   const int64_t height = job.height * job.up, width = job.width * job.up;
   Tensor y = empty_as(given, {job.samples, job.outputs, height, width}, true);
   const Modulation modulation(y, scale, b, noise, height * width);
-  const Finish finish(kind_of(act), alpha, gain, clamp);
+  const Activation activation(kind_of(act), alpha, gain, clamp);
   std::vector<float> style_values = floats(styles);
   STD_TORCH_CHECK(
       static_cast<int64_t>(style_values.size()) == job.samples * job.inputs, "Expected styles of shape [N, C].");
-  style_values.resize(style_values.size() + DEPTH); // vectors of 16 end beyond the last
+  style_values.resize(style_values.size() + DEPTH); // vector loads of 16 read beyond the end
   static const bool tiles = has_tiles();
   job.tiles = tiles;
-  job.styles = &style_values, job.modulation = &modulation, job.finish = &finish;
+  job.styles = &style_values, job.modulation = &modulation, job.activation = &activation;
   job.x = static_cast<const bfloat16*>(given.const_data_ptr());
   job.weight = static_cast<const uint8_t*>(weight.const_data_ptr());
   job.y = static_cast<bfloat16*>(y.mutable_data_ptr());

@@ -1,10 +1,10 @@
-// What the epilogue's values and its gradients have in common.
+// Shared by the epilogue and its gradients.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "finish.h"
+#include "scale_bias_act.h"
 #include "tensors.h"
 
 namespace latent_editor {
@@ -14,7 +14,7 @@ inline int kind_of(int64_t act) {
   return static_cast<int>(act);
 }
 
-// What is added to and multiplied with the samples of a batch.
+// The scales, biases and noise of a batch.
 struct Modulation {
   std::vector<float> scale, bias; // [N, C] and [C], or empty
   std::optional<Tensor> noise;    // float32 [1 or N, H, W]
@@ -50,7 +50,7 @@ struct Modulation {
   const float* noise_of(int64_t sample) const {
     return noise.has_value() ? static_cast<const float*>(noise->const_data_ptr()) + sample * noise_step : nullptr;
   }
-  // Each sample's channels, with the repeats that only pixels without noise can use.
+  // The channels of each sample, repeated only if there is no noise.
   std::vector<Channels> by_sample(int64_t samples) const {
     std::vector<Channels> all;
     for (int64_t i = 0; i < samples; ++i) {

@@ -1,6 +1,6 @@
-// Numbers in memory and in registers: every kernel computes in float, whatever it reads and writes.
+// Conversion of numbers: all kernels compute in float, regardless of the dtype in memory.
 //
-// Loops over these functions are written so that compilers turn them into vector instructions by themselves.
+// Loops over these functions are written to be auto-vectorized.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ inline void store(float* to, float x) {
   *to = x;
 }
 
-// Rounds to the nearest, ties to even, as PyTorch does; what is not a number stays so.
+// Rounds to nearest even, as PyTorch does; preserves NaN.
 inline void store(bfloat16* to, float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof(bits));

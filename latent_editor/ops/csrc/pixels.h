@@ -1,4 +1,4 @@
-// Pixels in channels_last order on their way into tiles: 32 channels next to each other, scaled by the styles.
+// Packs channels_last pixels into tiles: 32 contiguous channels, scaled by the styles.
 #pragma once
 
 #include "numbers.h"
@@ -8,7 +8,7 @@
 
 namespace latent_editor {
 
-// Memory of a vector for `count` values, where a line of the cache begins.
+// The cache-line-aligned start of a vector with room for `count` values.
 template <class T>
 inline T* aligned(std::vector<T>& memory, int64_t count) {
   memory.resize(static_cast<size_t>(count) + 64 / sizeof(T));
@@ -16,7 +16,7 @@ inline T* aligned(std::vector<T>& memory, int64_t count) {
   return reinterpret_cast<T*>((at + 63) / 64 * 64);
 }
 
-// 32 channels of `pixels` pixels, `step` values apart, times their styles.
+// Scales 32 channels of `pixels` pixels, with stride `step`, by their styles.
 ON_BF16 inline void scale_pixels(
     bfloat16* to, const bfloat16* from, const float* styles, int64_t pixels, int64_t step, int64_t channels) {
   const __mmask32 some = channels >= 32 ? 0xffffffffu : (1u << channels) - 1u;

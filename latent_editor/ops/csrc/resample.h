@@ -1,4 +1,4 @@
-// Upsample, pad, filter, downsample a picture row by row, and hand every finished row to a writer.
+// Upsamples, pads, filters and downsamples an image row by row, and passes each output row to a writer.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace latent_editor {
 
-// A filter as a sum of separable ones: one where it is an outer product, else one for each of its rows.
+// A filter as a sum of separable ones: a single one if it is an outer product, else one for each row.
 using Terms = std::vector<std::pair<std::vector<float>, std::vector<float>>>;
 
 inline Terms terms_of(const std::optional<Tensor>& f, bool flip, float gain) {
@@ -47,7 +47,7 @@ inline Terms terms_of(const std::optional<Tensor>& f, bool flip, float gain) {
 struct Resampling {
   std::vector<int64_t> up, down, padding; // (x, y), (x, y), (x0, x1, y0, y1)
   Terms terms;
-  int64_t height, width; // of the result
+  int64_t height, width; // of the output
 
   Resampling(
       const Tensor& x, const std::optional<Tensor>& f, std::vector<int64_t> up_, std::vector<int64_t> down_,
@@ -66,7 +66,7 @@ struct Resampling {
   }
 };
 
-// The rows that one thread works on.
+// Row buffers of one thread.
 class RowResampler {
  public:
   RowResampler(const Resampling& r, int64_t in_height, int64_t in_width, int64_t channels)
@@ -86,7 +86,7 @@ class RowResampler {
     }
   }
 
-  // Output row j of a picture [H, W, channels]: phase p holds pixels p, p + up, … of it.
+  // Output row j of an image [H, W, channels]; phase p has the pixels p, p + up, …
   template <class T>
   void run(const T* picture, int64_t j) {
     for (size_t t = 0; t < rows_.size(); ++t) {
@@ -123,7 +123,7 @@ class RowResampler {
   std::vector<float> out_, split_;
 };
 
-// Calls write(picture, row, phases) for every output row of every picture: a sample in channels_last, else a plane.
+// Calls write(picture, row, phases) for every output row of every picture (a sample in channels_last, else a plane).
 template <class T, class Write>
 void resample(const Tensor& x, const Resampling& r, bool channels_last, const Write& write) {
   const int64_t height = x.size(2), width = x.size(3);

@@ -1,7 +1,7 @@
-// Sums of shifted rows: what upsampling, filtering and downsampling come down to, in both memory layouts.
+// Sums of shifted rows, the basis of upsampling, filtering and downsampling in both memory formats.
 //
-// A row is W pixels of C values that lie next to each other: C channels in channels_last, or 1 in NCHW, where every
-// plane is a picture by itself. A tap moves a row by whole pixels, so that the inner loop runs over W · C neighbours.
+// A row has W pixels of C contiguous values: C channels in channels_last, or 1 in NCHW, where each plane is an image. A
+// tap shifts a row by whole pixels, so that the inner loop runs over W · C contiguous values.
 #pragma once
 
 #include <algorithm>
@@ -17,14 +17,14 @@ inline int64_t floor_div(int64_t a, int64_t b) {
   return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
-// One tap: the source's index for the first output of a phase, and its factor.
+// One tap: the input index for the first output of a phase, and its factor.
 struct Tap {
   int64_t at;
   float factor;
 };
 
 // One axis of: insert up − 1 zeros, pad by `before`, correlate with taps, keep every down-th.
-// Output j = phase + up · m reads source at + down · m, for each tap of its phase.
+// Output j = phase + up · m reads input at + down · m, for each tap of its phase.
 struct Axis {
   int64_t up, down, outputs;
   std::vector<std::vector<Tap>> phases;
@@ -33,7 +33,7 @@ struct Axis {
       : up(up_), down(down_), outputs(outputs_), phases(static_cast<size_t>(up_)) {
     for (int64_t phase = 0; phase < up; ++phase) {
       for (int64_t k = 0; k < static_cast<int64_t>(taps.size()); ++k) {
-        const int64_t fine = phase * down + k - before; // place on the upsampled grid
+        const int64_t fine = phase * down + k - before; // position on the upsampled grid
         const int64_t at = floor_div(fine, up);
         if (at * up == fine && taps[k] != 0.0f) {
           phases[phase].push_back({at, taps[k]});
@@ -42,12 +42,12 @@ struct Axis {
     }
   }
 
-  // How many outputs a phase has.
+  // The number of outputs of a phase.
   int64_t count(int64_t phase) const {
     return phase < outputs ? (outputs - phase + up - 1) / up : 0;
   }
 
-  // The least and the greatest source that any output reads.
+  // The first and last input that any output reads.
   int64_t first() const {
     int64_t least = 0;
     for (const auto& phase : phases) {
@@ -104,7 +104,7 @@ void sum_of_few(float* to, const T* const* from, const float* factors, int count
   }
 }
 
-// to[i] = Σₖ factors[k] · from[k][i] for i < n; four rows are read in one pass.
+// to[i] = Σₖ factors[k] · from[k][i] for i < n; reads four rows in one pass.
 template <class T>
 void sum_of_rows(float* to, const T* const* from, const float* factors, int64_t count, int64_t n) {
   if (count == 0) {
@@ -117,7 +117,7 @@ void sum_of_rows(float* to, const T* const* from, const float* factors, int64_t 
   }
 }
 
-// A row with zeros around it, as far as an axis reads beyond its ends.
+// A row with the zero padding that an axis needs.
 struct PaddedRow {
   int64_t first, pixels, channels, width;
   std::vector<float> values;
@@ -134,7 +134,7 @@ struct PaddedRow {
   }
 };
 
-// Output row j of the vertical axis: a sum of those rows of a picture that exist.
+// Output row j of the vertical axis: a sum of the rows inside the image.
 template <class T>
 void vertical(float* to, const T* picture, const Axis& axis, int64_t j, int64_t height, int64_t row_length) {
   const T* from[64];
@@ -170,7 +170,7 @@ void vertical(float* to, const T* picture, const Axis& axis, int64_t j, int64_t 
 }
 
 // One phase of the horizontal axis: to [count(phase) · channels].
-// `split` holds the row's pixels by their place modulo down, so that every tap reads neighbours.
+// `split` has the row's pixels by position modulo down, so that every tap reads contiguous values.
 inline void horizontal(
     float* to, const float* const* split, const Axis& axis, int64_t phase, int64_t first, int64_t channels) {
   const float* from[64];
@@ -197,7 +197,7 @@ inline void horizontal(
   }
 }
 
-// Pixels of a row by their place modulo `parts`: to[q] holds pixels q, q + parts, …
+// Splits the pixels of a row by position modulo `parts`: to[q] gets the pixels q, q + parts, …
 inline void split_row(
     float* const* to, const float* from, int64_t pixels, int64_t channels, int64_t parts) {
   for (int64_t q = 0; q < parts; ++q) {
@@ -215,7 +215,7 @@ inline void split_row(
   }
 }
 
-// A two-dimensional filter [height, width] as an outer product, where it is one.
+// Factors a 2D filter [height, width] into an outer product, if it is one.
 inline bool separated(
     const std::vector<float>& f, int64_t height, int64_t width, std::vector<float>& rows, std::vector<float>& columns) {
   const auto greatest = std::max_element(

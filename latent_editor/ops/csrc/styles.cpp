@@ -1,5 +1,4 @@
-// The styles of a layer and what demodulates it: products of a few vectors with matrices, whose time is that of reading
-// the matrices.
+// Styles and demodulation factors of a layer: products of a few vectors with matrices, bound by memory bandwidth.
 #include <cmath>
 
 #include "tensors.h"
@@ -7,11 +6,11 @@
 namespace latent_editor {
 namespace {
 
-// Products that one thread makes at least: below, waking another one costs more than it gives.
+// Minimum number of products per thread; below, another thread does not pay off.
 constexpr int64_t PRODUCTS = 1 << 17;
 constexpr int64_t LANES = 16, TOGETHER = 4;
 
-// Sums of products of x with R rows of n values that lie `n` apart; the order of the sums depends on n alone.
+// Dot products of x with R contiguous rows of n values; the summation order only depends on n.
 template <int64_t R>
 void products(float* sums, const float* x, const float* rows, int64_t n) {
   float lanes[R][LANES] = {};
@@ -36,9 +35,9 @@ void products(float* sums, const float* x, const float* rows, int64_t n) {
   }
 }
 
-// to[s, o] = finish(x[s] · rows[o], o) for all samples and all rows.
+// to[s, o] = epilogue(x[s] · rows[o], o) for all samples and all rows.
 template <class F>
-void product_of(float* to, const float* x, const float* rows, int64_t samples, int64_t count, int64_t n, F finish) {
+void product_of(float* to, const float* x, const float* rows, int64_t samples, int64_t count, int64_t n, F epilogue) {
   const int64_t groups = (count + TOGETHER - 1) / TOGETHER;
   const int64_t grain = std::max<int64_t>(PRODUCTS / std::max<int64_t>(samples * n * TOGETHER, 1), 1);
   torch::stable::parallel_for(0, groups, grain, [&](int64_t begin, int64_t end) {
@@ -54,7 +53,7 @@ void product_of(float* to, const float* x, const float* rows, int64_t samples, i
           }
         }
         for (int64_t r = 0; r < here; ++r) {
-          to[s * count + first + r] = finish(sums[r], first + r);
+          to[s * count + first + r] = epilogue(sums[r], first + r);
         }
       }
     }

@@ -1,4 +1,4 @@
-// What the CPU kernels ask of PyTorch, through its stable ABI only: such a library outlives PyTorch's own versions.
+// Helpers for PyTorch tensors through its stable ABI only, so that a library works with later PyTorch versions.
 #pragma once
 
 #include <torch/csrc/stable/library.h>
@@ -17,14 +17,14 @@ using torch::headeronly::MemoryFormat;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Values that one thread works on at least: below, waking another one costs more than it gives.
+// Minimum number of values per thread; below, another thread does not pay off.
 constexpr int64_t GRAIN = 16384;
 
 inline bool is_supported(ScalarType dtype) {
   return dtype == ScalarType::Float || dtype == ScalarType::BFloat16;
 }
 
-// Whether the channels of x [N, C, H, W] lie next to each other in memory, and nothing else is between them.
+// Whether x [N, C, H, W] is in dense channels_last format.
 inline bool is_channels_last(const Tensor& x) {
   if (x.dim() != 4 || x.size(1) == 1) {
     return false;
@@ -34,7 +34,7 @@ inline bool is_channels_last(const Tensor& x) {
       (x.size(0) == 1 || x.stride(0) == h * w * c);
 }
 
-// x in the order that it has, if it is one of the two that the kernels know; else copied.
+// x itself if its memory format is supported, else a contiguous copy.
 inline Tensor in_order(const Tensor& x) {
   STD_TORCH_CHECK(is_supported(x.scalar_type()), "The CPU kernels take float32 and bfloat16 only.");
   return is_channels_last(x) || x.is_contiguous() ? x : torch::stable::contiguous(x);
@@ -46,7 +46,7 @@ inline Tensor empty_as(const Tensor& x, const std::array<int64_t, 4>& shape, boo
       channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
 }
 
-// A small tensor (bias, filter, scales) as plain floats, whatever its dtype and strides.
+// Copies a small tensor (bias, filter, scales) of any dtype and strides to floats.
 inline std::vector<float> floats(const std::optional<Tensor>& x) {
   if (!x.has_value()) {
     return {};
@@ -57,7 +57,7 @@ inline std::vector<float> floats(const std::optional<Tensor>& x) {
   return std::vector<float>(data, data + wide.numel());
 }
 
-// Calls f with a null pointer of the type that x holds.
+// Calls f with a null pointer of the element type of x.
 template <class F>
 void by_dtype(const Tensor& x, F f) {
   if (x.scalar_type() == ScalarType::BFloat16) {

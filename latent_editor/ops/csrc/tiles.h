@@ -1,5 +1,5 @@
-// Products of small bfloat16 matrices, summed in float32: by the tile registers of newer Xeons (AMX), or by the dot
-// products of AVX-512. What a convolution in the order of channels comes down to.
+// Products of small bfloat16 matrices, accumulated in float32, with AMX tiles or AVX-512 dot products: the basis of
+// channels_last convolutions.
 #pragma once
 
 #if defined(__x86_64__) && ((defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11))
@@ -24,12 +24,12 @@ namespace latent_editor {
 constexpr int64_t ROWS = 16, DEPTH = 32, COLUMNS = 16;
 constexpr int64_t TILE_BYTES = 1024;
 
-// One product: where its tiles of A and of B begin, in bytes.
+// One product: byte offsets of its tiles of A and B.
 struct Step {
   int64_t a, b;
 };
 
-// Whether the processor multiplies bfloat16, and the system saves the registers that are needed.
+// Whether the CPU multiplies bfloat16, and the operating system saves the required registers.
 inline bool has_bf16() {
   unsigned a, b, c, d;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
@@ -39,7 +39,7 @@ inline bool has_bf16() {
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 
-// Whether there are tiles that this process may use; asks the system for them.
+// Whether AMX tiles are available; requests permission from the operating system.
 inline bool has_tiles() {
 #ifdef __linux__
   unsigned a, b, c, d;
@@ -53,12 +53,12 @@ inline bool has_tiles() {
 #endif
 }
 
-// Compilers do not know what the instructions on tiles read and write: here all of memory is as it was written.
+// A compiler barrier: compilers do not know what tile instructions read and write.
 inline void settle() {
   __asm__ volatile("" ::: "memory");
 }
 
-// Eight tiles of 16 × 64 bytes while it lives; what was set before, by another library, is set again afterwards.
+// Configures eight tiles of 16 × 64 bytes; the destructor restores the configuration of another library.
 class TileSetting {
  public:
   explicit TileSetting(bool tiles) : tiles_(tiles) {
@@ -80,7 +80,7 @@ class TileSetting {
     settle();
     alignas(64) uint8_t wanted[64] = {1};
     for (int i = 0; i < 8; ++i) {
-      wanted[16 + 2 * i] = 64; // bytes in a row
+      wanted[16 + 2 * i] = 64; // bytes per row
       wanted[48 + i] = 16;     // rows
     }
     settle();
@@ -95,8 +95,8 @@ class TileSetting {
   alignas(64) uint8_t before_[64] = {};
 };
 
-// C [16·M, 16·N] = Σ A·B over the steps. Rows of A lie 64 bytes apart, those of C c_row floats; the second column of
-// tiles of B begins b_column bytes after the first.
+// C [16·M, 16·N] = Σ A·B over the steps. The row stride of A is 64 bytes, of C c_row floats; the second column of tiles
+// of B starts b_column bytes after the first.
 template <int M, int N>
 ON_TILES inline void multiply_tiles(
     float* c, int64_t c_row, const uint8_t* a, const uint8_t* b, int64_t b_column, const Step* steps, int64_t count) {
@@ -141,7 +141,7 @@ ON_TILES inline void multiply_tiles(
   settle();
 }
 
-// The same with dot products of pairs, for 16·m rows.
+// The same with AVX-512 dot products, for 16·m rows.
 template <int N>
 ON_BF16 inline void multiply_pairs(
     float* c, int64_t c_row, const uint8_t* a, const uint8_t* b, int64_t b_column, const Step* steps, int64_t count,
@@ -179,7 +179,7 @@ ON_BF16 inline void multiply_pairs(
   }
 }
 
-// C [16·rows, 16·columns] by the steps, with one or two columns of tiles.
+// C [16·rows, 16·columns] over the steps, with one or two columns of tiles.
 inline void multiply(
     bool tiles, float* c, int64_t c_row, int64_t rows, int64_t columns, const uint8_t* a, const uint8_t* b,
     int64_t b_column, const std::vector<Step>& steps) {

@@ -1,5 +1,5 @@
-// The layer to RGB and the sum with the enlarged picture so far, in one pass over the activations, for bfloat16 in
-// channels_last order.
+// The ToRGB layer and the sum with the upsampled image so far, in one pass over the activations, for bfloat16 in
+// channels_last format.
 #include "modulation.h"
 #include "pixels.h"
 #include "resample.h"
@@ -15,13 +15,13 @@ struct Layer {
   const uint8_t* weight;
   std::vector<float> styles, bias;
   float limit;
-  const float* image; // of half the size, or null
+  const float* image; // of half the resolution, or null
   float* y;
   bool tiles;
 };
 
-// n values of one channel from sums that lie 16 apart: biased, clamped, and added to `more`, which may be null.
-ON_BF16 void finish_plane_row(
+// Writes n values of one channel from sums with stride 16: adds the bias, clamps, and adds `more`, which may be null.
+ON_BF16 void write_plane_row(
     float* to, const float* sums, float bias, float limit, const float* more, int64_t n) {
   const __m512i places = _mm512_slli_epi32(
       _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 4);
@@ -29,7 +29,7 @@ ON_BF16 void finish_plane_row(
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 there = n - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (n - i)) - 1u);
     __m512 v = _mm512_add_ps(_mm512_i32gather_ps(places, sums + i * COLUMNS, 4), shift);
-    v = _mm512_max_ps(least, _mm512_min_ps(most, v)); // what is no number stays
+    v = _mm512_max_ps(least, _mm512_min_ps(most, v)); // preserves NaN
     if (more != nullptr) {
       v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(there, more + i));
     }
@@ -73,7 +73,7 @@ void work(const Layer& layer, const Resampling* resampling, int64_t begin, int64
           enlarged[2 * k + 1] = odd[k];
         }
       }
-      finish_plane_row(
+      write_plane_row(
           layer.y + (plane * height + row) * width, sums + c, layer.bias[c], layer.limit,
           rows.has_value() ? enlarged.data() : nullptr, width);
     }
@@ -97,7 +97,7 @@ Tensor to_rgb(
   layer.styles = floats(styles), layer.bias = floats(b);
   STD_TORCH_CHECK(
       static_cast<int64_t>(layer.styles.size()) == layer.samples * layer.inputs, "Expected styles of shape [N, C].");
-  layer.styles.resize(layer.styles.size() + DEPTH); // vectors of 16 end beyond the last
+  layer.styles.resize(layer.styles.size() + DEPTH); // vector loads of 16 read beyond the end
   std::optional<Tensor> small;
   std::optional<Resampling> resampling;
   if (image.has_value()) {

@@ -3,7 +3,7 @@
 namespace latent_editor {
 namespace {
 
-// n pixels of `channels` values from the phases of a row, put back into their order.
+// Interleaves the phases of a row to n pixels of `channels` values.
 template <class T>
 void write_row(T* to, const RowResampler& rows, int64_t up, int64_t pixels, int64_t channels) {
   for (int64_t p = 0; p < up; ++p) {

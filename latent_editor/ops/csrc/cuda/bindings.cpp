@@ -1,6 +1,6 @@
-// The CUDA kernels as PyTorch's operations, through the stable ABI: this compiles beside a PyTorch without CUDA too.
+// The CUDA kernels as PyTorch operations, through the stable ABI; also compiles with a PyTorch without CUDA.
 #ifndef USE_CUDA
-#define USE_CUDA // PyTorch's header declares its stream functions only then
+#define USE_CUDA // required for the stream functions of PyTorch's header
 #endif
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/accelerator.h>
@@ -12,7 +12,7 @@
 #include "../tensors.h"
 #include "entries.h"
 
-#ifndef DISPATCH_KEY // tests run the same source on a CPU
+#ifndef DISPATCH_KEY // tests compile the same source for the CPU
 #define DISPATCH_KEY CUDA
 #define ON_THIS_DEVICE(x) (x).is_cuda()
 #endif
@@ -20,7 +20,7 @@
 namespace latent_editor {
 namespace {
 
-// Makes the device of x the current one, and finds the stream that PyTorch works on there.
+// Makes the device of x current, and gets PyTorch's current stream.
 class Place {
  public:
   explicit Place(const Tensor& x) {
@@ -102,7 +102,7 @@ Tensor bias_act(
   const auto bias = floats_on(x, b);
   STD_TORCH_CHECK(!bias.has_value() || bias->numel() == x.size(dim), "A bias of another length.");
   const Tensor y = torch::stable::empty_like(x);
-  check(latent_editor_finish(
+  check(latent_editor_scale_bias_act(
       x.const_data_ptr(), nullptr, data_of(bias), nullptr, 0, y.mutable_data_ptr(), precision_of(x), outer,
       x.size(dim), inner, 0, static_cast<int>(act), static_cast<float>(alpha), static_cast<float>(gain),
       limit_of(clamp), place.stream()));
@@ -123,7 +123,7 @@ void filter(
       static_cast<const float*>(f.const_data_ptr()), vertical, horizontal, gain, stream));
 }
 
-// The filter of one tap that changes nothing.
+// The identity filter.
 Tensor identity_on(const Tensor& x) {
   const std::array<int64_t, 1> one{1};
   Tensor f = torch::stable::empty({one.data(), 1}, ScalarType::Float, std::nullopt, x.device());
@@ -163,7 +163,7 @@ Tensor upfirdn2d(
     filter(x, y, taps, fh, fw, {up[1], down[1], padding[2], up[0], down[0], padding[0]}, factor, place.stream());
     return y;
   }
-  // A separable filter: along columns into floats, then along rows.
+  // A separable filter: first vertically, into floats, then horizontally.
   const std::array<int64_t, 4> shape{x.size(0), x.size(1), height, x.size(3)};
   const Tensor between = torch::stable::empty(
       {shape.data(), shape.size()}, ScalarType::Float, std::nullopt, x.device(), std::nullopt,
@@ -173,7 +173,7 @@ Tensor upfirdn2d(
   return y;
 }
 
-void finish(
+void scale_bias_act(
     const Tensor& x, const Tensor& y, const std::optional<Tensor>& scale, const std::optional<Tensor>& b,
     const std::optional<Tensor>& noise, int64_t act, double alpha, double gain, const std::optional<double>& clamp) {
   const Place place(x);
@@ -185,7 +185,7 @@ void finish(
   STD_TORCH_CHECK(!biases.has_value() || biases->numel() == c, "Expected a bias of shape [C].");
   const bool shared = grain.has_value() && grain->numel() == plane;
   STD_TORCH_CHECK(!grain.has_value() || shared || grain->numel() == n * plane, "Expected noise [1 or N, 1, H, W].");
-  check(latent_editor_finish(
+  check(latent_editor_scale_bias_act(
       x.const_data_ptr(), data_of(scales), data_of(biases), data_of(grain), shared ? 0 : plane, y.mutable_data_ptr(),
       precision_of(x), n, c, plane, last ? 1 : 0, static_cast<int>(act), static_cast<float>(alpha),
       static_cast<float>(gain), limit_of(clamp), place.stream()));
@@ -196,20 +196,20 @@ Tensor modulation_epilogue(
     std::optional<Tensor> f, std::vector<int64_t> padding, double filter_gain, int64_t act, double alpha, double gain,
     std::optional<double> clamp) {
   Tensor x = ordered(given);
-  if (f.has_value()) { // into memory of its own, which the rest may then overwrite
+  if (f.has_value()) { // into new memory, which can be overwritten in place
     x = upfirdn2d(x, f, {1, 1}, {1, 1}, padding, false, filter_gain);
-    finish(x, x, scale, b, noise, act, alpha, gain, clamp);
+    scale_bias_act(x, x, scale, b, noise, act, alpha, gain, clamp);
     return x;
   }
   const Tensor y = torch::stable::empty_like(x);
-  finish(x, y, scale, b, noise, act, alpha, gain, clamp);
+  scale_bias_act(x, y, scale, b, noise, act, alpha, gain, clamp);
   return y;
 }
 
 void modulation_epilogue_inplace(
     Tensor x, std::optional<Tensor> scale, std::optional<Tensor> b, std::optional<Tensor> noise, int64_t act,
     double alpha, double gain, std::optional<double> clamp) {
-  finish(x, x, scale, b, noise, act, alpha, gain, clamp);
+  scale_bias_act(x, x, scale, b, noise, act, alpha, gain, clamp);
 }
 
 Tensor filtered_lrelu(

@@ -3,14 +3,14 @@
 namespace latent_editor {
 namespace {
 
-constexpr int MOST_BYTES = 48 << 10; // what every GPU gives a block without asking
+constexpr int MAX_SHARED_BYTES = 48 << 10; // available on every GPU without opt-in
 
-// Sizes of one block's work: a square tile of outputs, what it reads of the fine grid, and of the picture.
+// The work of one block: a square tile of outputs, and the parts of the fine grid and of the image that it reads.
 struct Tile {
-  int side, fine, height, width; // `height` and `width` of the picture's part
+  int side, fine, height, width; // `height` and `width` of the part of the image
 
   int values() const {
-    // The picture's part; the same widened; the fine grid; the fine grid filtered along rows.
+    // The part of the image; horizontally upsampled; the fine grid; the horizontally filtered fine grid.
     return height * width + height * fine + fine * fine + fine * side;
   }
 };
@@ -32,7 +32,7 @@ __device__ inline int floor_div(int a, int b) {
   return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
-// Σₖ f[k] · values[k-th of the upsampled], for the fine place `at`; `first` is the source of values[0].
+// Σₖ f[k] · upsampled value at the fine position `at` + k; `first` is the input index of values[0].
 __device__ inline float upsampled(
     const float* f, const Factors& axis, const float* values, int stride, int at, int first) {
   const int fine = at - axis.before;
@@ -45,12 +45,12 @@ __device__ inline float upsampled(
   return sum;
 }
 
-// A tile of one plane a block. Threads share each step's work, and wait for each other after it.
+// One tile of a plane per block. Threads share the work of each step, and synchronize after it.
 template <class T>
 __global__ void filtered_lrelu_kernel(
     const T* x, const float* fu, const float* fd, const float* bias, T* y, Tile tile, Work work) {
   DYNAMIC_SHARED(shared);
-  float* part = shared;                           // [height, width] of the picture, with its bias
+  float* part = shared;                           // [height, width] of the image, with bias
   float* wide = part + tile.height * tile.width;  // [height, fine]
   float* fine = wide + tile.height * tile.fine;   // [fine, fine]
   float* narrow = fine + tile.fine * tile.fine;   // [fine, side]
@@ -63,14 +63,14 @@ __global__ void filtered_lrelu_kernel(
   const float shift = bias == nullptr ? 0.0f : bias[plane % work.channels];
   const int threads = blockDim.x, thread = threadIdx.x;
 
-  // 1. The picture's part; zeros beyond its edges.
+  // 1. Load the part of the image, with zero padding.
   for (int i = thread; i < tile.height * tile.width; i += threads) {
     const int sy = top + i / tile.width, sx = left + i % tile.width;
     const bool inside = sy >= 0 && sy < work.height && sx >= 0 && sx < work.width;
     part[i] = inside ? widened(x[(plane * work.height + sy) * work.width + sx]) + shift : 0.0f;
   }
   __syncthreads();
-  // 2. Upsample along rows, then along columns, and activate.
+  // 2. Upsample horizontally, then vertically, and activate.
   for (int i = thread; i < tile.height * tile.fine; i += threads) {
     const float* row = part + i / tile.fine * tile.width;
     wide[i] = upsampled(fu, work.columns_up, row, 1, fine_x + i % tile.fine, left);
@@ -80,10 +80,10 @@ __global__ void filtered_lrelu_kernel(
   for (int i = thread; i < tile.fine * tile.fine; i += threads) {
     const float* column = wide + i % tile.fine;
     const float u = upsampled(fu, work.rows_up, column, tile.fine, fine_y + i / tile.fine, top) * brighter;
-    fine[i] = finished_piecewise(u, work.slope, work.gain, work.limit);
+    fine[i] = activate_piecewise(u, work.slope, work.gain, work.limit);
   }
   __syncthreads();
-  // 3. Downsample along rows, then along columns; a filter that is not separable at once.
+  // 3. Downsample horizontally, then vertically; a non-separable filter in one step.
   for (int i = thread; !work.square && i < tile.fine * tile.side; i += threads) {
     const float* row = fine + i / tile.side * tile.fine + i % tile.side * work.down.down;
     float sum = 0.0f;
@@ -119,12 +119,12 @@ extern "C" int latent_editor_filtered_lrelu(
     Factors down, int fd_is_square, float gain, float slope, float limit, void* stream) {
   using namespace latent_editor;
   int side = 32;
-  while (side > 1 && tile_of(side, rows_up, columns_up, down).values() * sizeof(float) > MOST_BYTES) {
+  while (side > 1 && tile_of(side, rows_up, columns_up, down).values() * sizeof(float) > MAX_SHARED_BYTES) {
     side /= 2;
   }
   const Tile tile = tile_of(side, rows_up, columns_up, down);
   const size_t bytes = tile.values() * sizeof(float);
-  if (bytes > MOST_BYTES) {
+  if (bytes > MAX_SHARED_BYTES) {
     return -1;
   }
   const int tiles_x = (out_width + side - 1) / side, tiles_y = (out_height + side - 1) / side;

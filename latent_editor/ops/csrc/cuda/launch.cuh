@@ -1,7 +1,7 @@
-// What the kernels have in common: numbers of three precisions, and how a kernel is started.
+// Shared by the kernels: three floating-point types, and launching.
 //
-// Kernels include CUDA's own headers only, so that every machine with nvcc can compile them. Each is right for any
-// number of threads, and loops over what is left: with one thread a block, the same source runs on a CPU, in tests.
+// Kernels only include CUDA headers, so that every machine with nvcc can compile them. They use grid-stride loops and
+// are correct for any number of threads: with one thread per block, tests run the same source on a CPU.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -13,7 +13,7 @@
 #include "../activation.h"
 #include "entries.h"
 
-#ifndef LAUNCH // tests define how a CPU does it
+#ifndef LAUNCH // tests define it for CPUs
 #define LAUNCH(kernel, blocks, threads, bytes, stream) \
   kernel<<<dim3(blocks), dim3(threads), (bytes), static_cast<cudaStream_t>(stream)>>>
 #define DYNAMIC_SHARED(name) extern __shared__ float name[]
@@ -22,11 +22,11 @@
 namespace latent_editor {
 
 constexpr int THREADS = 256;
-constexpr int64_t MOST_BLOCKS = 1 << 20; // more than any GPU runs at once; the loops do the rest
+constexpr int64_t MAX_BLOCKS = 1 << 20; // more than any GPU runs at once; the loops do the rest
 
 inline unsigned blocks_for(int64_t n) {
   const int64_t blocks = (n + THREADS - 1) / THREADS;
-  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS);
+  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < MAX_BLOCKS ? blocks : MAX_BLOCKS);
 }
 
 __device__ inline float widened(float x) {
@@ -48,11 +48,12 @@ __device__ inline void store(__nv_bfloat16* to, float x) {
   *to = __float2bfloat16(x);
 }
 
-__device__ inline float finished(float u, const Finish& finish) {
-  return finish.piecewise() ? finished_piecewise(u, finish.slope, finish.gain, finish.limit) : finished_curve(u, finish);
+__device__ inline float activate(float u, const Activation& activation) {
+  return activation.piecewise() ? activate_piecewise(u, activation.slope, activation.gain, activation.limit)
+                                : activate_curve(u, activation);
 }
 
-// Calls f with a null pointer of the type that `precision` names.
+// Calls f with a null pointer of the type given by `precision`.
 template <class F>
 void by_precision(int precision, F f) {
   if (precision == HALF) {

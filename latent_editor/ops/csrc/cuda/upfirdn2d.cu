@@ -3,16 +3,16 @@
 namespace latent_editor {
 namespace {
 
-// The first tap that meets a value and not an inserted zero, and the source that it meets.
+// The first tap that meets an input value and not an inserted zero, and the index of that value.
 __device__ inline int first_tap(int64_t output, const Factors& axis, int64_t* source) {
-  const int64_t fine = output * axis.down - axis.before; // where tap 0 lies on the upsampled grid
+  const int64_t fine = output * axis.down - axis.before; // position of tap 0 on the upsampled grid
   const int64_t up = axis.up;
   const int64_t tap = ((-fine) % up + up) % up;
-  *source = (fine + tap) / up; // divides without a remainder
+  *source = (fine + tap) / up; // exact division
   return static_cast<int>(tap);
 }
 
-// One output a thread. Neighbouring threads write neighbours: along channels where these are next to each other.
+// One output per thread. Adjacent threads write adjacent memory: along channels in channels_last.
 template <class In, class Out>
 __global__ void upfirdn2d_kernel(
     const In* x, Planes of_x, Out* y, Planes of_y, const float* f, Factors rows, Factors columns, float gain,
