@@ -16,7 +16,7 @@ from latent_editor.core.values import Step
 from latent_editor.directions import DIRECTIONS_FILE, budget
 from latent_editor.generators import Generator, construction, load_generator, save_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
-from latent_editor.models.bundle import CACHE_VARIABLE, FOUND_OUT, MODEL_FILE
+from latent_editor.models.bundle import CACHE_VARIABLE, FACTS_KEY, MODEL_FILE
 from latent_editor.networks import faces, text_statistics
 from latent_editor.networks.text_statistics import STATISTICS_FILE
 from latent_editor.preparation import phases, prepare, prepared
@@ -32,10 +32,10 @@ KINDS = {
 def little_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, and as little to render as shows that it is rendered."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    least = budget.Budget(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
+    least = budget.Budget(64, {"structure": 3, "color": 2}, styles=4, trials=2, calibration_faces=1, layered=False)
     monkeypatch.setattr(budget, "CHOICES", ((least, 64),))
-    monkeypatch.setattr(faces, "MOST", 16)
-    monkeypatch.setattr(faces, "LEAST", 8)
+    monkeypatch.setattr(faces, "MAX_SAMPLES", 16)
+    monkeypatch.setattr(faces, "MIN_SAMPLES", 8)
     monkeypatch.setattr(text_statistics, "QUICK_SAMPLES", 16)
     return tmp_path / "cache"
 
@@ -118,7 +118,7 @@ def test_a_model_without_faces_takes_the_middle_and_no_words(cats: Path) -> None
     crop = le.align(photo, g)
     assert crop.crop_to_photo[:, 2].tolist() == [20, 0]
     assert le.find_faces(photo, g) == []
-    with pytest.raises(MissingPart, match="knows only faces, and this model shows none. Use its sliders"):
+    with pytest.raises(MissingPart, match="only works for faces, and this model shows none. Use its sliders"):
         le.text_direction(g, "a beard")
 
 
@@ -160,7 +160,7 @@ def test_damaged_files_are_made_again(name: str, damage: bytes, cats: Path) -> N
 @pytest.mark.parametrize("facts", [{"faces": "perhaps"}, {"faces": True}, {"faces": True, "canonical_points": [1]}])
 def test_facts_that_make_no_sense_are_not_used(facts: dict[str, object], cats: Path) -> None:
     g = load_generator(cats)
-    g.bundle.remember(g.fingerprint, facts)
+    g.bundle.save_facts(g.fingerprint, facts)
     again = load_generator(cats)
     assert not prepared(again, "faces")
     prepare(again, "faces")
@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_made_is_done_without(cats: Path, little_work: P
 
 def check_without_a_cache(model: Path) -> None:
     g = load_generator(model)
-    with pytest.warns(UserWarning, match=f"cannot be written .* Name another folder in {CACHE_VARIABLE}"):
+    with pytest.warns(UserWarning, match=f"cannot be written .* Set {CACHE_VARIABLE} to another folder"):
         prepare(g)
     assert prepared(g)
     assert len(le.named_directions(g)) >= 4
@@ -226,12 +226,12 @@ def test_a_model_of_faces_gets_points_and_words(portraits: Generator, people: Pa
     assert set(found) == set(told)
     for name, point in told.items():
         assert found[name] == pytest.approx(point, abs=0.02)
-    assert g.bundle.found_out(g.fingerprint)["faces"] is True
+    assert g.bundle.facts(g.fingerprint)["faces"] is True
     assert (g.bundle.folder / STATISTICS_FILE).is_file()
     assert le.text_direction(g, "a beard").source == "text"
     again = load_generator(people)
     assert prepared(again, "faces", "text")
-    assert again.bundle.about[FOUND_OUT]["canonical_points"] == found
+    assert again.bundle.about[FACTS_KEY]["canonical_points"] == found
 
 
 def test_photos_are_aligned_by_the_points_that_were_found(

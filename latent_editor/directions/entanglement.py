@@ -14,7 +14,7 @@ from latent_editor.networks.perceptual import Discriminator, load_discriminator
 #: The group of each family of attributes (:mod:`latent_editor.directions.namer`).
 GROUPS = {
     "hair length": "hair",
-    "hair colour": "hair",
+    "hair color": "hair",
     "bald": "hair",
     "skin": "skin",
     "warmth": "skin",

@@ -28,7 +28,7 @@ _PART_COLORS = {
     "skin": _LIGHT,
     "background": {**_LIGHT, **_BLUENESS},
 }
-_PART_FAMILIES = {"hair": "hair colour", "skin": "skin", "background": "background"}
+_PART_FAMILIES = {"hair": "hair color", "skin": "skin", "background": "background"}
 
 
 @dataclass(frozen=True)

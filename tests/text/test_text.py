@@ -338,7 +338,7 @@ def test_what_is_refused(speaking: StyleGAN2, tiny_generator: StyleGAN2) -> None
 
 def test_style_statistics_are_the_derivative(speaking: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each channel, moved by a little of its spread, changes the CLIP's vector as its row says."""
-    monkeypatch.setattr(style_statistics, "MOST", 2)
+    monkeypatch.setattr(style_statistics, "MAX_ROUNDS", 2)
     monkeypatch.setattr(style_statistics, "FACES", 1)  # one face is asked for all rows of a rotation: no noise
     monkeypatch.setattr(style_statistics, "fastest_dtype", lambda device: torch.float32)
     found = load_style_statistics(speaking)
@@ -361,7 +361,7 @@ def test_style_statistics_are_the_derivative(speaking: StyleGAN2, monkeypatch: p
 
 
 def test_style_statistics_go_on_where_they_were_stopped(speaking: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style_statistics, "MOST", 3)
+    monkeypatch.setattr(style_statistics, "MAX_ROUNDS", 3)
     with pytest.raises(Stopped):
         load_style_statistics(speaking, on_step=lambda step: step.step == 1)
     assert style_statistics_file(speaking).is_file()
