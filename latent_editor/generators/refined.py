@@ -193,8 +193,8 @@ def _build_refined(g: Generator, refinement: Refinement) -> Generator:
 
 def _let_follow(g: Generator, sizes: Iterable[int], pivot: Tensor) -> None:
     """Lets the features of a new refined generator follow the face, if its architecture shows where that is."""
-    assert isinstance(g, StyleGAN2) or not sizes
     for size in sizes:
+        assert isinstance(g, StyleGAN2)  # no other generator takes features
         block = getattr(g.synthesis, f"b{size}")
         if can_follow(size, block.has_rgb):
             block.following = Following(functools.partial(_render_pivot, _without_features(g, size), pivot, size))

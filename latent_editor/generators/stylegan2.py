@@ -114,9 +114,8 @@ class Block(nn.Module):
     def _residual(self, x: Tensor, image: Tensor | None, ws: Tensor, noise: str) -> Tensor | None:
         if self.residual is None or self.following is None:
             return self.residual
-        with torch.no_grad():
-            plain = self.torgb(x, ws[:, self.convolutions], image, self.resample_filter)
-            return self.following(self.residual, plain, noise, x.dtype)
+        plain = self.torgb(x, ws[:, self.convolutions], image, self.resample_filter)
+        return self.following(self.residual, plain, noise, x.dtype)
 
 
 @dataclass(frozen=True, eq=False)

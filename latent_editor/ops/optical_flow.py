@@ -25,7 +25,7 @@ def optical_flow(source: Tensor, target: Tensor) -> Tensor:
     before, after = (_to_bytes(picture) for picture in (source, target))
     if np.array_equal(before, after):
         return torch.zeros(*before.shape, 2)
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # has state: one for each call
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # has state: one for each call
     search.setFinestScale(0)
     return torch.from_numpy(search.calc(after, before, None))
 
