@@ -1,16 +1,16 @@
-# The page in a container, as an ordinary user, without a GPU:
+# The app in a container, as an unprivileged user, without a GPU:
 #
 #     docker build -t latent-editor . && docker run --rm -p 7860:7860 latent-editor
 #
-# With a GPU, name the index that has torch for your driver (https://pytorch.org/get-started/locally):
+# With a GPU, choose the index with torch for your driver (https://pytorch.org/get-started/locally):
 #
 #     docker build -t latent-editor --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #     docker run --rm --gpus all -p 7860:7860 latent-editor
 #
-# The index …/whl/cpu makes the smallest image. Without one, the package registry's own build is taken.
+# The index …/whl/cpu gives the smallest image. Without an index, torch comes from the default package index.
 #
-# Another model: mount its folder, and add -e LATENT_EDITOR_MODEL=/the/folder.
-# The operations' kernels are compiled in a stage of their own, so that the image itself needs no compiler.
+# For another model, mount its folder and add -e LATENT_EDITOR_MODEL=/the/folder.
+# The kernels are compiled in a separate stage, so that the final image needs no compiler.
 FROM python:3.11-slim AS base
 
 ARG TORCH_INDEX=
@@ -27,7 +27,7 @@ ENV PATH=/home/user/.local/bin:$PATH \
     LATENT_EDITOR_HOST=0.0.0.0 \
     LATENT_EDITOR_PORT=7860
 
-# torch first where it has an index of its own; the rest then finds it in place.
+# If torch has its own index, install it first; requirements.txt is then satisfied.
 COPY --chown=1000 requirements.txt ./
 RUN if [ -n "$TORCH_INDEX" ]; then \
         pip install --user --index-url "$TORCH_INDEX" $(grep -E '^(torch|torchvision)==' requirements.txt); \
@@ -37,7 +37,7 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
 COPY --chown=1000 . .
 RUN mkdir -p /home/user/.cache/latent-editor/ops
 
-# For the instruction set of the machine that builds; another machine runs the PyTorch references.
+# For the instruction set of the build machine; other machines run the PyTorch references.
 FROM base AS kernels
 USER root
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*

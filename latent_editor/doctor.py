@@ -1,6 +1,6 @@
-"""What is installed, what works here, and what to do about the rest.
+"""Checks the installation and a model, and suggests fixes.
 
-Every check stands alone: one that breaks becomes a finding, so that the report is whole exactly when it is needed.
+The checks are independent: one that fails becomes a finding, so that the report is complete when it is needed most.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from latent_editor.version import __version__
 REINSTALL = "Run `scripts/app` once, or `pip install -r requirements.txt`."
 RESTORE = "In a checkout of the project, `git checkout -- weights` restores it."
 
-#: Distribution, module to import, whether nothing works without it.
+#: Distribution, module to import, whether it is essential.
 PACKAGES = (
     ("torch", "torch", True),
-    ("torchvision", "", False),  # imported by open_clip, after what a CPU build needs first; see `features.clip`
+    ("torchvision", "", False),  # imported by open_clip; see `networks.torchvision_shim`
     ("numpy", "numpy", True),
     ("pillow", "PIL", True),
     ("safetensors", "safetensors", True),
@@ -35,18 +35,18 @@ PACKAGES = (
     ("gradio", "gradio", False),
 )
 
-#: What each of a model's files is for.
+#: The purpose of each file of a model.
 MODEL_FILES = {
     "generator.safetensors": "everything",
     "encoder.safetensors": "the instant first reconstruction",
-    "discriminator.safetensors": "a good likeness",
+    "discriminator.safetensors": "the perceptual distance of inversions",
     "landmarks.safetensors": "exact alignment",
     "directions.safetensors": "the named sliders",
     "clip.json": "sliders from text",
     "clip.safetensors": "sliders from text",
     "text_statistics.safetensors": "sliders from text within seconds",
     "likeness.safetensors": "the likeness meter within a second",
-    "colorizer.safetensors": "colours of grey photos",
+    "colorizer.safetensors": "colorizing grayscale photos",
     "restorer.safetensors": "repairs within a second",
 }
 ENOUGH_BYTES = 1 << 30
@@ -57,9 +57,9 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        name: What was looked at.
-        value: What was found.
-        advice: What to do, or None where all is well.
+        name: What was checked.
+        value: The result.
+        advice: What to do about a problem; None if there is none.
         essential: Whether nothing works without it.
     """
 
@@ -73,7 +73,7 @@ def examine(model: str = "portraits") -> list[Finding]:
     """Examines this installation and one model. Never raises.
 
     Args:
-        model: A name in ``weights/``, or the path of a model's folder or file.
+        model: A name in ``weights/``, or the path of a model folder or file.
     """
     checks: list[tuple[str, Callable[[], list[Finding]]]] = [
         ("python", _python),
@@ -95,7 +95,7 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         return [Finding(name, "missing", str(e), essential)]
     except ModuleNotFoundError as e:
         return [Finding(name, f"the package {e.name} is missing", REINSTALL, essential)]
-    except Exception as e:  # whatever is broken here, the other checks still have something to say
+    except Exception as e:  # whatever is broken, still run the other checks
         return [Finding(name, f"failed: {type(e).__name__}: {e}", REINSTALL, essential)]
 
 
@@ -117,7 +117,7 @@ def _package(distribution: str, module: str, essential: bool) -> Finding:
         return Finding(distribution, version)
     except importlib.metadata.PackageNotFoundError:
         return Finding(distribution, "not installed", REINSTALL, essential)
-    except Exception as e:  # a package that is there and does not load: a missing system library, a wrong build
+    except Exception as e:  # installed, but does not load: a missing system library, a wrong build
         return Finding(distribution, f"does not load: {type(e).__name__}: {e}", REINSTALL, essential)
 
 
@@ -146,7 +146,7 @@ def _ops(device: str) -> list[Finding]:
         return [Finding("ops", f"compiled kernels ({', '.join(status.used)})")]
     advice = None
     if status.state == FAILED:
-        advice = "Pictures are made all the same, more slowly. `latent-editor ops build` tries again."
+        advice = "Everything works, but more slowly. `latent-editor ops build` retries."
     return [Finding("ops", f"reference (PyTorch): {status.reason}", advice)]
 
 
@@ -154,12 +154,12 @@ def _memory() -> list[Finding]:
     free = free_bytes()
     if free is None:
         return [Finding("free memory", "unknown")]
-    advice = None if free >= ENOUGH_BYTES else "Close other programs: about 1 GB is wanted."
+    advice = None if free >= ENOUGH_BYTES else "Close other programs: about 1 GB is needed."
     return [Finding("free memory", f"{free / 2**30:.1f} GB", advice)]
 
 
 def free_bytes() -> int | None:
-    """Memory that can be had without swapping, or None where the system does not tell."""
+    """Memory available without swapping, or None if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -178,8 +178,8 @@ def _model_files(model: str) -> list[Finding]:
     for name, purpose in MODEL_FILES.items():
         if bundle.has(name):
             size = bundle.file(name, purpose).stat().st_size
-            lent = "" if bundle.has(name, own=True) else f", lent by {FALLBACK_MODEL}"
-            findings.append(Finding(name, (f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size:,} bytes") + lent))
+            origin = "" if bundle.has(name, own=True) else f", shared by {FALLBACK_MODEL}"
+            findings.append(Finding(name, (f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size:,} bytes") + origin))
         else:
             advice = f"Needed for {purpose}. {RESTORE}"
             findings.append(Finding(name, "missing", advice, name == "generator.safetensors"))
@@ -187,14 +187,14 @@ def _model_files(model: str) -> list[Finding]:
 
 
 def _own_model(model: str) -> list[Finding]:
-    """A model that is one file: what was worked out about it, and where that is kept."""
+    """A single-file model: what has been computed for it, and where that is stored."""
     import latent_editor as le
     from latent_editor.preparation import phases
 
     g = le.load_generator(model)
     left = [phase.label for phase in phases(g)]
     there = g.bundle.folder is not None and g.bundle.folder.is_dir()
-    advice = f"The first use does it; beforehand, `latent-editor prepare --model {model}` does."
+    advice = f"The first use does it, or `latent-editor prepare --model {model}` in advance."
     return [
         Finding("model", f"{g.name}, {g.size_px} px, {g.fingerprint}"),
         Finding("cache", f"{g.bundle.folder}{'' if there else ' (not there yet)'}"),
@@ -207,7 +207,7 @@ def _rendering(model: str) -> list[Finding]:
 
     g = le.load_generator(model)
     latent = le.random_latent(g, 0)
-    le.render(g, latent)  # the first picture also warms the caches
+    le.render(g, latent)  # warm-up
     started = time.perf_counter()
     for _ in range(5):
         le.render(g, latent)
@@ -221,6 +221,6 @@ def _clip(model: str) -> list[Finding]:
 
     g = le.load_generator(model)
     if not faces_known(g):
-        return [Finding("CLIP", "lent if the model shows faces, which its preparation finds out")]
+        return [Finding("CLIP", "shared if the model shows faces, which its preparation determines")]
     load_clip(g)
     return [Finding("CLIP", "loads")]

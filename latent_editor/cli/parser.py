@@ -1,4 +1,4 @@
-"""What the commands' arguments have in common."""
+"""Shared parts of the command-line parsers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises BadValue, so that bad words are reported like every other bad input."""
+    """A parser that raises BadValue, so that usage errors are reported like other bad input."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        raise BadValue(f"{message[0].upper()}{message[1:].rstrip('.')}. `{self.prog} --help` shows what is understood.")
+        raise BadValue(f"{message[0].upper()}{message[1:].rstrip('.')}. See `{self.prog} --help`.")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a command has to say.
+    """The output of a command.
 
     Attributes:
-        data: For ``--json``: what a program wants to know.
-        text: For people: a line or a table.
-        exit_code: 0 unless the command did its work and found something wrong.
+        data: The output of ``--json``.
+        text: The human-readable output.
+        exit_code: Nonzero if the command ran, but found a problem.
     """
 
     data: dict[str, Any]
@@ -40,7 +40,7 @@ class Result:
 
 
 def add_command(commands: Commands, name: str, run: Callable[[argparse.Namespace], Result], *, about: str) -> Parser:
-    """Declares a command with the options that all of them take."""
+    """Adds a command with the common options."""
     parser = commands.add_parser(name, help=about, description=about)
     parser.add_argument(
         "--model", default="portraits", metavar="MODEL", help="a name in weights/ or a path (default: portraits)"
@@ -52,7 +52,11 @@ def add_command(commands: Commands, name: str, run: Callable[[argparse.Namespace
 
 def add_face(parser: Parser) -> None:
     parser.add_argument(
-        "--face", type=whole_number, default=0, metavar="N", help="which face, where there are several (0: the largest)"
+        "--face",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="which face to use if there are several (default: 0, the largest)",
     )
 
 
@@ -75,14 +79,14 @@ def positive_number(text: str) -> float:
 
 
 def whole_number(text: str) -> int:
-    """0 or more, and what fits into a seed."""
+    """A nonnegative integer that is a valid seed."""
     if not (text.isascii() and text.isdigit() and int(text[:20]) < 2**63):
-        raise argparse.ArgumentTypeError(f"got {shorten(text)!r}, expected a whole number from 0")
+        raise argparse.ArgumentTypeError(f"got {shorten(text)!r}, expected an integer from 0")
     return int(text)
 
 
 def name_and_strength(text: str) -> tuple[str, float]:
-    """ "age=-1.5" → ("age", -1.5); the name may itself hold equal signs."""
+    """ "age=-1.5" → ("age", -1.5); the name may contain equal signs."""
     name, equals, strength = text.rpartition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f'got {shorten(text)!r}, expected a name and a number, as in "age=1.5"')

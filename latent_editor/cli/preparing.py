@@ -1,4 +1,4 @@
-"""The preparation of a model that is new here, with its progress, before the command that needs it."""
+"""Prepares a new model, with a progress bar, before a command that needs it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def show_preparation(g: Generator, *parts: str) -> bool:
-    """Prepares a model where it is not yet, with a bar on stderr.
+    """Prepares a model unless it is prepared, with a progress bar on stderr.
 
     Args:
         g: The generator.
-        parts: What is needed of "faces", "text" and "sliders"; all where none is named.
+        parts: The required parts, of "faces", "text" and "sliders"; none means all.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; what was finished is kept, and the next command goes on from there.
+        KeyboardInterrupt: Ctrl-C; finished parts are kept, and the next command resumes there.
     """
     from latent_editor.preparation import prepare, prepared
 

@@ -1,4 +1,4 @@
-"""What is shown, and what an interrupt does, while something long runs."""
+"""Progress bars, and graceful interruption of long computations."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """A bar on stderr that follows an algorithm's steps: redrawn on a terminal, a line per tenth elsewhere.
+    """A progress bar on stderr: redrawn on a terminal, otherwise one line per 10 %.
 
-    Its label is the step's, where that has one.
-
-    Use as a context manager; pass :meth:`show` the steps.
+    Use as a context manager, and pass the steps to :meth:`show`. The label of a step overrides that of the bar.
     """
 
     WIDTH = 30
@@ -40,7 +38,7 @@ class ProgressBar:
             self.stream.flush()
 
     def show(self, step: Step) -> None:
-        """Draws one step."""
+        """Shows a step."""
         self.last = step
         terminal = self.stream.isatty()
         mark = int(step.fraction * (100 if terminal else 10))
@@ -50,21 +48,21 @@ class ProgressBar:
             self.stream.flush()
 
     def line(self, step: Step) -> str:
-        """The step as text: label, bar, per cent, seconds, likeness."""
+        """The step as text: label, bar, percentage, seconds, PSNR."""
         fraction = min(max(step.fraction, 0.0), 1.0)
         full = round(fraction * self.WIDTH)
-        likeness = "" if step.psnr_db is None else f"  {step.psnr_db:5.2f} dB"
+        psnr = "" if step.psnr_db is None else f"  {step.psnr_db:5.2f} dB"
         bar = "#" * full + "." * (self.WIDTH - full)
-        self._width = max(self._width, len(step.label or self.label))  # a shorter one has to cover a longer one
+        self._width = max(self._width, len(step.label or self.label))  # overwrite a longer label completely
         label = (step.label or self.label).ljust(self._width)
-        return f"{label} {bar} {fraction * 100:3.0f} % {step.seconds:5.1f} s{likeness}"
+        return f"{label} {bar} {fraction * 100:3.0f} % {step.seconds:5.1f} s{psnr}"
 
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into the event that it yields, so that the best so far can be kept; the second interrupts.
+    """Yields an event that the first Ctrl-C sets, so that the best result can be kept; the second one interrupts.
 
-    Outside of the main thread, where no signal arrives, the event is never set.
+    Outside of the main thread, which receives no signals, the event is never set.
     """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""From the words of a command line to an exit code."""
+"""The entry point of the command line."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _COMMANDS = (
     random, generate, mapper, fetch, inspect, convert, prepare, ops, doctor,
 )  # fmt: skip
 
-#: Exit codes: what the user gave cannot be used; something is missing here; interrupted (128 + SIGINT).
+#: Exit codes: invalid input; an incomplete installation; interrupted (128 + SIGINT).
 BAD_INPUT, BROKEN, INTERRUPTED = 2, 1, 130
 
 
 def build_parser() -> Parser:
-    """The parser of the whole command line. Its result has ``run``, the command to call with that result."""
-    parser = Parser(prog="latent-editor", description="Edits portraits in the latent space of a GAN.")
+    """The parser of the command line. The parsed arguments have ``run``, the function to call with them."""
+    parser = Parser(prog="latent-editor", description="Edit portraits in the latent space of a GAN.")
     parser.add_argument("--version", action="version", version=f"latent-editor {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in _COMMANDS:
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: The words after the program's name; None takes those of this process.
+        argv: The arguments without the program name; None for ``sys.argv``.
 
     Returns:
-        The exit code: 0 done, 2 bad input, 1 something is missing here, 130 interrupted.
+        The exit code: 0 success, 2 invalid input, 1 incomplete installation, 130 interrupted.
     """
     os.environ.update({**OPENMP_ENV, **os.environ})  # before torch is imported
     keep_freed_memory()
@@ -72,13 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(result.data) if as_json else result.text, flush=True)
         return int(result.exit_code)
     except BrokenPipeError:
-        # The reader (`| head`) has gone; without this, Python complains again while it flushes at exit.
+        # The reader of the pipe (`| head`) has exited; prevent another error when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN
     except OSError as e:
         if e.filename is None:
             raise
-        message = f"{str(e.filename)!r} cannot be used: {e.strerror}. Choose another place."
+        message = f"{str(e.filename)!r} cannot be used: {e.strerror}. Choose another path."
         return _fail(BadValue(message), BAD_INPUT, as_json)
     except Stopped as e:
         return _fail(e, INTERRUPTED, as_json)

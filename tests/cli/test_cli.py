@@ -155,7 +155,7 @@ def test_bad_words_are_explained(shell: Shell, tmp_path: Path) -> None:
     assert "COMMAND" in shell.refuses()
     assert "'paint'" in shell.refuses("paint")
     assert "-o/--output" in shell.refuses("random", "--seed", 1)
-    assert "'x', expected a whole number" in shell.refuses("random", "--seed", "x", "-o", "a.png")
+    assert "'x', expected an integer" in shell.refuses("random", "--seed", "x", "-o", "a.png")
     for strength in ("x", "nan", "inf", ""):
         assert "expected a number" in shell.refuses("edit", "a.latent", "-o", "a.png", "--set", f"age={strength}")
     assert 'as in "age=1.5"' in shell.refuses("edit", "a.latent", "-o", "a.png", "--prompt", "a beard")

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def test_failures_are_told(server: FileServer, capsys: pytest.CaptureFixture[str
 
 
 def test_an_interrupt_keeps_the_part(server: FileServer, tmp_path: Path) -> None:
-    server.answers = [serve(only=100_000, then=lambda: time.sleep(3)), serve(only=0, then=lambda: time.sleep(30))]
+    interrupted = threading.Event()
+    server.answers = [serve(only=100_000, then=lambda: interrupted.wait(60)), *[serve(only=0)] * 20]
     command = [sys.executable, "-m", "latent_editor", "fetch", "tiny-cats", "--accept"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -90,6 +91,7 @@ def test_an_interrupt_keeps_the_part(server: FileServer, tmp_path: Path) -> None
         assert process.stderr is not None
         assert "Fetching" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
+        interrupted.set()
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "MB are kept; the same command resumes there." in err

@@ -89,7 +89,7 @@ def test_convert_keeps_the_pictures(
 
 
 def test_convert_refuses_what_it_cannot_write(nvidia: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "another ending" in as_json(capsys, "convert", nvidia, "a.pt", code=2)["message"]
+    assert "must end in .safetensors" in as_json(capsys, "convert", nvidia, "a.pt", code=2)["message"]
     own = nvidia.with_suffix(".safetensors")
     as_json(capsys, "convert", nvidia, own)
     assert "the input itself" in as_json(capsys, "convert", own, own, code=2)["message"]

@@ -98,7 +98,7 @@ def test_bad_videos_are_refused(shell: Shell, model: str, face: Path, tmp_path: 
 
     slider = ("--slider", "smile=0..1")
     assert "Nothing moves" in refused()
-    assert "ending" in refused(*slider, output=tmp_path / "a.avi")
+    assert "must end in" in refused(*slider, output=tmp_path / "a.avi")
     assert "at most 600" in refused(*slider, "--seconds", 7200)
     assert "above 0" in refused(*slider, "--fps", 0)
     assert "frames per second" in refused(*slider, "--fps", 100)
@@ -164,7 +164,7 @@ def test_a_recipe_is_replayed_on_a_face_and_on_a_folder(
     assert shell.json(*words)["counts"] == {"done": 1, "kept": 0, "no face": 0, "failed": 0}
     (photos / "b.jpg").write_bytes(b"no photo")
     assert shell(*words) == 1
-    assert shell.out == f"{out}: 0 edited, 1 done before, 1 failed\n"
+    assert shell.out == f"{out}: 0 edited, 1 already done, 1 failed\n"
     assert "b.jpg: " in shell.err
     assert (out / "contact sheet.png").is_file()
 
@@ -172,7 +172,7 @@ def test_a_recipe_is_replayed_on_a_face_and_on_a_folder(
 def test_bad_batches_are_refused(shell: Shell, model: str, tmp_path: Path) -> None:
     recipe, out = tmp_path / "a.recipe", tmp_path / "out"
     words = ("batch", tmp_path, "--recipe", recipe, "-o", out, "--model", model)
-    assert "holds no photo" in shell.refuses(*words)
+    assert "contains no photo" in shell.refuses(*words)
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     assert "a.recipe does not exist" in shell.refuses(*words)
     recipe.write_text('{"format": "latent-editor recipe", "version": 9, "edits": []}')

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,9 @@ Run = Callable[..., tuple[int, str, str]]
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a tiny conditional model, of which little has to be rendered."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    least = budget.Budget(64, {"structure": 3, "colour": 2}, styles=4, trials=2, calibrated=1, layered=False)
+    least = budget.Budget(64, {"structure": 3, "color": 2}, styles=4, trials=2, calibration_faces=1, layered=False)
     monkeypatch.setattr(budget, "CHOICES", ((least, 64),))
-    monkeypatch.setattr(faces, "MOST", 8)
+    monkeypatch.setattr(faces, "MAX_SAMPLES", 8)
     path = tmp_path / "cats.safetensors"
     save_generator(construction.random("stylegan2", SMALL), path, dtype=torch.float32)
     return path
@@ -99,7 +98,7 @@ def test_prepare_does_it_beforehand(run: Run, model: Path) -> None:
     assert Path(told["folder"]).is_dir()
     code, out, err = run("prepare", "--model", model)
     assert (code, err) == (0, "")
-    assert out.startswith("cats: prepared already; ")
+    assert out.startswith("cats: already prepared; ")
     assert "shows no faces" in out
     assert run("directions", "--model", model)[2] == ""
 
@@ -124,7 +123,6 @@ def test_an_interrupt_keeps_what_is_finished(model: Path, tmp_path: Path) -> Non
         for line in process.stderr:
             if line.startswith("Finding sliders"):
                 break
-        time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         assert "Stopped." in process.stderr.read()
         assert process.wait(60) == 130

@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> Result:
     faces = [le.Latent.load(path) for path in arguments.target_face]
     recipe = le.Recipe.load(arguments.recipe) if arguments.recipe else None
     audio = Path(arguments.audio) if arguments.audio else None
-    config = VideoConfig(fps=arguments.fps, quality=arguments.quality, sound=audio)
+    config = VideoConfig(fps=arguments.fps, quality=arguments.quality, audio=audio)
     g = le.load_generator(arguments.model)
     g.check(latent)
     side = arguments.size if arguments.size is not None else g.size_px
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> Result:
         "seconds": round(video.seconds, 3),
         "fps": arguments.fps,
         "size_px": list(video.size),
-        "sound": video.has_sound,
+        "sound": video.has_audio,
         "moving": [track.direction.name for track in animation.tracks],
     }
     loop = ", a loop" if arguments.loop else ""

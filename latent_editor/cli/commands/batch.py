@@ -1,4 +1,4 @@
-"""``batch FOLDER --recipe FILE -o OUT``: edits all photos of a folder alike."""
+"""``batch FOLDER --recipe FILE -o OUT``: applies a recipe to all photos of a folder."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     parser = add_command(
-        commands, "batch", run, about="Edit all photos of a folder by a recipe. The same command again goes on."
+        commands, "batch", run, about="Apply a recipe to all photos of a folder. Run it again to resume."
     )
     parser.add_argument("folder", metavar="FOLDER")
-    parser.add_argument("--recipe", required=True, metavar="FILE", help="made by “edit --save-recipe”, or in the page")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a folder")
+    parser.add_argument(
+        "--recipe", required=True, metavar="FILE", help="recipe saved by “edit --save-recipe” or in the app"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
     parser.add_argument("--method", default="auto", metavar="M", help="auto (default), encoder, w or w+")
     parser.add_argument(
-        "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend on each photo (default: 20)"
+        "--seconds", type=positive_number, default=20.0, metavar="S", help="time limit per photo (default: 20)"
     )
     parser.add_argument("--paste", action="store_true", help="paste each face back into its photo")
     add_face(parser)
 
 
 def run(arguments: argparse.Namespace) -> Result:
-    from latent_editor.recipes.batch import DONE, FAILED, UP_TO_DATE, NO_FACE, BatchConfig, BatchEditor, photos_in
+    from latent_editor.recipes.batch import DONE, FAILED, NO_FACE, UP_TO_DATE, BatchConfig, BatchEditor, photos_in
 
     output = check_output_folder(arguments.output)
     photos = photos_in(arguments.folder)
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> Result:
             bar.show(step)
             return stopped.is_set()
 
-        outcomes = batch.edit(photos, on_photo=_tell, on_step=on_step)
+        outcomes = batch.edit(photos, on_photo=_print_problem, on_step=on_step)
     counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, UP_TO_DATE, NO_FACE, FAILED)}
     rows = [
         {
@@ -63,13 +65,13 @@ def run(arguments: argparse.Namespace) -> Result:
         for o in outcomes
     ]
     data = {"model": g.name, "output": str(output), "counts": counts, "photos": rows}
-    parts = [f"{counts[DONE]} edited", f"{counts[UP_TO_DATE]} done before"]
+    parts = [f"{counts[DONE]} edited", f"{counts[UP_TO_DATE]} already done"]
     parts += [f"{counts[NO_FACE]} without a face"] if counts[NO_FACE] else []
     parts += [f"{counts[FAILED]} failed"] if counts[FAILED] else []
     return Result(data, f"{output}: {', '.join(parts)}", 1 if counts[FAILED] else 0)
 
 
-def _tell(outcome: PhotoResult) -> None:
-    """A line for each photo that could not be edited."""
+def _print_problem(outcome: PhotoResult) -> None:
+    """Prints a line for each photo that could not be edited."""
     if outcome.message:
         print(f"{outcome.photo.name}: {outcome.message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``convert IN OUT.safetensors``: writes any checkpoint as a file of this project."""
+"""``convert IN OUT.safetensors``: converts a checkpoint to safetensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIX = ".safetensors"
 
 
 def add(commands: Commands) -> None:
-    about = "Write any checkpoint as safetensors, which hold no program."
+    about = "Convert any checkpoint to safetensors, which contain no code."
     parser = commands.add_parser("convert", help=about, description=about)
     parser.add_argument("file", metavar="IN")
     parser.add_argument("output", metavar=f"OUT{SUFFIX}")
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> Result:
     output = check_output(arguments.output, SUFFIX)
     path = Path(arguments.file)
     if output.exists() and path.exists() and output.samefile(path):
-        raise BadValue(f"The output {arguments.output!r} is the input itself. Choose another name.")
+        raise BadValue(f"The output {arguments.output!r} is the input itself. Choose another file.")
 
     import torch
 

@@ -1,4 +1,4 @@
-"""``directions``: lists the sliders of a model; ``directions import FILE`` adds some."""
+"""``directions``: lists the sliders of a model; its subcommands add and remove some."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands, "directions", run, about="List the sliders of a model: name, safe range, source, score."
     )
-    parser.add_argument("--rebuild", action="store_true", help="find them anew and keep them in the model's folder")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="discover them again, and save them in the model's folder"
+    )
     commands_below = parser.add_subparsers(
         title="commands", metavar="[import|fit|disentangle|channels]", required=False
     )

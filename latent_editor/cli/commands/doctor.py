@@ -1,4 +1,4 @@
-"""``doctor``: what is installed and what works here."""
+"""``doctor``: checks the installation and a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    add_command(commands, "doctor", run, about="Say what is installed, what works here, and what to do about the rest.")
+    add_command(commands, "doctor", run, about="Check the installation and a model, and suggest fixes.")
 
 
 def run(arguments: argparse.Namespace) -> Result:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> Result:
         lines.append(f"{'ok  ' if f.advice is None else 'FAIL' if f.essential else 'note'}  {f.name:<22} {f.value}")
         if f.advice is not None:
             lines.append(f"{'':6}{'':22} → {f.advice}")
-    lines.append("Something that everything needs is missing." if broken else "Photos can be edited here.")
+    lines.append("Something essential is missing." if broken else "Ready to edit photos.")
     data = {
         "ok": not broken,
         "problems": [f"{f.name}: {f.value}. {f.advice}" for f in findings if f.advice is not None],

@@ -1,4 +1,4 @@
-"""``inspect FILE``: what a model's file is, or why it is refused. Nothing in the file is run."""
+"""``inspect FILE``: describes a checkpoint, or says why it is refused, without executing anything in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FORMATS = {
 
 
 def add(commands: Commands) -> None:
-    about = "Say what a model's file is, without running anything in it."
+    about = "Describe a checkpoint, without executing anything in it."
     parser = commands.add_parser("inspect", help=about, description=about)
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print one JSON object, last")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> Result:
 
 
 def describe(checkpoint: Checkpoint, g: Generator) -> dict[str, Any]:
-    """What is in a checkpoint, given the generator that was built of it."""
+    """Describes a checkpoint and the generator built from it."""
     config: Any = getattr(g, "config", None)
     dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in checkpoint.state.values()})
     return {
@@ -63,16 +63,16 @@ def describe(checkpoint: Checkpoint, g: Generator) -> dict[str, Any]:
 
 
 def table(path: Path, data: dict[str, Any]) -> str:
-    """The same for people."""
+    """The human-readable description."""
     classes = f"{data['classes']} classes" if data["classes"] else "no"
-    colours = {1: " (grey)", 3: " (RGB)", 4: " (RGBA)"}.get(data["channels"], "")
+    color_mode = {1: " (grayscale)", 3: " (RGB)", 4: " (RGBA)"}.get(data["channels"], "")
     rows = [
         ("format", _FORMATS[data["format"]]),
         ("kind", data["kind"] + (f", {data['architecture']}" if data["architecture"] else "")),
-        ("size", f"{data['size_px']} × {data['size_px']} pixels, {data['channels']} channels{colours}"),
+        ("size", f"{data['size_px']} × {data['size_px']} pixels, {data['channels']} channels{color_mode}"),
         ("parameters", f"{data['parameters'] / 1e6:.2f} million, {', '.join(data['dtypes'])}"),
         ("conditional", classes),
-        ("latents", f"{data['num_ws']} ws of {data['w_dim']} numbers, from z of {data['z_dim']}"),
+        ("latents", f"{data['num_ws']} ws of {data['w_dim']}, z of {data['z_dim']}"),
         *((f"with {part}", f"{count / 1e6:.2f} million numbers") for part, count in data["extras"].items()),
         *(("note", note) for note in data["notes"]),
     ]

@@ -1,4 +1,4 @@
-"""``invert PHOTO -o FACE.latent``: finds the latent of a face in a photo."""
+"""``invert PHOTO -o FACE.latent``: finds the latent of the face in a photo (GAN inversion)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "invert", run, about="Find the latent of a face in a photo. Ctrl-C keeps the best.")
+    parser = add_command(
+        commands, "invert", run, about="Find the latent of the face in a photo. Ctrl-C keeps the best result."
+    )
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("-o", "--output", required=True, metavar="FACE.latent")
     parser.add_argument(
@@ -28,12 +30,10 @@ def add(commands: Commands) -> None:
         metavar="M",
         help="auto (default), encoder, encoder again, w, w+, features or pivotal",
     )
-    parser.add_argument(
-        "--seconds", type=positive_number, default=20.0, metavar="S", help="time to spend (default: 20)"
-    )
+    parser.add_argument("--seconds", type=positive_number, default=20.0, metavar="S", help="time limit (default: 20)")
     parser.add_argument("--steps", type=whole_number, metavar="N", help="optimization steps of each stage at most")
     parser.add_argument(
-        "--check-sliders", action="store_true", help="measure whether sliders do as much on it as on random faces"
+        "--check-sliders", action="store_true", help="measure how strongly sliders act on it compared to random faces"
     )
     add_face(parser)
 
@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> Result:
     likeness = "" if latent.psnr_db is None else f", {latent.psnr_db:.2f} dB"
     text = f"{output}: method {latent.method}{likeness}, {data['steps']} steps in {seconds:.1f} s"
     if sliders is not None:
-        state = "they work" if sliders["work"] else "use them with care"
-        text += f"\nsliders do {sliders['ratio']:.0%} of what they do on random faces: {state}"
+        state = "good editability" if sliders["work"] else "limited editability"
+        text += f"\nsliders have {sliders['ratio']:.0%} of their effect on random faces: {state}"
     return Result(data, text)
 
 

@@ -1,4 +1,4 @@
-"""``mapper TEXT -o FILE.mapper``: trains a way to a prompt that fits each face by itself."""
+"""``mapper TEXT -o FILE.mapper``: trains a latent mapper for a prompt (StyleCLIP)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SUFFIX = ".mapper"
 
 
 def add(commands: Commands) -> None:
-    about = "Train a mapper for one prompt, in minutes, for `edit --mapper`. Ctrl-C keeps what it has learned."
+    about = "Train a latent mapper for a prompt, for `edit --mapper`. Ctrl-C keeps the current state."
     parser = add_command(commands, "mapper", run, about=about)
     parser.add_argument("text", metavar="TEXT", help='"red hair", "young → old"')
     parser.add_argument("-o", "--output", required=True, metavar=f"FILE{SUFFIX}")
     parser.add_argument(
-        "--seconds", type=positive_number, default=120.0, metavar="S", help="time to train (default: 120)"
+        "--seconds", type=positive_number, default=120.0, metavar="S", help="training time (default: 120)"
     )
 
 

@@ -1,4 +1,4 @@
-"""``mix A.latent B.latent -o OUT``: layers of another face, or a face between several."""
+"""``mix A.latent B.latent -o OUT``: style mixing or interpolation of faces."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     parser = add_command(
-        commands, "mix", run, about="Mix faces: layers of one with another, or a face between several."
+        commands, "mix", run, about="Mix the layers of two faces (style mixing), or interpolate several faces."
     )
-    parser.add_argument("latents", nargs="+", metavar="FACE.latent", help="two; with --weights two or more")
+    parser.add_argument("latents", nargs="+", metavar="FACE.latent", help="two faces; two or more with --weights")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png", help="or OUT.latent")
     parser.add_argument(
-        "--layers", metavar="L", help="of the second face: coarse, middle, fine, all or a range such as 4..8"
+        "--layers", metavar="L", help="layers of the second face: coarse, middle, fine, all or a range such as 4..8"
     )
     parser.add_argument(
-        "--weights", type=_numbers, metavar="X,Y", help="of each face; equal where neither this nor --layers is given"
+        "--weights", type=_numbers, metavar="X,Y", help="weight of each face (default without --layers: equal)"
     )
-    parser.add_argument("--path", default="spherical", metavar="P", help="between faces: spherical (default) or linear")
+    parser.add_argument("--path", default="spherical", metavar="P", help="interpolation: spherical (default) or linear")
     parser.add_argument(
-        "--noise", type=noise, default="const", metavar="N", help="const (default), none, or the seed of another noise"
+        "--noise", type=noise, default="const", metavar="N", help="noise inputs: const (default), none, or a seed"
     )
 
 
@@ -41,25 +41,27 @@ def run(arguments: argparse.Namespace) -> Result:
     if len(latents) < 2 or (arguments.layers and (len(latents) > 2 or arguments.weights)):
         raise le.BadValue(
             f"Got {len(latents)} faces; expected two with --layers, or two or more with --weights. "
-            "`latent-editor mix --help` shows both."
+            "See `latent-editor mix --help`."
         )
     g = le.load_generator(arguments.model)
     if arguments.layers:
         latent = le.mix(g, latents[0], latents[1], arguments.layers)
-        told = f"{arguments.layers} layers of {arguments.latents[1]}"
+        description = f"{arguments.layers} layers of {arguments.latents[1]}"
     else:
         weights = arguments.weights or [1.0] * len(latents)
         if len(weights) != len(latents) or not sum(weights):
-            raise le.BadValue(f"Got {len(weights)} weights for {len(latents)} faces; expected one each, not 0 in sum.")
+            raise le.BadValue(
+                f"Got {len(weights)} weights for {len(latents)} faces; expected one each, with a nonzero sum."
+            )
         shares = [weight / sum(weights) for weight in weights]
         latent = le.interpolate(g, latents, shares, path=arguments.path)
-        told = " + ".join(f"{share:.2f} {path}" for share, path in zip(shares, arguments.latents, strict=True))
+        description = " + ".join(f"{share:.2f} {path}" for share, path in zip(shares, arguments.latents, strict=True))
     if output.suffix.lower() == LATENT_SUFFIX:
         latent.save(output)
     else:
         image = render_with_noise(g, latent, arguments.noise)
         tensor_files.write_bytes(output, exports.png_bytes(image, model=g.name))
-    return Result({"model": g.name, "mixed": told, "output": str(output)}, f"{output}: {told}")
+    return Result({"model": g.name, "mixed": description, "output": str(output)}, f"{output}: {description}")
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""``ops``: which operations run as compiled kernels, and why; ``ops build`` compiles them now."""
+"""``ops``: shows which operations use compiled kernels; ``ops build`` compiles them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from latent_editor.cli.parser import Commands
     from latent_editor.ops.kernels import Status
 
-#: Exit code of a build that failed: something is missing here.
+#: Exit code of a failed build.
 BROKEN = 1
 
 
 def add(commands: Commands) -> None:
-    about = "Show which operations run as compiled kernels, and why."
+    about = "Show which operations use compiled kernels, and why."
     parser = commands.add_parser("ops", help=about, description=about)
     parser.add_argument("--json", action="store_true", help="print one JSON object, last")
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    about = "Compile the kernels now, instead of in the background at first use."
+    about = "Compile the kernels now instead of in the background at first use."
     build = actions.add_parser("build", help=about, description=about)
     build.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="for what (default: all that is here)"
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="target device (default: all available)"
     )
     build.add_argument("--json", action="store_true", help="print one JSON object, last")
     build.set_defaults(run=run_build)
@@ -67,7 +67,7 @@ def run_build(arguments: argparse.Namespace) -> Result:
 def _show(bar: ProgressBar, started: float, done: int, steps: int, what: str) -> None:
     from latent_editor.core.values import Step
 
-    # The check of what was compiled is the last step, which ninja does not count.
+    # One more than ninja's steps: the check of the library.
     bar.show(Step(done, steps + 1, time.perf_counter() - started, done / (steps + 1)))
 
 

@@ -1,4 +1,4 @@
-"""``prepare --model FILE``: works out beforehand what the first use of a model would."""
+"""``prepare --model FILE``: precomputes what the first use of a model needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    about = "Work out what a model of one's own needs (points of faces, sliders, words), which its first use would do."
+    about = "Precompute what a model needs (face landmarks, sliders, text statistics) before its first use."
     add_command(commands, "prepare", run, about=about)
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> Result:
     sliders = len(le.named_directions(g))
     data = {"model": g.name, "seconds": seconds, "fresh": fresh, "faces": faces, "sliders": sliders}
     kept = str(g.bundle.folder) if g.bundle.folder is not None and g.bundle.folder.is_dir() else None
-    when = f"prepared in {seconds:.1f} s" if fresh else "prepared already"
-    shows = "shows faces" if faces else "shows no faces: photos are cropped at their centre, and words change nothing"
+    when = f"prepared in {seconds:.1f} s" if fresh else "already prepared"
+    shows = "shows faces" if faces else "shows no faces: photos are center-cropped, and text prompts are unavailable"
     where = f"; kept in {kept}" if kept else ""
     return Result({**data, "folder": kept}, f"{g.name}: {when}; {sliders} sliders; {shows}{where}")

@@ -1,4 +1,4 @@
-"""``random --seed N -o OUT.png``: a face of nobody."""
+"""``random --seed N -o OUT.png``: generates a random face."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    parser = add_command(commands, "random", run, about="Make a random face: a picture, or a latent to edit further.")
-    parser.add_argument("--seed", type=whole_number, required=True, metavar="N", help="the same seed, the same face")
+    parser = add_command(commands, "random", run, about="Generate a random face, as an image or a latent to edit.")
+    parser.add_argument("--seed", type=whole_number, required=True, metavar="N", help="random seed")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.png", help="or OUT.latent")
     parser.add_argument(
-        "--psi", type=number, default=0.7, metavar="PSI", help="0: the mean face … 1: full variety (default: 0.7)"
+        "--psi",
+        type=number,
+        default=0.7,
+        metavar="PSI",
+        help="truncation, from 0 (mean face) to 1 (full diversity) (default: 0.7)",
     )
     parser.add_argument(
-        "--class", dest="class_index", type=whole_number, metavar="N", help="the class, for a model that has classes"
+        "--class", dest="class_index", type=whole_number, metavar="N", help="class, for a conditional model"
     )
 
 
