@@ -255,6 +255,6 @@ def test_words_stopped_halfway_are_not_kept(people: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_models_are_looked_at(channels: int) -> None:
+def test_grayscale_and_transparent_models_are_examined(channels: int) -> None:
     g = construction.random("stylegan2", {**KINDS["stylegan2"], "img_channels": channels})
     assert faces.look(g) == {"faces": False}

@@ -61,13 +61,13 @@ def test_render_gives_any_size(tiny_generator: StyleGAN2) -> None:
     assert render(tiny_generator, latent, size_px=8).size == (8, 8)
 
 
-def test_grey_generators_give_rgb_pictures() -> None:
+def test_grayscale_generators_give_rgb_images() -> None:
     image = to_image(torch.zeros(1, 4, 4))
     assert image.mode == "RGB"
     assert image.getpixel((0, 0)) == (128, 128, 128)
 
 
-def test_alpha_is_laid_on_grey_or_kept() -> None:
+def test_alpha_is_composited_on_gray_or_kept() -> None:
     white = torch.ones(4, 2, 2)
     white[3] = torch.tensor([[-1.0, 0.0], [1.0, 3.0]])  # clear, half, full, beyond
     image = to_image(white)
@@ -76,7 +76,7 @@ def test_alpha_is_laid_on_grey_or_kept() -> None:
     kept = to_image(white, alpha=True)
     assert kept.mode == "RGBA"
     assert np.asarray(kept)[..., 3].tolist() == [[0, 128], [255, 255]]
-    assert np.asarray(to_image(white[2:]))[..., 2].tolist() == [[128, 191], [255, 255]]  # grey with alpha
+    assert np.asarray(to_image(white[2:]))[..., 2].tolist() == [[128, 191], [255, 255]]  # grayscale with alpha
     assert to_image(torch.zeros(7, 2, 2)).mode == "RGB"
 
 
@@ -190,7 +190,7 @@ def test_only_the_layers_from_the_edit_on_are_computed(tiny_generator: StyleGAN2
         renderer.render_tensor(ws)
 
 
-def test_what_is_asked_for_once_takes_no_memory(tiny_generator: StyleGAN2) -> None:
+def test_what_is_requested_once_takes_no_memory(tiny_generator: StyleGAN2) -> None:
     cache = ActivationCache()
     renderer = Renderer(tiny_generator, cache=cache)
     for seed in range(8):
@@ -200,7 +200,7 @@ def test_what_is_asked_for_once_takes_no_memory(tiny_generator: StyleGAN2) -> No
     assert cache.bytes > 0
 
 
-def test_what_is_kept_is_bounded(tiny_generator: StyleGAN2) -> None:
+def test_the_cache_is_bounded(tiny_generator: StyleGAN2) -> None:
     cache = ActivationCache(100_000)
     renderer = Renderer(tiny_generator, cache=cache)
     for seed in range(40):
@@ -247,7 +247,7 @@ def test_only_so_many_requests_are_remembered(tiny_generator: StyleGAN2, monkeyp
     assert cache.bytes > 0
 
 
-def test_generators_share_a_place_and_are_told_apart(tiny_generator: StyleGAN2) -> None:
+def test_generators_share_a_cache_and_are_distinguished(tiny_generator: StyleGAN2) -> None:
     other = copy.deepcopy(tiny_generator)
     other.synthesis.b4.const.add_(1.0)
     cache, ws = ActivationCache(), random_ws(tiny_generator, [1])

@@ -85,7 +85,7 @@ def test_inverted_and_composed() -> None:
 
 
 def ramp(height: int, width: int) -> np.ndarray:
-    """A picture whose two channels hold the coordinates of their pixel's centre."""
+    """A picture whose two channels hold the coordinates of their pixel's center."""
     return np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), -1).astype(np.float32)
 
 
@@ -379,7 +379,7 @@ def test_crop_to_photo_is_exact(box: tuple[float, float, float], tiny_generator:
     values = np.asarray(crop.image, float)[..., :2] + 0.5
     want = affine.transformed(crop.crop_to_photo, ramp(32, 32).reshape(-1, 2)).reshape(32, 32, 2)
     assert np.abs(values - want)[1:-1, 1:-1].max() < 1.2
-    assert np.abs((values - want)[1:-1, 1:-1].mean()) < 0.6  # colours are whole numbers
+    assert np.abs((values - want)[1:-1, 1:-1].mean()) < 0.6  # colors are integers
     assert np.allclose(
         affine.transformed(crop.crop_to_photo, [[0, 0], [32, 32]]), [box[:2], [box[0] + box[2], box[1] + box[2]]]
     )

@@ -27,19 +27,19 @@ def smooth_photo(width: int = 300, height: int = 240, seed: int = 0) -> Photo:
     return Photo(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(6)))
 
 
-def crop_of(photo: Photo, angle_deg: float = 0, scale: float = 2.0, centre: tuple[float, float] = (150, 120)) -> Crop:
+def crop_of(photo: Photo, angle_deg: float = 0, scale: float = 2.0, center: tuple[float, float] = (150, 120)) -> Crop:
     a = np.radians(angle_deg)
     linear = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) * scale
-    crop_to_photo = np.column_stack([linear, np.array(centre) - linear @ [CROP_PX / 2, CROP_PX / 2]])
+    crop_to_photo = np.column_stack([linear, np.array(center) - linear @ [CROP_PX / 2, CROP_PX / 2]])
     pixels = affine.warp(np.asarray(photo.image), crop_to_photo, (CROP_PX, CROP_PX))
     return Crop(Image.fromarray(pixels), crop_to_photo)
 
 
 def inside_of(photo: Photo, crop: Crop) -> np.ndarray:
-    """Which photo pixels have their centre inside of the crop: bool [H, W]."""
+    """Which photo pixels have their center inside the crop: bool [H, W]."""
     w, h = photo.image.size
-    centres = np.stack(np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5), -1).reshape(-1, 2)
-    seen = affine.transformed(affine.inverted(crop.crop_to_photo), centres)
+    centers = np.stack(np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5), -1).reshape(-1, 2)
+    seen = affine.transformed(affine.inverted(crop.crop_to_photo), centers)
     return ((seen > 0) & (seen < CROP_PX)).all(1).reshape(h, w)
 
 
@@ -50,17 +50,17 @@ def brighter(image: Image.Image, by: int = 40) -> Image.Image:
 PLACES = [(0, 2.0, (150, 120)), (33, 1.5, (140, 110)), (-80, 0.7, (60, 60)), (10, 2.5, (20, 230)), (0, 9.0, (150, 120))]
 
 
-@pytest.mark.parametrize(("angle", "scale", "centre"), PLACES)
-def test_outside_of_the_crop_nothing_changes(angle: float, scale: float, centre: tuple[float, float]) -> None:
+@pytest.mark.parametrize(("angle", "scale", "center"), PLACES)
+def test_nothing_changes_outside_the_crop(angle: float, scale: float, center: tuple[float, float]) -> None:
     photo = smooth_photo()
-    crop = crop_of(photo, angle, scale, centre)
+    crop = crop_of(photo, angle, scale, center)
     red = Image.new("RGB", (128, 128), "red")
     whole = paste(photo, crop, edited=red, original=crop.image)
     assert whole.size == photo.image.size
     assert whole.mode == "RGB"
     outside = ~inside_of(photo, crop)
     assert np.array_equal(np.asarray(whole)[outside], np.asarray(photo.image)[outside])
-    x, y = (int(v) for v in centre)
+    x, y = (int(v) for v in center)
     middle = whole.getpixel((min(x, 299), min(y, 239)))
     assert middle[0] - middle[1] > 100
 
@@ -102,7 +102,7 @@ def test_the_difference_carries_the_edit_and_keeps_the_detail() -> None:
 
 def test_a_larger_rendering_brings_its_detail() -> None:
     photo = smooth_photo()
-    crop = crop_of(photo, scale=3.0, centre=(150, 120))
+    crop = crop_of(photo, scale=3.0, center=(150, 120))
     stripes = np.zeros((192, 192, 3), np.uint8)
     stripes[:, ::2] = 255
     whole = np.asarray(paste(photo, crop, edited=Image.fromarray(stripes), original=crop.image), int)
@@ -118,7 +118,7 @@ def test_a_bad_feather_is_refused(feather: float) -> None:
 
 
 def test_a_crop_of_another_photo_is_refused() -> None:
-    crop = crop_of(smooth_photo(), centre=(250, 200))
+    crop = crop_of(smooth_photo(), center=(250, 200))
     with pytest.raises(BadValue, match="outside"):
         paste(smooth_photo(60, 60), crop, edited=Image.new("RGB", (64, 64)), original=crop.image)
 
@@ -154,7 +154,7 @@ def outline_of(photo: Photo, crop: Crop, edited: Image.Image) -> np.ndarray:
 
 
 def seam(whole: np.ndarray, photo: np.ndarray, mask: np.ndarray) -> float:
-    """How steep the change of the photo is across the mask's border, in grey levels a pixel."""
+    """How steep the change of the photo is across the mask's border, in gray levels per pixel."""
     slope = cv2.GaussianBlur(mask, (0, 0), 2)
     across = np.stack([cv2.Sobel(slope, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))], -1)
     length = np.linalg.norm(across, axis=-1)
@@ -195,8 +195,8 @@ def test_a_reconstruction_changes_nothing_outside_of_the_crop(
 
 def inside(photo: Photo, crop: Crop) -> np.ndarray:
     w, h = photo.image.size
-    centres = np.stack(np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5), -1).reshape(-1, 2)
-    seen = affine.transformed(affine.inverted(crop.crop_to_photo), centres)
+    centers = np.stack(np.meshgrid(np.arange(w) + 0.5, np.arange(h) + 0.5), -1).reshape(-1, 2)
+    seen = affine.transformed(affine.inverted(crop.crop_to_photo), centers)
     return ((seen > 0) & (seen < crop.image.width)).all(1).reshape(h, w)
 
 
@@ -225,7 +225,7 @@ def test_a_head_is_found_with_its_hair_and_chin(portraits: Generator, shared_fol
     assert at(0.02 * size, 0.02 * size) == at(0.97 * size, 0.6 * size) == 0  # wall
 
 
-def test_a_new_hair_colour_stays_in_the_hair(portraits: Generator, shared_folder: Path) -> None:
+def test_a_new_hair_color_stays_in_the_hair(portraits: Generator, shared_folder: Path) -> None:
     photo, crop = aligned("portrait_60cm.jpg", portraits, shared_folder)
     latent = le.invert(portraits, crop, method="encoder")
     red = le.text_direction(portraits, "red hair", latent=latent)
@@ -260,7 +260,7 @@ def test_moved_detail_moves_and_old_edges_do_not_stay() -> None:
     assert abs(alike[1]) < 0.2
 
 
-def test_motion_is_found_and_a_new_colour_is_none() -> None:
+def test_motion_is_found_and_a_new_color_is_not_motion() -> None:
     noise = np.random.default_rng(2).normal(size=(128, 128, 1)).astype(np.float32)
     picture = np.clip(128 + 400 * cv2.GaussianBlur(noise, (0, 0), 5)[..., None], 0, 255).repeat(3, -1)
     flow = motion(picture, np.roll(picture, 3, axis=1))
@@ -271,7 +271,7 @@ def test_motion_is_found_and_a_new_colour_is_none() -> None:
     assert motion(picture, np.clip(picture * [1.2, 0.9, 0.8] + 10, 0, 255).astype(np.float32)) is None
 
 
-def test_likeness_tells_new_structure_from_more_of_the_same() -> None:
+def test_band_similarity_distinguishes_new_structure_from_more_of_the_same() -> None:
     band = np.random.default_rng(3).normal(0, 20, (64, 64, 3)).astype(np.float32)
     other = np.random.default_rng(4).normal(0, 20, (64, 64, 3)).astype(np.float32)
     assert (band_similarity(band, band) == 1).all()

@@ -55,7 +55,7 @@ def hole(size: int = S) -> Tensor:
 EACH: dict[str, Degradation] = {
     "mask": Masked(hole()),
     "few pixels": Downsampled(4),
-    "grey": Grayscale(),
+    "grayscale": Grayscale(),
     "blur": Blurred(1.5),
     "noise": Noisy(0.2),
     "jpeg": Compressed(20),
@@ -101,13 +101,13 @@ def test_few_pixels_are_means_of_areas() -> None:
     torch.testing.assert_close(Downsampled(4)(x), torch.from_numpy(small.repeat(4, axis=2).repeat(4, axis=3)))
 
 
-def test_grey_is_what_pillow_makes_of_it() -> None:
+def test_grayscale_matches_pillow() -> None:
     x = as_tensor(as_image(picture()))
     pillow = as_tensor(as_image(x).convert("L").convert("RGB"))
     torch.testing.assert_close(Grayscale()(x), pillow, atol=1.5 / 127.5, rtol=0)
 
 
-def test_grey_keeps_luminance_where_colours_would_leave_the_range() -> None:
+def test_grayscale_keeps_luminance_where_colors_would_leave_the_range() -> None:
     gray = torch.full((1, 3, 1, 1), 0.9)
     colored = Grayscale().agree(torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1), gray)
     assert float(colored.max()) <= 1 + 1e-6

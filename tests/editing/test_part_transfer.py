@@ -33,7 +33,7 @@ def bell(x: float, y: float, wide: float) -> np.ndarray:
 
 
 def picture(seed: int = 0) -> np.ndarray:
-    """A smooth picture without a colour that is black or white."""
+    """A smooth picture without a color that is black or white."""
     noise = np.random.default_rng(seed).random((SIZE, SIZE, 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 6)
     return 0.5 + np.clip((smooth - 0.5) * 4, -0.2, 0.2)
@@ -48,7 +48,7 @@ def test_a_part_of_the_same_picture_changes_nothing() -> None:
 def test_a_moved_turned_picture_is_brought_to_its_place_and_a_darker_one_to_its_light() -> None:
     own, part, skin = picture(), bell(48, 62, 7), np.ones((SIZE, SIZE), np.float32)
     turn = cv2.getRotationMatrix2D((48.0, 48.0), 9.0, 1.1)
-    shift = turn[:, 2] - 0.5 + turn[:, :2] @ [0.5, 0.5]  # the matrix is for pixel centres at halves
+    shift = turn[:, 2] - 0.5 + turn[:, :2] @ [0.5, 0.5]  # the matrix is for pixel centers at halves
     other = cv2.warpAffine(own, np.hstack([turn[:, :2], shift[:, None]]), (SIZE, SIZE), flags=cv2.INTER_CUBIC)
     points = POINTS @ turn[:, :2].T + turn[:, 2]
     placed = blend_part(own, other, part, skin, POINTS, points, [3])
@@ -185,7 +185,7 @@ def small_graft(**other: object) -> FeaturePatch:
     return FeaturePatch(**{**kept, "picture": picture, **other})  # type: ignore[arg-type]
 
 
-def test_a_graft_keeps_only_where_it_acts() -> None:
+def test_a_feature_patch_is_cropped_to_where_it_acts() -> None:
     features = torch.zeros(8, 16, 16)
     features[2, 3:7, 5] = 1.5
     feature_patch = FeaturePatch.of(features, torch.zeros(4, 4, 3, dtype=torch.uint8))

@@ -107,7 +107,7 @@ def test_the_latent_at_a_time_is_the_edited_one(
     assert torch.allclose(animation.latent_at(tiny_generator, latent, 0.5).ws, expected)
 
 
-def test_in_a_loop_a_last_key_frame_like_the_first_is_the_first(latent: Latent, direction: Direction) -> None:
+def test_in_a_loop_a_last_keyframe_like_the_first_is_the_first(latent: Latent, direction: Direction) -> None:
     a, b = (Edit(direction, 1.0),), (Edit(direction, 2.0),)
     loop = Animation.from_keyframes([Keyframe(0, a), Keyframe(1, b), Keyframe(2, a)], 2.0, loop=True)
     assert loop.tracks[0].curve.times_s == (0, 1)
@@ -117,13 +117,13 @@ def test_in_a_loop_a_last_key_frame_like_the_first_is_the_first(latent: Latent, 
         Animation.from_keyframes([Keyframe(0, a), Keyframe(2, a, latent)], 2.0, loop=True)
 
 
-def test_a_walk_goes_past_its_faces(tiny_generator: StyleGAN2, latent: Latent) -> None:
+def test_a_path_passes_through_its_faces(tiny_generator: StyleGAN2, latent: Latent) -> None:
     faces = [random_latent(tiny_generator, seed) for seed in (2, 3, 4)]
     keys = [Keyframe(float(i), latent=face) for i, face in enumerate(faces)]
     for ease, path in itertools.product(("linear", "smooth", "spline"), ("linear", "spherical")):
-        walk = LatentPath((0.0, 1.0, 2.0), tuple(faces), ease, path)
+        route = LatentPath((0.0, 1.0, 2.0), tuple(faces), ease, path)
         for i, face in enumerate(faces):
-            found = Animation(3.0, True, path=walk).latent_at(tiny_generator, latent, float(i))
+            found = Animation(3.0, True, path=route).latent_at(tiny_generator, latent, float(i))
             assert torch.allclose(found.ws, face.ws, atol=1e-5)
     loop = Animation.from_keyframes(keys, 3.0, loop=True)
     seam = loop.latent_at(tiny_generator, latent, 3.0 - 1e-6)
@@ -132,7 +132,7 @@ def test_a_walk_goes_past_its_faces(tiny_generator: StyleGAN2, latent: Latent) -
     assert torch.equal(one.latent_at(tiny_generator, latent, 1.0).ws, faces[0].ws)
 
 
-def test_motion_is_added_between_its_pictures(tiny_generator: StyleGAN2, latent: Latent) -> None:
+def test_motion_is_interpolated_between_its_frames(tiny_generator: StyleGAN2, latent: Latent) -> None:
     offsets = torch.arange(3.0)[:, None, None].expand(-1, *latent.ws.shape)
     animation = Animation(0.3, motion=Motion(offsets, 10))
     for time_s, offset in ((0, 0), (0.05, 0.5), (0.1, 1), (0.2, 2), (0.3, 2)):

@@ -1,4 +1,4 @@
-"""Key frames and easing: values at known times, halts, seams, and the cubic against its own definition."""
+"""Keyframes and easing: values at known times, halts, seams, and the cubic against its own definition."""
 
 from __future__ import annotations
 

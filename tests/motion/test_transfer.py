@@ -103,11 +103,11 @@ def test_layers_amount_and_neutral_picture_are_as_chosen(portraits: Generator, s
 
 def test_the_face_is_followed(portraits: Generator, still: VideoClip) -> None:
     faces = track_face(still, portraits)
-    centres = np.array([face.points.mean(0) for face in faces])
+    centers = np.array([face.points.mean(0) for face in faces])
     turn = 2 * np.pi * np.arange(COUNT) / COUNT
     wanted = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     for axis in range(2):  # the scale and the turn move it a little, too
-        assert np.corrcoef(centres[:, axis], wanted[:, axis])[0, 1] > 0.95
+        assert np.corrcoef(centers[:, axis], wanted[:, axis])[0, 1] > 0.95
 
 
 def test_a_few_pictures_without_a_face_are_bridged(portraits: Generator, still: VideoClip) -> None:

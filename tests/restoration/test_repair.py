@@ -51,7 +51,7 @@ def test_a_repair_beats_what_is_done_without_a_model(portraits: Generator, name:
     )
 
 
-def test_colours_are_given_and_luminance_kept(portraits: Generator) -> None:
+def test_colors_are_added_and_luminance_is_kept(portraits: Generator) -> None:
     before, after = 0.0, 0.0
     for seed in (14, 18, 27, 23, 45, 34):  # one face's colors may be far from usual
         true = face(portraits, seed)
@@ -65,7 +65,7 @@ def test_colours_are_given_and_luminance_kept(portraits: Generator) -> None:
     assert after < 0.9 * before
 
 
-def test_colours_that_are_told_are_taken(portraits: Generator) -> None:
+def test_color_hints_are_followed(portraits: Generator) -> None:
     """Of the background, whose color cannot be seen."""
     g, change = portraits, {}
     gray = to_image(Grayscale()(face(g))[0])
@@ -77,9 +77,7 @@ def test_colours_that_are_told_are_taken(portraits: Generator) -> None:
     assert red_less_blue["#b04020"] > red_less_blue["#2050c0"] + 0.1
 
 
-def test_colours_are_told_of_grey_pictures_to_models_that_listen(
-    portraits: Generator, tiny_generator: StyleGAN2
-) -> None:
+def test_color_hints_need_a_grayscale_picture_and_a_colorizer(portraits: Generator, tiny_generator: StyleGAN2) -> None:
     hints = [le.ColorHint(0.5, 0.5, "red")]
     with pytest.raises(le.BadValue, match="with colors"):
         le.repair(portraits, to_image(face(portraits)[0]), scale=2, color_hints=hints)
@@ -87,7 +85,7 @@ def test_colours_are_told_of_grey_pictures_to_models_that_listen(
         le.repair(tiny_generator, to_image(face(tiny_generator)[0]), grayscale=True, color_hints=hints, seconds=0)
 
 
-def test_a_grey_picture_has_the_colorizers_colors_where_it_is_known(portraits: Generator) -> None:
+def test_a_grayscale_picture_has_the_colorizers_colors_where_it_is_known(portraits: Generator) -> None:
     g, net = portraits, load_colorizer(portraits)
     assert net is not None
     gray, hidden = Grayscale()(face(g)), middle(g)
