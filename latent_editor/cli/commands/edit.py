@@ -14,7 +14,7 @@ from latent_editor.cli.preparing import show_preparation
 from latent_editor.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from latent_editor.cli.parser import Commands
+    from latent_editor.cli.parser import Commands, Parser
     from latent_editor.core.values import Direction, Directions, Edit, Latent
     from latent_editor.generators import Generator
 
@@ -57,6 +57,14 @@ def add(commands: Commands) -> None:
         metavar="FILE=X",
         help="apply a trained latent mapper (repeatable)",
     )
+    _add_parts(parser)
+    parser.add_argument("--recipe", metavar="FILE", help="apply a saved recipe before the other edits")
+    parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits to apply them to other photos")
+    parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into its photo")
+    add_face(parser)
+
+
+def _add_parts(parser: Parser) -> None:
     parser.add_argument(
         "--region",
         metavar="PART",
@@ -72,10 +80,6 @@ def add(commands: Commands) -> None:
         help="transfer a part of the source face (eyes, nose, mouth, face or hair), X in 0..1 (repeatable)",
     )
     parser.add_argument("--source-face", metavar="OTHER", help="source of --transfer: a photo or a latent")
-    parser.add_argument("--recipe", metavar="FILE", help="apply a saved recipe before the other edits")
-    parser.add_argument("--save-recipe", metavar="FILE", help="save all these edits to apply them to other photos")
-    parser.add_argument("--paste", metavar="PHOTO", help="paste the face back into its photo")
-    add_face(parser)
 
 
 def run(arguments: argparse.Namespace) -> Result:
