@@ -1,4 +1,4 @@
-"""``compare PHOTO FACE.latent``: how like the photo the face is; ``-o`` draws where it differs."""
+"""``compare PHOTO FACE.latent``: measures how similar a face is to its photo; ``-o`` draws a heat map."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    about = "Tell how like a photo its latent is, and what stands in the way."
+    about = "Measure how similar a latent is to its photo, and suggest improvements."
     parser = add_command(commands, "compare", run, about=about)
     parser.add_argument("photo", metavar="PHOTO")
     parser.add_argument("latent", metavar="FACE.latent")
-    parser.add_argument("-o", "--output", metavar="HEAT.png", help="draw where they differ")
-    parser.add_argument("--edited", metavar="EDITED.latent", help="also tell how much of who it is an edit moved")
+    parser.add_argument("-o", "--output", metavar="HEAT.png", help="write a heat map of the differences")
+    parser.add_argument("--edited", metavar="EDITED.latent", help="also measure how much an edit changes the identity")
     parser.add_argument(
-        "--identity", metavar="FILE.onnx", help="a face recognition network of your own, instead of the model's CLIP"
+        "--identity", metavar="FILE.onnx", help="a face recognition network to use instead of the model's CLIP"
     )
     add_face(parser)
 
@@ -44,41 +44,41 @@ def run(arguments: argparse.Namespace) -> Result:
     g.check(latent)
     show_preparation(g, "faces")
     crop = le.align(photo, g, face=arguments.face)
-    with ProgressBar("Learning typical pictures") as bar:
+    with ProgressBar("Computing reference statistics") as bar:
         load_similarity_statistics(g, net=net, on_step=bar.show)
-    likeness = le.compare(g, crop, latent, whole=photo, identity=net)
-    moved = le.identity_change(g, latent, edited, identity=net) if edited is not None else None
+    similarity = le.compare(g, crop, latent, whole=photo, identity=net)
+    change = le.identity_change(g, latent, edited, identity=net) if edited is not None else None
     if output is not None:
         drawn = io.BytesIO()
-        likeness.heat_map().save(drawn, "PNG")
+        similarity.heat_map().save(drawn, "PNG")
         tensor_files.write_bytes(output, drawn.getvalue())
-    data = {**figures(likeness), "identity_moved": None if moved is None else moved.change, "model": g.name}
+    data = {**figures(similarity), "identity_moved": None if change is None else change.change, "model": g.name}
     data["output"] = None if output is None else str(output)
-    return Result(data, table(likeness, moved) + (f"\n{output}: where they differ" if output else ""))
+    return Result(data, table(similarity, change) + (f"\n{output}: heat map of the differences" if output else ""))
 
 
-def figures(likeness: Similarity) -> dict[str, Any]:
-    """A likeness for programs."""
+def figures(similarity: Similarity) -> dict[str, Any]:
+    """The similarity as fields of ``--json``."""
     return {
-        "words": likeness.words,
-        "psnr_db": likeness.psnr_db,
-        "face_psnr_db": likeness.face_psnr_db,
-        "perceptual": likeness.perceptual,
-        "identity": likeness.identity,
-        "advice": list(likeness.advice),
+        "words": similarity.words,
+        "psnr_db": similarity.psnr_db,
+        "face_psnr_db": similarity.face_psnr_db,
+        "perceptual": similarity.perceptual,
+        "identity": similarity.identity,
+        "advice": list(similarity.advice),
     }
 
 
-def table(likeness: Similarity, moved: IdentityChange | None = None) -> str:
-    """The same for people."""
-    rows = [("pixels", f"{likeness.psnr_db:.2f} dB")]
-    if likeness.face_psnr_db is not None:
-        rows.append(("pixels of the face", f"{likeness.face_psnr_db:.2f} dB"))
-    if likeness.perceptual is not None:
-        rows.append(("perceptual distance", f"{likeness.perceptual:.3f}"))
-    if likeness.identity is not None:
-        rows.append(("identity", f"{likeness.identity:.2f} (0 a stranger, 1 the same picture)"))
-    if moved is not None:
-        rows.append(("moved by the edits", f"{moved.change:.2f}: {moved.words}"))
-    lines = [likeness.words, *(f"  {name:<20} {value}" for name, value in rows), *likeness.advice]
+def table(similarity: Similarity, change: IdentityChange | None = None) -> str:
+    """The similarity as a human-readable table."""
+    rows = [("pixels", f"{similarity.psnr_db:.2f} dB")]
+    if similarity.face_psnr_db is not None:
+        rows.append(("pixels of the face", f"{similarity.face_psnr_db:.2f} dB"))
+    if similarity.perceptual is not None:
+        rows.append(("perceptual distance", f"{similarity.perceptual:.3f}"))
+    if similarity.identity is not None:
+        rows.append(("identity", f"{similarity.identity:.2f} (0: a stranger, 1: the same picture)"))
+    if change is not None:
+        rows.append(("identity change", f"{change.change:.2f}: {change.words}"))
+    lines = [similarity.words, *(f"  {name:<20} {value}" for name, value in rows), *similarity.advice]
     return "\n".join(lines)
