@@ -97,7 +97,8 @@ def main() -> None:
     pictures = read_pictures(args.validation, g.size_px)
     step = max(1, len(pictures) // args.count)
     hidden = middle_hole(g.size_px)
-    kinds: dict[str, Degradation] = {"8×": Downsampled(8), "hole": Masked(hidden), "grey": Grayscale(), DABBED: Grayscale()}
+    kinds: dict[str, Degradation] = {"8×": Downsampled(8), "hole": Masked(hidden)}
+    kinds |= {"grey": Grayscale(), DABBED: Grayscale()}
     each: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     for picture in list(pictures.images)[::step][: args.count]:
         true = picture[None].float() / 127.5 - 1

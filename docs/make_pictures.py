@@ -21,7 +21,7 @@ HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
 #: What somebody could know of the astronaut's colours: her hair, the wall, her suit's collar.
-DABS = (le.ColorHint(0.5, 0.12, "#b09060"), le.ColorHint(0.08, 0.12, "#cdc5c0"), le.ColorHint(0.08, 0.83, "#76688c"))
+HINTS = (le.ColorHint(0.5, 0.12, "#b09060"), le.ColorHint(0.08, 0.12, "#cdc5c0"), le.ColorHint(0.08, 0.83, "#76688c"))
 IMAGINED = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
 
 
@@ -95,11 +95,12 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
     small = crop.resize((size // 8, size // 8), Image.Resampling.BOX)
     large = small.resize(crop.size, Image.Resampling.NEAREST)
     rows = []
+    hinted = le.repair(g, crop, grayscale=True, color_hints=HINTS, seconds=seconds)
     for label, damaged, found in (
         ("a hole", holed, le.repair(g, holed, mask=mask, seconds=seconds)),
         ("8 times too few pixels", large, le.repair(g, small, scale=8, seconds=seconds)),
-        ("no colours", crop.convert("L").convert("RGB"), le.repair(g, crop, grayscale=True, seconds=seconds)),
-        ("no colours, three told", dotted(crop, DABS), le.repair(g, crop, grayscale=True, color_hints=DABS, seconds=seconds)),
+        ("no colors", crop.convert("L").convert("RGB"), le.repair(g, crop, grayscale=True, seconds=seconds)),
+        ("no colors, 3 hints", dotted(crop, HINTS), hinted),
     ):
         rows.append([(label, damaged), ("repaired", found.image), ("as it was", crop)])
     return rows

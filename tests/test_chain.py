@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,13 @@ def test_a_photo_in_an_edited_photo_out(
     assert columns.max() <= right + 1
     assert rows.min() >= top - 1
     assert rows.max() <= bottom + 1
+
+
+def test_no_public_function_gives_bare_latent_codes() -> None:
+    """Codes without their latent would be drawn without its refinement and its regions."""
+    functions = {name: getattr(le, name) for name in le.__all__ if inspect.isfunction(getattr(le, name))}
+    bare = {name for name, f in functions.items() if "Tensor" in str(inspect.signature(f).return_annotation)}
+    assert bare == {"psnr_db"}
 
 
 def test_a_cat_is_no_face(portraits: le.Generator, shared_folder: Path) -> None:

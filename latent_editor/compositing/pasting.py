@@ -67,7 +67,7 @@ def paste(
     """
     if not (math.isfinite(feather) and 0.01 <= feather <= 0.5):
         raise BadValue(f"The feather is {feather}; expected a fraction of the crop's side from 0.01 to 0.5.")
-    box = _seen_part(photo, crop)
+    box = _bounding_box(photo, crop)
     crop_px = crop.image.width
     # 1.
     side = max(edited.width, original.width)
@@ -91,7 +91,7 @@ def paste(
     if flow is not None and where.room is not None:
         added += (shifted(seen, flow) - seen) * where.room[..., None]
     # 4.
-    return _see_through(_blended(photo, np.dstack([added, lost]), affine.inverted(to_work), box), photo)
+    return _with_transparency(_blended(photo, np.dstack([added, lost]), affine.inverted(to_work), box), photo)
 
 
 def _masks(
@@ -111,7 +111,7 @@ def _masks(
     return masks.of_square(len(seen), feather)
 
 
-def _seen_part(photo: Photo, crop: Crop) -> tuple[int, int, int, int]:
+def _bounding_box(photo: Photo, crop: Crop) -> tuple[int, int, int, int]:
     """The bounding box (x0, y0, x1, y1) of the crop in whole photo pixels."""
     corners = affine.transformed(crop.crop_to_photo, affine.corners(crop.image.size))
     limit = np.array(photo.image.size)
@@ -148,7 +148,7 @@ def _blended(
     return Image.fromarray(picture)
 
 
-def _see_through(pasted: Image.Image, photo: Photo) -> Image.Image:
+def _with_transparency(pasted: Image.Image, photo: Photo) -> Image.Image:
     """Restores the photo's transparency; changed colors are unmixed from the gray backdrop."""
     if photo.rgba is None:
         return pasted
