@@ -10,7 +10,7 @@ JSON                   lists of numbers, by name or not
 safetensors            this project's own, and tensors by name
 =====================  ==========================================================================================
 
-The container is recognised from the first bytes, what it holds from its names and shapes.
+The container is recognized by its first bytes, its content by names and shapes.
 """
 
 from __future__ import annotations

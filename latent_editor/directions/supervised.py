@@ -125,8 +125,8 @@ def disentangle_direction(
     Args:
         g: The generator.
         direction: Any direction of this generator.
-        preserve: Attributes to preserve, as for :func:`fit_direction`; None for the largest side effects of the direction, at
-            most two names of the vocabulary.
+        preserve: Attributes to preserve, as for :func:`fit_direction`; None for the largest side effects of the
+            direction, at most two names of the vocabulary.
         on_step: Called while samples are rendered; a true answer stops.
 
     Raises:

@@ -16,7 +16,7 @@ from latent_editor.networks.trunk import Trunk
 
 NAME = "latent_editor_trunk_{}"
 SIZES_PX = (128, 256)
-#: open_clip's default normalisation of pictures (that of OpenAI's CLIP), undone before the trunk.
+#: open_clip's default normalization of pictures (that of OpenAI's CLIP), undone before the trunk.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -38,7 +38,7 @@ class ClipTrunk(nn.Module):
         """There is no classifier: the adapter adds its own projection."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, 3, S, S], normalised as open_clip does → [N, 512]."""
+        """[N, 3, S, S], normalized as open_clip does → [N, 512]."""
         return self.trunk((x.float() * self.std + self.mean) * 2 - 1, _activation_dtype(x))
 
 

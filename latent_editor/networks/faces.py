@@ -38,22 +38,22 @@ MIN_SCORE, MAX_MISFIT = 0.95, 0.3
 MIN_FIRST_SCORE = 0.3
 #: A model shows faces if this share of its pictures does.
 MIN_FACE_SHARE = 0.6
-#: Where the network looks: the frame's side and the height of its centre, as fractions of the picture's side. Aligned
-#: faces are found from any of them; the first is that of a head with shoulders, the last that of a face cut tightly.
-LOOKS = ((1.0, 0.68), (1.0, 0.5), (0.8, 0.6), (1.3, 0.6))
+#: Frames that the network is applied to: side and height of the center, as fractions of the picture's side. Aligned
+#: faces are found from any of them; the first is that of a head with shoulders, the last that of a tight crop.
+FRAMES = ((1.0, 0.68), (1.0, 0.5), (0.8, 0.6), (1.3, 0.6))
 _BATCH = 8
 
 
 @per_model
 def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
-    """Whether a generator's pictures are faces, as its model says or as its samples show.
+    """Whether a generator shows faces, according to its model or its samples.
 
     The answer is found once and kept in the model's folder; the bundle's ``about`` then holds ``faces`` and, where
     there are some, ``canonical_points``.
 
     Args:
         g: The generator.
-        on_step: Told about each batch of samples; a true answer stops, and nothing is kept.
+        on_step: Called after each batch of samples; a true answer stops, and nothing is stored.
     """
     about = g.bundle.about
     if "faces" not in about and not about.get("canonical_points"):
@@ -66,20 +66,20 @@ def shows_faces(g: Generator, *, on_step: OnStep | None = None) -> bool:
 
 
 def canonical_points(g: Generator) -> Any:
-    """Where a model's faces have their points, as ``model.json`` says it or as its samples show; None for no faces."""
+    """The canonical landmarks of a model's faces, from ``model.json`` or its samples; None for no faces."""
     if "canonical_points" not in g.bundle.about:
         shows_faces(g)
     return g.bundle.about.get("canonical_points")
 
 
 def faces_known(g: Generator) -> bool:
-    """Whether :func:`shows_faces` would answer without looking."""
+    """Whether :func:`shows_faces` has its result ready."""
     about = g.bundle.about
     return "faces" in about or bool(about.get("canonical_points")) or _kept(g) is not None
 
 
 def _kept(g: Generator) -> dict[str, Any] | None:
-    """What was found out about this generator, or None where that is nothing or cannot be read."""
+    """The stored result of the detection for this generator, or None."""
     facts = g.bundle.facts(g.fingerprint)
     points = facts.get("canonical_points")
     if not isinstance(facts.get("faces"), bool) or (facts["faces"] and not _are_points(points)):
@@ -97,15 +97,15 @@ def _are_points(points: Any) -> bool:
 
 
 def look(g: Generator, *, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Looks for faces in random samples.
+    """Detects faces in random samples.
 
-    1. Render 16 to 64 samples with truncation 0.7, small, until the answer is clear.
-    2. The landmark network looks at each from a few standard frames; it has to be sure.
-    3. Mostly faces: the canonical points are the medians of theirs, as fractions of the side; by an eye they mean the
-       middle of its corners.
+    1. Render 16 to 64 small samples with truncation 0.7, until the answer is clear.
+    2. Apply the landmark network to each in a few standard frames, with a high threshold.
+    3. If most show faces, the canonical landmarks are the medians of theirs, as fractions of the side; eyes are the
+       midpoints of their corners.
 
     Returns:
-        ``faces``, and where true ``canonical_points`` {name: [x, y]}.
+        ``faces``, and if true ``canonical_points`` {name: [x, y]}.
 
     Raises:
         Stopped: ``on_step`` gave a true answer.
@@ -143,10 +143,10 @@ def _samples(g: Generator) -> Iterator[np.ndarray]:
 
 
 def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]:
-    """The points of the face that each picture is of.
+    """The landmarks of the face in each picture.
 
-    1. One glance at all pictures from all of :data:`LOOKS`; where it holds no promise, there is no face.
-    2. The network looks closer from the most promising frame, and has to be sure.
+    1. Apply the network once to all pictures in all :data:`FRAMES`; low scores mean that there is no face.
+    2. Refine from the best frame, with a high threshold.
 
     Args:
         net: The landmark network.
@@ -157,9 +157,9 @@ def find_each(net: LandmarkNet, pictures: np.ndarray) -> list[np.ndarray | None]
     """
     side, size = pictures.shape[1], net.size_px
     frames = []
-    for share, centre_y in LOOKS:
+    for share, center_y in FRAMES:
         scale = share * side / size
-        frames.append(np.array([[scale, 0, (0.5 - share / 2) * side], [0, scale, (centre_y - share / 2) * side]]))
+        frames.append(np.array([[scale, 0, (0.5 - share / 2) * side], [0, scale, (center_y - share / 2) * side]]))
     views = np.stack([affine.warp(p, frame, (size, size)) for p in pictures for frame in frames])
     with torch.inference_mode():
         logits = net(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).logit

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Block(nn.Module):
-    """A convolution without bias, batch normalisation, ReLU."""
+    """A convolution without bias, batch normalization, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class Block(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, momentum=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The weight is cast, not the module: the optimiser keeps float32.
+        # The weight is cast, not the module: the optimizer keeps float32.
         return F.relu(self.norm(F.conv2d(x, self.weight.to(x.dtype), padding=self.weight.shape[-1] // 2)))
 
 

@@ -47,7 +47,7 @@ class LandmarkNet(nn.Module):
     1. Fold 2×2 pixels into channels; a convolution at half the size.
     2. Three halvings, two convolutions each.
     3. Back up to half the size, adding the maps of the way down.
-    4. Five heat maps; the softmax-weighted mean of the pixel centres is the point.
+    4. Five heat maps; the softmax-weighted mean of the pixel centers is the point.
     5. From the smallest map, mean and maximum over space give the logit of "this is a face".
 
     Args:

@@ -44,7 +44,7 @@ def read_network(path: str | Path, make: Callable[..., N], *, kind: str) -> N:
             raise ValueError(f"its kind is {metadata.get('kind')!r}")
         net = make(**json.loads(metadata["config"]))
         missing, unexpected = net.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
-        # Counters of batch normalisation are whole numbers, which are not kept.
+        # Counters of batch normalization are integers, which are not stored.
         wrong = [k for k in missing if not k.endswith("num_batches_tracked")] + list(unexpected)
         if wrong:
             raise ValueError(f"missing or unexpected: {', '.join(wrong[:4])}")

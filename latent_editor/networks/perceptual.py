@@ -1,8 +1,8 @@
-"""How alike two pictures are: PSNR, and a perceptual distance in the features of the model's own discriminator.
+"""Similarity of pictures: PSNR, and a perceptual distance in the features of the model's discriminator.
 
 The discriminator is the discriminator that the generator was trained against. Its features are as useful as those of a
 classifier (Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity metric"), fit the model's own
-domain, and carry no foreign licence, which is why no VGG is used here.
+domain, and carry no foreign license, which is why no VGG is used here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Discriminator(nn.Module):
         return logits
 
     def maps(self, image: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """The trunk's maps of pictures of any size and channels: [N, C, H, W], −1..1, are brought to what it knows."""
+        """The trunk's maps of pictures [N, C, H, W], −1..1, of any size and channels; they are resized and converted as
+        needed."""
         image = image if image.shape[1] == self.config["channels"] else as_rgb(image)
         return self.trunk.maps(resized(image, self.config["size_px"]), dtype)
 
@@ -63,7 +64,7 @@ def perceptual_distance(discriminator: Discriminator, a: Tensor, b: Tensor) -> T
 
 
 def psnr_db(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures in −1..1, clamped as they are when saved.
+    """Peak signal-to-noise ratio in dB of pictures in −1..1, clamped as when saved.
 
     Args:
         a, b: [N, C, H, W].
@@ -100,7 +101,7 @@ def read_discriminator(path: str | Path) -> Discriminator:
 
 
 def load_discriminator(g: Generator) -> Discriminator | None:
-    """The discriminator of a generator, its own or the one that is lent, built once; None where there is neither."""
+    """The discriminator of a generator, its own or a borrowed one, built once; None if there is neither."""
     if not g.bundle.has(DISCRIMINATOR_FILE):
         return None
     return _read_for(g)

@@ -1,4 +1,4 @@
-"""How much each pixel of a picture counts: a person is known by the eyes and the mouth, not by the background."""
+"""Pixel weights of a face: eyes and mouth identify a person, the background does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from latent_editor.core.face_geometry import FractionLandmarks
 
-#: Added at the middle of the face, and at each feature, to the 1 that every pixel has.
+#: Added to the weight 1 of every pixel, at the center of the face and at each feature.
 FACE, FEATURE = 2.5, 9.0
 #: Standard deviations (x, y) of the bell over the face and over each feature, in distances between the eyes.
 FACE_SPREAD = (0.67, 0.87)
@@ -16,7 +16,7 @@ NEEDED = frozenset(FEATURE_SPREAD)
 
 
 def face_weights(points: FractionLandmarks, size_px: int) -> Tensor:
-    """The weights of a picture's pixels, from where its face is.
+    """The weights of a picture's pixels, from its landmarks.
 
     All pixels alike leave eyes a hundredth of the error, which a small network spends elsewhere: at the same number of
     decibels, faces came out with smeared eyes.
@@ -33,8 +33,8 @@ def face_weights(points: FractionLandmarks, size_px: int) -> Tensor:
     along = (torch.arange(size_px) + 0.5) / size_px
     y, x = torch.meshgrid(along, along, indexing="ij")
 
-    def bell(centre: Tensor, spread: tuple[float, float]) -> Tensor:
-        dx, dy = (x - centre[0]) / (spread[0] * unit), (y - centre[1]) / (spread[1] * unit)
+    def bell(center: Tensor, spread: tuple[float, float]) -> Tensor:
+        dx, dy = (x - center[0]) / (spread[0] * unit), (y - center[1]) / (spread[1] * unit)
         return torch.exp(-0.5 * (dx.square() + dy.square()))
 
     middle = (at["left_eye"] + at["right_eye"] + 2 * at["mouth"]) / 4

@@ -152,7 +152,7 @@ class PspEncoder(nn.Module):
 
         Args:
             image: [N, 3, H, W], −1..1, aligned as the generator's own; another size than 256 is resized, one channel
-                is taken as grey, a fourth is left out.
+                is treated as gray, a fourth is ignored.
             dtype: Precision of the convolutions.
 
         Returns:

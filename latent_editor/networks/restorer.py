@@ -1,8 +1,9 @@
-"""The restorer: what a damaged picture leaves to be guessed, as features of the generator that draws it whole.
+"""The restorer: predicts features with which the generator renders the restored version of a degraded picture.
 
-A pretrained generator as the decoder of a restoring network: GLEAN (Chan et al. 2021), GFP-GAN (Wang et al. 2021).
-Their features change the generator's at every resolution; here they are added at one, where the ladder's own features
-are (:mod:`latent_editor.inversion.refining`), so that the answer is a latent with a refinement like any other.
+A pretrained generator is the decoder of a restoration network, as in GLEAN (Chan et al. 2021) and GFP-GAN (Wang et al.
+2021). Those modulate the generator's features at every resolution; here features are added at one resolution, that of
+the inversion's features (:mod:`latent_editor.inversion.refining`), so the result is an ordinary latent with a
+refinement.
 """
 
 from __future__ import annotations
@@ -25,86 +26,87 @@ from latent_editor.networks.network_files import read_network, save_network
 from latent_editor.networks.trunk import EqualConv, Residual
 
 RESTORER_FILE = "restorer.safetensors"
-#: How often the encoder looks before; where something is missing, so that it sees a whole face; and once where colours
-#: are, because it would see its own ones again. One look more gains nothing, or half a hundredth in a hole.
-LOOKS, LOOKS_AT_HOLES, LOOKS_AT_GREY = 2, 3, 1
+#: Passes of the encoder before the restorer: by default; for pictures with holes, which need one more to see a whole
+#: face; and for grayscale pictures, whose predicted colors it would only encode again. More passes gain nothing, or
+#: half a percent in a hole.
+PASSES, PASSES_WITH_HOLES, PASSES_GRAYSCALE = 2, 3, 1
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What the restorer is given.
+    """The input of the restorer.
 
     Attributes:
-        picture: float32 [N, 3, S, S], −1..1, repaired in a plain way, with likely colours; 0 where it is missing.
-        guess: The same with holes filled, for the encoder.
-        known: float32 [1, 1, S, S], 0 where it is missing.
-        looks: How often the encoder looks, at least once.
-        coloured: Whether its colours are guessed.
+        picture: float32 [N, 3, S, S], −1..1, repaired without a model, with predicted colors; 0 in holes.
+        guess: The same with filled holes, for the encoder.
+        known: float32 [1, 1, S, S], 0 in holes.
+        passes: Number of encoder passes, at least 1.
+        colored: Whether the colors are predicted.
     """
 
     picture: Tensor
     guess: Tensor
     known: Tensor
-    looks: int = LOOKS
-    coloured: bool = False
+    passes: int = PASSES
+    colored: bool = False
 
 
 def case_of(
     damage: Degradation | None,
     damaged: Tensor,
     hidden: Tensor | None = None,
-    colour: Callable[[Tensor], Tensor] | None = None,
+    color: Callable[[Tensor], Tensor] | None = None,
 ) -> Case:
-    """A case from damaged pictures.
+    """A case from degraded pictures.
 
     Args:
-        damage: What is wrong but for what is missing; None for nothing.
+        damage: The degradation without its holes; None for none.
         damaged: float32 [N, 3, S, S], −1..1.
-        hidden: float32 [1, 1, S, S], 1 where it is missing; None for nowhere.
-        colour: Gives likely colours to pictures, for those that have lost theirs; None leaves them grey.
+        hidden: float32 [1, 1, S, S], 1 in holes; None for no holes.
+        color: Predicts the colors of grayscale pictures; None leaves them gray.
     """
     known = torch.ones_like(damaged[:1, :1]) if hidden is None else 1 - hidden
     filled = damaged if hidden is None else filled_smoothly(damaged, known)
     plain = (filled if damage is None else damage.guess(filled)).clamp(-1, 1)
     if damage is None or not loses_color(damage):
-        return Case(plain * known, plain, known, LOOKS if hidden is None else LOOKS_AT_HOLES)
-    plain = plain if colour is None else colour(plain).clamp(-1, 1)
-    return Case(plain * known, plain, known, LOOKS_AT_GREY, coloured=colour is not None)
+        return Case(plain * known, plain, known, PASSES if hidden is None else PASSES_WITH_HOLES)
+    plain = plain if color is None else color(plain).clamp(-1, 1)
+    return Case(plain * known, plain, known, PASSES_GRAYSCALE, colored=color is not None)
 
 
 def first_guess(
     g: Generator, encode: Callable[[Tensor], Tensor], case: Case, agree: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The ws that a restorer starts from: the encoder's of the plain repair, then of what came of it.
+    """The ws that the restorer starts from: the encoder's result for the repaired picture, corrected in further passes.
 
-    A hole is filled by the encoder's first answer, and its second is of a whole face.
+    The first pass fills a hole; the second one sees a whole face.
 
     Args:
         g: The generator.
         encode: Its encoder.
-        case: What there is.
-        agree: Brings pictures into agreement with what is known.
+        case: The input.
+        agree: Makes pictures consistent with the degraded one.
 
     Returns:
         float32 [N, num_ws, w_dim].
     """
     ws = encode(case.guess)
-    for _ in range(case.looks - 1):
+    for _ in range(case.passes - 1):
         render = g.synthesize(ws, dtype=fastest_dtype(case.guess.device)).float()
         ws = encode(agree(render.clamp(-1, 1)).clamp(-1, 1))
     return ws
 
 
 class Restorer(nn.Module):
-    """A damaged picture, and the activations of its first guess, to what is to be added to those.
+    """Predicts features from a degraded picture and the generator's activations for its first guess.
 
-    1. Fold the picture and the mask of what is known until they are as wide as the activations.
-    2. Join both, and go down to 4² and up again, level by level (U-Net, Ronneberger et al. 2015).
+    1. Fold the picture and its mask to the size of the activations.
+    2. Add both, and go down to 4² and up again, level by level (U-Net, Ronneberger et al. 2015).
 
     Args:
         size_px: Height and width of the pictures.
         channels, features_px: Channels and width of the activations; a power of two less than ``size_px``.
-        width, max_width: Channels of the first level; later ones have more, ``max_width`` at most.
+        width, max_width: Channels of the first level, and of later ones at most.
     """
 
     def __init__(self, size_px: int, channels: int, features_px: int, *, width: int = 64, max_width: int = 128) -> None:
@@ -123,7 +125,7 @@ class Restorer(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def forward(self, case: Case, activations: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Features to be added.
+        """The features to add.
 
         Args:
             case: N pictures of ``size_px``.
@@ -137,13 +139,13 @@ class Restorer(nn.Module):
         seen = torch.cat([case.picture, case.known.expand(len(case.picture), -1, -1, -1)], dim=1)
         seen = F.pixel_unshuffle(seen, self.fold).to(dtype).contiguous(memory_format=torch.channels_last)
         x = self.stem(seen) + self.guess((activations / unit).to(dtype))
-        kept = []
+        skips = []
         for level, narrow in itertools.zip_longest(self.down, self.narrow):
             x = level(x)
             if narrow is not None:
-                kept.append(x)
+                skips.append(x)
                 x = narrow(F.avg_pool2d(x, 2))
-        for level, widen, across in zip(reversed(self.up), reversed(self.widen), reversed(kept), strict=True):
+        for level, widen, across in zip(reversed(self.up), reversed(self.widen), reversed(skips), strict=True):
             x = level((across + F.interpolate(widen(x), scale_factor=2, mode="nearest")) * math.sqrt(0.5))
         return self.last(F.leaky_relu(x, 0.2)).float() * unit
 
@@ -159,7 +161,7 @@ def read_restorer(path: str | Path) -> Restorer:
 
 
 def load_restorer(g: Generator) -> Restorer | None:
-    """The restorer that belongs to a generator, built once; None where the model comes without one."""
+    """The restorer of a generator, built once; None if the model has none."""
     if not g.bundle.has(RESTORER_FILE):
         return None
     return _read_for(g)

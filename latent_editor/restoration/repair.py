@@ -205,7 +205,7 @@ def _case(degradation: Degradation, damaged: Tensor, color: Colorize | None) -> 
 
 def _recolored(picture: Tensor, case: Case) -> Tensor:
     """A picture with the case's guessed colors where it is known; the difference fades into what is missing."""
-    if not case.coloured:
+    if not case.colored:
         return picture
     differs = (case.guess - luminance(case.guess)) - (picture - luminance(picture))
     return picture + filled_smoothly(differs, case.known)
@@ -259,8 +259,8 @@ def _encode_in_agreement(
 ) -> None:
     """Step 3 of :func:`repair`, up to W+."""
     damaged = objective.target
-    picture = case.guess if case.coloured else degradation.guess(damaged)
-    if loses_color(degradation) and not case.coloured:
+    picture = case.guess if case.colored else degradation.guess(damaged)
+    if loses_color(degradation) and not case.colored:
         picture = degradation.agree(picture + _mean_colors(g), damaged).clamp(-1, 1)
     if not has_encoder(g):
         ws = best_start(g, picture, objective.discriminator, seconds=run.seconds)

@@ -40,7 +40,7 @@ def started_from(encoder: Encoder) -> Colorizer:
 
 def losses(colorizer: Colorizer, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, dict[str, float]]:
     """The mean absolute difference from the colours of pictures [N, 3, S, S]."""
-    found, _ = colorizer.colours(x, dtype)
+    found, _ = colorizer.chroma(x, dtype)
     loss = (found - F.adaptive_avg_pool2d(x - luminance(x), found.shape[-1])).abs().mean()
     return loss, {"loss": loss.item()}
 

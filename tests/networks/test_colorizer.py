@@ -14,7 +14,7 @@ from latent_editor.core.errors import BadModel, BadValue
 from latent_editor.degradations import luminance
 from latent_editor.generators import Generator
 from latent_editor.generators.pictures import to_tensor
-from latent_editor.networks.colorizer import Colorizer, load_colorizer, read_colorizer, save_colorizer, spread
+from latent_editor.networks.colorizer import Colorizer, load_colorizer, propagated, read_colorizer, save_colorizer
 from latent_editor.networks.encoder import Encoder, save_encoder
 from latent_editor.restoration.color_hints import MAX_COLOR_HINTS, ColorHint, draw_hints
 from latent_editor.train.colorizer import figures, new_trainer, started_from
@@ -75,10 +75,10 @@ def test_known_colours_spread_over_what_looks_alike() -> None:
     features[..., :4] = 1  # two halves that look different
     features += 0.01 * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))
     values, known = torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
-    assert float(spread(values + 1, known, features).abs().max()) == 0  # nothing is known
+    assert float(propagated(values + 1, known, features).abs().max()) == 0  # nothing is known
     known[..., 2, 1] = known[..., 5, 2] = True
     values[0, :, 2, 1], values[0, :, 5, 2] = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    found = spread(values, known, features)
+    found = propagated(values, known, features)
     torch.testing.assert_close(found[..., :4], torch.full_like(found[..., :4], 0.5), atol=0.05, rtol=0)
     assert float(found[..., 4:].abs().max()) < 0.2
 
