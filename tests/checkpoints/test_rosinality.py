@@ -21,7 +21,7 @@ from latent_editor.core.errors import BadModel
 from latent_editor.generators import Generator, construction, load_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
 
-BLUR = torch.tensor([1.0, 3, 3, 1]).outer(torch.tensor([1.0, 3, 3, 1])) / 16  # normalised, times 4
+BLUR = torch.tensor([1.0, 3, 3, 1]).outer(torch.tensor([1.0, 3, 3, 1])) / 16  # normalized, times 4
 
 
 def theirs(g: StyleGAN2) -> dict[str, Tensor]:

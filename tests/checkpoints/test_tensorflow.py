@@ -190,13 +190,13 @@ def test_whatever_the_variables_say(tmp_path: Path, changes: dict[str, Any], arg
     same_pictures(g, want)
 
 
-def test_classes_of_the_first_version_are_normalised_with_z(tmp_path: Path) -> None:
+def test_classes_of_the_first_version_are_normalized_with_z(tmp_path: Path) -> None:
     mapping = {"num_layers": 2, "joint_norm": True, "embed_features": 24}
     want = random_generator(c_dim=5, mapping_kwargs=mapping)
     want.mapping.embed.bias.zero_()
     g = load_generator(written(tmp_path / "x.pkl", as_tensorflow(want, concatenated=True)))
     same_pictures(g, want)
-    # By hand: concatenate, normalise as one, two layers.
+    # By hand: concatenate, normalize as one, two layers.
     z, c = torch.randn(2, 24).double(), torch.eye(5).double()[:2]
     variables = dict(as_tensorflow(want, concatenated=True).state["components"]["mapping"].state["variables"])
     x = np.concatenate([z.numpy(), c.numpy() @ variables["LabelConcat/weight"]], axis=1)

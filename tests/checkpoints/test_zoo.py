@@ -121,7 +121,7 @@ def test_advice_is_given_for_what_can_be_fetched(folder: Path) -> None:
 def test_no_request_before_the_license_is_accepted(folder: Path, server: FileServer) -> None:
     with pytest.raises(LicenseNotAccepted) as refusal:
         zoo.fetch("tiny-cats")
-    for words in ("Test Licence-NC", "Only for tests.", "https://example.com/licence", "fetch tiny-cats --accept"):
+    for words in ("Test License-NC", "Only for tests.", "https://example.com/license", "fetch tiny-cats --accept"):
         assert words in str(refusal.value)
     assert isinstance(refusal.value, BadInput)
     assert server.requests == []
@@ -201,5 +201,5 @@ def test_a_fetched_model_is_loaded_by_its_name(
         le.load_generator("tiny-cats")
     zoo.fetch("tiny-cats", accept=True)
     g = le.load_generator("tiny-cats")
-    assert (g.name, g.size_px, g.bundle.about["licence"]) == ("tiny-cats", 32, "Test Licence-NC")
+    assert (g.name, g.size_px, g.bundle.about["licence"]) == ("tiny-cats", 32, "Test License-NC")
     assert "canonical_points" not in g.bundle.about

@@ -209,8 +209,8 @@ def test_bad_photos_are_refused(content: bytes, shell: Shell, tmp_path: Path) ->
 
 
 def test_a_photo_without_a_face_is_refused(shell: Shell, tmp_path: Path) -> None:
-    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
-    assert "face" in shell.refuses("invert", tmp_path / "grey.png", "-o", tmp_path / "a.latent")
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "gray.png")
+    assert "face" in shell.refuses("invert", tmp_path / "gray.png", "-o", tmp_path / "a.latent")
 
 
 def test_unknown_methods_are_refused(inverted: tuple[Path, Any, str], shell: Shell, shared_folder: Path) -> None:

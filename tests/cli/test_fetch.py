@@ -34,7 +34,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
 def test_models_are_listed(server: FileServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch"]) == 0
     out = capsys.readouterr().out
-    for words in ("tiny-cats", "Test Licence-NC", "ffhq-1024", "382 MB", "unknown", "NVIDIA Source Code License"):
+    for words in ("tiny-cats", "Test License-NC", "ffhq-1024", "382 MB", "unknown", "NVIDIA Source Code License"):
         assert words in out
     assert main(["fetch", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
@@ -47,7 +47,7 @@ def test_the_license_comes_first(server: FileServer, capsys: pytest.CaptureFixtu
     assert main(["fetch", "tiny-cats"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    for words in ("Test Licence-NC", "Only for tests.", "https://example.com/licence", "--accept"):
+    for words in ("Test License-NC", "Only for tests.", "https://example.com/license", "--accept"):
         assert words in err
     assert main(["fetch", "tiny-cats", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"] == "LicenseNotAccepted"
@@ -60,7 +60,7 @@ def test_a_model_is_fetched(server: FileServer, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert "Fetching tiny-cats" in err
     assert " 100 %" in err
-    for words in ("tiny-cats.pkl: 0.3 MB", "SHA-256 ", "recorded", "Test Licence-NC", "--model tiny-cats"):
+    for words in ("tiny-cats.pkl: 0.3 MB", "SHA-256 ", "recorded", "Test License-NC", "--model tiny-cats"):
         assert words in out
     assert main(["fetch", "tiny-cats", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

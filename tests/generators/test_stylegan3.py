@@ -163,7 +163,7 @@ def test_shifts_are_in_picture_widths_for_any_size() -> None:
 
 def test_a_transform_matrix_undoes_what_it_shows() -> None:
     turn_then_move = transform_matrix((0.25, -0.5), 90)
-    # What is seen a quarter to the right and half up of the centre is the centre of the content.
+    # What is seen a quarter to the right and half up of the center is the center of the content.
     assert torch.allclose(turn_then_move @ torch.tensor([0.25, -0.5, 1.0]), torch.tensor([0.0, 0, 1]), atol=1e-6)
     # The content's right is seen above it.
     assert torch.allclose(turn_then_move @ torch.tensor([0.25, -0.6, 1.0]), torch.tensor([0.1, 0, 1]), atol=1e-6)

@@ -45,18 +45,18 @@ def test_what_is_read_back_is_what_was_written(suffix: str, size: tuple[int, int
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_colours_are_said_to_be_what_they_are(tmp_path: Path) -> None:
-    """A player takes the colours as tagged; flat ones survive to a step or two."""
+def test_colors_are_said_to_be_what_they_are(tmp_path: Path) -> None:
+    """A player takes the colors as tagged; flat ones survive to a step or two."""
     for suffix in (".mp4", ".webm"):
-        for colour in ((200, 30, 40), (30, 180, 60), (20, 40, 220), (255, 255, 255), (0, 0, 0)):
+        for color in ((200, 30, 40), (30, 180, 60), (20, 40, 220), (255, 255, 255), (0, 0, 0)):
             path = tmp_path / f"a{suffix}"
-            write_video(path, [Image.new("RGB", (32, 32), colour)] * 2, count=2)
+            write_video(path, [Image.new("RGB", (32, 32), color)] * 2, count=2)
             with av.open(str(path)) as container:
                 context = container.streams.video[0].codec_context
                 assert (context.colorspace, context.color_range) == (1, 1)
                 frame = next(container.decode(video=0))
                 seen = frame.to_ndarray(format="rgb24", src_colorspace="ITU709")
-            assert np.abs(seen.astype(int) - colour).max() <= 4
+            assert np.abs(seen.astype(int) - color).max() <= 4
 
 
 def test_better_quality_is_nearer_and_larger(tmp_path: Path) -> None:

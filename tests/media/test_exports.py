@@ -30,7 +30,7 @@ def test_png_keeps_every_pixel_and_says_that_it_is_synthetic() -> None:
     assert "/trainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]
 
 
-def test_png_of_a_whole_photo_keeps_its_colour_profile_and_says_part() -> None:
+def test_png_of_a_whole_photo_keeps_its_color_profile_and_says_part() -> None:
     photo = Photo(noise(), "me.jpg", icc_profile=b"profile")
     image = Image.open(io.BytesIO(png_bytes(noise(), model="portraits", photo=photo)))
     assert image.info["icc_profile"] == b"profile"
@@ -39,9 +39,9 @@ def test_png_of_a_whole_photo_keeps_its_colour_profile_and_says_part() -> None:
 
 
 def test_jpeg_is_close() -> None:
-    grey = Image.new("RGB", (32, 32), (90, 120, 150))
-    shown = np.array(Image.open(io.BytesIO(jpeg_bytes(grey))), dtype=int)
-    assert np.abs(shown - np.array(grey)).max() <= 3
+    gray = Image.new("RGB", (32, 32), (90, 120, 150))
+    shown = np.array(Image.open(io.BytesIO(jpeg_bytes(gray))), dtype=int)
+    assert np.abs(shown - np.array(gray)).max() <= 3
 
 
 def test_latent_there_and_back() -> None:

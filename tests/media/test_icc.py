@@ -28,7 +28,7 @@ def noise(size: int = 48) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(20, 236, (size, size, 3), dtype=np.uint8))
 
 
-def test_colours_go_there_and_back() -> None:
+def test_colors_go_there_and_back() -> None:
     mixed = noise()
     seen = np.asarray(to_srgb(mixed, swapped_profile()), int)
     assert np.abs(seen - np.asarray(mixed, int)[..., [1, 0, 2]]).max() <= 2
@@ -59,7 +59,7 @@ def test_a_crop_is_srgb_and_the_pasted_photo_in_its_own_encoding(tiny_generator:
     assert saved.size == grass.size
 
 
-def test_transparency_is_kept_and_colours_are_not_mixed_twice(tiny_generator: StyleGAN2) -> None:
+def test_transparency_is_kept_and_colors_are_not_mixed_twice(tiny_generator: StyleGAN2) -> None:
     pixels = np.zeros((80, 96, 4), np.uint8)
     pixels[..., :3] = (180, 90, 60)
     pixels[..., 3] = np.linspace(0, 255, 96).astype(np.uint8)

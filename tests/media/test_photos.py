@@ -101,7 +101,7 @@ def test_a_broken_exif_block_harms_nothing(block: bytes, gradient: Image.Image) 
     assert open_photo(jpeg[:2] + app1 + jpeg[2:]).image.size == (48, 32)
 
 
-def test_the_colour_profile_is_kept(gradient: Image.Image) -> None:
+def test_the_color_profile_is_kept(gradient: Image.Image) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert open_photo(encoded(gradient, "PNG", icc_profile=profile)).icc_profile == profile
     assert open_photo(encoded(gradient.convert("L"), "PNG", icc_profile=profile)).icc_profile is None
@@ -111,9 +111,9 @@ def test_the_colour_profile_is_kept(gradient: Image.Image) -> None:
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(32, 0)
     for format in ("PNG", "TIFF"):
-        grey = np.asarray(open_photo(encoded(Image.fromarray(ramp), format)).image)
-        assert np.abs(grey[0, :, 0] - np.linspace(0, 255, 64)).max() < 1
-        assert np.array_equal(grey[..., 0], grey[..., 2])
+        gray = np.asarray(open_photo(encoded(Image.fromarray(ramp), format)).image)
+        assert np.abs(gray[0, :, 0] - np.linspace(0, 255, 64)).max() < 1
+        assert np.array_equal(gray[..., 0], gray[..., 2])
 
 
 def test_dark_sixteen_bits_stay_dark() -> None:
@@ -125,26 +125,26 @@ def test_dark_sixteen_bits_stay_dark() -> None:
 def test_floating_point_pictures_are_scaled(top: float) -> None:
     ramp = np.linspace(0, top, 64, dtype=np.float32)[None].repeat(32, 0) * np.float32(0.9999)
     ramp[0, 0] = np.nan
-    grey = np.asarray(open_photo(encoded(Image.fromarray(ramp), "TIFF")).image)[5, :, 0]
-    assert grey[0] == 0
-    assert grey[-1] >= 232
-    assert (np.diff(grey.astype(int)) >= 0).all()
+    gray = np.asarray(open_photo(encoded(Image.fromarray(ramp), "TIFF")).image)[5, :, 0]
+    assert gray[0] == 0
+    assert gray[-1] >= 232
+    assert (np.diff(gray.astype(int)) >= 0).all()
 
 
-def test_sixteen_bit_colour_png_is_scaled() -> None:
+def test_sixteen_bit_color_png_is_scaled() -> None:
     values = np.linspace(0, 65535, 32 * 32 * 3).astype(">u2").reshape(32, 32, 3)
     rows = b"".join(b"\0" + row.tobytes() for row in values)
-    photo = open_photo(png(32, 32, depth=16, colour=2, data=zlib.compress(rows)))
+    photo = open_photo(png(32, 32, depth=16, color=2, data=zlib.compress(rows)))
     assert np.abs(np.asarray(photo.image, float) - values / 257).max() < 1.01
 
 
-def png(width: int, height: int, *, depth: int = 8, colour: int = 2, data: bytes = b"") -> bytes:
+def png(width: int, height: int, *, depth: int = 8, color: int = 2, data: bytes = b"") -> bytes:
     """A PNG by hand, so that it may lie."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
@@ -159,7 +159,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert open_photo(Image.new(mode, (32, 20))).image.mode == "RGB"
 
 
-def test_transparent_pixels_become_grey(gradient: Image.Image) -> None:
+def test_transparent_pixels_become_gray(gradient: Image.Image) -> None:
     clear = gradient.copy()
     clear.putalpha(Image.new("L", clear.size, 0))
     assert open_photo(encoded(clear, "PNG")).image.getpixel((9, 9)) == BACKGROUND_RGB

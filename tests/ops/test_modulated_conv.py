@@ -82,7 +82,7 @@ def test_the_kernel_agrees_with_the_reference(kernel: None, shape: tuple[int, ..
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16])
-def test_colours_are_added_to_the_picture_so_far(kernel: None, channels: int) -> None:
+def test_colors_are_added_to_the_picture_so_far(kernel: None, channels: int) -> None:
     n, inputs, height, width = 2, 40, 6, 36
     x = noise(n, inputs, height, width).bfloat16()
     weight, styles = pack_weight(noise(channels, inputs, 1, 1, seed=1) / inputs**0.5), noise(n, inputs, seed=2)
@@ -122,8 +122,8 @@ def test_opcheck(backend: str) -> None:
         weight, one = pack_weight(noise(7, 5, 3, 3)), (noise(2, 5), noise(2, 7), noise(7))
         for f in (None, noise(4).outer(noise(4))):
             torch.library.opcheck(OPS.modulated_conv, (x, weight, *one, None, f, 2, 0.2, 1.5, 1.0))
-        colours, image, f = pack_weight(noise(3, 5, 1, 1)), noise(2, 3, 3, 2), noise(4, 4)
-        torch.library.opcheck(OPS.to_rgb, (x, colours, noise(2, 5), noise(3), image, f, 1.0))
+        rgb_weight, image, f = pack_weight(noise(3, 5, 1, 1)), noise(2, 3, 3, 2), noise(4, 4)
+        torch.library.opcheck(OPS.to_rgb, (x, rgb_weight, noise(2, 5), noise(3), image, f, 1.0))
 
 
 def test_a_network_uses_it_where_no_gradient_is_wanted(kernel: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def assert_same(page: Page, other: np.ndarray) -> None:
         if (far := np.abs(shown(page) - other).mean()) == 0:
             return
         page.wait_for_timeout(200)
-    pytest.fail(f"another picture is shown, {far:.3f} grey levels away")
+    pytest.fail(f"another picture is shown, {far:.3f} gray levels away")
 
 
 def until_changed(page: Page, action: Callable[[], object]) -> None:

@@ -107,10 +107,10 @@ def say(status: int, body: bytes = b"", **headers: str) -> Callable[[Handler], N
 
 def write_manifest(folder: Path, address: str, **row: Any) -> None:
     """A manifest with one model at ``address``."""
-    licence = {"name": "Test Licence-NC", "statement": "Only for tests.", "link": "https://example.com/licence"}
+    license_ = {"name": "Test License-NC", "statement": "Only for tests.", "link": "https://example.com/license"}
     entry = {
         "name": "tiny-cats", "title": "tiny cats", "address": address, "page": "https://example.com", "licence": "test",
         "kind": "stylegan2", "size_px": 32, **row,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"licences": {"test": licence}, "models": [entry]}))
+    (folder / "manifest.json").write_text(json.dumps({"licences": {"test": license_}, "models": [entry]}))
