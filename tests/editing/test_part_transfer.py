@@ -179,7 +179,7 @@ def test_a_refined_face_keeps_its_refinement(portraits: le.Generator) -> None:
     )
 
 
-def small_graft(**other: object) -> FeaturePatch:
+def small_feature_patch(**other: object) -> FeaturePatch:
     kept = {"features": torch.ones(8, 2, 3, dtype=torch.float16), "size_px": 8, "top": 1, "left": 4}
     picture = torch.zeros(16, 16, 3, dtype=torch.uint8)
     return FeaturePatch(**{**kept, "picture": picture, **other})  # type: ignore[arg-type]
@@ -210,13 +210,13 @@ def test_a_feature_patch_is_cropped_to_where_it_acts() -> None:
 )
 def test_a_damaged_graft_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(le.BadValue, match="feature patch"):
-        small_graft(**damage)
+        small_feature_patch(**damage)
 
 
 def test_features_of_another_network_are_refused(tiny_generator: StyleGAN2) -> None:
     g = tiny_generator
     interpolates = Direction(
-        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_graft()
+        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_feature_patch()
     )
     now = edited(le.random_latent(g, 1), [Edit(interpolates, 1.0, region=Region.of(np.ones((16, 16))))])
     assert now.blend is not None
@@ -232,17 +232,17 @@ def test_features_of_another_network_are_refused(tiny_generator: StyleGAN2) -> N
     "damage",
     [{"picture": "AAAA"}, {"picture": 1}, {"top": 1.5}, {"top": 99}, {"size_px": None}, {"shape": 1}],
 )
-def test_a_recipe_with_a_damaged_graft_is_refused(tiny_generator: StyleGAN2, damage: dict[str, object]) -> None:
+def test_a_recipe_with_a_damaged_feature_patch_is_refused(tiny_generator: StyleGAN2, damage: dict[str, object]) -> None:
     g = tiny_generator
     interpolates = Direction(
-        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_graft()
+        "eyes", torch.zeros(g.num_ws, g.w_dim), 0.0, 1.0, interpolates=True, feature_patch=small_feature_patch()
     )
-    told = json.loads(le.Recipe.of([Edit(interpolates, 1.0, region=Region.of(np.ones((16, 16))))], g).to_bytes())
-    assert told["version"] == 2
-    assert le.Recipe.from_bytes(json.dumps(told).encode()).edits(g)[0].direction.feature_patch is not None
-    told["edits"][0]["direction"]["graft"] |= damage
+    data = json.loads(le.Recipe.of([Edit(interpolates, 1.0, region=Region.of(np.ones((16, 16))))], g).to_bytes())
+    assert data["version"] == 2
+    assert le.Recipe.from_bytes(json.dumps(data).encode()).edits(g)[0].direction.feature_patch is not None
+    data["edits"][0]["direction"]["graft"] |= damage
     with pytest.raises(le.BadRecipe):
-        le.Recipe.from_bytes(json.dumps(told).encode())
-    del told["edits"][0]["direction"]["graft"]
-    with pytest.raises(le.BadRecipe, match="half of what"):
-        le.Recipe.from_bytes(json.dumps(told).encode())
+        le.Recipe.from_bytes(json.dumps(data).encode())
+    del data["edits"][0]["direction"]["graft"]
+    with pytest.raises(le.BadRecipe, match="half of the feature patch"):
+        le.Recipe.from_bytes(json.dumps(data).encode())
