@@ -484,7 +484,7 @@ def test_the_command_writes_a_file(shared_folder: Path, tmp_path: Path, capsys: 
     output = tmp_path / "pca.safetensors"
     assert main(["directions", "import", str(pca), "--count", "2", "-o", str(output)]) == 0
     out = capsys.readouterr().out
-    assert "The first 2 of 80; --count 80 takes all." in out
+    assert "The first 2 of 80; --count 80 imports all." in out
     assert main(["directions", "import", str(output), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [d["name"] for d in told["directions"]] == ["e4e ganspace ffhq pca 1", "e4e ganspace ffhq pca 2"]
@@ -498,7 +498,7 @@ def test_the_command_refuses(shared_folder: Path, capsys: pytest.CaptureFixture[
         ([], "Expected one of a FILE"),
         ([wrong, "--list"], "Expected one of a FILE"),
         ([wrong, "-o", str(tmp_path / "a.pkl")], ".safetensors"),
-        ([wrong, "--count", "x"], "whole number"),
+        ([wrong, "--count", "x"], "integer"),
         (["--remove", "x"], "No direction was imported"),
     ):
         assert main(["directions", "import", *words]) == 2, words
