@@ -186,7 +186,9 @@ def quick(portraits: Generator, monkeypatch: pytest.MonkeyPatch) -> Generator:
 
 
 def test_words_become_a_slider(quick: Generator) -> None:
-    slider = fit_direction(quick, "a person with long hair", "a person with short hair", preserve=["age"], name="length")
+    slider = fit_direction(
+        quick, "a person with long hair", "a person with short hair", preserve=["age"], name="length"
+    )
     assert slider.entanglement is not None
     assert slider.entanglement["own"] > 0.5
     assert slider.provenance.prompt == "a person with long hair"
