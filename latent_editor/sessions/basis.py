@@ -30,13 +30,17 @@ class Basis:
     Attributes:
         attributes: Names of attributes of :class:`Session`.
         message: What the visitor reads if one of them changed: what happened, then what to do.
+        numbered: Whether the work answers a request for another photo, face or model. Such a result replaces those of
+            earlier requests, and is dropped if a later request has been answered.
     """
 
     attributes: tuple[str, ...]
     message: str
+    numbered: bool = False
 
     def holds(self, seen: Session, now: Session) -> bool:
-        return all(getattr(seen, name) == getattr(now, name) for name in self.attributes)
+        unchanged = all(getattr(seen, name) == getattr(now, name) for name in self.attributes)
+        return unchanged and not (self.numbered and now.answered >= seen.request)
 
     def check(self, seen: Session, now: Session) -> None:
         """Raises Superseded if the basis of the work is gone."""
@@ -53,14 +57,15 @@ SAME_FACE = Basis(
     ("model", "latent"),
     "Another face was opened in the meantime, so the result for the previous one was dropped. Repeat it for this face.",
 )
-#: For another photo, face or model: of several requests the newest wins, whichever is ready first.
+#: For another photo, face or model: of several requests the newest that succeeds wins, whichever is ready first.
 LATEST_REQUEST = Basis(
-    ("model", "request"), "A newer photo, face or model replaced this one. Choose it again to return to it."
+    ("model",), "A newer photo, face or model replaced this one. Choose it again to return to it.", numbered=True
 )
 #: For a crop, which belongs to one pending photo.
 SAME_PHOTO = Basis(
-    ("model", "request", "pending"),
+    ("model", "pending_photo"),
     "A newer photo or crop replaced this one. Choose the photo again to return to it.",
+    numbered=True,
 )
 #: For jobs, which a new run, another face or Cancel ends.
 SAME_RUN = Basis(("run",), "A newer request replaced this one, and its result was dropped. Start it again if needed.")

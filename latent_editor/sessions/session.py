@@ -68,7 +68,8 @@ class Session:
         history, cursor: The entries and the index of the present one; undo goes back, redo forward.
         revision: Grows with every new latent; part of picture addresses, so that browsers may cache them.
         next_id: For the next history entry or slider.
-        request: Grows with every request for another photo, face or model, when it arrives; see ``LATEST_REQUEST``.
+        request: Grows with every request for another photo, face or model, when it arrives.
+        answered: The newest of these requests that has been answered; one that fails changes nothing.
         run: Grows with every job and whatever ends one; a running job compares it to see that it was superseded.
         stopping: The running job should end and keep its best result.
         model: Key of the model that all of this belongs to; empty for the default model.
@@ -86,6 +87,7 @@ class Session:
     revision: int = 0
     next_id: int = 1
     request: int = 0
+    answered: int = 0
     run: int = 0
     stopping: bool = False
     model: str = ""
@@ -95,6 +97,10 @@ class Session:
     @property
     def worked_on(self) -> bool:
         return self.latent is not None or self.pending is not None or bool(self.workspaces)
+
+    @property
+    def pending_photo(self) -> Photo | None:
+        return self.pending.photo if self.pending is not None else None
 
     @property
     def sliders(self) -> tuple[Slider, ...]:
@@ -152,7 +158,7 @@ class Session:
     # A photo and its face
 
     def requested(self) -> Session:
-        """Begins a request for another photo, face or model; older requests that are still computed are dropped."""
+        """Numbers a request for another photo, face or model; its answer supersedes those of earlier requests."""
         return replace(self, request=self.request + 1)
 
     def opened(self, photo: Photo) -> Session:

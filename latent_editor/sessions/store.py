@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 from latent_editor.core.errors import SessionExpired
 from latent_editor.sessions.basis import Basis
@@ -77,7 +78,8 @@ class SessionStore:
 
         def checked_change(now: Session) -> Session:
             basis.check(seen, now)
-            return change(now)
+            changed = change(now)
+            return replace(changed, answered=seen.request) if basis.numbered else changed
 
         return self.update(seen.id, checked_change)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -99,6 +100,16 @@ def with_photo(session: Session) -> Session:
     return session.started_with(FACE).requested().opened(PHOTO)
 
 
+def answered(change: Callable[[Session], Session]) -> Callable[[Session], Session]:
+    """A request for another photo, face or model, and its answer."""
+
+    def request_and_answer(session: Session) -> Session:
+        asked = session.requested()
+        return replace(change(asked), answered=asked.request)
+
+    return request_and_answer
+
+
 #: What visitors do while a result is computed, and what each kind of result survives.
 CHANGES: dict[str, tuple[Callable[[Session], Session], set[str]]] = {
     "nothing": (lambda s: s, {"model", "face", "request", "photo", "run"}),
@@ -107,11 +118,11 @@ CHANGES: dict[str, tuple[Callable[[Session], Session], set[str]]] = {
     "a job": (Session.run_started, {"model", "face", "request", "photo"}),
     "stop": (Session.run_stopping, {"model", "face", "request", "photo", "run"}),
     "cancel": (Session.cancelled, {"model", "face", "request"}),
-    "a request": (Session.requested, {"model", "face", "run"}),
-    "another photo": (lambda s: s.requested().opened(OTHER_PHOTO), {"model", "face"}),
-    "a crop": (lambda s: s.requested().cropped(crop_of(PHOTO)), {"model", "face"}),
-    "another face": (lambda s: s.requested().started_with(OTHER_FACE), {"model"}),
-    "another model": (lambda s: s.requested().switched("cats"), set()),
+    "a request without an answer": (Session.requested, {"model", "face", "request", "photo", "run"}),
+    "another photo": (answered(lambda s: s.opened(OTHER_PHOTO)), {"model", "face"}),
+    "a crop": (answered(lambda s: s.cropped(crop_of(PHOTO))), {"model", "face"}),
+    "another face": (answered(lambda s: s.started_with(OTHER_FACE)), {"model"}),
+    "another model": (answered(lambda s: s.switched("cats")), set()),
     "another model and back": (lambda s: s.switched("cats").switched(s.model), {"model", "face", "request"}),
 }
 BASES = {"model": SAME_MODEL, "face": SAME_FACE, "request": LATEST_REQUEST, "photo": SAME_PHOTO, "run": SAME_RUN}
@@ -144,11 +155,22 @@ def test_the_newest_request_wins_whichever_is_ready_first() -> None:
         seen = [store.update(session_id, Session.requested) for _ in range(2)]
         for i in (first_ready, 1 - first_ready):
             photo = (PHOTO, OTHER_PHOTO)[i]
-            if i == 0:
-                with pytest.raises(Superseded):
-                    store.update_if(seen[0], lambda s, p=photo: s.opened(p), LATEST_REQUEST)  # type: ignore[misc]
-            else:
-                store.update_if(seen[1], lambda s, p=photo: s.opened(p), LATEST_REQUEST)  # type: ignore[misc]
+            late = pytest.raises(Superseded) if i < first_ready else contextlib.nullcontext()
+            with late:
+                store.update_if(seen[i], lambda s, p=photo: s.opened(p), LATEST_REQUEST)  # type: ignore[misc]
         pending = store.get(session_id).pending
         assert pending is not None
         assert pending.photo is OTHER_PHOTO
+
+
+def test_crops_of_one_photo_replace_each_other_in_the_order_of_their_requests() -> None:
+    for ready in ([0, 1], [1, 0]):
+        store, crops = SessionStore(), [crop_of(PHOTO) for _ in range(2)]
+        session_id = store.update(store.create().id, lambda s: s.opened(PHOTO)).id
+        seen = [store.update(session_id, Session.requested) for _ in crops]
+        for i in ready:
+            with contextlib.suppress(Superseded):
+                store.update_if(seen[i], lambda s, c=crops[i]: s.cropped(c), SAME_PHOTO)  # type: ignore[misc]
+        pending = store.get(session_id).pending
+        assert pending is not None
+        assert pending.crop is crops[1]

@@ -26,6 +26,7 @@ from latent_editor.restoration.repair import RepairResult
 from latent_editor.sessions.session import Session
 from latent_editor.sessions.slider import Slider
 from latent_editor.ui.api import example_routes, recipe_routes, region_routes, session_routes, slider_pack_routes
+from latent_editor.ui.api.requests import MAX_UPLOAD_BYTES
 from latent_editor.ui.jobs import fit_direction, part_transfer, point_drag, reconstruct, repair, text_face, text_slider
 from latent_editor.ui.jobs import video as video_job
 from latent_editor.ui.jobs.fit_direction import disentangle_event, fit_event
@@ -196,10 +197,21 @@ JOBS = {
 }
 RANDOM = ModelService.random
 
+
+def answered(change: Callable[[Session], Session]) -> Callable[[Session], Session]:
+    """A request for another photo, face or model, and its answer."""
+
+    def request_and_answer(session: Session) -> Session:
+        asked = session.requested()
+        return replace(change(asked), answered=asked.request)
+
+    return request_and_answer
+
+
 MOVES: dict[str, Callable[[Session], Session]] = {
-    "another photo": lambda s: s.requested().opened(BLUE).cropped(crop_of(BLUE)),
-    "another face": lambda s: s.requested().started_with(replace(s.latent)),  # type: ignore[type-var]
-    "another model": lambda s: s.requested().switched("other"),
+    "another photo": answered(lambda s: s.opened(BLUE).cropped(crop_of(BLUE))),
+    "another face": answered(lambda s: s.started_with(replace(s.latent))),  # type: ignore[type-var]
+    "another model": answered(lambda s: s.switched("other")),
 }
 #: Results that fit the session all the same: another pending photo leaves the face as it is.
 STILL_FIT = {(name, "another photo") for name in ("place", "mix", "recipe", "describe", "reread")}
@@ -289,3 +301,55 @@ def test_the_newest_upload_wins_even_if_it_is_ready_first(visit: Visit, monkeypa
     pending = visit.session.pending
     assert pending is not None
     assert [pending.photo.name] == opened == ["second"]
+
+
+#: Requests that fail: not a picture, too large, an error while faces are detected, not a latent, no such model.
+FAILURES: dict[str, Callable[[Visit], Answer]] = {
+    "not a picture": lambda v: v.post("photo", content=b"not a picture"),
+    "too large": lambda v: v.post("photo", content=bytes(MAX_UPLOAD_BYTES + 1)),
+    "face detection": lambda v: v.post("photo", content=png(), headers={"X-File-Name": "broken"}),
+    "latent": lambda v: v.post("latent", content=b"not a latent"),
+    "crop": lambda v: v.post("crop", json={"box": [1e9, 0, 10]}),
+    "model": lambda v: v.post("model", json={"model": "unknown"}),
+}
+
+
+@pytest.fixture
+def broken_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Face detection fails for the photo "broken"."""
+    crop_all = session_routes.crop_all
+
+    def detect(service: ModelService, photo: Photo) -> list[Crop]:
+        if photo.name == "broken":
+            raise RuntimeError("out of memory")
+        return crop_all(service, photo)
+
+    monkeypatch.setattr(session_routes, "crop_all", detect)
+
+
+@pytest.mark.usefixtures("broken_detector")
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_request_that_fails_leaves_the_session_as_it_was(failure: str, visit: Visit) -> None:
+    before = visit.session
+    assert FAILURES[failure](visit)["error"]
+    assert vars(visit.session) == vars(replace(before, request=visit.session.request))
+
+
+@pytest.mark.parametrize("name", ["photo, opened late", "photo, cropped late", "crop", "again", "random", "latent"])
+def test_a_later_request_that_fails_supersedes_nothing(
+    name: str, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, before = ROUTES[name], visit.session
+    result = case.result(visit)
+
+    def stand_in(*_: Any, **__: Any) -> Any:
+        assert FAILURES["too large"](visit)["error"]
+        return result
+
+    monkeypatch.setattr(case.module, case.function, stand_in)
+    answer = case.start(visit)
+    assert "error" not in answer
+    assert "problem" not in answer
+    assert visit.session.request == before.request + 2
+    assert visit.session.answered == before.request + 1
+    assert (visit.session.pending, visit.session.latent) != (before.pending, before.latent)

@@ -51,7 +51,8 @@ def state(session: VisitorOf) -> JSONResponse:
     return JSONResponse(session_view(session), headers=FRESH)
 
 
-# A face. Each request that brings another one is numbered when it arrives: the newest wins, whichever is ready first.
+# A face. Each request for another one is numbered when it arrives: the newest that succeeds wins, whichever is ready
+# first. One that fails leaves the session as it was, so nothing is stored before everything is computed.
 
 
 @router.post("/s/{session_id}/photo")
@@ -64,16 +65,20 @@ async def upload_photo(session: SessionOf, request: Request, service: ServiceOf,
 
 def _open_photo(service: ModelService, session: Session, data: bytes, name: str) -> dict[str, Any]:
     photo = open_upload(data, name)
-    session = service.store.update_if(session, lambda s: s.opened(photo), LATEST_REQUEST)
     answer = _photo_view(photo)
+    crops: list[Crop] = []
     try:
         crops = crop_all(service, photo)
+        # Without face detection the center is only a proposal: the page asks for a square.
+        answer |= {"by_hand": not service.shows_faces, "faces": [_crop_url(crop) for crop in crops]}
     except (NoFaceFound, MissingPart) as e:  # the photo can still be cropped by hand
-        return {**answer, "faces": [], "problem": error_view(e)}
-    if len(crops) == 1:
-        service.store.update_if(session, lambda s: s.cropped(crops[0]), SAME_PHOTO)
-    # Without face detection the center is only a proposal: the page asks for a square.
-    return {**answer, "by_hand": not service.shows_faces, "faces": [_crop_url(crop) for crop in crops]}
+        answer |= {"faces": [], "problem": error_view(e)}
+
+    def opened(now: Session) -> Session:
+        return now.opened(photo).cropped(crops[0]) if len(crops) == 1 else now.opened(photo)
+
+    service.store.update_if(session, opened, LATEST_REQUEST)
+    return answer
 
 
 def _photo_view(photo: Photo) -> dict[str, Any]:
