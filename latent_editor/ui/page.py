@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from latent_editor.ui.jobs.fit_direction import disentangle_event, fit_event
-from latent_editor.ui.jobs.job import Models
 from latent_editor.ui.jobs.part_transfer import part_transfer_event
 from latent_editor.ui.jobs.point_drag import drag_event
+from latent_editor.ui.jobs.queue import JobQueue
 from latent_editor.ui.jobs.reconstruct import reconstruct_event
 from latent_editor.ui.jobs.repair import repair_event
 from latent_editor.ui.jobs.text_face import text_face_event
 from latent_editor.ui.jobs.text_slider import describe_event, text_method_event
 from latent_editor.ui.jobs.video import video_event
+from latent_editor.ui.service.model_registry import ModelRegistry
 
 STATIC_FOLDER = Path(__file__).resolve().parent / "static"
 TITLE = "Latent Editor"
+#: How many events may wait at a time for their models and their turns; gradio runs at most 40, and queues as many more.
+MAX_WAITING = 32
 _SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 #: Loads the script relative to the page, which may be served under a path prefix.
 _START = "import(new URL('editor/ui/main.js', document.baseURI)).then(main => main.start(element));"
 
 
-def create_page(models: Models) -> gr.Blocks:
+def create_page(models: ModelRegistry) -> gr.Blocks:
     """Builds the page, to be mounted with :func:`mount_options`. The API names are public and stay."""
-    events = {
+    events: dict[str, Callable[..., Any]] = {
         "reconstruct": reconstruct_event(models),
         "drag": drag_event(models),
         "describe": describe_event(models),
@@ -47,9 +51,10 @@ def create_page(models: Models) -> gr.Blocks:
             apply_default_css=False,
             elem_id="editor",
         )
-        for name, event in events.items():  # one at a time: each uses all cores
-            gr.api(event, api_name=name, concurrency_limit=1, concurrency_id="heavy")
-    return page.queue(max_size=32)
+        jobs = JobQueue(models)
+        for name, event in events.items():  # gradio lets them all start: the job queue runs one at a time
+            gr.api(jobs.queued(event), api_name=name, concurrency_limit=MAX_WAITING, concurrency_id="heavy")
+    return page.queue(max_size=MAX_WAITING)
 
 
 def mount_options() -> dict[str, Any]:

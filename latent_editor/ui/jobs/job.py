@@ -174,12 +174,17 @@ def _steps(run: Run, computation: Callable[[OnStep], R]) -> Any:
 def _with_errors(name: str, answers: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
     try:
         yield from answers()
-    except LatentEditorError as e:
-        log.info("%s: %s", name, e)
-        yield {"error": error_view(e)}
     except Exception as e:
-        log.error("%s failed", name, exc_info=e)
-        yield {"error": error_view(e)}
+        yield error_answer(name, e)
+
+
+def error_answer(name: str, error: Exception) -> Answer:
+    """The final answer of a job that failed; logs the error."""
+    if isinstance(error, LatentEditorError):
+        log.info("%s: %s", name, error)
+    else:
+        log.error("%s failed", name, exc_info=error)
+    return {"error": error_view(error)}
 
 
 def checked(kind: type[M], request: Any) -> M:

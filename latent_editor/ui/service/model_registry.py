@@ -139,6 +139,12 @@ class ModelRegistry:
         await wait_until_done(loading, LOADING_S)
         return _result(loading)
 
+    def is_loaded(self, session: Session) -> bool:
+        """Whether :meth:`service_of` would return at once."""
+        with self._lock:
+            item = self._loaded.get(self.key_of(session))
+            return item is not None and item.owner in ("", session.id) and item.ready() is not None
+
     def start(self, key: str, session_id: str) -> Future[ModelService]:
         """Starts to load a model, unless it is loaded or being loaded.
 
