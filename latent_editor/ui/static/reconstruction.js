@@ -1,15 +1,17 @@
 // @ts-check
-// The live reconstruction: picture, progress, likeness. Stopping keeps the best result so far.
+// The live reconstruction: picture, progress, fidelity. Stopping keeps the best result so far.
 
 import { call, post } from './api.js';
 import { focusQuietly } from './dom.js';
 import { RunCounter } from './run-counter.js';
 import { strings } from './strings.js';
 
-/** @import { Editor } from './types.js' */
+/** @import { Editor, ViewName } from './types.js' */
 
 const MAX_SECONDS = 20;
 const WAITING_MS = 4000;
+/** The views that give the photo up. @type {ViewName[]} */
+const DROPS_PHOTO = ['start', 'edit'];
 
 /** @param {Editor} editor */
 export function startReconstruction(editor) {
@@ -41,11 +43,12 @@ export function startReconstruction(editor) {
   /** @param {any} problem */
   function fail(problem) {
     runs.end();
+    if (problem.kind === 'Superseded') return; // whatever replaced this run brings its own view
     views.show(store.state.ready ? 'edit' : 'start');
     messages.problem(problem, store.state.ready ? 'panel' : 'start');
   }
   /**
-   * Cancels the run: the visitor went elsewhere, or to another model.
+   * Cancels the run.
    * @param {string} query
    */
   async function leave(query) {
@@ -69,7 +72,9 @@ export function startReconstruction(editor) {
   events.on('view', (name) => {
     if (name === 'reconstruct') return;
     result.classList.remove('waiting');
-    if (runs.active) leave('');
+    if (!runs.active) return;
+    if (DROPS_PHOTO.includes(name)) leave('');
+    else runs.end(); // the view of a newer photo, for which the server has ended the run
   });
 }
 
