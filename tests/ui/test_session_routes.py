@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from latent_editor.core.refinement import Refinement
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api import picture_routes
 from latent_editor.ui.api.requests import MAX_UPLOAD_BYTES
+from latent_editor.ui.page import STATIC_FOLDER
 from latent_editor.ui.service.model_service import ModelService
 
 
@@ -230,8 +232,11 @@ class TestBadRequests:
 def test_the_page_and_its_files_are_served_from_here_only(client: TestClient) -> None:
     page = client.get("/").text
     assert 'class=\\"le\\"' in page or 'class="le"' in page
-    for name in ("main.js", "style.css", "panel.css", "card.js"):
-        text = client.get(f"/editor/ui/{name}").text
-        assert "https://" not in text
-        assert "@import" not in text
+    names = sorted(path.name for path in STATIC_FOLDER.iterdir() if path.suffix in {".js", ".css"})
+    assert {"main.js", "style.css", "panel.css", "slider-card.js"} <= set(names)
+    for name in names:
+        answer = client.get(f"/editor/ui/{name}")
+        assert answer.status_code == 200, name
+        assert "https://" not in answer.text, name
+        assert not re.search(r"@import\s+(url|['\"])", answer.text), name
     assert client.get("/editor/ui/../page.py").status_code == 404
