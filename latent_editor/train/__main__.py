@@ -1,4 +1,4 @@
-"""``python -m latent_editor.train WHAT …``: trains one part of the embedded model."""
+"""``python -m latent_editor.train PART …``: trains one part of the embedded model."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import argparse
 import importlib
 
 PARTS = {
-    "gan": "generator, encoder and discriminator, together",
-    "prior": "the mapping network, from encoded pictures",
-    "mapping": "the mapping network again, by a game in W, in minutes",
-    "landmarks": "the network that finds eyes, nose, mouth and chin",
-    "landmark_eyes": "the network that finds the pupils within the eyes",
-    "clip": "the small CLIP that ties words to pictures",
-    "clip_heads": "the last layers of that CLIP again, in minutes",
-    "boundaries": "what tells labelled portraits apart, for sliders",
-    "likeness": "what is usual of latents, pictures and faces, for the likeness meter",
-    "colorizer": "what gives grey pictures their colours",
-    "restorer": "what repairs damaged pictures, as features of the generator",
-    "text": "statistics that turn a prompt into a direction without waiting",
+    "gan": "generator, encoder and discriminator, jointly",
+    "prior": "a linear mapping network, fitted to encoded images",
+    "mapping": "a deep mapping network, trained adversarially in W; takes minutes",
+    "landmarks": "the network that locates eyes, nose, mouth and chin",
+    "landmark_eyes": "the network that locates the pupils",
+    "clip": "the small CLIP that embeds prompts and images",
+    "clip_heads": "the last layers of that CLIP, fine-tuned; takes minutes",
+    "boundaries": "attribute boundaries from labeled portraits, for sliders",
+    "likeness": "statistics of latents, images and identities, for similarity measures",
+    "colorizer": "the network that predicts the colors of grayscale images",
+    "restorer": "the network that restores damaged images through generator features",
+    "text": "statistics that turn a prompt into a direction at once",
 }
 
 

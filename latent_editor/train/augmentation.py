@@ -1,4 +1,4 @@
-"""Random changes to training pictures, all on tensors [N, 3, S, S] in −1..1."""
+"""Random augmentations of training images, all on tensors [N, 3, S, S] in −1..1."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def uniform(like: Tensor, low: float, high: float) -> Tensor:
-    """One number per picture, [N, 1, 1, 1]."""
+    """One uniform random number per image, [N, 1, 1, 1]."""
     return torch.empty(len(like), 1, 1, 1, device=like.device).uniform_(low, high)
 
 
 def mirror(x: Tensor) -> Tensor:
-    """Flips half of the pictures left to right."""
+    """Flips each image horizontally with a probability of one half."""
     return torch.where(uniform(x, 0, 1) < 0.5, x.flip(3), x)
 
 
 def shift_turn_scale(x: Tensor, *, shift: float, angle_deg: float, scale: float, padding: str = "reflection") -> Tensor:
-    """Moves each picture by up to ``shift`` of its side, turns it, and scales it by up to ``1 ± scale``."""
+    """Translates each image by up to ``shift`` of its side, rotates it, and scales it by up to ``1 ± scale``."""
     n = len(x)
     angle = torch.empty(n, device=x.device).uniform_(-angle_deg, angle_deg) * (math.pi / 180)
     size = torch.empty(n, device=x.device).uniform_(1 - scale, 1 + scale)
@@ -32,11 +32,11 @@ def shift_turn_scale(x: Tensor, *, shift: float, angle_deg: float, scale: float,
 
 
 def relight(x: Tensor) -> Tensor:
-    """Changes exposure, contrast, saturation, white balance and the direction of the light, as cameras and rooms do."""
+    """Varies exposure, contrast, saturation, white balance and light direction, as cameras and rooms do."""
     light = (x + 1) / 2
     light = light.clamp_min(1e-4) ** uniform(x, -0.45, 0.45).exp()  # gamma
-    grey = light.mean(dim=1, keepdim=True)
-    light = grey + (light - grey) * uniform(x, 0.35, 1.25)  # saturation; photographs are paler than these paintings
+    gray = light.mean(dim=1, keepdim=True)
+    light = gray + (light - gray) * uniform(x, 0.35, 1.25)  # saturation; photographs are paler than the paintings
     balance = torch.empty(len(x), 3, 1, 1, device=x.device).uniform_(-0.16, 0.16).exp()
     light = light * balance * uniform(x, -0.35, 0.3).exp()
     axis = torch.linspace(-1, 1, x.shape[-1], device=x.device)
@@ -48,7 +48,7 @@ def relight(x: Tensor) -> Tensor:
 
 
 def degrade(x: Tensor) -> Tensor:
-    """Blurs by shrinking and enlarging, and adds sensor noise: a weaker camera, for the encoder's input only."""
+    """Blurs by resampling and adds sensor noise, like a weaker camera; for the encoder's input only."""
     small = F.interpolate(x, scale_factor=float(torch.empty([]).uniform_(0.4, 0.9)), mode="bilinear", antialias=True)
     soft = F.interpolate(small, size=x.shape[-2:], mode="bilinear")
     x = torch.where(uniform(x, 0, 1) < 0.4, soft, x)
@@ -56,10 +56,10 @@ def degrade(x: Tensor) -> Tensor:
 
 
 def strange_background(x: Tensor) -> Tensor:
-    """Puts each face before the surroundings of another picture, turned and enlarged, through a soft oval."""
+    """Replaces the background outside a soft oval around each face with another image, rotated and scaled."""
     size = x.shape[-1]
     axis = (torch.arange(size, device=x.device) + 0.5) / size
-    # The oval holds face and hair at the data's canonical place.
+    # The oval covers face and hair at the dataset's canonical position.
     distance = ((axis.view(1, -1) - 0.5) / 0.40) ** 2 + ((axis.view(-1, 1) - 0.58) / 0.52) ** 2
     keep = torch.sigmoid((1.0 - distance) * 8).view(1, 1, size, size)
     other = shift_turn_scale(x.roll(1, 0), shift=0.4, angle_deg=180, scale=0.6)
@@ -67,27 +67,27 @@ def strange_background(x: Tensor) -> Tensor:
 
 
 def photographic(x: Tensor) -> Tensor:
-    """What a portrait could have been before a camera: other light, another place, another alignment."""
+    """Makes a portrait look photographed: varies lighting, background and alignment."""
     moved = shift_turn_scale(x, shift=0.025, angle_deg=4, scale=0.06)
     placed = torch.where(uniform(x, 0, 1) < 0.35, strange_background(moved), moved)
     return relight(placed)
 
 
 def for_discriminator(x: Tensor, strength: float) -> Tensor:
-    """Differentiable changes to what a discriminator sees, so that it cannot learn few pictures by heart.
+    """Differentiable augmentations of the discriminator's input, which keep it from memorizing a small dataset.
 
-    The transforms of Zhao et al. 2020 (DiffAugment), each with the probability that adaptive augmentation has found
+    The transforms of Zhao et al. 2020 (DiffAugment), each applied with the probability set by adaptive augmentation
     (Karras et al. 2020, "Training GANs with Limited Data").
 
     Args:
         x: [N, 3, S, S].
-        strength: Probability of each change, 0..1.
+        strength: Probability of each transform, 0..1.
     """
     n, size = len(x), x.shape[-1]
     chosen = [(torch.rand(n, 1, 1, 1, device=x.device) < strength).float() for _ in range(3)]
     brightness = uniform(x, -0.4, 0.4) * chosen[0]
-    grey = x.mean(dim=1, keepdim=True)
-    x = grey + (x - grey) * (1 + uniform(x, -0.8, 0.8) * chosen[0]) + brightness
+    gray = x.mean(dim=1, keepdim=True)
+    x = gray + (x - gray) * (1 + uniform(x, -0.8, 0.8) * chosen[0]) + brightness
     moved = shift_turn_scale(x, shift=0.1, angle_deg=8, scale=0.12)
     x = x + (moved - x) * chosen[1]
     axis = torch.arange(size, device=x.device)

@@ -1,8 +1,8 @@
-"""Learns what tells labelled portraits apart in a model's latents, for its sliders (Shen et al. 2020).
+"""Fits attribute boundaries in a model's latent space to labeled portraits, for its sliders (Shen et al. 2020).
 
 ``python -m latent_editor.train boundaries --data T.tar --labels T.jsonl`` writes boundaries.safetensors into the
-model's folder. To be repeated whenever the generator or the encoder changes, before ``latent-editor directions
---rebuild``; it takes about two minutes.
+model's folder. Repeat whenever the generator or the encoder changes, before ``latent-editor directions --rebuild``;
+this takes about two minutes.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _both(*rules: Rule) -> Rule:
 
 
 _MAN, _WOMAN = _is("sex", "man"), _is("sex", "woman")
-_COLOURS = ("black", "brown", "blond", "red")
-#: By the name of a slider: who has it, who lacks it, and which attributes shall be alike on both sides.
+_COLORS = ("black", "brown", "blond", "red")
+#: Slider name → (positive class, negative class, attributes to balance between the two).
 RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
     "smile": (_is("expression", "smile", "open smile"), _is("expression", "neutral", "angry", "sad"), ("sex", "age")),
     "angry": (_is("expression", "angry"), _is("expression", "neutral", "smile"), ("sex", "age")),
@@ -60,9 +60,9 @@ RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
     "red hair": (_is("hair_colour", "red"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
     "black hair": (_is("hair_colour", "black"), _is("hair_colour", "brown", "blond", "red"), ("sex", "age")),
     "brown hair": (_is("hair_colour", "brown"), _is("hair_colour", "black", "blond", "red"), ("sex", "age")),
-    # Grey and blue look alike to the latents: each is told from the other too.
-    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLOURS, "blue"), ("sex", "age")),
-    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLOURS, "grey", "white"), ("sex", "age")),
+    # Gray and blue are close in latent space, so each is a negative of the other.
+    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLORS, "blue"), ("sex", "age")),
+    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLORS, "grey", "white"), ("sex", "age")),
     "dark skin": (_is("skin", "brown", "dark"), _is("skin", "light", "tan"), ("sex", "age")),
     "pale skin": (_is("skin", "pale"), _is("skin", "tan", "light"), ("sex", "age")),
     "elf ears": (_is("pointed_ears", True), _is("pointed_ears", False), ("sex", "age")),
@@ -81,9 +81,9 @@ RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
 
 
 def alike(attributes: Sequence[dict[str, Any]], more: Sequence[bool], keys: Sequence[str]) -> Tensor:
-    """Weights [N] with which both sides hold every combination of ``keys`` in equal shares.
+    """Sample weights [N] that give both classes the same distribution over combinations of ``keys``.
 
-    A combination that one side lacks gets no weight: there is nothing to compare it with.
+    A combination missing from one class gets weight 0, since there is nothing to compare it with.
     """
     cells = [tuple(a[k] for k in keys) for a in attributes]
     sides = Counter(zip(cells, more, strict=True))
@@ -91,48 +91,50 @@ def alike(attributes: Sequence[dict[str, Any]], more: Sequence[bool], keys: Sequ
     return torch.tensor([shared[c] / sides[c, m] for c, m in zip(cells, more, strict=True)])
 
 
-#: Principal components of all layers that an opinion is formed from, and the penalty of the regressions.
-COMPONENTS, PENALTY = 600, 1e-3
+#: Principal components over all layers used by the encoder probes, and the inverse regularization of the regressions.
+COMPONENTS, REGRESSION_C = 600, 1e-3
 
 
 def fit_boundaries(
-    g: Generator, ws: Tensor, seen: Tensor, attributes: Sequence[dict[str, Any]], *, limit: int | None = None
+    g: Generator, ws: Tensor, clip_vectors: Tensor, attributes: Sequence[dict[str, Any]], *, limit: int | None = None
 ) -> list[Boundary]:
-    """The boundaries of :data:`RULES`, and how to read them off what a CLIP and the encoder make of pictures.
+    """Fits the boundaries of :data:`RULES`, each with linear probes on CLIP vectors and on encoder latents.
 
     Args:
         g: The generator.
         ws: The portraits' latents, [N, num_ws, w_dim].
-        seen: The CLIP's vectors of the portraits and of their reconstructions, [N, 2, D].
+        clip_vectors: CLIP vectors of the portraits and of their reconstructions, [N, 2, D].
         attributes: Their labels.
-        limit: Fit the boundaries themselves on the first so many alone, which takes most of the time.
+        limit: Fit the boundaries on the first ``limit`` portraits only, because this step dominates the run time;
+            the probes always use all.
     """
-    vectors = (seen - seen.mean(dim=(0, 1))) / seen.std(dim=0).mean()
-    even, (components, basis) = latent_whitening(g).whitened(ws), _components(g, ws)
+    vectors = (clip_vectors - clip_vectors.mean(dim=(0, 1))) / clip_vectors.std(dim=0).mean()
+    white, (components, basis) = latent_whitening(g).whitened(ws), _components(g, ws)
     found = []
     for name, (has, lacks, keys) in RULES.items():
         rows, side, counts = _sides(attributes, has, lacks, keys)
         early = rows < (limit or len(rows))
         more, less = early & side, early & ~side
         weights = torch.cat([counts[more], counts[less]])
-        way = fit_boundary(even[rows[more]], even[rows[less]], name=name, weights=weights)
-        reading = fit_reader(vectors[rows].flatten(0, 1), side.repeat_interleave(2), counts.repeat_interleave(2))
-        opinion = (basis @ fit_reader(components[rows], side, counts)).view(ws.shape[1:])
-        found.append(replace(way, clip_probe=F.normalize(reading, dim=0), encoder_probe=opinion / opinion.norm()))
-        print(f"{name}: {way.count} portraits; accuracy on held-out ones by the latent {way.accuracy:.1%}", flush=True)
+        boundary = fit_boundary(white[rows[more]], white[rows[less]], name=name, weights=weights)
+        clip_probe = fit_probe(vectors[rows].flatten(0, 1), side.repeat_interleave(2), counts.repeat_interleave(2))
+        encoder_probe = (basis @ fit_probe(components[rows], side, counts)).view(ws.shape[1:])
+        probes = {"clip_probe": F.normalize(clip_probe, dim=0), "encoder_probe": encoder_probe / encoder_probe.norm()}
+        found.append(replace(boundary, **probes))
+        print(f"{name}: {boundary.count} portraits, held-out accuracy {boundary.accuracy:.1%}", flush=True)
     return found
 
 
-def fit_reader(x: Tensor, side: Tensor, counts: Tensor) -> Tensor:
-    """What tells two sides apart: the weights [D] of a logistic regression in which each side counts half.
+def fit_probe(x: Tensor, side: Tensor, counts: Tensor) -> Tensor:
+    """Weights [D] of a logistic regression in which both classes have the same total weight.
 
     Args:
-        x: [N, D], about as large as 1.
-        side: Whether each row has it, bool [N].
-        counts: How much each counts, [N].
+        x: [N, D], scaled to about unit variance.
+        side: True for the positive class, bool [N].
+        counts: Sample weights, [N].
     """
     halves = torch.where(side, counts[side].sum(), counts[~side].sum())
-    regression = LogisticRegression(C=PENALTY, max_iter=300)
+    regression = LogisticRegression(C=REGRESSION_C, max_iter=300)
     regression.fit(x.numpy(), side.numpy(), sample_weight=(counts / halves * len(x) / 2).numpy())
     return torch.from_numpy(regression.coef_[0]).float()
 
@@ -140,7 +142,7 @@ def fit_reader(x: Tensor, side: Tensor, counts: Tensor) -> Tensor:
 def _sides(
     attributes: Sequence[dict[str, Any]], has: Rule, lacks: Rule, keys: Sequence[str]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Which portraits have or lack something, whether they have it, and how much each counts."""
+    """Indices of the portraits in either class, their class (bool), and their sample weights."""
     chosen = [i for i, a in enumerate(attributes) if has(a) or lacks(a)]
     sides = [has(attributes[i]) for i in chosen]
     weights = alike([attributes[i] for i in chosen], sides, keys)
@@ -149,21 +151,21 @@ def _sides(
 
 
 def _components(g: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
-    """The principal components of even latents of all layers [N, K], and what makes them of ws [num_ws · w_dim, K]."""
+    """Principal components of whitened W+ codes [N, K], and the matrix that maps ws to them [num_ws · w_dim, K]."""
     whitening = latent_whitening(g)
     x = ((ws - whitening.mean) @ whitening.whiten).flatten(1)
     basis = torch.pca_lowrank(x - x.mean(dim=0), q=min(COMPONENTS, *x.shape))[2]
     components = (x - x.mean(dim=0)) @ basis
     scale = components.std(dim=0).mean()
-    whitened = basis.view(*ws.shape[1:], -1)  # the same in ws: whiten is symmetric
+    whitened = basis.view(*ws.shape[1:], -1)  # the same basis in ws: whiten is symmetric
     return components / scale, torch.einsum("ij,ljk->lik", whitening.whiten, whitened).flatten(0, 1) / scale
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, help="folder or tar of aligned portraits")
-    parser.add_argument("--labels", required=True, help="their labels, one JSON object a line")
+    parser.add_argument("--labels", required=True, help="their labels, as JSON Lines")
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
-    parser.add_argument("--limit", type=int, help="fit boundaries on the first so many portraits, readers on all")
+    parser.add_argument("--limit", type=int, help="fit boundaries on the first N portraits, probes on all")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 
@@ -176,15 +178,16 @@ def main(args: argparse.Namespace) -> None:
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
     pictures = read_pictures(args.data, g.size_px)
     labels = match_labels(pictures, read_labels(args.labels))
-    latents, seen = [], []
+    latents, clip_vectors = [], []
     for batch in pictures.images.split(32):
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
         latents.append(ws.float().cpu())
         both = image, g.synthesize(ws, dtype=dtype).clamp(-1, 1)
-        seen.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
-    told = [row["attributes"] for row in labels]
-    boundaries = fit_boundaries(g, torch.cat(latents), torch.cat(seen).float(), told, limit=args.limit)
+        clip_vectors.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
+    attributes = [row["attributes"] for row in labels]
+    vectors = torch.cat(clip_vectors).float()
+    boundaries = fit_boundaries(g, torch.cat(latents), vectors, attributes, limit=args.limit)
     path = g.bundle.folder / BOUNDARIES_FILE
     write_boundaries(boundaries, path, fingerprint=boundaries_fingerprint(g, with_clip=True))
     print(f"wrote {path}")

@@ -1,7 +1,7 @@
-"""Captions from labels, composed in many ways.
+"""Varied captions generated from labels.
 
-:func:`compose` writes a caption that is true of one picture; :func:`statement` writes a short text whose truth is known
-for every picture, which is what a soft target needs.
+:func:`compose` writes a caption that is true of one image; :func:`statement` writes a short text whose truth is known
+for every image, as soft targets require.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor
 from latent_editor.networks.clip import words_of
 from latent_editor.train.vocabulary import Attributes, Concept
 
-#: Whole sentences around a person. The empty one keeps short prompts short.
+#: Templates around a person. The bare one keeps short prompts short.
 TEMPLATES = (
     "{}", "{}", "{}", "{}", "a photo of {}", "a portrait of {}", "a picture of {}", "a painting of {}",
     "an image of {}", "the face of {}", "a close-up of {}", "a headshot of {}", "this is {}", "a drawing of {}",
     "a painted portrait of {}",
 )  # fmt: skip
 PEOPLE = ("person", "person", "someone", "face", "human", "character")
-#: Texts that say nothing: a picture is as likely with them as without.
+#: Uninformative texts, which fit every image equally well.
 NEUTRAL = (
     "a person", "a face", "a portrait", "someone", "a human face", "a character", "a head", "a portrait of a person",
     "a photo of a person", "a picture of a face", "a photo of someone", "an image of a person", "the face of a person",
@@ -33,7 +33,7 @@ NEUTRAL = (
 
 
 def with_article(words: str) -> str:
-    """Makes "an old man" of "old man"; what already has a determiner, or needs none, stays."""
+    """Prepends an article: "old man" → "an old man"; a phrase that has a determiner or needs none stays as it is."""
     first = words.split(" ", 1)[0]
     if first in ("a", "an", "the", "someone", "no"):
         return words
@@ -41,7 +41,7 @@ def with_article(words: str) -> str:
 
 
 def phrase(concept: Concept, random: Random) -> str:
-    """One way to say one concept: "ginger hair", "a photo of someone with a beard", "an elderly person"."""
+    """A random wording of a concept: "ginger hair", "a photo of someone with a beard", "an elderly person"."""
     ways = []
     if concept.adjectives:
         ways += ["adjective", "bare adjective"]
@@ -67,29 +67,29 @@ def phrase(concept: Concept, random: Random) -> str:
 
 
 def truth_table(rows: Sequence[Attributes], known: Sequence[Concept]) -> Tensor:
-    """How true each concept is of each picture: float32 [len(known), len(rows)], NaN where the labels do not tell."""
+    """Truth of each concept for each image: float32 [len(known), len(rows)], 0..1, NaN where unlabeled."""
     values = [[math.nan if (x := c.rule(a)) is None else x for a in rows] for c in known]
     return torch.tensor(values, dtype=torch.float32)
 
 
-def known_words(prompts: Sequence[str], known: Sequence[Concept], *, least: int = 20) -> frozenset[str]:
-    """The words that training teaches: those of the concepts, and those of at least ``least`` pictures' prompts.
+def known_words(prompts: Sequence[str], known: Sequence[Concept], *, min_count: int = 20) -> frozenset[str]:
+    """The words that training covers: those of the concepts, and those in the prompts of at least ``min_count`` images.
 
-    A word that a few prompts hold is seen, and not learned.
+    A word in only a few prompts is seen but not learned.
     """
     texts = [w for c in known for w in (*c.adjectives, *c.nouns, *c.having)] + [*TEMPLATES, *PEOPLE, *NEUTRAL]
     counts = Counter(word for prompt in prompts for word in set(words_of(prompt)))
-    often = {word for word, count in counts.items() if count >= least}
+    often = {word for word, count in counts.items() if count >= min_count}
     return frozenset(often | {w for t in (*texts, "with without has having who no and an") for w in words_of(t)})
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A text that says that all of some concepts are true, or (negated) that they are not.
+    """A text stating that all of some concepts are true or, if negated, that they are not.
 
     Attributes:
         text: The words.
-        parts: Positions of the concepts in the truth table; none for a text that says nothing.
+        parts: Indices of the concepts in the truth table; empty for an uninformative text.
         negated: Whether the text denies them.
     """
 
@@ -98,7 +98,7 @@ class Statement:
     negated: bool = False
 
     def truth(self, table: Tensor) -> Tensor:
-        """From :func:`truth_table` [C, N] to the statement's truth for each picture [N]; 0.5 if it says nothing."""
+        """The statement's truth for each image, [N], given :func:`truth_table` [C, N]; 0.5 if uninformative."""
         if not self.parts:
             return torch.full(table.shape[1:], 0.5)
         each = table[list(self.parts)]
@@ -108,12 +108,12 @@ class Statement:
 
 
 def statement(random: Random, known: Sequence[Concept], *, at: int | None = None) -> Statement:
-    """A random short text: one concept, one concept denied, or a kind of person who has something.
+    """A random short text: one concept, one negated concept, or a kind of person with an attribute.
 
     Args:
-        random: Where chance comes from.
+        random: Source of randomness.
         known: The concepts.
-        at: Position of the concept; None for any.
+        at: Index of the concept; None picks one at random.
     """
     at = random.randrange(len(known)) if at is None else at
     concept, kind = known[at], random.random()
@@ -132,10 +132,10 @@ def statement(random: Random, known: Sequence[Concept], *, at: int | None = None
 
 
 def compose(attributes: Attributes, prompt: str, random: Random, known: Sequence[Concept]) -> str:
-    """A caption that is true of one picture and says several things of it, or is its own prompt.
+    """A caption that makes several true statements about one image, or the image's own prompt.
 
-    Several things, because in a batch the other pictures count as wrong answers for this caption: the more it says, the
-    fewer of them it fits by accident.
+    Several, because the other images of a batch serve as negatives for this caption: the more specific it is, the fewer
+    of them it fits by accident.
     """
     if prompt and random.random() < 0.2:
         return random.choice(TEMPLATES).format(with_article(prompt) if random.random() < 0.5 else prompt)

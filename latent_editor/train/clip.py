@@ -1,18 +1,18 @@
-"""Trains a small CLIP on labelled portraits: open_clip's model and contrastive loss, and a soft-target term beside it.
+"""Trains a small CLIP on labeled portraits: open_clip's model and contrastive loss, plus a soft-target loss.
 
 ``python -m latent_editor.train clip --data T.tar --labels T.jsonl --run runs/clip --minutes 30 [--resume]``
 
 Two losses share the logit scale s:
 
-1. open_clip's ClipLoss between pictures and captions that say several things of each. In a batch a caption also fits
-   some of the other pictures, which this loss counts as wrong; long captions make that rare, not absent.
-2. So for short statements ("a beard", "a woman without a hat") whose truth y is known for every picture:
-   binary cross-entropy of s·cos + log(p / (1 − p)) against y, where p is how often the statement is true. With the
-   prior in the sum, s·cos has to learn the log of the likelihood ratio alone (logit adjustment, Menon et al. 2021), so
-   that 0 means the same for every text; and the cross-entropy of softmax(s·cos) over the pictures of the batch against
-   y / Σy, which ranks pictures by text. Texts that say nothing get y = p = ½: they end up at right angles to whatever
-   tells faces apart, a good zero to compare prompts with. SigLIP's loss (Zhai et al. 2023) was refused as its one bias
-   cannot serve both "a man" (half of all) and "a crown" (one in eighty).
+1. open_clip's ClipLoss between images and captions with several attributes each. In a batch, a caption also fits some
+   of the other images, which this loss treats as negatives; long captions make that rare, but not absent.
+2. Two soft-target terms on short statements ("a beard", "a woman without a hat") whose truth y is known for every
+   image. First, the binary cross-entropy of s·cos + log(p / (1 − p)) against y, where p is the frequency of the
+   statement. With the prior added, s·cos only has to learn the log likelihood ratio (logit adjustment, Menon et al.
+   2021), so 0 means the same for every text. Second, the cross-entropy of softmax(s·cos) over the images of the batch
+   against y / Σy, which ranks images by text. Uninformative texts get y = p = ½: they become orthogonal to whatever
+   distinguishes faces, a good zero to compare prompts with. SigLIP's loss (Zhai et al. 2023) was rejected because its
+   single bias cannot serve both "a man" (half of the images) and "a crown" (one in eighty).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def config_for(size_px: int) -> dict[str, Any]:
 
 @dataclass
 class Data:
-    """Training pictures, their labels, and how often each is drawn."""
+    """Training images, their labels, and sampling weights."""
 
     pictures: Pictures
     rows: list[dict[str, Any]]
@@ -71,27 +71,27 @@ class Data:
 
 
 def _weight(a: dict[str, Any]) -> float:
-    """How often to draw a picture: more often where the data has few like it."""
+    """Sampling weight of an image: higher for attributes that are rare in the data."""
     weight = 1.0 + 3.0 * (a["skin"] in ("brown", "dark"))
     weight += 1.0 * (a["expression"] in ("smile", "open smile")) + 1.5 * bool(a["pointed_ears"])
     return weight + 1.5 * (a["hair_length"] == "bald") + 1.5 * (a["headwear"] == "crown") + 0.7 * (a["age"] == "old")
 
 
 def augment(images: Tensor) -> Tensor:
-    """uint8 [N, 3, S, S] → float32 −1..1, as seen by another camera: moved and mirrored, some relit, blurred, noisy.
+    """uint8 [N, 3, S, S] → float32 −1..1, moved and mirrored, and some of them relit, blurred and noisy.
 
-    Colours change less than for the encoder, since the captions name them; most stay sharp, since a smile is small.
+    Colors vary less than for the encoder, because captions name them; most images stay sharp, because a smile is small.
     """
     x = images.float() / 127.5 - 1
     x = shift_turn_scale(mirror(x), shift=0.06, angle_deg=8, scale=0.12)
-    first, second = len(x) // 2, len(x) * 7 // 10  # the order is random already
+    first, second = len(x) // 2, len(x) * 7 // 10  # the order is already random
     relit = x[:first].lerp(relight(x[:first]), uniform(x[:first], 0, 0.6).expand_as(x[:first]))
     worse = degrade(torch.cat([relit[first - len(x) // 5 :], x[first:second]]))
     return torch.cat([relit[: first - len(x) // 5], worse, x[second:]])
 
 
 class Trainer:
-    """One training run: model, average, optimizer, and their place in a folder."""
+    """One training run: model, averaged model, optimizer, and the folder of its state."""
 
     def __init__(self, run: Path, data: Data, *, size_px: int, lr: float, batch: int) -> None:
         self.run, self.data, self.lr, self.batch = run, data, lr, batch
@@ -117,9 +117,9 @@ class Trainer:
         return ClipModel(self.average, self.tokenizer, words=self.words)
 
     def start_from(self, folder: Path) -> None:
-        """Takes the image tower from a model's encoder, and the text tower from its CLIP where it has one.
+        """Initializes the image tower from a model's encoder, and the text tower from its CLIP if it has one.
 
-        The encoder has learned what portraits differ in from every pixel of them; labels alone teach a tower less.
+        The encoder has learned how portraits differ from all of their pixels; labels alone teach a tower less.
         """
         trunk = read_encoder(folder / ENCODER_FILE).trunk.state_dict()
         state = {f"visual.trunk.trunk.{k}": v for k, v in trunk.items()}
@@ -148,7 +148,7 @@ class Trainer:
         self.step, self.images, self.seconds = state["step"], state["images"], state["seconds"]
 
     def export(self, folder: Path) -> None:
-        """Writes the averaged model in half precision, with its config and the words it has seen."""
+        """Writes the averaged model in half precision, with its config and the words it has learned."""
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.average.state_dict().items()}
         tensor_files.write_tensors(
             folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: " ".join(sorted(self.words))}
@@ -156,7 +156,7 @@ class Trainer:
         tensor_files.write_bytes(folder / f"{CLIP_NAME}.json", (self.run / f"{CLIP_NAME}.json").read_bytes())
 
     def texts(self, at: list[int]) -> tuple[list[str], list[Statement]]:
-        """A caption for each of some pictures, and a short statement for each concept: all are learned all the time."""
+        """A caption for each of the given images, and a statement for every concept, so that no step skips one."""
         rows = [self.data.rows[i] for i in at]
         captions = [compose(r["attributes"], str(r.get("prompt", "")), self.random, self.known) for r in rows]
         statements = [statement(self.random, self.known, at=i) for i in range(len(self.known))]
@@ -164,28 +164,28 @@ class Trainer:
         return captions, statements
 
     def losses(self) -> dict[str, Tensor]:
-        """Both losses of the module's docstring on a new batch."""
+        """The losses described in the module's docstring, on a new batch."""
         at = torch.multinomial(self.data.weights, self.batch)
         captions, statements = self.texts(at.tolist())
         images = augment(self.data.pictures.images[at])
-        # Through the same code as in use, so that pictures are prepared alike.
+        # The same code as at inference, so that preprocessing is identical.
         image = self.live.encode_image(images, dtype=torch.bfloat16)
         text = self.live.encode_text([*captions, *(s.text for s in statements)], dtype=torch.bfloat16)
         scale = self.model.logit_scale.exp()
         contrastive = self.loss(image, text[: self.batch], scale)
-        truth = torch.stack([s.truth(self.data.truth) for s in statements])  # [K, N], of all pictures for the prior
+        truth = torch.stack([s.truth(self.data.truth) for s in statements])  # [K, N], over all images, for the prior
         known = truth.isnan().logical_not()
         prior = (truth.nan_to_num() @ self.data.weights) / (known.float() @ self.data.weights).clamp_min(1e-6)
-        judged, ranked = soft_losses(scale * text[self.batch :] @ image.t(), truth[:, at], prior)
-        return {"contrastive": contrastive, "judged": judged, "ranked": ranked}
+        binary, ranking = soft_losses(scale * text[self.batch :] @ image.t(), truth[:, at], prior)
+        return {"contrastive": contrastive, "binary": binary, "ranking": ranking}
 
     def train_step(self, progress: float) -> dict[str, float]:
-        """One step; ``progress`` 0..1 sets the learning rate: short warm-up, then half a cosine to a fiftieth."""
+        """One step; ``progress`` 0..1 sets the learning rate: a short warm-up, then cosine decay to a fiftieth."""
         rate = self.lr * min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         losses = self.losses()
-        total = 0.3 * losses["contrastive"] + 3 * losses["judged"] + losses["ranked"]
+        total = 0.3 * losses["contrastive"] + 3 * losses["binary"] + losses["ranking"]
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -208,41 +208,42 @@ class Trainer:
 
 
 def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """How badly logits of statements × pictures fit the statements' truth.
+    """Losses of statement–image logits against the truth of the statements.
 
     Args:
         logits: [K, B], s·cos.
         truth: [K, B], 0..1, NaN where unknown.
-        prior: [K], how often each statement is true.
+        prior: [K], frequency of each statement.
 
     Returns:
-        Binary cross-entropy with the prior added, and the cross-entropy over the pictures where any is true.
+        Binary cross-entropy with the log odds of the prior added, and softmax cross-entropy over the images, for the
+        statements that are true of any.
     """
     known = truth.isnan().logical_not()
     y = truth.nan_to_num()
     adjusted = logits + prior.clamp(1e-3, 1 - 1e-3).logit()[:, None]
     each = F.binary_cross_entropy_with_logits(adjusted, y, reduction="none")
-    judged = (each * known).sum() / known.sum().clamp_min(1)
+    binary = (each * known).sum() / known.sum().clamp_min(1)
     share = y / y.sum(dim=1, keepdim=True).clamp_min(1e-6)
     log_share = logits.masked_fill(~known, -1e4).log_softmax(dim=1)
-    some = (y.sum(dim=1) > 0.5) & (y.amax(dim=1) > y.amin(dim=1))  # a text that is as true of all ranks none
-    ranked = -(share * log_share).sum(dim=1)[some].mean() if some.any() else logits.sum() * 0
-    return judged, ranked
+    some = (y.sum(dim=1) > 0.5) & (y.amax(dim=1) > y.amin(dim=1))  # a text equally true of all images cannot rank them
+    ranking = -(share * log_share).sum(dim=1)[some].mean() if some.any() else logits.sum() * 0
+    return binary, ranking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or tar of pictures")
-    parser.add_argument("--labels", required=True, help="one JSON object a line: file, prompt, attributes")
-    parser.add_argument("--check-data", help="folder or tar to measure zero-shot AUC on")
+    parser.add_argument("--data", required=True, help="folder or tar of images")
+    parser.add_argument("--labels", required=True, help="JSON Lines with file, prompt, attributes")
+    parser.add_argument("--check-data", help="folder or tar for measuring zero-shot AUC")
     parser.add_argument("--check-labels", help="its labels")
-    parser.add_argument("--run", required=True, help="folder for checkpoints and figures")
-    parser.add_argument("--minutes", type=float, default=30, help="how long to train now (default %(default)s)")
-    parser.add_argument("--start", type=Path, help="a model's folder, whose encoder the image tower starts from")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
-    parser.add_argument("--export", help="folder to write clip.safetensors and clip.json into at the end")
-    parser.add_argument("--size-px", type=int, default=128, help="size of the pictures (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=64, help="pictures a step (default %(default)s)")
-    parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--run", required=True, help="folder for checkpoint and log")
+    parser.add_argument("--minutes", type=float, default=30, help="training time of this session (default %(default)s)")
+    parser.add_argument("--start", type=Path, help="model folder whose encoder initializes the image tower")
+    parser.add_argument("--resume", action="store_true", help="continue from the run's last checkpoint")
+    parser.add_argument("--export", help="folder for clip.safetensors and clip.json at the end")
+    parser.add_argument("--size-px", type=int, default=128, help="image size in pixels (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=64, help="images per step (default %(default)s)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 

@@ -1,4 +1,4 @@
-"""How well a CLIP tells labelled portraits apart by a text alone: zero-shot AUC.
+"""Zero-shot AUC of a CLIP on labeled portraits.
 
 ``python -m latent_editor.train.clip_evaluation --data V.tar --labels V.jsonl --out AUC.json``
 """
@@ -21,14 +21,14 @@ from latent_editor.train.vocabulary import checks
 
 
 def auc(scores: Tensor, truth: Tensor) -> float:
-    """Area under the ROC curve: how often a true one scores higher than a false one, ties counting half.
+    """Area under the ROC curve: the probability that a positive scores higher than a negative, ties counting half.
 
     Args:
         scores: [N].
-        truth: [N], 1 true, else false; NaN is left out.
+        truth: [N], 1 for positives; NaN is ignored.
 
     Returns:
-        0..1, or NaN where one kind is missing.
+        0..1, or NaN if either class is empty.
     """
     scores, truth = scores[~truth.isnan()], truth[~truth.isnan()]
     yes, no = scores[truth == 1], scores[truth != 1]
@@ -40,14 +40,14 @@ def auc(scores: Tensor, truth: Tensor) -> float:
 
 @torch.no_grad()
 def encode_all(clip: ClipModel, pictures: Pictures, *, dtype: torch.dtype = torch.bfloat16, batch: int = 64) -> Tensor:
-    """Vectors of all pictures: float32 [N, dim]."""
+    """CLIP vectors of all images: float32 [N, dim]."""
     parts = [clip.encode_image(x.float() / 127.5 - 1, dtype=dtype) for x in pictures.images.split(batch)]
     return torch.cat(parts)
 
 
 @torch.no_grad()
 def evaluate(clip: ClipModel, pictures: Pictures, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Zero-shot AUC of each check: cosine with the check's text against the labels."""
+    """Zero-shot AUC of each check: the cosine with its text against the labels."""
     vectors = encode_all(clip, pictures)
     found = {}
     for name, (text, rule) in checks().items():
@@ -59,9 +59,9 @@ def evaluate(clip: ClipModel, pictures: Pictures, rows: list[dict[str, Any]]) ->
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="folder or tar of pictures")
+    parser.add_argument("--data", required=True, help="folder or tar of images")
     parser.add_argument("--labels", required=True, help="their labels")
-    parser.add_argument("--clip", default=f"weights/portraits/{CLIP_FILE}", help="weights (default %(default)s)")
+    parser.add_argument("--clip", default=f"weights/portraits/{CLIP_FILE}", help="weights file (default %(default)s)")
     parser.add_argument("--out", help="JSON file to write")
     args = parser.parse_args(argv)
     clip = read_clip(Path(args.clip))

@@ -1,10 +1,10 @@
-"""Trains the last layers of a CLIP again, on features that are computed once: its text tower and the picture's head.
+"""Fine-tunes the last layers of a CLIP on precomputed features: the text tower and the head of the image tower.
 
 ``python -m latent_editor.train clip_heads --data T.tar --labels T.jsonl --model weights/portraits --minutes 10``
 
-The convolutions hold more about a face than the CLIP's vectors tell: a logistic regression on their output tells smiles
-(one picture in eleven) at an AUC of 0.88 where the vectors reached 0.64. With the convolutions fixed, a step costs a
-hundredth, and a batch of a thousand pictures has ninety smiles to rank instead of six. The losses are those of
+The convolutional features contain more about a face than the CLIP vectors: a logistic regression on them detects smiles
+(one image in eleven) with an AUC of 0.88, where the vectors reached 0.64. With the convolutions frozen, a step costs a
+hundredth, and a batch of a thousand images has ninety smiles to rank instead of six. The losses are those of
 :mod:`latent_editor.train.clip`.
 """
 
@@ -30,16 +30,16 @@ from latent_editor.train.clip_evaluation import evaluate
 from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import concepts
 
-#: How many of a batch take part in open_clip's contrast of pictures and captions, whose cost is in the captions.
+#: Images of a batch in the contrastive loss, whose cost is dominated by encoding the captions.
 CAPTIONS = 64
 _BATCH = 64
 
 
 class Heads(nn.Module):
-    """What is trained: from the convolutions' output to the CLIP's vector, and the text tower.
+    """The trainable parts: everything after the convolutions in the image tower, and the text tower.
 
     Args:
-        clip: The CLIP; its weights are changed in place. Its image tower has to be one of ours.
+        clip: The CLIP, trained in place. Its image tower must be a :mod:`~latent_editor.networks.clip_trunk`.
     """
 
     def __init__(self, clip: ClipModel) -> None:
@@ -52,59 +52,59 @@ class Heads(nn.Module):
         self.trunk.dense.requires_grad_(True)
         self.trained = [p for p in clip.model.parameters() if p.requires_grad]
 
-    def keep(self, images: Tensor) -> Tensor:
-        """uint8 or −1..1 pictures [N, 3, S, S] → the last feature maps, float16 [N, C, 4, 4]."""
-        kept = []
+    def features(self, images: Tensor) -> Tensor:
+        """Images [N, 3, S, S], uint8 or −1..1 → the last feature maps, float16 [N, C, 4, 4]."""
+        maps = []
         with torch.inference_mode():
             for x in images.split(_BATCH):
                 x = x.float() / 127.5 - 1 if x.dtype == torch.uint8 else x
-                kept.append(self.trunk.maps(x, torch.bfloat16)[-1].half())
-        return torch.cat(kept).clone()
+                maps.append(self.trunk.maps(x, torch.bfloat16)[-1].half())
+        return torch.cat(maps).clone()
 
-    def forward(self, kept: Tensor) -> Tensor:
-        """Kept maps → float32 vectors [N, dim], of length 1."""
-        return F.normalize(self.project(self.trunk.vector(kept)), dim=-1)
+    def forward(self, features: Tensor) -> Tensor:
+        """Feature maps [N, C, 4, 4] → float32 unit vectors [N, dim]."""
+        return F.normalize(self.project(self.trunk.vector(features)), dim=-1)
 
 
-def keep_views(heads: Heads, images: Tensor, count: int) -> Tensor:
-    """The maps of the pictures, of their mirror images, and of ``count`` augmented copies: [2 + count, N, C, 4, 4]."""
-    views = [heads.keep(images), heads.keep(images.flip(-1))]
+def feature_views(heads: Heads, images: Tensor, count: int) -> Tensor:
+    """Features of the images, their mirror images, and ``count`` augmented copies: [2 + count, N, C, 4, 4]."""
+    views = [heads.features(images), heads.features(images.flip(-1))]
     for _ in range(count):
-        views.append(torch.cat([heads.keep(augment(x)) for x in images.split(256)]))
+        views.append(torch.cat([heads.features(augment(x)) for x in images.split(256)]))
     return torch.stack(views)
 
 
-def losses(heads: Heads, data: Data, views: Tensor, batch: int, chance: random.Random) -> dict[str, Tensor]:
-    """The losses of :mod:`latent_editor.train.clip` on a new batch: open_clip's, judged and ranked statements."""
+def losses(heads: Heads, data: Data, views: Tensor, batch: int, rng: random.Random) -> dict[str, Tensor]:
+    """The losses of :mod:`latent_editor.train.clip` on a new batch, from precomputed features."""
     known = concepts()
     at = torch.randint(len(data.rows), (batch,))
     image = heads(views[torch.randint(len(views), (batch,)), at])
-    statements = [statement(chance, known, at=i) for i in range(len(known))]
-    statements += [Statement(chance.choice(NEUTRAL), ()) for _ in range(4)]
+    statements = [statement(rng, known, at=i) for i in range(len(known))]
+    statements += [Statement(rng.choice(NEUTRAL), ()) for _ in range(4)]
     rows = [data.rows[i] for i in at[:CAPTIONS].tolist()]
-    captions = [compose(r["attributes"], str(r.get("prompt", "")), chance, known) for r in rows]
+    captions = [compose(r["attributes"], str(r.get("prompt", "")), rng, known) for r in rows]
     text = heads.clip.encode_text([*captions, *(s.text for s in statements)], dtype=torch.bfloat16)
     scale = heads.clip.model.logit_scale.exp()
     pairs = scale * image[: len(captions)] @ text[: len(captions)].t()
     right = torch.arange(len(captions))
     contrastive = (F.cross_entropy(pairs, right) + F.cross_entropy(pairs.t(), right)) / 2
-    truth = torch.stack([s.truth(data.truth) for s in statements])  # [K, N], of all pictures for the prior
+    truth = torch.stack([s.truth(data.truth) for s in statements])  # [K, N], over all images, for the prior
     prior = truth.nanmean(dim=1)
-    judged, ranked = soft_losses(scale * text[len(captions) :] @ image.t(), truth[:, at], prior)
-    return {"contrastive": contrastive, "judged": judged, "ranked": ranked}
+    binary, ranking = soft_losses(scale * text[len(captions) :] @ image.t(), truth[:, at], prior)
+    return {"contrastive": contrastive, "binary": binary, "ranking": ranking}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or tar of pictures")
-    parser.add_argument("--labels", required=True, help="one JSON object a line: file, prompt, attributes")
-    parser.add_argument("--check-data", help="folder or tar to measure zero-shot AUC on")
+    parser.add_argument("--data", required=True, help="folder or tar of images")
+    parser.add_argument("--labels", required=True, help="JSON Lines with file, prompt, attributes")
+    parser.add_argument("--check-data", help="folder or tar for measuring zero-shot AUC")
     parser.add_argument("--check-labels", help="its labels")
-    parser.add_argument("--model", type=Path, required=True, help="the folder whose CLIP is trained")
-    parser.add_argument("--export", type=Path, help="folder to write it into (default: the same)")
-    parser.add_argument("--minutes", type=float, default=10, help="how long to train (default %(default)s)")
-    parser.add_argument("--views", type=int, default=4, help="augmented copies of each picture (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=1024, help="pictures a step (default %(default)s)")
-    parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--model", type=Path, required=True, help="model folder whose CLIP to fine-tune")
+    parser.add_argument("--export", type=Path, help="output folder (default: that of --model)")
+    parser.add_argument("--minutes", type=float, default=10, help="training time (default %(default)s)")
+    parser.add_argument("--views", type=int, default=4, help="augmented copies of each image (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=1024, help="images per step (default %(default)s)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 
@@ -117,7 +117,7 @@ def main(args: argparse.Namespace) -> None:
         pictures = read_pictures(args.check_data, clip.size_px)
         check = (pictures, match_labels(pictures, read_labels(args.check_labels)))
     heads = Heads(clip)
-    views = keep_views(heads, data.pictures.images, args.views)
+    views = feature_views(heads, data.pictures.images, args.views)
     print(json.dumps({"pictures": len(data.rows), "views": len(views)}), flush=True)
     train(heads, data, views, minutes=args.minutes, batch=args.batch, lr=args.lr, check=check)
     export(clip, args.model, args.export or args.model)
@@ -133,16 +133,16 @@ def train(
     lr: float,
     check: tuple[Pictures, list[dict[str, Any]]] | None = None,
 ) -> None:
-    """Trains for some minutes with AdamW, the rate on half a cosine, and prints a line of figures now and then."""
+    """Trains for ``minutes`` with AdamW and cosine decay, printing the losses every 100 steps."""
     optimizer = torch.optim.AdamW(heads.trained, lr=lr, betas=(0.9, 0.98), weight_decay=0.05)
-    chance = random.Random()
+    rng = random.Random()
     began, step = time.monotonic(), 0
     while (done := (time.monotonic() - began) / (minutes * 60)) < 1:
         rate = lr * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        parts = losses(heads, data, views, batch, chance)
-        total = 0.3 * parts["contrastive"] + 3 * parts["judged"] + parts["ranked"]
+        parts = losses(heads, data, views, batch, rng)
+        total = 0.3 * parts["contrastive"] + 3 * parts["binary"] + parts["ranking"]
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(heads.trained, 1.0)
@@ -165,10 +165,10 @@ def _print(
 
 
 def export(clip: ClipModel, model: Path, folder: Path) -> None:
-    """Writes the CLIP in half precision into ``folder``, with the description that it had in ``model``."""
+    """Writes the CLIP in half precision into ``folder``, with its config copied from ``model``."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in clip.model.state_dict().items()}
     words = " ".join(sorted(clip.words or ()))
     tensor_files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: words})
-    description = (model / CLIP_FILE).with_suffix(".json")
+    config = (model / CLIP_FILE).with_suffix(".json")
     if folder != model:
-        tensor_files.write_bytes(folder / description.name, description.read_bytes())
+        tensor_files.write_bytes(folder / config.name, config.read_bytes())

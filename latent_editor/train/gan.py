@@ -1,7 +1,7 @@
-"""Training of generator, encoder and discriminator together, resumable at any moment.
+"""Joint training of generator, encoder and discriminator, resumable at any time.
 
-The road for two CPU cores: an encoder–generator pair trained for reconstruction, with an adversarial term on its
-reconstructions and on random faces (as VAE-GAN, Larsen et al. 2016, with the networks of StyleGAN2).
+Designed for two CPU cores: an encoder–generator pair trained for reconstruction, with an adversarial loss on its
+reconstructions and on random faces (like VAE-GAN, Larsen et al. 2016, with the networks of StyleGAN2).
 """
 
 from __future__ import annotations
@@ -31,28 +31,29 @@ from latent_editor.train.teacher import FaceTeacher, read_teacher
 from latent_editor.train.widening import deepened, widened
 
 STATE_FILE = "gan.pt"
-#: The discriminator should be right about real pictures this much more often than wrong (Karras et al. 2020, ADA, r_t).
+#: Target mean sign of the discriminator's logits on real images (r_t in ADA, Karras et al. 2020).
 ADAPTIVE_TARGET = 0.6
 
-#: The discriminator learns this much faster (two time scales, Heusel et al. 2017): behind, it lets swirls pass for
-#: skin.
-JUDGE_AHEAD = 2.0
-#: The averages' half-life is about 700 steps: batches of a dozen pictures are noisy.
+#: Learning rate of the discriminator relative to the generator's (TTUR, Heusel et al. 2017): a discriminator that falls
+#: behind accepts swirls as skin.
+DISCRIMINATOR_RATE_FACTOR = 2.0
+#: Decay of the weight average, a half-life of about 700 steps: batches of a dozen images are noisy.
 DECAY = 0.999
-#: Side of the pictures that a face teacher sees while small networks train.
+#: Input size of the face teacher: for networks of up to :data:`SMALL_TEACHER_PX` pixels, and for larger ones.
 SMALL_TEACHER_PX, TEACHER_PX = 160, 224
 
 
 @dataclass
 class Trainer:
-    """Everything that changes while training, and how to write it down.
+    """The full training state, and its file format.
 
     Attributes:
-        weights: How much each pixel counts, [1, 1, S, S] with mean 1.
-        faces: What a face teacher adds to the objective, or None.
-        last_gray: How many pictures at the end of each batch count by their luminance alone.
-        learn_from: Resolution of the first of the generator's blocks that learn; above 4, all that comes before them
-            stays as it is, the mapping and the encoder too.
+        weights: Pixel weights of the reconstruction loss, [1, 1, S, S] with mean 1.
+        augment: Current probability of the discriminator's augmentations, 0..1.
+        learn_from: Lowest resolution of the generator blocks to train. Above 4, everything before them is frozen,
+            including the mapping network and the encoder.
+        faces: Face teacher and its discriminator heads; None without.
+        last_gray: Number of grayscale images at the end of each batch, compared by luminance only.
     """
 
     nets: Networks
@@ -69,31 +70,32 @@ class Trainer:
     def __post_init__(self) -> None:
         self.nets.trainable(self.learn_from)
         self.averaged = self.nets.copy()
-        both = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
-        players = [p for p in both if p.requires_grad]
-        self.player = torch.optim.Adam(players, betas=(0.0, 0.99))
+        parameters = [*self.nets.generator.parameters(), *self.nets.encoder.parameters()]
+        trained = [p for p in parameters if p.requires_grad]
+        self.generator_optimizer = torch.optim.Adam(trained, betas=(0.0, 0.99))
         heads = [] if self.faces is None else self.faces.heads.trainable()
-        self.judge = torch.optim.Adam([*self.nets.discriminator.parameters(), *heads], betas=(0.0, 0.99))
+        discriminators = [*self.nets.discriminator.parameters(), *heads]
+        self.discriminator_optimizer = torch.optim.Adam(discriminators, betas=(0.0, 0.99))
 
     def step(self, images: Tensor, rate: float) -> dict[str, float]:
-        """One step of both players on uint8 pictures [B, 3, S, S], at learning rate ``rate``."""
-        self.player.param_groups[0]["lr"] = rate
-        self.judge.param_groups[0]["lr"] = rate * JUDGE_AHEAD
+        """One step of generator and discriminator on uint8 images [B, 3, S, S], at learning rate ``rate``."""
+        self.generator_optimizer.param_groups[0]["lr"] = rate
+        self.discriminator_optimizer.param_groups[0]["lr"] = rate * DISCRIMINATOR_RATE_FACTOR
         f = forward(self.nets, images, self.objective, self.dtype, last_gray=self.last_gray)
 
         loss_discriminator, confidence = discriminator_loss(self.nets, f, self.augment, self.dtype, self.faces)
         if self.steps % self.objective.r1_every == 0:
             loss_discriminator = loss_discriminator + r1_penalty(self.nets, f, self.objective, self.augment)
-        self.judge.zero_grad(set_to_none=True)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
         loss_discriminator.backward()
-        self.judge.step()
+        self.discriminator_optimizer.step()
 
-        self._judges_learn(False)
+        self._train_discriminators(False)
         loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights, self.faces)
-        self.player.zero_grad(set_to_none=True)
+        self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.player.step()
-        self._judges_learn(True)
+        self.generator_optimizer.step()
+        self._train_discriminators(True)
 
         self.steps += 1
         self.images_seen += len(images)
@@ -101,16 +103,19 @@ class Trainer:
         self.augment = min(0.6, max(0.0, self.augment + math.copysign(4e-4, confidence - ADAPTIVE_TARGET)))
         return {**parts, "discriminator": loss_discriminator.item(), "confidence": confidence, "augment": self.augment}
 
-    def _judges_learn(self, learn: bool) -> None:
-        self.nets.discriminator.requires_grad_(learn)
+    def _train_discriminators(self, enabled: bool) -> None:
+        self.nets.discriminator.requires_grad_(enabled)
         if self.faces is not None:
-            self.faces.heads.heads.requires_grad_(learn)
+            self.faces.heads.heads.requires_grad_(enabled)
 
     def save(self, path: Path) -> None:
         live = {k: m.state_dict() for k, m in self.nets.modules().items()}
         averaged = {k: m.state_dict() for k, m in self.averaged.modules().items()}
         counts = {"images_seen": self.images_seen, "steps": self.steps, "augment": self.augment}
-        optimizers = {"player": self.player.state_dict(), "judge": self.judge.state_dict()}
+        optimizers = {
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+        }
         heads = {} if self.faces is None else {"heads": self.faces.heads.state_dict()}
         save_state(path, {"live": live, "averaged": averaged, "counts": counts, **heads, **optimizers})
 
@@ -121,15 +126,15 @@ class Trainer:
             self.averaged.modules()[name].load_state_dict(state["averaged"][name])
         if self.faces is not None:
             self.faces.heads.load_state_dict(state["heads"])
-        self.player.load_state_dict(state["player"])
-        self.judge.load_state_dict(state["judge"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         for name, value in state["counts"].items():
             setattr(self, name, value)
 
 
 @torch.no_grad()
 def reconstruction_db(nets: Networks, pictures: Tensor) -> float:
-    """Mean PSNR of the encoder's reconstruction of uint8 pictures [N, 3, S, S]."""
+    """Mean PSNR in dB of the encoder's reconstructions of uint8 images [N, 3, S, S]."""
     values = []
     for batch in pictures.split(32):
         x = batch.float() / 127.5 - 1
@@ -138,8 +143,8 @@ def reconstruction_db(nets: Networks, pictures: Tensor) -> float:
 
 
 @torch.no_grad()
-def identity_kept(nets: Networks, pictures: Tensor, teacher: FaceTeacher) -> float:
-    """How much the encoder's reconstruction of uint8 pictures [N, 3, S, S] is the same person to a teacher: 0..1."""
+def identity_similarity(nets: Networks, pictures: Tensor, teacher: FaceTeacher) -> float:
+    """Mean cosine of a face teacher's identity vectors between uint8 images [N, 3, S, S] and their reconstructions."""
     values = []
     for batch in pictures.split(16):
         x = batch.float() / 127.5 - 1
@@ -149,47 +154,51 @@ def identity_kept(nets: Networks, pictures: Tensor, teacher: FaceTeacher) -> flo
 
 
 def learning_rate(base: float, elapsed: float, total: float) -> float:
-    """A short warm-up, then constant, then linear decay over the last third of the run's time."""
+    """A short warm-up, a constant rate, then linear decay over the last third of the run; times in seconds."""
     warm = min(1.0, (elapsed + 5) / 60)
     return base * warm * min(1.0, max(0.02, (1 - elapsed / total) * 3))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    data = parser.add_argument_group("pictures (a folder, or a tar with labels of the same name beside it)")
-    data.add_argument("--data", type=Path, required=True, help="paintings, or whatever there is most of")
-    data.add_argument("--labels", type=Path, help="one JSON object a line; what is rare is shown more often")
-    data.add_argument("--photographs", type=Path, help="photographs, shown for a share of each batch")
-    data.add_argument("--photo-share", type=float, default=0.6, help="that share (default: 0.6)")
-    data.add_argument("--grayscale", type=Path, help="old photographs, which teach by their luminance alone")
-    data.add_argument("--grayscale-count", type=int, default=3, help="how many of each batch (default: 3)")
-    data.add_argument("--validation", type=Path, help="pictures that are never trained on, for figures and sheets")
-    parser.add_argument("--run", type=Path, required=True, help="folder of this run's state, log and sheets")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's state where there is one")
-    parser.add_argument("--minutes", type=float, default=60)
+    data = parser.add_argument_group("images (a folder, or a tar with labels of the same name next to it)")
+    data.add_argument("--data", type=Path, required=True, help="the main dataset, such as paintings")
+    data.add_argument("--labels", type=Path, help="JSON Lines; rare attributes are oversampled")
+    data.add_argument("--photographs", type=Path, help="photographs, mixed into each batch")
+    data.add_argument("--photo-share", type=float, default=0.6, help="share of photographs in a batch (default: 0.6)")
+    data.add_argument("--grayscale", type=Path, help="old photographs, trained on by luminance only")
+    data.add_argument("--grayscale-count", type=int, default=3, help="grayscale images per batch (default: 3)")
+    data.add_argument("--validation", type=Path, help="held-out images for metrics and contact sheets")
+    parser.add_argument("--run", type=Path, required=True, help="folder for state, log and contact sheets")
+    parser.add_argument("--resume", action="store_true", help="continue from the run's state if there is one")
+    parser.add_argument("--minutes", type=float, default=60, help="training time (default %(default)s)")
     parser.add_argument("--threads", type=int, help="CPU threads")
-    parser.add_argument("--export", type=Path, help="folder to write the averaged networks to at the end")
+    parser.add_argument("--export", type=Path, help="folder for the averaged networks at the end")
     nets = parser.add_argument_group("networks")
-    nets.add_argument("--start", type=Path, help="a model's folder to start from, such as weights/portraits")
+    nets.add_argument("--start", type=Path, help="model folder to start from, such as weights/portraits")
     nets.add_argument("--points", type=Path, help="a model.json with canonical_points (default: that of --start)")
     nets.add_argument(
-        "--size", type=int, help="side of the pictures in pixels: of a new model (128), or to grow that of --start to"
+        "--size", type=int, help="image size in pixels: of a new model (128), or twice that of --start to grow it"
     )
-    nets.add_argument("--half", action="store_true", help="train the inner networks, which draw pictures of half size")
-    nets.add_argument("--channels", type=_numbers, help="widen the generator to so many at 4², 8², …: 256,256,…")
-    nets.add_argument("--deep-width", type=int, default=0, help="widen the encoder's last two levels to so many")
     nets.add_argument(
-        "--learn-from", type=int, default=4, help="train only the generator's blocks from this resolution on"
+        "--half", action="store_true", help="train at half resolution, without the highest-resolution layers"
+    )
+    nets.add_argument("--channels", type=_numbers, help="widen the generator to these channels at 4², 8², …: 256,256,…")
+    nets.add_argument("--deep-width", type=int, default=0, help="widen the encoder's last two levels to this")
+    nets.add_argument(
+        "--learn-from", type=int, default=4, help="train only the generator blocks from this resolution on"
     )
     objective = parser.add_argument_group("objective")
     objective.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of Adam")
-    objective.add_argument("--batch", type=int, default=Objective.batch, help="pictures a step (default: 16)")
+    objective.add_argument("--batch", type=int, default=Objective.batch, help="images per step (default: 16)")
     objective.add_argument(
         "--adversarial",
         type=float,
         default=1.0,
-        help="factor on the adversarial terms: less is smoother and more alike",
+        help="scale of the adversarial losses: lower is smoother and closer to the input",
     )
-    objective.add_argument("--teacher", type=Path, help="a face network: identity, its maps, and heads on them")
+    objective.add_argument(
+        "--teacher", type=Path, help="face network for the identity and feature losses and the projected heads"
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -197,14 +206,14 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def pixel_weights(model_json: Path | None, size_px: int) -> Tensor:
-    """Eyes, nose and mouth count most where a model's ``model.json`` says where its faces have them: [1, 1, S, S]."""
+    """Pixel weights [1, 1, S, S], highest at eyes, nose and mouth; all 1 without canonical points in ``model_json``."""
     about = json.loads(model_json.read_text(encoding="utf-8")) if model_json and model_json.is_file() else {}
     points = about.get("canonical_points") or {}
     return face_weights(points, size_px) if set(points) >= NEEDED else torch.ones(1, 1, 1, 1)
 
 
 def make_networks(args: argparse.Namespace) -> Networks:
-    """The whole networks that a run begins with, in the shape that it asks for."""
+    """The networks that a run starts from, grown and widened as requested."""
     nets = Networks.read(args.start) if args.start else Networks.new(args.size or 128)
     if args.size and args.size != nets.generator.size_px:
         nets = grown(nets, args.size)
@@ -216,7 +225,7 @@ def make_networks(args: argparse.Namespace) -> Networks:
 
 
 def make_trainer(args: argparse.Namespace, nets: Networks, last_gray: int = 0) -> Trainer:
-    """A trainer of ``nets``, at the run's state where it resumes."""
+    """A trainer of ``nets``, with the run's saved state if it resumes."""
     o = Objective(batch=args.batch)
     factor = args.adversarial
     photographic = max(round(o.photographic * o.batch / Objective.batch), last_gray + 1)
@@ -243,7 +252,7 @@ def make_trainer(args: argparse.Namespace, nets: Networks, last_gray: int = 0) -
 
 
 def read_sources(args: argparse.Namespace, size_px: int) -> Sources:
-    """The sets of pictures that a run is shown."""
+    """The datasets of a run."""
     return Sources(
         read_source(args.data, size_px, painting_weight, labels=args.labels),
         read_source(args.photographs, size_px, photograph_weight) if args.photographs else None,
@@ -293,16 +302,17 @@ def _train(args: argparse.Namespace, trainer: Trainer, sources: Sources, held_ou
 
 
 def checkpoint(trainer: Trainer, run: Path, held_out: Tensor) -> None:
-    """Writes the state, a contact sheet and the figures."""
+    """Writes the state and a contact sheet, and logs validation metrics."""
     trainer.save(run / STATE_FILE)
     contact_sheet(trainer.averaged, held_out, run / "sheets" / f"{trainer.images_seen:08d}.jpg")
-    figures = {"validation_encoder_db": reconstruction_db(trainer.averaged, held_out)}
+    metrics = {"validation_encoder_db": reconstruction_db(trainer.averaged, held_out)}
     if trainer.faces is not None:
-        figures["validation_identity"] = identity_kept(trainer.averaged, held_out, trainer.faces.teacher)
-    log(run, {"images": trainer.images_seen, **figures})
+        metrics["validation_identity"] = identity_similarity(trainer.averaged, held_out, trainer.faces.teacher)
+    log(run, {"images": trainer.images_seen, **metrics})
 
 
 def log(run: Path, row: dict[str, float], *, name: str = "gan.jsonl") -> None:
+    """Prints metrics and appends them to the run's log."""
     line = json.dumps({k: round(v, 4) for k, v in row.items()})
     print(line, flush=True)
     with (run / name).open("a", encoding="utf-8") as f:

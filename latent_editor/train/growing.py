@@ -1,6 +1,7 @@
-"""Twice the size for networks that have learned a smaller one, without forgetting (Karras et al. 2018, §2); and back.
+"""Doubles the resolution of trained networks without losing what they learned (Karras et al. 2018, §2), and back.
 
-Everything new starts at nothing, so that no fading in is needed: the grown networks first do what the small ones did.
+New layers contribute nothing at first, so no fade-in is needed: the grown networks start out equivalent to the small
+ones.
 """
 
 from __future__ import annotations
@@ -16,25 +17,27 @@ from latent_editor.networks.encoder import Encoder
 from latent_editor.networks.perceptual import Discriminator
 from latent_editor.train.networks import Networks
 
-#: Channels of the discriminator's new level; its other levels have twice as many.
+#: Channels of the discriminator's new level, half as many as in the others.
 FINE_WIDTH = 24
 
 
 def grown(nets: Networks, size_px: int) -> Networks:
-    """Networks of twice the size that give the same pictures, enlarged by the generator's own filter.
+    """Networks of twice the resolution that output the same images, upsampled by the generator's own filter.
 
-    1. The generator gets one more block, with as many channels as the one before; its layer to RGB is black at first.
-    2. The encoder goes on looking at pictures of its own size; it gives two more ws, of which nothing depends yet.
-    3. The discriminator gets one more level before its first (:class:`~latent_editor.networks.trunk.Trunk`).
+    1. The generator gets one more block, as wide as the last one; its toRGB layer outputs zero at first.
+    2. The encoder keeps its input size and outputs two more ws, which do not affect the image yet.
+    3. The discriminator gets one more level in front (:class:`~latent_editor.networks.trunk.Trunk`).
 
     Raises:
-        BadValue: ``size_px`` is not twice the present size, or the discriminator was grown before.
+        BadValue: ``size_px`` is not twice the current size, or the discriminator was grown before.
     """
     now = nets.generator.size_px
     if size_px != 2 * now:
-        raise BadValue(f"Networks of {now} pixels grow to {2 * now}, not to {size_px}. Leave --size out, or double it.")
+        raise BadValue(f"Networks of {now} pixels grow to {2 * now}, not to {size_px}. Omit --size, or double it.")
     if nets.discriminator.config["fine_width"]:
-        raise BadValue(f"A discriminator grows once; this one was, to {now} pixels. Train on at this size.")
+        raise BadValue(
+            f"A discriminator grows once; this one already has, to {now} pixels. Keep training at this size."
+        )
     return Networks(_generator(nets.generator), _encoder(nets.encoder), _discriminator(nets.discriminator))
 
 
@@ -67,46 +70,44 @@ def _discriminator(old: Discriminator) -> Discriminator:
 
 
 def _adopt(new: nn.Module, old: nn.Module) -> None:
-    """Takes over everything that the old network has; only what is new may be missing there."""
+    """Loads all weights of the old network, which may lack those that are new."""
     unexpected = new.load_state_dict(old.state_dict(), strict=False).unexpected_keys
     assert not unexpected, unexpected
 
 
 def halved(nets: Networks) -> Networks:
-    """Networks of half the size: the skip generator without its last block, the discriminator without its fine level.
+    """Networks of half the resolution: the generator without its last block, the discriminator without its first level.
 
-    A step costs a third of the whole networks' there. What the small ones have learned goes back by :func:`rejoined`.
+    A step costs a third of a full one. :func:`rejoined` transfers the result back.
 
     Raises:
-        BadValue: a generator without skip connections, whose earlier blocks draw no picture.
+        BadValue: the generator has no skip connections, so its earlier blocks output no image.
     """
     c = nets.generator.config
     if c.architecture != "skip":
-        raise BadValue(
-            f"Got a generator of the architecture {c.architecture!r}; only “skip” has pictures of half size."
-        )
+        raise BadValue(f"Got a generator of architecture {c.architecture!r}; only “skip” outputs images of half size.")
     channels = tuple(c.channels_at(r) for r in c.resolutions)
     g = StyleGAN2(replace(c, img_resolution=c.img_resolution // 2, channels=channels[:-1]))
-    _take_over(g, nets.generator)
+    _copy_overlap(g, nets.generator)
     encoder = Encoder(**{**nets.encoder.config, "num_ws": g.num_ws})
-    _take_over(encoder, nets.encoder)
+    _copy_overlap(encoder, nets.encoder)
     discriminator = Discriminator(
         **{**nets.discriminator.config, "size_px": nets.discriminator.config["size_px"] // 2, "fine_width": 0}
     )
-    _take_over(discriminator, nets.discriminator)
+    _copy_overlap(discriminator, nets.discriminator)
     return Networks(g, encoder, discriminator)
 
 
 def rejoined(whole: Networks, half: Networks) -> Networks:
-    """``whole`` with what :func:`halved` networks have learned; it stays as it is where they have no part."""
+    """``whole`` with the trained weights of its :func:`halved` networks; all other weights are unchanged."""
     whole = whole.copy()
     for mine, theirs in zip(whole.modules().values(), half.modules().values(), strict=True):
-        _take_over(mine, theirs)
+        _copy_overlap(mine, theirs)
     return whole
 
 
-def _take_over(new: nn.Module, old: nn.Module) -> None:
-    """Copies every tensor that both have; of different lengths, as far as the shorter one goes."""
+def _copy_overlap(new: nn.Module, old: nn.Module) -> None:
+    """Copies every tensor that both have, up to the shorter length along the first axis."""
     theirs = old.state_dict()
     for name, mine in new.state_dict().items():
         if name in theirs:

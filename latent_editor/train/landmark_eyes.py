@@ -1,4 +1,4 @@
-"""Trains the eye network on the eyes of portraits, whose irises are measured beforehand by their edges."""
+"""Trains the eye network on the eyes of portraits, whose irises are first located by edge detection."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from latent_editor.train.landmark_views import distance_to, photographed, transf
 from latent_editor.train.landmarks import read_faces
 from latent_editor.train.learning import Trainer, log, train
 
-#: Eyes are kept in memory as views of this side: a little sharper and larger than what the network sees of them.
+#: Eyes are kept in memory as patches of this size, sharper and larger than the views of the network.
 PATCH_PX, PATCH_SIDE = 96, 1.5
 
 
 class Eyes(NamedTuple):
-    """Eyes and their irises.
+    """Eye patches and their irises.
 
     Attributes:
-        image: uint8 [N, 3, PATCH_PX, PATCH_PX]; those on the right are mirrored.
+        image: uint8 [N, 3, PATCH_PX, PATCH_PX]; right-hand eyes are mirrored.
         iris: float32 [N, 3], (x, y, radius) as fractions of the patch's side.
-        clarity: float32 [N], 0..1: how clear the iris's edge is.
+        clarity: float32 [N], 0..1, sharpness of the iris's edge.
     """
 
     image: Tensor
@@ -40,7 +40,13 @@ class Eyes(NamedTuple):
 
 
 class EyeViews(NamedTuple):
-    """A batch to learn from: image float32 [N, 3, S, S], points float32 [N, 2] as fractions, weight float32 [N]."""
+    """A training batch.
+
+    Attributes:
+        image: float32 [N, 3, S, S], −1..1.
+        points: float32 [N, 2], pupils as fractions of the side.
+        weight: float32 [N].
+    """
 
     image: Tensor
     points: Tensor
@@ -48,27 +54,33 @@ class EyeViews(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this part's options to ``python -m latent_editor.train landmark_eyes``."""
-    parser.add_argument("--data", required=True, type=Path, help="training pictures: a folder or a tar")
-    parser.add_argument("--labels", required=True, type=Path, help="their labels (jsonl) with landmarks in pixels")
-    parser.add_argument("--validation-data", type=Path, help="pictures for validation; none: no validation")
+    """Adds the options of ``python -m latent_editor.train landmark_eyes``."""
+    parser.add_argument("--data", required=True, type=Path, help="training images: a folder or tar")
+    parser.add_argument(
+        "--labels", required=True, type=Path, help="their labels, as JSON Lines with landmarks in pixels"
+    )
+    parser.add_argument("--validation-data", type=Path, help="held-out images (default: no validation)")
     parser.add_argument("--validation-labels", type=Path, help="their labels")
     parser.add_argument(
-        "--label-size", type=float, default=256, help="side of the pictures that the landmarks refer to"
+        "--label-size", type=float, default=256, help="image size that the landmarks refer to (default %(default)s)"
     )
-    parser.add_argument("--run", type=Path, default=Path("runs/eyes"), help="folder for checkpoint and log")
-    parser.add_argument("--minutes", type=float, default=20.0, help="how long to train; the rate falls towards the end")
-    parser.add_argument("--batch", type=int, default=96, help="views a step")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    parser.add_argument("--export", type=Path, help="folder whose landmarks.safetensors gets the eye network")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fp32", action="store_true", help="train in single precision (where bf16 is slow)")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/eyes"), help="folder for checkpoint and log (default %(default)s)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=20.0, help="training time; the rate decays over it (default %(default)s)"
+    )
+    parser.add_argument("--batch", type=int, default=96, help="views per step (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate (default %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="continue from the run's checkpoint")
+    parser.add_argument("--export", type=Path, help="folder whose landmarks.safetensors receives the eye network")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the batches (default %(default)s)")
+    parser.add_argument("--fp32", action="store_true", help="train in float32, where bfloat16 is slow")
 
 
 def main(args: argparse.Namespace) -> None:
     """Trains for ``args.minutes``, keeping a checkpoint and a log, and exports the averaged weights."""
-    torch.set_num_threads(1)  # the network is small: threads would spend their time waiting for each other
+    torch.set_num_threads(1)  # the network is too small for threads to pay off
     eyes = read_eyes(args.data, args.labels, args.label_size)
     trainer = new_trainer(args.rate, torch.float32 if args.fp32 else torch.bfloat16)
 
@@ -94,7 +106,7 @@ def new_trainer(rate: float, dtype: torch.dtype) -> Trainer[EyeNet]:
 
 
 def losses(found: FoundEyes, views: EyeViews) -> tuple[Tensor, dict[str, float]]:
-    """The heat map's cross entropy and the point's distance, by the eyes' weights. Returns the sum, and its parts."""
+    """Cross-entropy of the heat map plus distance of the point, weighted by eye; and the terms for the log."""
     s = found.heat.shape[-1]
     steps = torch.arange(s) + 0.5
     at = views.points * s
@@ -109,16 +121,16 @@ def losses(found: FoundEyes, views: EyeViews) -> tuple[Tensor, dict[str, float]]
 
 
 def read_eyes(data: Path, labels: Path, label_size: float) -> Eyes:
-    """Cuts both eyes out of each portrait and measures their irises.
+    """Crops both eyes of each portrait and locates their irises.
 
     Raises:
-        BadInput: a picture or a label is missing or damaged.
+        BadInput: an image or a label is missing or damaged.
     """
     pictures, points = read_faces(data, labels, label_size, size_px=256)
     patches, irises, clear = [], [], []
     for picture, marks in zip(pictures.permute(0, 2, 3, 1).numpy(), points.double().numpy() * 256, strict=True):
         for frame in eye_frames(to_pupils(marks)[:2]):
-            # From the patch to the portrait: as the network's view, but larger and finer.
+            # Patch to portrait: the view of the network, but larger and finer.
             zoom = PATCH_SIDE / VIEW_SIDE * VIEW_PX / PATCH_PX
             shift = np.full(2, (VIEW_PX - PATCH_PX * zoom) / 2)
             patch = affine.warp(
@@ -135,45 +147,47 @@ def read_eyes(data: Path, labels: Path, label_size: float) -> Eyes:
     )
 
 
-#: Directions in which an iris meets white: its sides and below; above is the lid.
+#: Directions in which the iris borders on the white of the eye: the sides and below; the lid covers the top.
 _ARC_DEG = np.r_[-20:61:6, 120:201:6]
-#: Clear enough to learn from, and as clear as can be, as steps of brightness.
+#: Edge contrast at which an iris gets weight 0, and weight 1.
 _MIN_STEP, _FULL_STEP = 0.30, 0.42
 
 
 def measure_iris(patch: np.ndarray) -> tuple[np.ndarray, float]:
-    """The circle at whose sides and bottom an eye gets brightest (the integro-differential operator of Daugman 1993,
-    eq. 1, on those arcs only, the weaker side counting twice).
+    """Locates the iris as the circle with the strongest dark-to-bright edge.
+
+    The integro-differential operator of Daugman 1993, eq. 1, restricted to the arcs at the sides and the bottom; the
+    weaker side counts twice.
 
     Args:
-        patch: uint8 [S, S], an eye, with the expected pupil in its middle.
+        patch: uint8 [S, S], an eye whose pupil is expected at the center.
 
     Returns:
-        float64 [3], x, y and radius in pixels; and how clear its edge is: 0 (or less) useless, 1 (or more) plain.
+        float64 [3], x, y and radius in pixels; and the clarity of the edge, from ≤ 0 (unusable) to ≥ 1 (sharp).
     """
     unit = PATCH_PX / PATCH_SIDE / 66  # the steps below are 1/66 of the distance between the pupils
     x, y, r = (
         v.ravel() for v in np.meshgrid(np.arange(-4, 4.1, 0.5), np.arange(-4, 4.1, 0.5), np.arange(4.5, 9.6, 0.5))
     )
-    grey = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), 0.45 * unit)
+    gray = cv2.GaussianBlur(patch.astype(np.float32), (0, 0), 0.45 * unit)
     middle = patch.shape[0] / 2
-    near = grey[
+    near = gray[
         round(middle - 14 * unit) : round(middle + 14 * unit), round(middle - 14 * unit) : round(middle + 14 * unit)
     ]
     low, high = np.percentile(near, [3, 97])
-    grey = (grey - low) / (high - low + 8)
+    gray = (gray - low) / (high - low + 8)
     angle = np.radians(_ARC_DEG)
 
     def ring(radius: np.ndarray) -> np.ndarray:
         at_x = (x[:, None] + radius[:, None] * np.cos(angle)) * unit + middle - 0.5
         at_y = (y[:, None] + radius[:, None] * np.sin(angle)) * unit + middle - 0.5
-        return cv2.remap(grey, at_x.astype(np.float32), at_y.astype(np.float32), cv2.INTER_LINEAR)
+        return cv2.remap(gray, at_x.astype(np.float32), at_y.astype(np.float32), cv2.INTER_LINEAR)
 
     step = np.clip(ring(r + 0.9) - ring(r - 0.9), -0.1, 0.35)
     right, left = step[:, : len(angle) // 2].mean(1), step[:, len(angle) // 2 :].mean(1)
     inside = (ring(r * 0.35).mean(1) + ring(r * 0.7).mean(1)) / 2
     sharp = np.minimum(left, right) + (left + right) / 2 - 0.15 * inside
-    sharp -= 0.012 * np.hypot(x, y) + 0.02 * np.abs(r - 7)  # a slight preference for the usual place and size
+    sharp -= 0.012 * np.hypot(x, y) + 0.02 * np.abs(r - 7)  # a weak prior on position and size
     best = np.argsort(-sharp)[:12]
     share = np.exp((sharp[best] - sharp[best[0]]) * 40)
     share /= share.sum()
@@ -182,18 +196,18 @@ def measure_iris(patch: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def make_eye_views(eyes: Eyes, random: torch.Generator) -> EyeViews:
-    """Draws one view of each eye: aside, turned, stretched, darkened, with reflections, in other light, blurred.
+    """One augmented view of each eye: shifted, rotated, stretched, darkened, with reflections, relit and blurred.
 
     Args:
-        eyes: As :func:`read_eyes` gives them.
-        random: Where the chances come from.
+        eyes: See :func:`read_eyes`.
+        random: Source of randomness.
     """
     n = len(eyes.image)
     image = _reflections(_dark_irises(eyes.image.float() / 127.5 - 1, eyes.iris, random), eyes.iris, random)
     angle = uniform(random, n, low=-1, high=1) * math.radians(14)
     side = VIEW_SIDE / PATCH_SIDE * torch.exp(uniform(random, n, low=-0.2, high=0.2))
     stretch = torch.exp(uniform(random, n, low=-0.1, high=0.1))
-    m = torch.zeros(n, 3, 3)  # from view to patch, both in fractions of their sides
+    m = torch.zeros(n, 3, 3)  # view to patch, both in fractions of their sides
     m[:, 0, 0], m[:, 0, 1] = side * stretch * angle.cos(), -side * angle.sin()
     m[:, 1, 0], m[:, 1, 1] = side * angle.sin(), side / stretch * angle.cos()
     m[:, :2, 2] = 0.5 + uniform(random, n, 2, low=-0.18, high=0.18) / PATCH_SIDE
@@ -210,7 +224,7 @@ def make_eye_views(eyes: Eyes, random: torch.Generator) -> EyeViews:
 
 
 def _dark_irises(image: Tensor, iris: Tensor, random: torch.Generator) -> Tensor:
-    """Makes some irises as dark as most people's are: portraits like theirs bright."""
+    """Darkens some irises: the portraits show fewer dark eyes than photographs."""
     n, s = len(image), image.shape[-1]
     away = distance_to(iris[:, :2], s) / iris[:, 2, None, None]
     steps = (torch.arange(s) + 0.5) / s
@@ -220,19 +234,20 @@ def _dark_irises(image: Tensor, iris: Tensor, random: torch.Generator) -> Tensor
 
 
 def _reflections(image: Tensor, iris: Tensor, random: torch.Generator) -> Tensor:
-    """Puts one or two small lights into some eyes, anywhere on the iris."""
+    """Adds one or two small highlights to some irises."""
     n, s = len(image), image.shape[-1]
-    for chance in (0.3, 0.2):
-        centre = iris[:, :2] + uniform(random, n, 2, low=-0.7, high=0.7) * iris[:, 2:]
+    for probability in (0.3, 0.2):
+        center = iris[:, :2] + uniform(random, n, 2, low=-0.7, high=0.7) * iris[:, 2:]
         radius = iris[:, 2, None, None] * uniform(random, n, 1, 1, low=0.12, high=0.4)
-        amount = ((radius - distance_to(centre, s)) * s).clamp(0, 1) * (uniform(random, n, 1, 1) < chance)
+        amount = ((radius - distance_to(center, s)) * s).clamp(0, 1) * (uniform(random, n, 1, 1) < probability)
         amount = amount * uniform(random, n, 1, 1, low=0.3)
         image = image + (0.95 - image) * amount[:, None]
     return image
 
 
 def evaluate(net: EyeNet, eyes: Eyes, *, seed: int = 1) -> dict[str, float]:
-    """Distance from the measured irises on unseen eyes in wild views, in per cent of the distance between the eyes."""
+    """Error on augmented views of held-out eyes, in percent of the distance between the eyes: median and 95th
+    percentile."""
     net.eval()
     views = make_eye_views(eyes, torch.Generator().manual_seed(seed))
     with torch.inference_mode():

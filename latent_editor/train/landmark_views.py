@@ -1,4 +1,4 @@
-"""Views of portraits that teach the landmark network what photographs look like: geometry, light, clutter."""
+"""Augmented views of portraits that prepare the landmark network for photographs: geometry, lighting, clutter."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Indices of the points after mirroring: the eyes change places.
+#: Indices of the landmarks after mirroring, which swaps the eyes.
 MIRROR = (1, 0, 2, 3, 4)
 
-#: Centre of the frame in a portrait, as fractions of its side: MEAN_FACE has the mean points seen from there.
-FRAME_CENTRE = (0.5, 0.68)
+#: Center of the frame in a portrait, as fractions of its side; MEAN_FACE is relative to it.
+FRAME_CENTER = (0.5, 0.68)
 
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """How wild the views are.
+    """Ranges of the augmentation.
 
     Attributes:
         size_px: Side of the views.
-        angle_deg: Rotation, uniform in ± this.
-        side: The frame's side in portrait sides, on (geometric) average.
-        zoom: It varies by a factor of exp(uniform ±zoom).
-        shift: Uniform in ± this many frame sides.
-        negatives: Share of views without a face (or with one destroyed).
+        angle_deg: Rotation, uniform in ±angle_deg.
+        side: Geometric mean of the frame's side, in portrait sides.
+        zoom: The side varies by a factor of exp(uniform ±zoom).
+        shift: Translation, uniform in ±shift frame sides.
+        negatives: Share of views without a recognizable face.
     """
 
     size_px: int = 96
@@ -58,8 +58,8 @@ def make_views(pictures: Tensor, points: Tensor, config: ViewConfig, random: tor
     Args:
         pictures: uint8 [N, 3, P, P].
         points: float32 [N, 5, 2], fractions of the portrait's side.
-        config: How wild.
-        random: Where the chances come from.
+        config: Ranges of the augmentation.
+        random: Source of randomness.
     """
     n = len(pictures)
     kind = _negative_kinds(n, config.negatives, random)
@@ -79,10 +79,11 @@ def make_views(pictures: Tensor, points: Tensor, config: ViewConfig, random: tor
 
 
 def uniform(random: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform random numbers in ``low``..``high``, float32."""
     return torch.rand(shape, generator=random) * (high - low) + low
 
 
-#: Kinds of views: a face, and six ways of being none.
+#: Kinds of views: a face, and six kinds of negatives.
 FACE, SHUFFLED, TURNED, TOO_CLOSE, ASIDE, WIPED, TEXTURE = range(7)
 
 
@@ -101,15 +102,15 @@ def _frames(n: int, kind: Tensor, config: ViewConfig, random: torch.Generator) -
     away = uniform(random, n, low=0, high=2 * math.pi)
     far = torch.stack([away.cos(), away.sin()], -1) * uniform(random, n, 1, low=0.5, high=0.8)
     shift = torch.where((kind == ASIDE)[:, None], far, shift) * side[:, None]
-    centre = torch.tensor(FRAME_CENTRE) + shift
-    # Where a view is close up, it may look anywhere in the portrait but at the face as a whole.
-    centre = torch.where((kind == TOO_CLOSE)[:, None], uniform(random, n, 2), centre)
+    center = torch.tensor(FRAME_CENTER) + shift
+    # A close-up may lie anywhere in the portrait, because it never shows the whole face.
+    center = torch.where((kind == TOO_CLOSE)[:, None], uniform(random, n, 2), center)
     stretch = torch.exp(uniform(random, n, low=-0.1, high=0.1))
     shear = uniform(random, n, low=-0.08, high=0.08)
     m = torch.zeros(n, 3, 3)
     m[:, 0, 0], m[:, 0, 1] = side * stretch * angle.cos(), side * (shear - angle.sin())
     m[:, 1, 0], m[:, 1, 1] = side * angle.sin(), side / stretch * angle.cos()
-    m[:, :2, 2] = centre
+    m[:, :2, 2] = center
     m[:, 2, 2] = 1
     m[:, 2, :2] = uniform(random, n, 2, low=-0.15, high=0.15)
     from_corner = torch.eye(3)
@@ -118,18 +119,18 @@ def _frames(n: int, kind: Tensor, config: ViewConfig, random: torch.Generator) -
 
 
 def transform_points(points: Tensor, m: Tensor) -> Tensor:
-    """points [N, P, 2] through homographies [N, 3, 3]."""
+    """Applies homographies [N, 3, 3] to points [N, P, 2]."""
     p = torch.cat([points, torch.ones_like(points[..., :1])], -1) @ m.transpose(1, 2)
     return p[..., :2] / p[..., 2:]
 
 
 def _sample(source: Tensor, m: Tensor, backdrop: Tensor, size_px: int, random: torch.Generator) -> Tensor:
-    """Looks at portraits [N, 3, P, P] through frames; beyond them it is reflected, stretched, or the backdrop."""
+    """Samples portraits [N, 3, P, P] through frames; outside, reflected, clamped to the border, or the backdrop."""
     n = len(source)
     steps = (torch.arange(size_px) + 0.5) / size_px
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2).expand(n, -1, -1)
     at = transform_points(grid, m).reshape(n, size_px, size_px, 2) * 2 - 1
-    half = n // 2  # which half a portrait falls into is chance already: batches are shuffled
+    half = n // 2  # a random half: batches are shuffled
     image = torch.cat(
         [
             F.grid_sample(source[:half], at[:half], mode="bilinear", padding_mode="reflection", align_corners=False),
@@ -151,7 +152,7 @@ def _clouds(n: int, size_px: int, random: torch.Generator, channels: int = 3) ->
 
 
 def _backdrops(source: Tensor, size_px: int, random: torch.Generator) -> Tensor:
-    """Something to stand in front of: other portraits in pieces, one colour, or clouds. [N, 3, S, S]."""
+    """Backgrounds [N, 3, S, S]: pieces of other portraits, plain colors, or clouds."""
     n = len(source)
     other = source[torch.randperm(n, generator=random)]
     turned = torch.where((uniform(random, n) < 0.5)[:, None, None, None], other.flip(2), other.transpose(2, 3))
@@ -166,7 +167,7 @@ def _backdrops(source: Tensor, size_px: int, random: torch.Generator) -> Tensor:
 
 
 def _destroy(image: Tensor, points: Tensor, kind: Tensor, random: torch.Generator) -> Tensor:
-    """Makes no face of one: parts shuffled, or eyes and mouth wiped out."""
+    """Turns faces into negatives: tiles shuffled, or eyes and mouth blurred away."""
     s = image.shape[-1]
     where = (kind == SHUFFLED).nonzero()[:, 0]
     cells = 3 if bool(torch.rand((), generator=random) < 0.5) else 4
@@ -182,15 +183,15 @@ def _destroy(image: Tensor, points: Tensor, kind: Tensor, random: torch.Generato
     return image.index_copy(0, where, face * (1 - amount) + soft * amount)
 
 
-def distance_to(centre: Tensor, size_px: int) -> Tensor:
-    """Distance of every pixel to centre [N, 2], both in fractions: [N, S, S]."""
+def distance_to(center: Tensor, size_px: int) -> Tensor:
+    """Distance of every pixel from ``center`` [N, 2], both in fractions of the side: [N, S, S]."""
     steps = (torch.arange(size_px) + 0.5) / size_px
-    dx, dy = steps[None, None, :] - centre[:, 0, None, None], steps[None, :, None] - centre[:, 1, None, None]
+    dx, dy = steps[None, None, :] - center[:, 0, None, None], steps[None, :, None] - center[:, 1, None, None]
     return (dx**2 + dy**2).sqrt()
 
 
 def _glasses(image: Tensor, points: Tensor, random: torch.Generator) -> Tensor:
-    """Puts glasses on some faces: the portraits have none, photographs do."""
+    """Draws glasses on some faces, which the portraits lack and photographs have."""
     where = (uniform(random, len(image)) < 0.15).nonzero()[:, 0]
     face, points = image[where], points[where]
     n, s = len(where), image.shape[-1]
@@ -201,23 +202,23 @@ def _glasses(image: Tensor, points: Tensor, random: torch.Generator) -> Tensor:
     rims = (1.5 - (to_lens - radius).abs() / rim).clamp(0, 1)
     tint = (radius > to_lens).float() * (uniform(random, n, 1, 1) - 0.6).clamp(0) * 2
     amount = torch.maximum(rims * uniform(random, n, 1, 1, low=0.4), tint)[:, None]
-    colour = uniform(random, n, 3, 1, 1, low=-1, high=-0.2)
-    return image.index_copy(0, where, face * (1 - amount) + colour * amount)
+    color = uniform(random, n, 3, 1, 1, low=-1, high=-0.2)
+    return image.index_copy(0, where, face * (1 - amount) + color * amount)
 
 
 def _occlude(image: Tensor, backdrop: Tensor, random: torch.Generator) -> Tensor:
-    """Puts one or two soft ovals of backdrop in front of some views."""
+    """Occludes some views with one or two soft disks of backdrop."""
     n, s = len(image), image.shape[-1]
-    for chance in (0.35, 0.15):
-        centre = uniform(random, n, 2)
+    for probability in (0.35, 0.15):
+        center = uniform(random, n, 2)
         radius = uniform(random, n, 1, 1, low=0.05, high=0.18)
-        amount = ((radius - distance_to(centre, s)) * 40).clamp(0, 1) * (uniform(random, n, 1, 1) < chance)
+        amount = ((radius - distance_to(center, s)) * 40).clamp(0, 1) * (uniform(random, n, 1, 1) < probability)
         image = image * (1 - amount[:, None]) + backdrop.roll(1, 0) * amount[:, None]
     return image
 
 
 def _texture(image: Tensor, kind: Tensor, random: torch.Generator) -> Tensor:
-    """Replaces the views of kind TEXTURE by clouds, some striped or with blobs."""
+    """Replaces the views of kind TEXTURE with clouds, some striped or blobby."""
     where = (kind == TEXTURE).nonzero()[:, 0]
     n, s = len(where), image.shape[-1]
     cloudy = _clouds(n, s, random)
@@ -227,13 +228,13 @@ def _texture(image: Tensor, kind: Tensor, random: torch.Generator) -> Tensor:
 
 
 def photographed(image: Tensor, random: torch.Generator) -> Tensor:
-    """Exposure, contrast, gamma, white balance, saturation, light from a side, blur and grain."""
+    """Randomizes gamma, saturation, white balance, contrast, brightness, light direction, blur and grain."""
     n, s = len(image), image.shape[-1]
     x = (image.clamp(-1, 1) + 1) / 2
     x = x.clamp_min(1e-4) ** torch.exp(uniform(random, n, 1, 1, 1, low=-0.6, high=0.6))
-    grey = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    colour = uniform(random, n, 1, 1, 1, low=0.3, high=1.6) * (uniform(random, n, 1, 1, 1) > 0.15)
-    x = grey + (x - grey) * colour
+    gray = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    saturation = uniform(random, n, 1, 1, 1, low=0.3, high=1.6) * (uniform(random, n, 1, 1, 1) > 0.15)
+    x = gray + (x - gray) * saturation
     x = x * torch.exp(uniform(random, n, 3, 1, 1, low=-0.2, high=0.2))
     middle = x.mean((1, 2, 3), keepdim=True)
     x = (x - middle) * torch.exp(uniform(random, n, 1, 1, 1, low=-0.6, high=0.3)) + middle

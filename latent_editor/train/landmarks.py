@@ -1,4 +1,4 @@
-"""Trains the landmark network on portraits with labelled points, under views that make them look like photographs."""
+"""Trains the landmark network on labeled portraits, augmented to look like photographs."""
 
 from __future__ import annotations
 
@@ -26,32 +26,38 @@ from latent_editor.train.landmark_views import ViewConfig, Views, make_views
 from latent_editor.train.learning import Trainer, log, train
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
-#: Side of the portraits in memory: a view of 96 pixels never magnifies them by much.
+#: Size of the portraits in memory; enough for views of 96 pixels, which hardly magnify them.
 PORTRAIT_PX = 128
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds this part's options to ``python -m latent_editor.train landmarks``."""
-    parser.add_argument("--data", required=True, type=Path, help="training pictures: a folder or a tar")
-    parser.add_argument("--labels", required=True, type=Path, help="their labels (jsonl) with landmarks in pixels")
-    parser.add_argument("--validation-data", type=Path, help="pictures for validation; none: no validation")
+    """Adds the options of ``python -m latent_editor.train landmarks``."""
+    parser.add_argument("--data", required=True, type=Path, help="training images: a folder or tar")
+    parser.add_argument(
+        "--labels", required=True, type=Path, help="their labels, as JSON Lines with landmarks in pixels"
+    )
+    parser.add_argument("--validation-data", type=Path, help="held-out images (default: no validation)")
     parser.add_argument("--validation-labels", type=Path, help="their labels")
     parser.add_argument(
-        "--label-size", type=float, default=256, help="side of the pictures that the landmarks refer to"
+        "--label-size", type=float, default=256, help="image size that the landmarks refer to (default %(default)s)"
     )
-    parser.add_argument("--run", type=Path, default=Path("runs/landmarks"), help="folder for checkpoint and log")
-    parser.add_argument("--minutes", type=float, default=20.0, help="how long to train; the rate falls towards the end")
-    parser.add_argument("--batch", type=int, default=64, help="views a step")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    parser.add_argument("--export", type=Path, help="folder to write landmarks.safetensors to")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fp32", action="store_true", help="train in single precision (where bf16 is slow)")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/landmarks"), help="folder for checkpoint and log (default %(default)s)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=20.0, help="training time; the rate decays over it (default %(default)s)"
+    )
+    parser.add_argument("--batch", type=int, default=64, help="views per step (default %(default)s)")
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate (default %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="continue from the run's checkpoint")
+    parser.add_argument("--export", type=Path, help="folder for landmarks.safetensors")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the batches (default %(default)s)")
+    parser.add_argument("--fp32", action="store_true", help="train in float32, where bfloat16 is slow")
 
 
 def main(args: argparse.Namespace) -> None:
     """Trains for ``args.minutes``, keeping a checkpoint and a log, and exports the averaged weights."""
-    torch.set_num_threads(1)  # the network is small: threads would spend their time waiting for each other
+    torch.set_num_threads(1)  # the network is too small for threads to pay off
     pictures, points = read_faces(args.data, args.labels, args.label_size)
     trainer = new_trainer(args.rate, torch.float32 if args.fp32 else torch.bfloat16)
     config = ViewConfig()
@@ -69,13 +75,13 @@ def main(args: argparse.Namespace) -> None:
 
 
 def read_faces(data: Path, labels: Path, label_size: float, *, size_px: int = PORTRAIT_PX) -> tuple[Tensor, Tensor]:
-    """Reads pictures and points.
+    """Reads images and landmarks.
 
     Returns:
         uint8 [N, 3, size_px, size_px] and float32 [N, 5, 2], fractions of the side.
 
     Raises:
-        BadInput: a picture or a label is missing or damaged.
+        BadInput: an image or a label is missing or damaged.
     """
     pictures = read_pictures(data, size_px)
     rows = match_labels(pictures, read_labels(labels))
@@ -85,8 +91,8 @@ def read_faces(data: Path, labels: Path, label_size: float, *, size_px: int = PO
             raise ValueError("not five finite points")
     except (KeyError, TypeError, ValueError) as e:
         raise BadInput(
-            f"{Path(labels).name} has a row without proper landmarks ({e!r}); expected [x, y] in pixels for each of "
-            f"{', '.join(LANDMARKS)}. Mend the row, or leave its picture out."
+            f"{Path(labels).name} has a row without valid landmarks ({e!r}); expected [x, y] in pixels for each of "
+            f"{', '.join(LANDMARKS)}. Fix the row, or remove its image."
         ) from e
     return pictures.images, points / label_size
 
@@ -98,9 +104,9 @@ def new_trainer(rate: float, dtype: torch.dtype) -> Trainer[LandmarkNet]:
 
 
 def losses(found: Found, views: Views) -> tuple[Tensor, dict[str, float]]:
-    """The heat maps' cross entropy, the points' distance, and the faces' cross entropy.
+    """Cross-entropy of the heat maps, distance of the points, and cross-entropy of the face score.
 
-    Only the points of faces that lie inside of the view count. Returns the sum, and its parts for the log.
+    Only points of faces inside the view count. Returns the weighted sum, and the terms for the log.
     """
     h, w = found.heat.shape[2:]
     inside = ((views.points > 0.01) & (views.points < 0.99)).all(-1) & views.is_face[:, None]  # [N, P]
@@ -120,21 +126,21 @@ def losses(found: Found, views: Views) -> tuple[Tensor, dict[str, float]]:
 
 
 def evaluate(net: LandmarkNet, pictures: Tensor, points: Tensor, *, seed: int = 1) -> dict[str, float]:
-    """Measures on unseen portraits, each put into a larger scene under a random view.
+    """Measures accuracy on held-out portraits, each placed in a larger scene under a random view.
 
     Returns:
-        Eye error (mean of both, per cent of the distance between the eyes) in one look and refined, median and 95th
-        percentile; the same for all points; and how well faces are told from other things.
+        Median and 95th percentile of the error of the eyes and of all points, in percent of the distance between the
+        eyes, after one pass and after refinement; and the rates of faces accepted and other views rejected.
     """
     net.eval()
     random = torch.Generator().manual_seed(seed)
     scene_px = 256
     scenes = make_views(pictures, points, ViewConfig(scene_px, side=2.0, zoom=0.3, shift=0.1, negatives=0.0), random)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     found: dict[str, list[np.ndarray]] = {"one_look": [], "refined": []}
     for image, where in zip(scenes.image, scenes.points.double().numpy() * scene_px, strict=True):
         picture = ((image.permute(1, 2, 0) + 1) * 127.5).byte().numpy()
-        frame = _shaken(frame_from_points(where, net.size_px), net.size_px, chance)
+        frame = _perturbed(frame_from_points(where, net.size_px), net.size_px, rng)
         for name, rounds in (("one_look", 1), ("refined", 3)):
             away = np.linalg.norm(locate(net, picture, frame, rounds=rounds).points - where, axis=1)
             found[name].append(away / np.linalg.norm(where[1] - where[0]) * 100)
@@ -146,16 +152,16 @@ def evaluate(net: LandmarkNet, pictures: Tensor, points: Tensor, *, seed: int = 
             report[f"{name}_{what}_95"] = round(float(np.percentile(values, 95)), 2)
     views = make_views(pictures, points, ViewConfig(net.size_px, negatives=0.5), random)
     with torch.inference_mode():
-        said = net(views.image).logit > 0
-    report["faces_accepted"] = round(float(said[views.is_face].float().mean()), 4)
-    report["others_rejected"] = round(float((~said[~views.is_face]).float().mean()), 4)
+        accepted = net(views.image).logit > 0
+    report["faces_accepted"] = round(float(accepted[views.is_face].float().mean()), 4)
+    report["others_rejected"] = round(float((~accepted[~views.is_face]).float().mean()), 4)
     return report
 
 
-def _shaken(frame: np.ndarray, size_px: int, chance: np.random.Generator) -> np.ndarray:
-    """A frame as a face detector would lay it: off by up to 15°, a fifth in scale, a tenth in place."""
-    angle, scale = math.radians(chance.uniform(-15, 15)), math.exp(chance.uniform(-0.2, 0.2))
+def _perturbed(frame: np.ndarray, size_px: int, rng: np.random.Generator) -> np.ndarray:
+    """A frame as imprecise as a detector's: off by up to 15°, 20 % in scale, and 10 % in position."""
+    angle, scale = math.radians(rng.uniform(-15, 15)), math.exp(rng.uniform(-0.2, 0.2))
     linear = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    centre = np.array([size_px / 2, size_px / 2])
-    shift = chance.uniform(-0.1, 0.1, 2) * size_px
-    return affine.composed(frame, np.column_stack([linear, centre + shift - linear @ centre]))
+    center = np.array([size_px / 2, size_px / 2])
+    shift = rng.uniform(-0.1, 0.1, 2) * size_px
+    return affine.composed(frame, np.column_stack([linear, center + shift - linear @ center]))

@@ -1,6 +1,6 @@
-"""The loop of networks that learn from examples alone: landmarks, eyes, colorizer, restorer.
+"""The supervised training loop of the landmark, eye, colorizer and restorer networks.
 
-One thread learns, one draws; all can be resumed.
+One thread trains while another prepares batches; every run can be resumed.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from latent_editor.core import tensor_files
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
-#: Seconds between checkpoints, and between figures of what was learned.
-SAVE_S, SHOW_S = 60.0, 300.0
-#: Of the log's figures, how much stays of the mean at each step.
+#: Seconds between checkpoints, and between validations.
+SAVE_S, VALIDATE_S = 60.0, 300.0
+#: Decay of the running means in the log.
 SMOOTH = 0.95
 
 N = TypeVar("N", bound=nn.Module)
 B = TypeVar("B")
-#: The network, a batch, the precision → what to make small, and figures for the log.
+#: (network, batch, dtype) → the loss to minimize, and metrics for the log.
 Losses = Callable[[Any, Any, torch.dtype], tuple[Tensor, dict[str, float]]]
 
 
 class Trainer(Generic[N]):
-    """A network in training, its average, and the optimiser.
+    """A network in training, its moving average, and the optimizer.
 
     Attributes:
-        net: Learns.
-        average: Its exponential average over steps, which is what is used in the end.
+        net: The network being trained.
+        average: Exponential moving average of its weights, which is exported.
         step: Steps so far.
     """
 
@@ -55,7 +55,7 @@ class Trainer(Generic[N]):
         self.step = 0
 
     def learn(self, batch: Any, done: float) -> dict[str, float]:
-        """One step; ``done`` 0..1 is how much of the planned time is over. Returns figures for the log."""
+        """One step at ``done`` (0..1) of the planned time. Returns metrics for the log."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * min(1, (self.step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * done) + 0.01)
         self.net.train()
@@ -83,17 +83,19 @@ class Trainer(Generic[N]):
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, *, rate: float, start: str) -> None:
-    """The arguments of what learns from pictures alone; ``start`` says what the folder to start from has to hold."""
-    parser.add_argument("--data", type=Path, required=True, help="a folder or a tar of pictures")
-    parser.add_argument("--validation", type=Path, required=True, help="pictures that are never trained on")
+    """Arguments of the parts that train on unlabeled images; ``start`` is the help text of ``--start``."""
+    parser.add_argument("--data", type=Path, required=True, help="folder or tar of images")
+    parser.add_argument("--validation", type=Path, required=True, help="held-out images: a folder or tar")
     parser.add_argument("--start", type=Path, required=True, help=start)
-    parser.add_argument("--run", type=Path, required=True, help="folder of this run's checkpoint, log and sheets")
-    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint where there is one")
-    parser.add_argument("--minutes", type=float, default=60, help="how long to train; the rate falls towards the end")
-    parser.add_argument("--rate", type=float, default=rate, help="highest learning rate (default %(default)s)")
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint, log and contact sheets")
+    parser.add_argument("--resume", action="store_true", help="continue from the run's checkpoint if there is one")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="training time; the rate decays over it (default %(default)s)"
+    )
+    parser.add_argument("--rate", type=float, default=rate, help="peak learning rate (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the pictures")
-    parser.add_argument("--export", type=Path, help="folder to write the averaged network to at the end")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the batches (default %(default)s)")
+    parser.add_argument("--export", type=Path, help="folder for the averaged network at the end")
 
 
 def train(
@@ -104,24 +106,24 @@ def train(
     minutes: float,
     seed: int,
     resume: bool,
-    show: Callable[[], dict[str, float]] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
 ) -> None:
-    """Trains for so many minutes; keeps a checkpoint and a log in ``run``.
+    """Trains for ``minutes``, keeping a checkpoint and a log in ``run``.
 
     Args:
-        trainer: What learns.
-        draw: Draws a batch.
-        run: A folder, made where it is missing.
-        minutes: How long; the rate falls towards the end.
-        seed: Of the batches.
-        resume: Whether to go on from the folder's checkpoint.
-        show: Gives figures of what was learned, for the log; called every few minutes and at the end.
+        trainer: The network and its optimizer.
+        draw: Draws a batch, in a thread of its own.
+        run: Output folder, created if missing.
+        minutes: Training time; the learning rate decays over it.
+        seed: Seed of the batches.
+        resume: Whether to continue from the folder's checkpoint.
+        validate: Returns metrics for the log; called every few minutes and at the end.
     """
     checkpoint = run / CHECKPOINT
     if resume and checkpoint.is_file():
         trainer.load_state_dict(torch.load(checkpoint, weights_only=True))
     run.mkdir(parents=True, exist_ok=True)
-    start = saved = shown = time.monotonic()
+    start = saved = validated = time.monotonic()
     means: dict[str, float] = {}
     batches = _prefetched(draw, seed + trainer.step)
     for batch in batches:
@@ -133,25 +135,25 @@ def train(
         if done >= 1 or time.monotonic() - saved > SAVE_S:
             saved = time.monotonic()
             _save(trainer, checkpoint)
-        if show is not None and (done >= 1 or time.monotonic() - shown > SHOW_S):
-            log(run, {"step": trainer.step, **_rounded(show())})
-            shown = time.monotonic()
+        if validate is not None and (done >= 1 or time.monotonic() - validated > VALIDATE_S):
+            log(run, {"step": trainer.step, **_rounded(validate())})
+            validated = time.monotonic()
         if done >= 1:
             break
     batches.close()
 
 
-def chance(generator: torch.Generator) -> random.Random:
-    """Plain random numbers that follow from a batch's own: a run that goes on does not repeat those it began with."""
+def batch_rng(generator: torch.Generator) -> random.Random:
+    """A Python RNG seeded from the generator of a batch, so that a resumed run does not repeat earlier numbers."""
     return random.Random(int(torch.randint(1 << 31, (1,), generator=generator)))
 
 
-def _rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 5) for name, value in figures.items()}
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def _prefetched(draw: Callable[[torch.Generator], B], seed: int) -> Generator[B, None, None]:
-    """Endless batches, drawn in a thread while the network learns from the one before."""
+    """Endless batches, prepared in a thread while the network trains on the previous one."""
     ready: queue.Queue[B | BaseException] = queue.Queue(maxsize=2)
     stop = threading.Event()
 
@@ -179,11 +181,11 @@ def _prefetched(draw: Callable[[torch.Generator], B], seed: int) -> Generator[B,
             yield batch
     finally:
         stop.set()
-        drawing.join()  # a thread that still draws when the program ends takes it down
+        drawing.join()  # a thread still running at interpreter exit would crash it
 
 
 def log(run: Path, row: dict[str, Any]) -> None:
-    """Prints figures and adds them to the run's log."""
+    """Prints metrics and appends them to the run's log."""
     print(json.dumps(row), flush=True)
     with (run / LOG).open("a", encoding="utf-8") as f:
         f.write(json.dumps(row) + "\n")

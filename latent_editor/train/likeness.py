@@ -1,7 +1,7 @@
-"""Learns what is usual for a model, for the likeness meter: its latents, its pictures, how alike its faces are.
+"""Gathers statistics of a model's latents, images and identities, which calibrate similarity measures.
 
 ``python -m latent_editor.train likeness --model portraits --data T.tar`` writes likeness.safetensors into the model's
-folder. To be repeated whenever the generator, the encoder or the CLIP changes; it takes about two minutes.
+folder. Repeat whenever the generator, the encoder or the CLIP changes; this takes about two minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from latent_editor.train.pictures import read_pictures
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
-    parser.add_argument("--data", help="folder or tar of aligned pictures; only random pictures without it")
-    parser.add_argument("--limit", type=int, default=1000, help="pictures at most (default %(default)s)")
+    parser.add_argument("--data", help="folder or tar of aligned images (default: random images only)")
+    parser.add_argument("--limit", type=int, default=1000, help="maximum number of images (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 
@@ -32,10 +32,10 @@ def main(args: argparse.Namespace) -> None:
     pictures = read_pictures(args.data, g.size_px, limit=args.limit).images if args.data else None
 
     def report(step: Step) -> None:
-        print(f"\r{step.step} of {step.steps} pictures, {step.seconds:.0f} s", end="", flush=True)
+        print(f"\r{step.step} of {step.steps} images, {step.seconds:.0f} s", end="", flush=True)
 
     statistics = build_similarity_statistics(g, pictures, on_step=report)
     statistics.save(g.bundle.folder / STATISTICS_FILE)
     print(f"\nwrote {g.bundle.folder / STATISTICS_FILE}")
     if statistics.identity is not None:
-        print(f"the same face is told from a stranger's with an area under the curve of {statistics.identity.auc:.3f}")
+        print(f"AUC of telling the same face from a stranger's: {statistics.identity.auc:.3f}")

@@ -1,4 +1,4 @@
-"""The networks that are trained together, their averages, and their files."""
+"""The jointly trained networks, their weight averages, and their files."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ class Networks:
 
     @staticmethod
     def new(size_px: int) -> Networks:
-        """Untrained ones, of a size that two CPU cores can train."""
+        """Untrained networks, small enough for two CPU cores."""
         g = StyleGAN2(StyleGAN2Config(img_resolution=size_px, channel_base=4096, channel_max=128, mapping_layers=0))
         return Networks(g, Encoder(size_px, g.num_ws, g.w_dim), Discriminator(size_px))
 
     @staticmethod
     def read(folder: str | Path) -> Networks:
-        """Those of a model's folder, such as the committed one."""
+        """Reads the networks of a model folder.
+
+        Raises:
+            BadModel: a file is missing, damaged, or not a StyleGAN2.
+        """
         folder = Path(folder)
         g = read_generator(folder / GENERATOR_FILE)
         if not isinstance(g, StyleGAN2):
-            raise BadModel(f"{folder} holds a {type(g).__name__}; only StyleGAN2 is trained here.")
+            raise BadModel(
+                f"{folder} holds a {type(g).__name__}; only a StyleGAN2 can be trained. Choose another folder."
+            )
         return Networks(g, read_encoder(folder / ENCODER_FILE), read_discriminator(folder / DISCRIMINATOR_FILE))
 
     def write(self, folder: str | Path) -> None:
@@ -54,8 +60,8 @@ class Networks:
         return copy.deepcopy(self)
 
     def trainable(self, learn_from: int = 4) -> Networks:
-        """Lets all parameters learn; above 4, the discriminator and the generator's blocks from that resolution on
-        alone."""
+        """Unfreezes all parameters or, if ``learn_from`` > 4, only the discriminator and the generator blocks from that
+        resolution on."""
         for module in self.modules().values():
             module.train().requires_grad_(learn_from <= 4)
         self.discriminator.requires_grad_(True)
@@ -66,7 +72,7 @@ class Networks:
 
 @torch.no_grad()
 def average(into: Networks, live: Networks, decay: float) -> None:
-    """Moves the averages a little towards the live weights."""
+    """Updates the moving averages of the weights; buffers are copied."""
     for name, module in live.modules().items():
         target = into.modules()[name]
         for a, b in zip(target.parameters(), module.parameters(), strict=True):
@@ -84,6 +90,6 @@ def save_state(path: Path, state: dict[str, object]) -> None:
 
 
 def load_state(path: Path) -> dict[str, object]:
-    """Reads a training state; only tensors and plain values are accepted."""
+    """Reads a training state; accepts only tensors and plain values."""
     state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
     return state

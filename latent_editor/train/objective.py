@@ -1,4 +1,4 @@
-"""What generator, encoder and discriminator are trained for, one function per player."""
+"""Losses of generator, encoder and discriminator."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from latent_editor.train.teacher import FaceTeacher, identity_loss, maps_loss
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights and shares of the loss.
+    """Loss weights and batch composition.
 
     Attributes:
-        batch: Pictures per step.
-        random: Random faces per step beside them.
-        photographic: How many pictures of a batch are made to look photographed.
-        features, adversarial, adversarial_random, moments, offsets: Weights beside the pixels' 1.
-        identity, face_maps, projected: Weights of what a face teacher says, where there is one.
+        batch: Images per step.
+        random: Additional random faces per step.
+        photographic: Images of a batch that are augmented to look photographed.
+        features, adversarial, adversarial_random, moments, offsets: Weights relative to the pixel loss.
+        identity, face_maps, projected: Weights of the losses that use a face teacher.
         r1_gamma: Strength of R1 (Mescheder et al. 2018), applied every ``r1_every`` steps.
     """
 
@@ -47,7 +47,7 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """A frozen network that knows faces, and the discriminators that look through it."""
+    """A frozen face network, and discriminator heads on its feature maps."""
 
     teacher: FaceTeacher
     heads: ProjectedHeads
@@ -58,9 +58,10 @@ class Forward:
     """One pass of encoder and generator over a batch.
 
     Attributes:
-        target: [B, 3, S, S] what the encoder should give back; the first ``clean`` of them are plain portraits.
-        rebuilt: [B, 3, S, S]; of those whose target is grayscale, the luminance.
-        random: [R, 3, S, S] pictures of random latents.
+        target: [B, 3, S, S], the images to reconstruct; the first ``clean`` of them are not augmented.
+        clean: Number of images that discriminators see.
+        rebuilt: [B, 3, S, S], the reconstructions; luminance only where the target is grayscale.
+        random: [R, 3, S, S], renders of random latents.
         w: [B, w_dim]; offsets: [B, num_ws, w_dim].
     """
 
@@ -73,9 +74,10 @@ class Forward:
 
 
 def prepare(images: Tensor, o: Objective, last_gray: int = 0) -> tuple[Tensor, Tensor]:
-    """uint8 [B, 3, S, S] → what to rebuild, and what the encoder is shown, both −1..1.
+    """uint8 [B, 3, S, S] → reconstruction targets and encoder inputs, both −1..1.
 
-    The last ``o.photographic`` pictures are made to look photographed, and of these the last ``last_gray`` grayscale.
+    The last ``o.photographic`` images are augmented to look photographed, and the last ``last_gray`` of these converted
+    to grayscale.
     """
     x = mirror(images.float() / 127.5 - 1)
     photographed = photographic(x[len(x) - o.photographic :])
@@ -85,13 +87,13 @@ def prepare(images: Tensor, o: Objective, last_gray: int = 0) -> tuple[Tensor, T
 
 
 def _last_in_luminance(x: Tensor, count: int) -> Tensor:
-    """x [N, 3, S, S] with the last ``count`` pictures in grayscale."""
+    """x [N, 3, S, S] with the last ``count`` images in grayscale."""
     first = len(x) - count
     return torch.cat([x[:first], luminance(x[first:]).expand(-1, 3, -1, -1)]) if count else x
 
 
 def random_latents(g: StyleGAN2, w: Tensor, count: int) -> Tensor:
-    """Half from the mapping, half between two encoded pictures, where edits of photographs move: [count, w_dim]."""
+    """w [count, w_dim]: half from the mapping network, half between two encoded images, where edits of photos move."""
     mapped = g.mapping(torch.randn(count - count // 2, g.z_dim), None)
     g.w_avg.lerp_(mapped.detach().mean(dim=0), 0.002)
     pick = torch.randint(len(w), (2, count // 2))
@@ -101,11 +103,11 @@ def random_latents(g: StyleGAN2, w: Tensor, count: int) -> Tensor:
 
 
 def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype, *, last_gray: int = 0) -> Forward:
-    """Encodes and rebuilds a batch, and renders random faces beside it in the same pass.
+    """Encodes and reconstructs a batch, and renders random faces in the same pass.
 
     Args:
-        last_gray: How many pictures at the end of the batch count by their luminance alone; at most
-            ``o.photographic``, so that no discriminator sees them.
+        last_gray: Number of images at the end of the batch to compare by luminance only; at most ``o.photographic``, so
+            that no discriminator sees them.
     """
     target, shown = prepare(images, o, last_gray)
     w, offsets = nets.encoder.parts(shown, dtype)
@@ -120,10 +122,10 @@ def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype, *,
 def generator_loss(
     nets: Networks, f: Forward, o: Objective, augment: float, dtype: torch.dtype, weights: Tensor, faces: Faces | None
 ) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum of all terms, and each by its name.
+    """The weighted sum of all terms, and each term by name.
 
-    Pixels by their weights [1, 1, S, S], the discriminator's features, two adversarial terms, moments of w, small
-    offsets; with a face teacher also identity, its maps, and its heads' opinion.
+    Pixels weighted by ``weights`` [1, 1, S, S], discriminator features, two adversarial terms, moments of w, and the
+    size of the offsets; with a face teacher also identity, its feature maps, and the adversarial loss of its heads.
     """
     with torch.no_grad():
         maps = nets.discriminator.trunk.maps(f.target, dtype)
@@ -149,11 +151,11 @@ def generator_loss(
 def _face_terms(faces: Faces, f: Forward, o: Objective, fakes: Tensor) -> dict[str, tuple[float, Tensor]]:
     teacher = faces.teacher
     with torch.no_grad():
-        wanted = teacher.maps(f.target)
-    seen = teacher.maps(f.rebuilt)
+        target = teacher.maps(f.target)
+    rebuilt = teacher.maps(f.rebuilt)
     return {
-        "identity": (o.identity, identity_loss(teacher.identity(wanted), teacher.identity(seen))),
-        "face_maps": (o.face_maps, maps_loss(wanted, seen)),
+        "identity": (o.identity, identity_loss(teacher.identity(target), teacher.identity(rebuilt))),
+        "face_maps": (o.face_maps, maps_loss(target, rebuilt)),
         "fool_heads": (o.projected, fooling_loss(faces.heads(teacher.maps(fakes)))),
     }
 
@@ -161,10 +163,10 @@ def _face_terms(faces: Faces, f: Forward, o: Objective, fakes: Tensor) -> dict[s
 def discriminator_loss(
     nets: Networks, f: Forward, augment: float, dtype: torch.dtype, faces: Faces | None
 ) -> tuple[Tensor, float]:
-    """The non-saturating loss, with the heads' hinge loss where there are some.
+    """The non-saturating loss, plus the hinge loss of the heads if there is a face teacher.
 
     Returns:
-        The loss, and how often the discriminator is right about real pictures minus how often not.
+        The loss, and the mean sign of the logits of real images, −1..1.
     """
     reals = f.target[: f.clean]
     fakes = torch.cat([f.rebuilt[: f.clean], f.random]).detach()
@@ -179,7 +181,7 @@ def discriminator_loss(
 
 
 def r1_penalty(nets: Networks, f: Forward, o: Objective, augment: float) -> Tensor:
-    """Squared gradient of the discriminator at real pictures, in float32, scaled for being applied lazily."""
+    """R1: squared gradient of the discriminator at real images, in float32, scaled for lazy regularization."""
     reals = for_discriminator(f.target[: f.clean], augment).detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(nets.discriminator(reals).sum(), reals, create_graph=True)
     return gradient.square().sum(dim=[1, 2, 3]).mean() * (o.r1_gamma / 2 * o.r1_every)

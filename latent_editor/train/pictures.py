@@ -1,4 +1,4 @@
-"""Reading training data: a folder or a tar of pictures, and their labels as one JSON object a line."""
+"""Reads training data: a folder or tar of images, and their labels as JSON Lines."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures of one size, in memory.
+    """Images of one size, in memory.
 
     Attributes:
         images: uint8 [N, 3, size_px, size_px], RGB.
-        names: N file names without folders, in the order of ``images``.
+        names: File names without folders, in the order of ``images``.
     """
 
     images: Tensor
@@ -37,29 +37,29 @@ class Pictures:
 
 
 def read_pictures(path: str | Path, size_px: int, *, limit: int | None = None) -> Pictures:
-    """Reads every picture of a folder (with its subfolders) or of a tar, sorted by name.
+    """Reads all images in a folder (recursively) or tar, sorted by name.
 
-    Each is turned upright by its EXIF orientation, cut to its central square, and resized with Lanczos.
+    Each is rotated upright by its EXIF orientation, cropped to its central square, and resized with Lanczos.
 
     Args:
         path: A folder, or a tar file (compressed or not).
         size_px: Height and width of the result.
-        limit: Read only the first so many.
+        limit: Maximum number of images.
 
     Raises:
-        BadInput: ``path`` does not exist, is neither, holds no picture, or holds a damaged one.
+        BadInput: ``path`` does not exist, is neither a folder nor a tar, or contains no image or a damaged one.
     """
     path = Path(path)
     if not path.exists():
         raise BadInput(
-            f"{path} does not exist; expected a folder or a tar of pictures ({', '.join(SUFFIXES)}). Check the path."
+            f"{path} does not exist; expected a folder or tar of images ({', '.join(SUFFIXES)}). Check the path."
         )
     arrays, names = [], []
     for name, file in _open_folder(path, limit) if path.is_dir() else _open_tar(path, limit):
         arrays.append(_read(name, file, size_px))
         names.append(Path(name).name)
     if not arrays:
-        raise BadInput(f"{path} holds no picture; expected files ending in {', '.join(SUFFIXES)}. Check the path.")
+        raise BadInput(f"{path} contains no images; expected files ending in {', '.join(SUFFIXES)}. Check the path.")
     return Pictures(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous(), names)
 
 
@@ -80,7 +80,7 @@ def _open_tar(path: Path, limit: int | None) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, f
     except tarfile.TarError as e:
         raise BadInput(
-            f"{path.name} is not a readable tar ({e}); expected a folder or a tar of pictures. Choose another."
+            f"{path.name} is not a readable tar ({e}); expected a folder or tar of images. Choose another file."
         ) from e
 
 
@@ -91,25 +91,21 @@ def _read(name: str, file: IO[bytes], size_px: int) -> np.ndarray:
         image = ImageOps.fit(image, (size_px, size_px), Image.Resampling.LANCZOS)
         return np.asarray(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise BadInput(
-            f"{name} is not a readable picture ({e}). Remove it from the training data, or replace it."
-        ) from e
+        raise BadInput(f"{name} is not a readable image ({e}). Remove it from the training data, or replace it.") from e
 
 
 def read_labels(path: str | Path) -> list[dict[str, Any]]:
-    """Reads labels: one JSON object a line, each with at least ``file``, the name of its picture.
+    """Reads labels as JSON Lines: objects with at least ``file``, the name of the image.
 
     Raises:
-        BadInput: the file is missing, or a line is not such an object.
+        BadInput: the file cannot be read, or a line is not such an object.
     """
     path = Path(path)
     rows: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(
-            f"{path} cannot be read ({e}); expected a file of one JSON object a line. Check the path."
-        ) from e
+        raise BadInput(f"{path} cannot be read ({e}); expected a JSON Lines file. Check the path.") from e
     for i, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -119,22 +115,22 @@ def read_labels(path: str | Path) -> list[dict[str, Any]]:
                 raise ValueError('no "file"')
         except ValueError as e:
             raise BadInput(
-                f'{path.name}, line {i}: {e}; expected a JSON object such as {{"file": "1.png", …}}. Mend the line.'
+                f'{path.name}, line {i}: {e}; expected a JSON object such as {{"file": "1.png", …}}. Fix the line.'
             ) from e
         rows.append(row)
     return rows
 
 
 def match_labels(pictures: Pictures, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The row of each picture, in the order of the pictures.
+    """The label of each image, in the order of the images.
 
     Raises:
-        BadInput: a picture has no row.
+        BadInput: an image has no label.
     """
     by_name = {row["file"]: row for row in rows}
     missing = [n for n in pictures.names if n not in by_name]
     if missing:
         raise BadInput(
-            f"{len(missing)} of {len(pictures)} pictures have no label, such as {missing[0]}. Use their own labels."
+            f"{len(missing)} of {len(pictures)} images have no label, such as {missing[0]}. Use their own labels."
         )
     return [by_name[n] for n in pictures.names]

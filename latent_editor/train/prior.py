@@ -1,8 +1,8 @@
-"""Fits the mapping network to encoded pictures, so that random faces are as good as reconstructions.
+"""Fits the mapping network to encoded images, so that random faces are as good as reconstructions.
 
-The encoder whitens W: every axis has the same variance, also those that a face hardly depends on. Random latents from
-N(0, I) put noise on all of them and look mottled. Here the mapping gives the variance of encoded pictures to the axes
-that show in pictures, and little to the others.
+The encoder whitens W: all axes have the same variance, even those that a face hardly depends on. Random latents from
+N(0, I) put noise on all of them and look mottled. The fitted mapping network gives axes that are visible in images the
+full variance of encoded images, and the others little.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from latent_editor.train.networks import Networks, load_state
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.sheets import contact_sheet
 
-#: Axes along which the distribution is learned, and how much of the variance of the others is kept.
+#: Number of visible axes, and the scale of the standard deviation along the others.
 AXES, REST = 64, 0.3
 
 
 @torch.no_grad()
 def encode(nets: Networks, pictures: Tensor, dtype: torch.dtype = torch.bfloat16) -> tuple[Tensor, Tensor]:
-    """uint8 pictures → their w [N, w_dim], and the mean offset of each layer [num_ws, w_dim]."""
+    """uint8 images [N, 3, S, S] → their w [N, w_dim], and the mean offset of each layer [num_ws, w_dim]."""
     ws, offsets = [], torch.zeros([])
     for batch in pictures.split(64):
         w, offset = nets.encoder.parts(batch.float() / 127.5 - 1, dtype)
@@ -37,11 +37,13 @@ def encode(nets: Networks, pictures: Tensor, dtype: torch.dtype = torch.bfloat16
 
 
 @torch.no_grad()
-def centre(nets: Networks, w_mean: Tensor, offset_mean: Tensor) -> None:
+def center(nets: Networks, w_mean: Tensor, offset_mean: Tensor) -> None:
     """Moves the origin of W+ to the data's mean: an exact change of coordinates in generator and encoder.
 
     Args:
-        w_mean: [w_dim]; offset_mean: [num_ws, w_dim].
+        nets: The networks, changed in place.
+        w_mean: [w_dim].
+        offset_mean: [num_ws, w_dim].
     """
     shift = w_mean + offset_mean  # [num_ws, w_dim]
     for index, affine in nets.generator.synthesis.affines():
@@ -52,20 +54,22 @@ def centre(nets: Networks, w_mean: Tensor, offset_mean: Tensor) -> None:
 
 @torch.no_grad()
 def visible_axes(g: StyleGAN2, w: Tensor, axes: int) -> Tensor:
-    """The directions of W that go with the principal components of what the generator shows.
+    """The directions in W of the principal components of activations and colors.
 
     Args:
-        w: [N, w_dim], centred.
+        g: The generator.
+        w: [N, w_dim], centered.
+        axes: Number of components.
 
     Returns:
-        [axes, w_dim]: row k raises component k by one standard deviation, as far as that is linear in w.
+        [axes, w_dim]: row k changes component k by one standard deviation, in a linear approximation.
     """
     views = []
     for batch in w.split(64):
         ws = batch.unsqueeze(1).expand(-1, g.num_ws, -1)
         structure = F.avg_pool2d(g.activations(ws, 16, dtype=torch.bfloat16), 2).flatten(1)
-        colour = F.adaptive_avg_pool2d(g.synthesize(ws, noise="none", dtype=torch.bfloat16), 16).flatten(1)
-        views.append((structure, colour))
+        color = F.adaptive_avg_pool2d(g.synthesize(ws, noise="none", dtype=torch.bfloat16), 16).flatten(1)
+        views.append((structure, color))
     parts = [torch.cat(p) for p in zip(*views, strict=True)]
     parts = [(p - p.mean(dim=0)) / p.std(dim=0).square().sum().sqrt() for p in parts]
     u, _, _ = torch.pca_lowrank(torch.cat(parts, dim=1), q=axes, center=False)
@@ -77,13 +81,13 @@ def visible_axes(g: StyleGAN2, w: Tensor, axes: int) -> Tensor:
 def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> StyleGAN2Mapping:
     """A linear mapping of N(0, I): full variance along the visible axes, little along the others.
 
-    A deep mapping trained with a sliced Wasserstein distance was refused: in the minutes that two cores have it shrank
-    towards the mean, where this one has the right variances at once. Adversarial training goes on from here.
+    A deep mapping trained with a sliced Wasserstein distance was rejected: within minutes on two cores, it shrank
+    towards the mean, whereas this one has the right variances immediately. Adversarial training can continue from here.
 
     Args:
-        config: With one linear layer.
-        w: Encoded pictures [N, w_dim], centred.
-        to_w: [axes, w_dim], of :func:`visible_axes`.
+        config: A configuration with one linear layer.
+        w: Encoded images [N, w_dim], centered.
+        to_w: [axes, w_dim], from :func:`visible_axes`.
     """
     mapping = StyleGAN2Mapping(config)
     basis, _ = torch.linalg.qr(to_w.T, mode="complete")  # [w_dim, w_dim]; the first axes span the rows of to_w
@@ -98,9 +102,9 @@ def fit_mapping(config: StyleGAN2Config, w: Tensor, to_w: Tensor) -> StyleGAN2Ma
 
 
 def fit_prior(nets: Networks, pictures: Tensor, *, axes: int = AXES) -> Networks:
-    """Centres W on the data and replaces the mapping; reconstructions stay the same."""
+    """Centers W on the data and replaces the mapping network; reconstructions do not change."""
     w, offset_mean = encode(nets, pictures)
-    centre(nets, w.mean(dim=0), offset_mean)
+    center(nets, w.mean(dim=0), offset_mean)
     w = w - w.mean(dim=0)
     to_w = visible_axes(nets.generator, w, axes)
     kwargs = nets.generator.config.to_init_kwargs()
@@ -112,10 +116,10 @@ def fit_prior(nets: Networks, pictures: Tensor, *, axes: int = AXES) -> Networks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="a folder or a tar of pictures")
-    parser.add_argument("--start", type=Path, help="a model's folder to start from")
-    parser.add_argument("--run", type=Path, help="instead: a run, whose averaged networks are taken")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the networks to")
+    parser.add_argument("--data", type=Path, required=True, help="folder or tar of images")
+    parser.add_argument("--start", type=Path, help="model folder to start from")
+    parser.add_argument("--run", type=Path, help="run folder whose averaged networks replace those of --start")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the networks")
     parser.add_argument("--threads", type=int, help="CPU threads")
 
 

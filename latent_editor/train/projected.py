@@ -1,4 +1,4 @@
-"""Small discriminators on the frozen maps of a network that knows faces (Projected GAN, Sauer et al. 2021)."""
+"""Small discriminators on the frozen feature maps of a face network (Projected GAN, Sauer et al. 2021)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 64
 
 
 class ProjectedHeads(nn.Module):
-    """One head for each map, behind a random 1×1 projection that is never trained (§3.2, cross-channel mixing)."""
+    """One head per feature map, behind a fixed random 1×1 projection (§3.2, cross-channel mixing)."""
 
     def __init__(self, channels: tuple[int, ...] = TAP_CHANNELS) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ProjectedHeads(nn.Module):
         self.heads = nn.ModuleList(_head(stride=2 if c <= 256 else 1) for c in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """maps [N, C, H, W] → how real each picture looks to each head, float32 [N]."""
+        """Feature maps [N, C, H, W] → realness logits of each head, float32 [N]."""
         return [
             head(projection(x.float())).flatten(1).mean(dim=1)
             for x, projection, head in zip(maps, self.projections, self.heads, strict=True)
@@ -44,12 +44,12 @@ def _head(stride: int) -> nn.Sequential:
     )
 
 
-def hinge_loss(judged: list[Tensor], real: int) -> Tensor:
-    """The discriminators' loss: the first ``real`` pictures are real, the others drawn."""
-    terms = [F.relu(1 - s[:real]).mean() + F.relu(1 + s[real:]).mean() for s in judged]
+def hinge_loss(logits: list[Tensor], real: int) -> Tensor:
+    """The discriminators' hinge loss: the first ``real`` images are real, the others generated."""
+    terms = [F.relu(1 - x[:real]).mean() + F.relu(1 + x[real:]).mean() for x in logits]
     return torch.stack(terms).mean()
 
 
-def fooling_loss(judged: list[Tensor]) -> Tensor:
-    """The generator's loss: drawn pictures should look real."""
-    return -torch.stack([s.mean() for s in judged]).mean()
+def fooling_loss(logits: list[Tensor]) -> Tensor:
+    """The generator's loss: generated images should look real."""
+    return -torch.stack([x.mean() for x in logits]).mean()

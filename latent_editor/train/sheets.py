@@ -1,4 +1,4 @@
-"""Contact sheets, because figures do not show whether faces look like faces."""
+"""Contact sheets, since numbers do not show whether faces look right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latent_editor.train.networks import Networks
 
 
 def grid(pictures: Tensor, columns: int) -> Image.Image:
-    """float [N, 3, S, S], −1..1 → one picture of N tiles, row by row."""
+    """float [N, 3, S, S], −1..1 → one image of N tiles, in row-major order."""
     pixels = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     rows = -(-len(pixels) // columns)
     blank = pixels.new_zeros(rows * columns - len(pixels), *pixels.shape[1:])
@@ -24,7 +24,7 @@ def grid(pictures: Tensor, columns: int) -> Image.Image:
 
 
 def save_rows(rows: list[Tensor], run: Path, step: int, *, columns: int = 8) -> None:
-    """Writes rows of pictures, the first ``columns`` of each [N, 3, S, S], into the sheets of a run."""
+    """Writes a contact sheet of a run: the first ``columns`` images of each row [N, 3, S, S], −1..1."""
     path = run / "sheets" / f"{step:06d}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     grid(torch.cat([row[:columns] for row in rows]), columns).save(path, quality=90)
@@ -32,11 +32,13 @@ def save_rows(rows: list[Tensor], run: Path, step: int, *, columns: int = 8) -> 
 
 @torch.no_grad()
 def contact_sheet(nets: Networks, pictures: Tensor, path: Path, *, psi: float = 0.7) -> None:
-    """Writes rows of pictures, their reconstructions, and random faces.
+    """Writes a contact sheet of images, their reconstructions, and random faces.
 
     Args:
-        nets: What to show.
-        pictures: uint8 [N, 3, S, S]; the first 24 are shown.
+        nets: The networks to render with.
+        pictures: uint8 [N, 3, S, S], of which the first 24 are shown.
+        path: Output file.
+        psi: Truncation of the random faces.
     """
     x = pictures[:24].float() / 127.5 - 1
     y = nets.generator.synthesize(nets.encoder(x))

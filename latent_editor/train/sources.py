@@ -1,4 +1,4 @@
-"""Which pictures a training step is shown: several sets, each with its own share, what is rare more often."""
+"""Composition of training batches: several datasets with their shares, and oversampling of rare attributes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Rule = Callable[[Mapping[str, Any]], float]
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One set of pictures.
+    """A dataset with sampling weights.
 
     Attributes:
         images: uint8 [N, 3, S, S].
-        weights: [N], how often each is shown.
+        weights: [N], sampling weights.
     """
 
     images: Tensor
     weights: Tensor
 
     def pick(self, count: int) -> Tensor:
-        """uint8 [count, 3, S, S], drawn at random by weight."""
+        """Samples images by weight, with replacement: uint8 [count, 3, S, S]."""
         if not count:
             return self.images[:0]
         return self.images[torch.multinomial(self.weights, count, replacement=True)]
@@ -36,13 +36,14 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """What batches are mixed from.
+    """The datasets that batches are drawn from.
 
     Attributes:
-        paintings: Shown where no photograph is.
-        photographs: Shown for ``photo_share`` of the colored pictures; None without.
-        grayscale: Pictures that teach by their luminance only; None without.
-        grayscale_count: How many of each batch these are. They come last.
+        paintings: The main dataset, which fills up the batch.
+        photographs: Photographs; None without.
+        photo_share: Share of photographs among the color images.
+        grayscale: Images trained on by luminance only; None without.
+        grayscale_count: Grayscale images per batch, which come last.
     """
 
     paintings: Source
@@ -53,11 +54,11 @@ class Sources:
 
     @property
     def last_gray(self) -> int:
-        """How many pictures at the end of a batch are grayscale."""
+        """Number of grayscale images at the end of a batch."""
         return self.grayscale_count if self.grayscale is not None else 0
 
     def batch(self, count: int) -> Tensor:
-        """uint8 [count, 3, S, S]: colored ones in random order, then grayscale ones."""
+        """uint8 [count, 3, S, S]: color images in random order, then grayscale ones."""
         colored = count - self.last_gray
         photographs = int((torch.rand(colored) < self.photo_share).sum()) if self.photographs is not None else 0
         parts = [self.paintings.pick(colored - photographs)]
@@ -68,13 +69,13 @@ class Sources:
 
 
 def read_source(path: Path, size_px: int, rule: Rule, *, labels: Path | None = None) -> Source:
-    """Reads a set of pictures and how often to show each.
+    """Reads a dataset and its sampling weights.
 
     Args:
-        path: A folder or a tar.
-        size_px: Side of the pictures.
-        rule: From the attributes of a picture to its weight.
-        labels: One JSON object a line; None takes the file beside a tar that is called as it is, where there is one.
+        path: A folder or tar of images.
+        size_px: Image size.
+        rule: Maps the attributes of an image to its weight.
+        labels: JSON Lines; None uses the file of the same name next to ``path``, if there is one.
     """
     pictures = read_pictures(path, size_px)
     beside = path.with_suffix(".jsonl")
@@ -83,7 +84,7 @@ def read_source(path: Path, size_px: int, rule: Rule, *, labels: Path | None = N
 
 
 def sampling_weights(pictures: Pictures, labels: Path | None, rule: Rule) -> Tensor:
-    """How often to show each picture: [N], all 1 without labels."""
+    """Sampling weight of each image: [N], all 1 without labels."""
     if labels is None:
         return torch.ones(len(pictures))
     attributes = {row["file"]: row["attributes"] for row in read_labels(labels)}
@@ -91,7 +92,7 @@ def sampling_weights(pictures: Pictures, labels: Path | None, rule: Rule) -> Ten
 
 
 def painting_weight(a: Mapping[str, Any]) -> float:
-    """Dark skin, smiles, turned heads and what looks photographed are rare among the paintings."""
+    """Oversamples dark skin, smiles, turned heads and photographic styles, which are rare among the paintings."""
     weight = {"dark": 5.0, "brown": 3.0}.get(a.get("skin", ""), 1.0)
     weight *= {"smile": 1.5, "open smile": 3.0}.get(a.get("expression", ""), 1.0)
     weight *= 1.5 if a.get("pose", "frontal") != "frontal" else 1.0
@@ -99,10 +100,10 @@ def painting_weight(a: Mapping[str, Any]) -> float:
 
 
 def photograph_weight(a: Mapping[str, Any]) -> float:
-    """Official portraits smile: unless those that do not are shown more often, "photograph" comes to mean "smile".
+    """Oversamples neutral faces, because official portraits smile and "photograph" would come to mean "smile".
 
-    After 5,000 pictures without these weights, neutral strangers came back smiling. The same holds for what else most
-    of them share: men, light skin, short hair, no beard, no glasses.
+    After 5,000 images without these weights, neutral faces were reconstructed smiling. The same applies to the other
+    common attributes: men, light skin, short hair, no beard, no glasses.
     """
     weight = {"neutral": 6.0, "smile": 2.0, "open smile": 0.5}.get(a.get("expression", ""), 1.0)
     weight *= {"brown": 2.5, "dark": 4.0, "pale": 1.3}.get(a.get("skin", ""), 1.0)
@@ -116,6 +117,6 @@ def photograph_weight(a: Mapping[str, Any]) -> float:
 
 
 def archive_weight(a: Mapping[str, Any]) -> float:
-    """Damaged pictures less often, and those few that smile or are women more often."""
+    """Undersamples damaged images, and oversamples smiles and women, which are rare."""
     weight = 0.5 if a.get("damaged") else 1.0
     return weight * (3.0 if a.get("sex") == "woman" or a.get("expression") in ("smile", "open smile") else 1.0)

@@ -1,8 +1,8 @@
-"""A frozen network that tells people apart: what "the same person" and "a face" mean in training.
+"""A frozen face recognition network, which defines identity and facial features in the training losses.
 
-It is no part of a model and never needed where pictures are drawn. Any network of this shape will do, as safetensors
-named ``stem``, ``dw.0`` … and ``pw.0`` …; the embedded model was trained with the trunk of HSE FaceRes (Savchenko 2018,
-Apache-2.0), a MobileNet of width 1 without its heads.
+It is not part of a model and not needed for inference. Any network of this architecture works, as safetensors with
+tensors named ``stem``, ``dw.0`` … and ``pw.0`` …; the embedded model was trained with the trunk of HSE FaceRes
+(Savchenko 2018, Apache-2.0), a MobileNet of width 1 without its heads.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from torch import Tensor, nn
 from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadModel
 
-#: Of each depthwise separable block (Howard et al. 2017, table 1): its stride, and the channels that it gives.
+#: Stride and output channels of each depthwise separable block (Howard et al. 2017, table 1).
 BLOCKS = (
     (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), (1, 512), (1, 512), (1, 512), (1, 512), (1, 512),
     (2, 1024), (1, 1024),
 )  # fmt: skip
-#: The blocks whose maps are used, counted from 1: at strides of 4, 8, 16 and 32 pixels.
+#: The blocks whose feature maps are used, counted from 1: at strides of 4, 8, 16 and 32 pixels.
 TAPS = (3, 5, 11, 13)
 TAP_CHANNELS = tuple(BLOCKS[i - 1][1] for i in TAPS)
 
 
 class FaceTeacher(nn.Module):
-    """Pictures to maps and to one vector a face.
+    """Maps images to feature maps and to identity vectors.
 
     Args:
-        size_px: Side of the pictures that it looks at; others are resized. It was trained at 224; at 160 the same
-            person smiling and not is as near (0.91 of 1), for half of the time.
+        size_px: Input size; other images are resized. The network was trained at 224; at 160, the cosine between
+            smiling and neutral images of a person is the same (0.91), at half the cost.
     """
 
     def __init__(self, size_px: int = 224) -> None:
@@ -47,7 +47,7 @@ class FaceTeacher(nn.Module):
         self.pw = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(widths))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """image [N, 3, H, W], −1..1 → the maps of :data:`TAPS`, [N, C, H', W'] in the network's dtype."""
+        """image [N, 3, H, W], −1..1 → the feature maps of :data:`TAPS`, [N, C, H', W'] in the network's dtype."""
         x = image.float()
         if x.shape[-1] != self.size_px:
             smaller = x.shape[-1] > self.size_px
@@ -63,12 +63,12 @@ class FaceTeacher(nn.Module):
 
     @staticmethod
     def identity(maps: list[Tensor]) -> Tensor:
-        """Of :meth:`maps`: unit vectors [N, 1024], float32, whose scalar product tells how alike two people are."""
+        """Feature maps from :meth:`maps` → float32 unit vectors [N, 1024], whose dot product measures identity."""
         return F.normalize(maps[-1].float().mean(dim=(2, 3)), dim=1)
 
 
 def _padded(x: Tensor, stride: int) -> Tensor:
-    """As TensorFlow pads "same": a stride of 2 has its zeros at the right and below only."""
+    """TensorFlow's "same" padding: with a stride of 2, zeros on the right and bottom only."""
     return F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
 
 
@@ -76,7 +76,7 @@ def read_teacher(path: str | Path, *, size_px: int = 224, dtype: torch.dtype = t
     """Reads a teacher, frozen.
 
     Raises:
-        BadModel: the file is damaged, or holds another network.
+        BadModel: the file is damaged, or contains another network.
     """
     tensors, _ = tensor_files.read_tensors(path)
     net = FaceTeacher(size_px)
@@ -84,18 +84,18 @@ def read_teacher(path: str | Path, *, size_px: int = 224, dtype: torch.dtype = t
         net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as e:
         name = Path(path).name
-        raise BadModel(f"{name} is no MobileNet of width 1 ({str(e).splitlines()[0]}). Choose another file.") from e
+        raise BadModel(f"{name} is not a MobileNet of width 1 ({str(e).splitlines()[0]}). Choose another file.") from e
     net = net.eval().requires_grad_(False).to(dtype)
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def identity_loss(a: Tensor, b: Tensor) -> Tensor:
-    """1 − cosine of two batches of :meth:`FaceTeacher.identity`, in the mean."""
+    """Mean of 1 − cosine between two batches of :meth:`FaceTeacher.identity`."""
     return (1 - (a * b).sum(dim=1)).mean()
 
 
 def maps_loss(a: list[Tensor], b: list[Tensor]) -> Tensor:
-    """How far the three finer maps of two batches are apart, relative to how much there is in those of ``a``."""
+    """Mean absolute difference of the three finer feature maps, relative to the mean magnitude of those of ``a``."""
     terms = [
         (x.float() - y.float()).abs().mean() / (x.float().abs().mean() + 1e-3)
         for x, y in zip(a[:-1], b[:-1], strict=True)

@@ -1,7 +1,7 @@
-"""Gathers how a model's latents and its CLIP's vectors vary together, for text prompts without waiting.
+"""Gathers the joint statistics of a model's latents and CLIP vectors, which make text prompts fast.
 
 ``python -m latent_editor.train text --model portraits --data T.tar`` writes text_statistics.safetensors into the
-model's folder. To be repeated whenever the generator, the encoder or the CLIP changes; it takes about two minutes.
+model's folder. Repeat whenever the generator, the encoder or the CLIP changes; this takes about two minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from latent_editor.train.pictures import read_pictures
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
-    parser.add_argument("--data", help="folder or tar of aligned pictures; only random latents without it")
-    parser.add_argument("--samples", type=int, default=SAMPLES, help="random latents (default %(default)s)")
+    parser.add_argument("--data", help="folder or tar of aligned images (default: random latents only)")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="number of random latents (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 
 
@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> None:
     pictures = read_pictures(args.data, g.size_px).images if args.data else None
 
     def report(step: Step) -> None:
-        print(f"\r{step.step} of {step.steps} pictures, {step.seconds:.0f} s", end="", flush=True)
+        print(f"\r{step.step} of {step.steps} images, {step.seconds:.0f} s", end="", flush=True)
 
     statistics = build_text_statistics(g, pictures, samples=args.samples, on_step=report)
     statistics.save(g.bundle.folder / STATISTICS_FILE)

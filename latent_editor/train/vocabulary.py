@@ -1,4 +1,4 @@
-"""What can be said of a portrait: concepts, the words for each, and the rule from labelled attributes to its truth."""
+"""The concepts of portraits: the words for each, and the rule that derives its truth from labeled attributes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 Attributes = Mapping[str, Any]
-#: 1 true, 0 false, between: partly, None: the labels do not tell.
+#: Truth of a concept: 1 true, 0 false, in between partly true; None if the labels leave it open.
 Rule = Callable[[Attributes], float | None]
 
 
 @dataclass(frozen=True)
 class Concept:
-    """One thing that can be said of a portrait.
+    """A concept that may apply to a portrait.
 
     Attributes:
-        name: Short name, also the text of the zero-shot check.
-        rule: From a picture's attributes to how true it is.
+        name: Short name.
+        rule: Maps an image's attributes to the truth of the concept.
         adjectives: Words before the person ("bearded").
         nouns: Words for the person ("grandmother").
-        having: What follows "with" and stands alone ("a beard").
+        having: Phrases that follow "with" or stand alone ("a beard").
     """
 
     name: str
@@ -65,9 +65,9 @@ def _hair(*values: str, also: str = "", partly: Mapping[Any, float] | None = Non
     return _is("hair_colour", *values, partly=partly), having
 
 
-def _hair_colours() -> list[Concept]:
-    grey: dict[Any, float] = {"white": 0.3}
-    white: dict[Any, float] = {"grey": 0.3}
+def _hair_colors() -> list[Concept]:
+    near_gray: dict[Any, float] = {"white": 0.3}
+    near_white: dict[Any, float] = {"grey": 0.3}
     table: list[tuple[str, tuple[Rule, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]] = [
         ("black hair", _hair("black", also="dark"), ("black-haired", "dark-haired"), ()),
         ("brown hair", _hair("brown", also="brunette chestnut"), ("brown-haired", "brunette"), ("brunette",)),
@@ -83,8 +83,8 @@ def _hair_colours() -> list[Concept]:
             ("redheaded", "red-haired", "ginger"),
             ("redhead",),
         ),
-        ("grey hair", _hair("grey", also="gray silver", partly=grey), ("grey-haired", "gray-haired"), ()),
-        ("white hair", _hair("white", also="snow-white", partly=white), ("white-haired",), ()),
+        ("grey hair", _hair("grey", also="gray silver", partly=near_gray), ("grey-haired", "gray-haired"), ()),
+        ("white hair", _hair("white", also="snow-white", partly=near_white), ("white-haired",), ()),
         ("blue hair", _hair("blue"), ("blue-haired",), ()),
         ("purple hair", _hair("purple", also="violet"), ("purple-haired",), ()),
         ("green hair", _hair("green"), ("green-haired",), ()),
@@ -104,10 +104,10 @@ def _backgrounds() -> list[Concept]:
         "white": "bright",
     }
     concepts = []
-    for colour, also in table.items():
+    for color, also in table.items():
         templates = ("a {} background", "{} background", "a {} backdrop", "a {} wall behind")
-        having = tuple(t.format(w) for w in (colour, colour, *also.split()) for t in templates)
-        concepts.append(Concept(f"a {colour} background", _is("background", colour), having=having))
+        having = tuple(t.format(w) for w in (color, color, *also.split()) for t in templates)
+        concepts.append(Concept(f"a {color} background", _is("background", color), having=having))
     return concepts
 
 
@@ -247,12 +247,12 @@ def _styles() -> list[Concept]:
 
 
 def concepts() -> tuple[Concept, ...]:
-    """Everything that can be said."""
-    return (*_people(), *_shapes(), *_hair_colours(), *_faces(), *_skins(), *_backgrounds(), *_styles())
+    """All concepts."""
+    return (*_people(), *_shapes(), *_hair_colors(), *_faces(), *_skins(), *_backgrounds(), *_styles())
 
 
 def checks() -> dict[str, tuple[str, Rule]]:
-    """The zero-shot check: name → (its text, its rule). Partly true counts as false."""
+    """The zero-shot checks: name → (prompt, rule). Partly true counts as false."""
     by_name = {c.name: c.rule for c in concepts()}
     strict = {
         "beard": _is("facial_hair", "beard"), "long hair": _is("hair_length", "long"), "pale skin": _is("skin", "pale"),

@@ -1,7 +1,7 @@
-"""More channels for networks that have learned with fewer, without forgetting (Net2Net, Chen et al. 2016).
+"""Widens trained networks without changing their function (Net2Net, Chen et al. 2016).
 
-What was there does not see what is new: the widened networks first do what the narrow ones did. New channels start at
-random and begin to count as soon as the weights that read them leave zero.
+Existing channels ignore new ones at first, so the widened networks start out equivalent to the narrow ones. New
+channels are initialized randomly and take effect as soon as the weights that read them leave zero.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from latent_editor.networks.encoder import Encoder
 
 
 def widened(g: StyleGAN2, channels: Sequence[int]) -> StyleGAN2:
-    """A generator with so many channels at 4², 8², …, that draws the same pictures.
+    """A generator with the given channels at 4², 8², … and the same output.
 
     Raises:
-        BadValue: a number of channels below the present one, or not one for each resolution.
+        BadValue: fewer channels than now, or not one number per resolution.
     """
     now = [g.config.channels_at(r) for r in g.config.resolutions]
     if len(channels) != len(now) or any(new < old for new, old in zip(channels, now, strict=True)):
@@ -41,7 +41,7 @@ def _adopted(name: str, fresh: Tensor, old: Tensor) -> Tensor:
     if last == "affine.weight":
         fresh *= 0.1
     elif last == "affine.bias":
-        fresh.fill_(1)  # a style of 1 leaves a channel as it is
+        fresh.fill_(1)  # a style of 1 leaves a channel unchanged
     elif last == "torgb.weight":
         fresh.zero_()
         old = old * math.sqrt(fresh.shape[1] / old.shape[1])  # the layer's gain is 1 / √inputs
@@ -54,7 +54,7 @@ def _adopted(name: str, fresh: Tensor, old: Tensor) -> Tensor:
 
 
 def deepened(encoder: Encoder, width: int) -> Encoder:
-    """An encoder whose last two levels have so many channels, which gives the same ws."""
+    """An encoder whose last two levels have ``width`` channels, with the same output."""
     new = Encoder(**{**encoder.config, "deep_width": width})
     old = encoder.state_dict()
     state = {}

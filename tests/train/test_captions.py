@@ -1,4 +1,4 @@
-"""Captions say what the labels say, and short statements know when they are true."""
+"""Captions agree with the labels, and statements with their truth values; images and labels are read safely."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_names_of_concepts_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_every_concept_can_be_said_in_several_ways() -> None:
+def test_every_concept_has_several_wordings() -> None:
     for concept in concepts():
         assert len({phrase(concept, Random(i)) for i in range(60)}) > 5, concept.name
 
@@ -72,11 +72,11 @@ def test_truth_of_statements() -> None:
     assert Statement("", (at["red hair"],), negated=True).truth(table).tolist() == [0, 1]
     assert Statement("a person", ()).truth(table).tolist() == [0.5, 0.5]
     both = Statement("", (at["a beard"], at["a woman"])).truth(table)
-    assert both[0] == 0  # false whatever the unknown part is
+    assert both[0] == 0  # false regardless of the unknown part
     assert math.isnan(both[1])
 
 
-def test_random_statements_have_a_truth_and_deny_only_what_they_deny() -> None:
+def test_random_statements_match_their_truth_and_negation() -> None:
     known, random = concepts(), Random(0)
     table = truth_table([GRANDMOTHER, ELF], known)
     made = [statement(random, known) for _ in range(400)]
@@ -95,8 +95,8 @@ def test_articles(words: str, want: str) -> None:
     assert with_article(words) == want
 
 
-def test_words_of_few_prompts_do_not_count_as_learned() -> None:
-    words = known_words(["a grumpy orc"] * 3 + ["Viking, viking"] * 2, concepts(), least=3)
+def test_words_in_few_prompts_do_not_count_as_learned() -> None:
+    words = known_words(["a grumpy orc"] * 3 + ["Viking, viking"] * 2, concepts(), min_count=3)
     assert {"orc", "ginger", "grandmother", "without", "photo"} <= words
     assert "viking" not in words
 
@@ -107,11 +107,11 @@ def test_checks_are_strict() -> None:
     assert rule({**GRANDMOTHER, "facial_hair": "goatee"}) == 0
 
 
-def write_picture(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (20, 10)) -> None:
-    Image.new("RGB", size, colour).save(path)
+def write_picture(path: Path, color: tuple[int, int, int], size: tuple[int, int] = (20, 10)) -> None:
+    Image.new("RGB", size, color).save(path)
 
 
-def test_pictures_of_a_folder_and_of_a_tar_are_the_same(tmp_path: Path) -> None:
+def test_a_folder_and_a_tar_give_the_same_images(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     write_picture(folder / "b.png", (255, 0, 0))
@@ -128,13 +128,13 @@ def test_pictures_of_a_folder_and_of_a_tar_are_the_same(tmp_path: Path) -> None:
     assert read_pictures(folder, 8, limit=1).names == ["a.png"]
 
 
-def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_images_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         read_pictures(tmp_path / "nothing", 8)
-    with pytest.raises(BadInput, match="holds no picture"):
+    with pytest.raises(BadInput, match="contains no images"):
         read_pictures(tmp_path, 8)
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    with pytest.raises(BadInput, match="not a readable picture"):
+    with pytest.raises(BadInput, match="not a readable image"):
         read_pictures(tmp_path, 8)
     (tmp_path / "x.tar").write_bytes(b"no tar")
     with pytest.raises(BadInput, match="not a readable tar"):

@@ -1,4 +1,4 @@
-"""The CLIP's last layers learn what the labels say, and the convolutions stay as they are."""
+"""Fine-tuning the last layers of a CLIP fits the labels and leaves the convolutions unchanged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = {
 
 
 def write_data(folder: Path) -> tuple[str, str]:
-    """Red squares that are said to smile, and blue ones that are not: nothing that the CLIP knows already."""
+    """Red squares labeled as smiling and blue ones as neutral: an association that the CLIP cannot know beforehand."""
     pictures = folder / "pictures"
     pictures.mkdir()
     rows = []
@@ -38,7 +38,7 @@ def write_data(folder: Path) -> tuple[str, str]:
     return str(pictures), str(folder / "labels.jsonl")
 
 
-def test_the_last_layers_learn_and_the_others_stay(
+def test_only_the_last_layers_are_trained(
     portraits: Generator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, labels = write_data(tmp_path)

@@ -1,4 +1,4 @@
-"""Training the eye network: irises are measured right, views' points are right, it learns and is exported."""
+"""Training the eye network: iris detection, points of augmented views, learning, resuming and export."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPOTS = ((0.37, 0.51), (0.63, 0.51), (0.5, 0.68), (0.5, 0.79), (0.5, 0.95))
 
 
 def eye(x: float, y: float, radius: float, size: int = PATCH_PX, lid: float = 0.6) -> np.ndarray:
-    """Skin, a white lens, a dark iris cut by the upper lid, a small light in it: uint8 [size, size, 3]."""
+    """Skin, the white of an eye, a dark iris cut off by the upper lid, and a highlight: uint8 [size, size, 3]."""
     fine = 4
     at = (np.arange(size * fine) + 0.5) / fine
     dx, dy = at[None] - x, at[:, None] - y
@@ -37,7 +37,7 @@ def eye(x: float, y: float, radius: float, size: int = PATCH_PX, lid: float = 0.
 
 
 @pytest.mark.parametrize(("x", "y", "radius"), [(48, 48, 6), (50.3, 46.8, 5.5), (45.6, 49.9, 7.2)])
-def test_an_iris_is_measured(x: float, y: float, radius: float) -> None:
+def test_the_iris_is_located(x: float, y: float, radius: float) -> None:
     found, clarity = measure_iris(eye(x, y, radius)[..., 0])
     assert np.abs(found[:2] - [x, y]).max() < 0.6
     assert found[2] == pytest.approx(radius, abs=0.8)
@@ -67,7 +67,7 @@ def test_the_points_of_eye_views_lie_on_the_irises() -> None:
     assert darker > 0.85 * n
 
 
-def test_the_losses_prefer_the_truth_and_ignore_what_is_unclear() -> None:
+def test_the_losses_prefer_the_truth_and_ignore_unclear_eyes() -> None:
     steps = (torch.arange(24) + 0.5) / 24
 
     def found(at: torch.Tensor) -> FoundEyes:
@@ -111,7 +111,7 @@ def test_both_eyes_are_cut_out_and_the_right_one_is_mirrored(faces: Path) -> Non
     assert eyes.image.shape == (8, 3, PATCH_PX, PATCH_PX)
     assert (eyes.clarity > 0.5).all()
     assert (eyes.iris[:, :2] - 0.5).abs().max() < 0.01
-    # The small light is on the right in both eyes of the picture, so on different sides of the patches.
+    # The highlight is on the right of both eyes in the image, so on different sides of the patches.
     light = [int(p[0, 30:60].amax(0).argmax()) for p in eyes.image[:2]]
     assert light[0] > PATCH_PX / 2 > light[1]
 

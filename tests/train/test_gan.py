@@ -1,4 +1,4 @@
-"""Training on a tiny model: it learns, it resumes exactly, and the prior changes no reconstruction."""
+"""Training a tiny model: it learns and resumes exactly, and fitting the prior changes no reconstruction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from latent_editor.train.augmentation import for_discriminator, mirror, photogra
 from latent_editor.train.growing import grown
 from latent_editor.train.networks import Networks
 from latent_editor.train.objective import Objective
-from latent_editor.train.prior import centre, encode, fit_prior
+from latent_editor.train.prior import center, encode, fit_prior
 
 OBJECTIVE = Objective(batch=4, random=2, photographic=1, r1_every=2)
 
@@ -38,7 +38,7 @@ def trainer(seed: int = 0) -> gan.Trainer:
 
 
 def pictures(count: int = 4) -> torch.Tensor:
-    """Smooth colourful pictures, uint8 [count, 3, 16, 16]."""
+    """Smooth color images, uint8 [count, 3, 16, 16]."""
     torch.manual_seed(5)
     coarse = torch.rand(count, 3, 3, 3)
     return (torch.nn.functional.interpolate(coarse, size=16, mode="bilinear") * 255).to(torch.uint8)
@@ -52,7 +52,7 @@ def test_reconstruction_improves() -> None:
     assert gan.reconstruction_db(t.nets, images) > before + 3
 
 
-def test_a_resumed_run_goes_on_exactly(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_exactly(tmp_path: Path) -> None:
     images = pictures()
     first = trainer()
     for _ in range(3):
@@ -69,7 +69,7 @@ def test_a_resumed_run_goes_on_exactly(tmp_path: Path) -> None:
             assert torch.equal(value, second.nets.modules()[name].state_dict()[key]), key
 
 
-def test_the_whole_command_writes_state_sheets_and_networks(tmp_path: Path) -> None:
+def test_the_command_writes_state_sheets_and_networks(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     for i, p in enumerate(pictures(8)):
@@ -86,7 +86,7 @@ def test_the_whole_command_writes_state_sheets_and_networks(tmp_path: Path) -> N
     assert Networks.read(out).generator.size_px == 16
 
 
-def test_grown_networks_do_what_the_small_ones_did() -> None:
+def test_grown_networks_start_out_equivalent() -> None:
     small = networks()
     torch.nn.init.normal_(small.discriminator.to_logit.weight)
     large = grown(small, 32)
@@ -102,7 +102,7 @@ def test_grown_networks_do_what_the_small_ones_did() -> None:
         assert torch.allclose(large.discriminator(images), small.discriminator(reduced), atol=1e-5)
 
 
-def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
+def test_new_layers_of_grown_networks_learn(tmp_path: Path) -> None:
     t = gan.Trainer(grown(networks(), 32), OBJECTIVE, torch.float32)
     images = F.interpolate(pictures().float(), size=32, mode="bilinear").to(torch.uint8)
     names = [
@@ -120,7 +120,7 @@ def test_what_is_new_in_grown_networks_learns(tmp_path: Path) -> None:
     assert again.discriminator.config == t.nets.discriminator.config
 
 
-def test_what_comes_before_the_blocks_that_learn_stays() -> None:
+def test_frozen_blocks_do_not_change() -> None:
     t = gan.Trainer(grown(networks(), 32), OBJECTIVE, torch.float32, learn_from=32)
     images = F.interpolate(pictures().float(), size=32, mode="bilinear").to(torch.uint8)
     before = {f"{k}.{n}": p.clone() for k, m in t.nets.modules().items() for n, p in m.named_parameters()}
@@ -139,20 +139,20 @@ def _named(nets: Networks, name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", [16, 24, 64])
-def test_networks_grow_to_twice_their_size_only(size: int) -> None:
+def test_networks_grow_only_to_twice_their_size(size: int) -> None:
     with pytest.raises(BadValue, match="16 pixels grow to 32"):
         grown(networks(), size)
     with pytest.raises(BadValue, match="grows once"):
         grown(grown(networks(), 32), 64)
 
 
-def test_centring_moves_the_origin_and_no_picture() -> None:
+def test_centering_moves_the_origin_but_changes_no_image() -> None:
     nets, images = networks(), pictures(8)
     x = images.float() / 127.5 - 1
     with torch.no_grad():
         before = nets.generator.synthesize(nets.encoder(x))
         w, offsets = encode(nets, images, torch.float32)
-        centre(nets, w.mean(dim=0), offsets)
+        center(nets, w.mean(dim=0), offsets)
         after = nets.generator.synthesize(nets.encoder(x))
         w, offsets = encode(nets, images, torch.float32)
     assert psnr_db(before, after).min() > 80
@@ -160,7 +160,7 @@ def test_centring_moves_the_origin_and_no_picture() -> None:
     assert offsets.abs().max() < 1e-4
 
 
-def test_the_prior_has_the_variance_of_the_encoded_pictures() -> None:
+def test_the_prior_has_the_variance_of_the_encoded_images() -> None:
     nets = networks()
     fitted = fit_prior(nets, pictures(64), axes=8)
     encoded, _ = encode(fitted, pictures(64), torch.float32)
@@ -182,7 +182,7 @@ def test_augmentations_keep_range_and_shape() -> None:
     assert y.grad.abs().sum() > 0
 
 
-def test_pixels_of_the_face_count_most_where_a_model_says_where_it_is(tmp_path: Path) -> None:
+def test_canonical_points_raise_the_weights_of_facial_pixels(tmp_path: Path) -> None:
     model = tmp_path / "model.json"
     points = {"left_eye": [0.37, 0.5], "right_eye": [0.63, 0.5], "nose": [0.5, 0.68], "mouth": [0.5, 0.79]}
     model.write_text(json.dumps({"name": "x", "canonical_points": points}))

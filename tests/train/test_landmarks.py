@@ -1,4 +1,4 @@
-"""Training the landmark network: the views' points are right, it learns, stops, and goes on."""
+"""Training the landmark network: points of augmented views, learning, resuming and export."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from latent_editor.ops import affine
 from latent_editor.train import landmarks
 from latent_editor.train.landmark_views import ViewConfig, Views, make_views
 
-#: Five spots of different colours on grey, where a face's points are.
-COLOURS = ((250, 20, 20), (20, 250, 20), (20, 20, 250), (250, 250, 20), (20, 250, 250))
+#: Five spots of different colors on gray, at the landmarks of a face.
+COLORS = ((250, 20, 20), (20, 250, 20), (20, 20, 250), (250, 250, 20), (20, 250, 250))
 SPOTS = ((0.37, 0.51), (0.63, 0.51), (0.5, 0.68), (0.5, 0.79), (0.5, 0.95))
 
 
 def spotted(size: int = 128) -> Image.Image:
     values = np.full((size, size, 3), 110, np.uint8)
     at = (np.arange(size) + 0.5) / size
-    for (x, y), colour in zip(SPOTS, COLOURS, strict=True):
-        values[(at[None] - x) ** 2 + (at[:, None] - y) ** 2 < 0.025**2] = colour
+    for (x, y), color in zip(SPOTS, COLORS, strict=True):
+        values[(at[None] - x) ** 2 + (at[:, None] - y) ** 2 < 0.025**2] = color
     return Image.fromarray(values)
 
 
@@ -60,7 +60,7 @@ def arguments(faces: Path, *more: str) -> argparse.Namespace:
 
 
 def test_the_points_of_a_view_lie_on_its_spots() -> None:
-    """Where the view has not been coloured or covered beyond recognition, each spot is around its point."""
+    """Each point lies on its spot, unless the view is tinted or occluded beyond recognition."""
     n = 64
     picture = torch.from_numpy(np.array(spotted())).permute(2, 0, 1)
     points = torch.tensor(SPOTS).expand(n, -1, -1)
@@ -80,7 +80,7 @@ def test_the_points_of_a_view_lie_on_its_spots() -> None:
     assert hits > 80
 
 
-def test_mirrored_eyes_change_names() -> None:
+def test_mirroring_swaps_the_eyes() -> None:
     points = torch.tensor(SPOTS).expand(128, -1, -1)
     config = ViewConfig(32, angle_deg=10, negatives=0.0)
     pictures = torch.zeros(128, 3, 64, 64, dtype=torch.uint8)
@@ -88,7 +88,7 @@ def test_mirrored_eyes_change_names() -> None:
     assert (seen[:, 0, 0] < seen[:, 1, 0]).all()
 
 
-def test_negatives_come_in_the_share_asked_for() -> None:
+def test_negatives_have_the_requested_share() -> None:
     pictures = torch.randint(0, 255, (400, 3, 32, 32), dtype=torch.uint8)
     config = ViewConfig(48, negatives=0.5)
     views = make_views(pictures, torch.tensor(SPOTS).expand(400, -1, -1), config, torch.Generator().manual_seed(0))
@@ -119,7 +119,7 @@ def test_the_losses_prefer_the_truth() -> None:
     assert loss(points, 5.0) < loss(points, -5.0)
 
 
-def test_points_outside_of_the_view_do_not_count() -> None:
+def test_points_outside_the_view_do_not_count() -> None:
     heat = torch.randn(1, 5, 24, 24, generator=torch.Generator().manual_seed(0))
     found = Found(torch.full((1, 5, 2), 0.5), torch.zeros(1, 5), torch.zeros(1), heat)
     points = torch.from_numpy(landmark_array(MEAN_FACE)).float()[None].clone()
@@ -133,8 +133,8 @@ def test_training_writes_resumes_and_exports(faces: Path, tmp_path: Path) -> Non
     landmarks.main(arguments(faces, "--minutes", "0.01", "--export", str(tmp_path / "out")))
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     net = read_landmark_net(tmp_path / "out" / "landmarks.safetensors")
-    wanted = state["average"]["stem.weight"]
-    assert torch.allclose(net.state_dict()["stem.weight"], wanted, atol=1e-3)
+    expected = state["average"]["stem.weight"]
+    assert torch.allclose(net.state_dict()["stem.weight"], expected, atol=1e-3)
     validation = ["--validation-data", str(faces), "--validation-labels", str(tmp_path / "faces.jsonl")]
     landmarks.main(arguments(faces, "--minutes", "0.01", "--resume", *validation))
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] > state["step"]
@@ -156,7 +156,7 @@ def test_it_learns(faces: Path) -> None:
     assert reports[-1]["heat"] < 0.95 * reports[0]["heat"]
 
 
-def test_bad_labels_are_refused(faces: Path) -> None:
+def test_bad_labels_are_rejected(faces: Path) -> None:
     labels = faces.parent / "faces.jsonl"
     rows = [json.loads(line) for line in labels.read_text().splitlines()]
     del rows[2]["landmarks"]["chin"]
@@ -165,19 +165,19 @@ def test_bad_labels_are_refused(faces: Path) -> None:
         landmarks.main(arguments(faces, "--minutes", "0.01"))
 
 
-def test_locate_lays_its_frame_anew() -> None:
-    """A stand-in network that sees the spots exactly shows that looking again homes in on the face."""
+def test_locate_refines_its_frame() -> None:
+    """With a network that locates the spots exactly, further passes converge on the face."""
 
     class Oracle(LandmarkNet):
         def forward(self, image: torch.Tensor, dtype: torch.dtype = torch.float32) -> Found:
-            colours = torch.tensor(COLOURS) / 127.5 - 1
+            colors = torch.tensor(COLORS) / 127.5 - 1
             n, _, h, w = image.shape
-            away = (image[:, None] - colours[None, :, :, None, None]).abs().sum(2)  # [N, 5, H, W]
+            away = (image[:, None] - colors[None, :, :, None, None]).abs().sum(2)  # [N, 5, H, W]
             weight = (-away * 12).flatten(2).softmax(-1).reshape(n, 5, h, w)
             x = (weight.sum(2) * (torch.arange(w) + 0.5) / w).sum(-1)
             y = (weight.sum(3) * (torch.arange(h) + 0.5) / h).sum(-1)
             points = torch.stack([x, y], -1)
-            # The second picture is the mirrored one, where the network would give the eyes each other's names.
+            # The second image is mirrored, so the network would swap the eyes.
             points = torch.cat([points[:1], points[1:][:, [1, 0, 2, 3, 4]]])
             return Found(points, torch.zeros(n, 5), torch.full((n,), 9.0), away)
 

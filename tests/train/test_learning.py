@@ -1,4 +1,4 @@
-"""The loop of what learns from examples: it learns, is averaged, shows itself, and goes on as if it had not stopped."""
+"""The supervised training loop: learning, averaging, validation, and exact resuming."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw(random: torch.Generator) -> tuple[Tensor, Tensor]:
     return x, 2 * x[:, :2] + 1
 
 
-def test_a_state_goes_on_as_if_it_had_not_stopped() -> None:
+def test_a_restored_trainer_continues_exactly() -> None:
     batches = [draw(torch.Generator().manual_seed(seed)) for seed in range(3)]
     whole, first, second = new_trainer(), new_trainer(), new_trainer(1)
     for batch in batches:
@@ -42,19 +42,19 @@ def test_a_state_goes_on_as_if_it_had_not_stopped() -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_it_learns_for_a_while_shows_itself_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "SHOW_S", 0.5)
+def test_it_trains_validates_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "VALIDATE_S", 0.5)
     trainer, test = new_trainer(), draw(torch.Generator().manual_seed(99))
     before = float(losses(trainer.average, test, torch.float32)[0])
 
-    def show() -> dict[str, float]:
-        return {"shown": float(losses(trainer.average, test, torch.float32)[0])}
+    def validate() -> dict[str, float]:
+        return {"validation_loss": float(losses(trainer.average, test, torch.float32)[0])}
 
-    train(trainer, draw, tmp_path, minutes=0.03, seed=0, resume=False, show=show)
+    train(trainer, draw, tmp_path, minutes=0.03, seed=0, resume=False, validate=validate)
     rows = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
-    shown = [row["shown"] for row in rows if "shown" in row]
-    assert len(shown) >= 2
-    assert shown[-1] < 0.5 * before
+    validated = [row["validation_loss"] for row in rows if "validation_loss" in row]
+    assert len(validated) >= 2
+    assert validated[-1] < 0.5 * before
     assert all(row["step"] % 100 == 0 for row in rows if "loss" in row)
     assert (tmp_path / CHECKPOINT).is_file()
     later = new_trainer(1)
@@ -64,7 +64,7 @@ def test_it_learns_for_a_while_shows_itself_and_resumes(tmp_path: Path, monkeypa
         torch.testing.assert_close(a, b, atol=0.05, rtol=0)
 
 
-def test_what_drawing_raises_is_raised(tmp_path: Path) -> None:
+def test_an_exception_while_drawing_is_raised(tmp_path: Path) -> None:
     def broken(random: torch.Generator) -> tuple[Tensor, Tensor]:
         raise ValueError("no pictures")
 

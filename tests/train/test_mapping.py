@@ -1,4 +1,4 @@
-"""The mapping learns how encoded pictures are spread, and nothing else changes."""
+"""The mapping network learns the distribution of encoded images, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def tiny() -> StyleGAN2:
 
 
 def two_clusters(count: int) -> torch.Tensor:
-    """What no linear mapping of a Gaussian gives: w around two places, [count, 16]."""
+    """w around two centers, which no linear mapping of a Gaussian produces: [count, 16]."""
     middle = torch.zeros(16)
     middle[0] = 4.0
     sign = torch.randint(0, 2, (count, 1)) * 2.0 - 1
     return torch.randn(count, 16) * 0.3 + sign * middle + 1.0
 
 
-def test_energy_distance_tells_spreads_apart() -> None:
+def test_energy_distance_distinguishes_distributions() -> None:
     torch.manual_seed(1)
     a, b = torch.randn(800, 8), torch.randn(700, 8)
     assert abs(energy_distance(a, b)) < 0.02
@@ -41,7 +41,7 @@ def test_energy_distance_tells_spreads_apart() -> None:
     assert energy_distance(a, b + 0.5) > 0.1
 
 
-def test_a_mapping_learns_what_no_gaussian_is() -> None:
+def test_a_mapping_learns_a_bimodal_distribution() -> None:
     torch.manual_seed(2)
     ws, held_out = two_clusters(600), two_clusters(600)
     trainer = MappingTrainer(tiny(), ws, SMALL)
@@ -54,7 +54,7 @@ def test_a_mapping_learns_what_no_gaussian_is() -> None:
     assert 0.25 < (random[:, 0] > 1).float().mean() < 0.75  # both clusters
 
 
-def test_the_synthesis_stays_and_the_mean_is_that_of_the_mapping() -> None:
+def test_synthesis_is_unchanged_and_w_avg_matches_the_mapping() -> None:
     g = tiny()
     trainer = MappingTrainer(g, two_clusters(40), SMALL)
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_the_synthesis_stays_and_the_mean_is_that_of_the_mapping() -> None:
     assert torch.allclose(new.w_avg, mean, atol=0.3)
 
 
-def test_a_resumed_run_goes_on_exactly() -> None:
+def test_a_resumed_run_continues_exactly() -> None:
     ws = two_clusters(50)
     first, second = (MappingTrainer(tiny(), ws, SMALL) for _ in range(2))
     first.step()

@@ -1,4 +1,4 @@
-"""The restorer: it begins with the encoder's guess, learns what was there, and its files come back."""
+"""The restorer: it starts from the encoder's result, learns to restore images, and its files round-trip."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from latent_editor.networks.restorer import RESTORER_FILE, Restorer, case_of, re
 from latent_editor.train.__main__ import main
 from latent_editor.train.learning import CHECKPOINT
 from latent_editor.train.networks import Networks
-from latent_editor.train.restorer import Teacher, figures, lesson_of, random_hole, random_lesson
+from latent_editor.train.restorer import FrozenModel, example_of, figures, random_example, random_hole
 
 SIZE = 32
 
 
-def teacher(seed: int = 0) -> Teacher:
+def frozen_model(seed: int = 0) -> FrozenModel:
     torch.manual_seed(seed)
-    return Teacher(Networks.new(SIZE))
+    return FrozenModel(Networks.new(SIZE))
 
 
-def pictures(teacher: Teacher, count: int = 8) -> torch.Tensor:
-    """What the generator can draw, so that there is something to be found."""
-    g = teacher.nets.generator
+def pictures(model: FrozenModel, count: int = 8) -> torch.Tensor:
+    """Images from the generator itself, so that an exact restoration exists."""
+    g = model.nets.generator
     with torch.no_grad():
         return g.synthesize(g.map(torch.randn(count, g.z_dim))).clamp(-1, 1)
 
 
-def test_a_case_keeps_what_is_known_and_fills_the_rest_for_the_encoder() -> None:
+def test_a_case_keeps_known_pixels_and_fills_holes_for_the_encoder() -> None:
     x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
     hidden = torch.zeros(1, 1, SIZE, SIZE)
     hidden[..., 8:16, 8:16] = 1
@@ -49,98 +49,98 @@ def test_a_case_keeps_what_is_known_and_fills_the_rest_for_the_encoder() -> None
 
 
 def test_an_untrained_restorer_changes_nothing() -> None:
-    t = teacher()
-    x = pictures(t, 2)
-    lesson = lesson_of(Grayscale(), Grayscale()(x), None)
-    picture, features = t.restored(t.new_restorer(), lesson)
+    model = frozen_model()
+    x = pictures(model, 2)
+    example = example_of(Grayscale(), Grayscale()(x), None)
+    picture, features = model.restored(model.new_restorer(), example)
     assert float(features.detach().abs().max()) == 0
-    ws = t.nets.encoder(lesson.case.guess, t.dtype)
-    torch.testing.assert_close(picture, t.nets.generator.synthesize(ws, dtype=t.dtype), atol=0.03, rtol=0)
+    ws = model.nets.encoder(example.case.guess, model.dtype)
+    torch.testing.assert_close(picture, model.nets.generator.synthesize(ws, dtype=model.dtype), atol=0.03, rtol=0)
 
 
-def test_it_learns_what_was_there() -> None:
-    t = teacher()
-    x, trainer = pictures(t), t.trainer(t.new_restorer(), 3e-3)
+def test_it_learns_to_restore() -> None:
+    model = frozen_model()
+    x, trainer = pictures(model), model.trainer(model.new_restorer(), 3e-3)
     few = Downsampled(8)
-    lesson = lesson_of(few, few(x), None)
+    example = example_of(few, few(x), None)
 
     def error() -> float:
         with torch.no_grad():
-            return float((lesson.agree(t.restored(trainer.net, lesson)[0]) - x).square().mean())
+            return float((example.agree(model.restored(trainer.net, example)[0]) - x).square().mean())
 
     before = error()
     for _ in range(60):
-        trainer.learn((x, lesson), 0.0)
+        trainer.learn((x, example), 0.0)
     assert error() < 0.5 * before
 
 
-def test_grey_pictures_are_given_colours_first() -> None:
-    t = teacher()
-    x = pictures(t, 2)
-    t.colorizer = Colorizer(SIZE, width=16, max_width=32)
-    torch.nn.init.normal_(t.colorizer.last.weight)
-    grey = Grayscale()
+def test_grayscale_images_are_colorized_first() -> None:
+    model = frozen_model()
+    x = pictures(model, 2)
+    model.colorizer = Colorizer(SIZE, width=16, max_width=32)
+    torch.nn.init.normal_(model.colorizer.last.weight)
+    grayscale = Grayscale()
     with torch.no_grad():
-        case = lesson_of(grey, grey(x), None, t.colour).case
-        wanted = t.colorizer(grey(x), dtype=t.dtype).clamp(-1, 1)
-        few = lesson_of(Downsampled(4), Downsampled(4)(x), None, t.colour).case
-    torch.testing.assert_close(case.guess, wanted)
-    assert float((case.guess - grey(x)).abs().max()) > 0.01
-    torch.testing.assert_close(few.guess, Downsampled(4).guess(Downsampled(4)(x)).clamp(-1, 1))  # it has its own
+        case = example_of(grayscale, grayscale(x), None, model.colorize).case
+        expected = model.colorizer(grayscale(x), dtype=model.dtype).clamp(-1, 1)
+        few = example_of(Downsampled(4), Downsampled(4)(x), None, model.colorize).case
+    torch.testing.assert_close(case.guess, expected)
+    assert float((case.guess - grayscale(x)).abs().max()) > 0.01
+    torch.testing.assert_close(few.guess, Downsampled(4).guess(Downsampled(4)(x)).clamp(-1, 1))  # its colors are known
 
 
-def test_a_file_comes_back_and_another_kind_is_refused(tmp_path: Path) -> None:
-    t = teacher()
-    x = pictures(t)
-    lesson = lesson_of(Grayscale(), Grayscale()(x), None)
-    trainer = t.trainer(t.new_restorer(), 1e-2)
-    trainer.learn((x, lesson), 0.0)
+def test_files_round_trip_and_other_kinds_are_rejected(tmp_path: Path) -> None:
+    model = frozen_model()
+    x = pictures(model)
+    example = example_of(Grayscale(), Grayscale()(x), None)
+    trainer = model.trainer(model.new_restorer(), 1e-2)
+    trainer.learn((x, example), 0.0)
     save_restorer(trainer.net, tmp_path / "a.safetensors")
     back = read_restorer(tmp_path / "a.safetensors")
     assert isinstance(back, Restorer)
     with torch.no_grad():
-        a, b = (t.restored(net, lesson)[0] for net in (trainer.net, back))
+        a, b = (model.restored(net, example)[0] for net in (trainer.net, back))
     torch.testing.assert_close(a, b, atol=0.05, rtol=0)
-    save_encoder(t.nets.encoder, tmp_path / "b.safetensors")
+    save_encoder(model.nets.encoder, tmp_path / "b.safetensors")
     with pytest.raises(BadModel, match="restorer"):
         read_restorer(tmp_path / "b.safetensors")
 
 
-def test_damages_are_many_and_holes_never_hide_all() -> None:
+def test_damage_varies_and_holes_never_cover_everything() -> None:
     rng = random.Random(0)
     x = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
     kinds = set()
     for _ in range(60):
-        lesson = random_lesson(x, rng)
-        case = lesson.case
-        assert lesson.agree(x).shape == x.shape
+        example = random_example(x, rng)
+        case = example.case
+        assert example.agree(x).shape == x.shape
         assert case.picture.shape == case.guess.shape == x.shape
         assert torch.isfinite(case.guess).all()
-        grey = float((case.guess - case.guess.mean(1, keepdim=True)).abs().max()) < 1e-3
-        kinds.add((grey, bool((case.known == 0).any()), float((case.picture - x).abs().mean()) > 0.01))
+        is_gray = float((case.guess - case.guess.mean(1, keepdim=True)).abs().max()) < 1e-3
+        kinds.add((is_gray, bool((case.known == 0).any()), float((case.picture - x).abs().mean()) > 0.01))
         hidden = random_hole(SIZE, rng)
         assert 0 < float(hidden.mean()) < 0.95
     assert len(kinds) >= 4
 
 
 def test_figures_compare_with_a_plain_repair() -> None:
-    t = teacher()
-    found, rows = figures(t, t.new_restorer(), pictures(t, 2))
-    assert set(found) == {f"{kind}_{what}" for kind in ("8x", "grey", "hole") for what in ("perceptual", "colours")}
+    model = frozen_model()
+    found, rows = figures(model, model.new_restorer(), pictures(model, 2))
+    assert set(found) == {f"{kind}_{what}" for kind in ("8x", "grayscale", "hole") for what in ("perceptual", "chroma")}
     assert len(rows) == 7
 
 
-def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
-    """First the colorizer, then the restorer that is shown its colours, each begun anew and gone on with."""
-    model, data = tmp_path / "model", tmp_path / "data"
-    t = teacher()
-    model.mkdir()
-    t.nets.write(model)
+def test_the_commands_continue_from_what_they_exported(tmp_path: Path) -> None:
+    """First the colorizer, then the restorer that uses its colors; each is trained, exported and resumed."""
+    folder, data = tmp_path / "model", tmp_path / "data"
+    model = frozen_model()
+    folder.mkdir()
+    model.nets.write(folder)
     data.mkdir()
-    for i, picture in enumerate(pictures(t, 12)):
+    for i, picture in enumerate(pictures(model, 12)):
         to_image(picture).save(data / f"{i}.png")
-    for part, path in (("colorizer", model / COLORIZER_FILE), ("restorer", model / RESTORER_FILE)):
-        words = [part, "--data", str(data), "--validation", str(data), "--start", str(model), "--export", str(model)]
+    for part, path in (("colorizer", folder / COLORIZER_FILE), ("restorer", folder / RESTORER_FILE)):
+        words = [part, "--data", str(data), "--validation", str(data), "--start", str(folder), "--export", str(folder)]
         words += ["--run", str(tmp_path / part), "--minutes", "0.01", "--threads", str(torch.get_num_threads())]
         main(words)
         first = path.read_bytes()
@@ -149,5 +149,5 @@ def test_the_commands_export_what_they_go_on_from(tmp_path: Path) -> None:
         assert torch.load(tmp_path / part / CHECKPOINT, weights_only=True)["step"] > state["step"]
         assert path.read_bytes() != first
         assert list((tmp_path / part / "sheets").glob("*.jpg"))
-    read_colorizer(model / COLORIZER_FILE)
-    read_restorer(model / RESTORER_FILE)
+    read_colorizer(folder / COLORIZER_FILE)
+    read_restorer(folder / RESTORER_FILE)

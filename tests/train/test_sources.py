@@ -1,4 +1,4 @@
-"""What a batch is mixed from: shares, order, and what is rare more often."""
+"""Composition of batches: shares, order, and oversampling of rare attributes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from latent_editor.train.sources import (
 
 
 def plain(value: int, count: int = 4) -> Source:
-    """Pictures of one gray level, which tells where they came from."""
+    """Images of a single gray level, which identifies their source."""
     return Source(torch.full((count, 3, 2, 2), value, dtype=torch.uint8), torch.ones(count))
 
 
-def test_a_batch_has_its_shares_and_its_grayscale_pictures_last() -> None:
+def test_a_batch_has_its_shares_and_ends_with_grayscale_images() -> None:
     torch.manual_seed(0)
     sources = Sources(plain(1), plain(2), 0.75, plain(3), 2)
     levels = torch.cat([sources.batch(10)[:, 0, 0, 0] for _ in range(200)]).reshape(200, 10)
@@ -36,13 +36,13 @@ def test_a_batch_has_its_shares_and_its_grayscale_pictures_last() -> None:
     assert (levels[:, 0] == 2).float().mean() == pytest.approx(0.75, abs=0.1)  # in random order
 
 
-def test_without_other_sets_there_are_paintings_alone() -> None:
+def test_without_other_datasets_a_batch_has_only_paintings() -> None:
     sources = Sources(plain(1))
     assert sources.last_gray == 0
     assert (sources.batch(5) == 1).all()
 
 
-def test_labels_say_how_often_a_picture_is_shown(tmp_path: Path) -> None:
+def test_labels_set_the_sampling_weights(tmp_path: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     labels.write_text('{"file": "a", "attributes": {"skin": "dark"}}\n{"file": "b", "attributes": {"skin": "light"}}\n')
     pictures = Pictures(torch.zeros(3, 3, 4, 4), ["a", "b", "not labeled"])
@@ -51,7 +51,7 @@ def test_labels_say_how_often_a_picture_is_shown(tmp_path: Path) -> None:
     assert torch.equal(sampling_weights(pictures, None, painting_weight), torch.ones(3))
 
 
-def test_the_labels_beside_a_set_are_found(tmp_path: Path) -> None:
+def test_labels_next_to_a_dataset_are_found(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -75,5 +75,5 @@ def test_the_labels_beside_a_set_are_found(tmp_path: Path) -> None:
         (archive_weight, {"damaged": False}, {"damaged": True}),
     ],
 )
-def test_what_is_rare_is_shown_more_often(rule, rare, frequent) -> None:  # type: ignore[no-untyped-def]
+def test_rare_attributes_are_oversampled(rule, rare, frequent) -> None:  # type: ignore[no-untyped-def]
     assert rule(rare) > rule(frequent) > 0

@@ -1,4 +1,4 @@
-"""A face teacher, the heads that look through it, and a run with both."""
+"""The face teacher, the discriminator heads on its features, and a training run with both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_maps_have_the_strides_of_a_mobilenet() -> None:
     torch.testing.assert_close(FaceTeacher.identity(maps).norm(dim=1), torch.ones(2))
 
 
-def test_losses_are_nothing_for_the_same_picture() -> None:
+def test_losses_are_zero_for_equal_images() -> None:
     net = teacher()
     maps = net.maps(torch.rand(2, 3, 32, 32) * 2 - 1)
     other = net.maps(torch.rand(2, 3, 32, 32) * 2 - 1)
@@ -54,7 +54,7 @@ def test_losses_are_nothing_for_the_same_picture() -> None:
     assert maps_loss(maps, other) > 0
 
 
-def test_the_teacher_knows_people(shared_folder: Path) -> None:
+def test_the_teacher_recognizes_people(shared_folder: Path) -> None:
     net = read_teacher(shared_folder / "real" / "teacher.safetensors", size_px=160)
     tar = shared_folder / "data" / "officials" / "validation.tar"
     found = read_pictures(tar, 160, limit=12)
@@ -63,17 +63,17 @@ def test_the_teacher_knows_people(shared_folder: Path) -> None:
     dimmed = x * 0.8 - 0.1
     people, again = (net.identity(net.maps(y)) for y in (x, dimmed.flip(3)))
     alike = people @ again.t()
-    assert alike.diag().min() > 0.8  # the same person in a mirror, in worse light
-    assert (alike - torch.eye(12) * 9).max() < alike.diag().min()  # nobody is nearer to another than to themselves
+    assert alike.diag().min() > 0.8  # the same person, mirrored and relit
+    assert (alike - torch.eye(12) * 9).max() < alike.diag().min()  # nobody is closer to someone else than to themselves
 
 
-def test_another_network_is_refused(tmp_path: Path) -> None:
+def test_other_networks_are_rejected(tmp_path: Path) -> None:
     save_file({"stem.weight": torch.zeros(1)}, tmp_path / "a.safetensors")
-    with pytest.raises(BadModel, match="no MobileNet"):
+    with pytest.raises(BadModel, match="not a MobileNet"):
         read_teacher(tmp_path / "a.safetensors")
 
 
-def test_heads_learn_to_tell_real_from_drawn() -> None:
+def test_heads_learn_to_separate_real_from_generated() -> None:
     torch.manual_seed(0)
     heads = ProjectedHeads()
     maps = [torch.cat([torch.rand(4, c, 4, 4) + 1, torch.rand(4, c, 4, 4) - 1]) for c in TAP_CHANNELS]
@@ -89,7 +89,7 @@ def test_heads_learn_to_tell_real_from_drawn() -> None:
     assert fooling_loss(heads(drawn)) > fooling_loss(heads([m[:4] for m in maps]))
 
 
-def test_grayscale_pictures_count_by_their_luminance_alone() -> None:
+def test_grayscale_images_are_compared_by_luminance_only() -> None:
     torch.manual_seed(0)
     o = Objective(batch=6, random=2, photographic=3)
     f = forward(networks(), pictures(), o, torch.float32, last_gray=2)
@@ -100,7 +100,7 @@ def test_grayscale_pictures_count_by_their_luminance_alone() -> None:
     assert f.clean == 3  # no discriminator sees them
 
 
-def test_the_generator_learns_who_it_is() -> None:
+def test_the_generator_learns_identity() -> None:
     torch.manual_seed(0)
     nets, net = networks(), teacher()
     o = Objective(batch=6, random=2, photographic=1)

@@ -1,4 +1,4 @@
-"""Networks that get wider or are trained at half their size go on doing what they did."""
+"""Widened networks, and those trained at half size, keep their function."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def generator(**changes: object) -> StyleGAN2:
     return StyleGAN2(StyleGAN2Config(**{**config, **changes})).requires_grad_(False)  # type: ignore[arg-type]
 
 
-def test_a_widened_generator_draws_the_same_pictures_and_learns_with_all_its_channels() -> None:
+def test_a_widened_generator_keeps_its_output_and_trains_all_channels() -> None:
     narrow = generator()
     wide = widened(narrow, (12, 10, 9, 8))
     ws = random_ws(narrow, [1, 2])
@@ -38,12 +38,12 @@ def test_a_widened_generator_draws_the_same_pictures_and_learns_with_all_its_cha
     torch.testing.assert_close(wide.map(torch.ones(1, 16)), narrow.map(torch.ones(1, 16)))
     wide.requires_grad_(True)
     wide.synthesize(ws, noise="none").square().mean().backward()
-    reads_new = wide.synthesis.b8.conv0.weight.grad[:8, 8:]  # what was there begins to read what is new
+    reads_new = wide.synthesis.b8.conv0.weight.grad[:8, 8:]  # existing channels start to read new ones
     assert bool(reads_new.abs().sum() > 0)
 
 
 @pytest.mark.parametrize("channels", [(8, 8, 8), (8, 8, 8, 7)])
-def test_a_generator_only_gets_wider(channels: tuple[int, ...]) -> None:
+def test_a_generator_cannot_get_narrower(channels: tuple[int, ...]) -> None:
     with pytest.raises(BadValue, match="expected 4 numbers, none below"):
         widened(generator(), channels)
 
@@ -66,7 +66,7 @@ def networks() -> Networks:
 
 
 @torch.no_grad()
-def test_half_networks_draw_the_inner_picture_and_give_back_what_they_learn() -> None:
+def test_half_networks_render_the_half_size_image_and_can_be_rejoined() -> None:
     whole = networks()
     half = halved(whole)
     image = torch.rand(2, 3, 16, 16) * 2 - 1
@@ -92,7 +92,7 @@ def test_half_networks_draw_the_inner_picture_and_give_back_what_they_learn() ->
     assert torch.equal(learned.discriminator.trunk.stem.weight, half.discriminator.trunk.stem.weight)
 
 
-def test_only_a_skip_generator_has_an_inner_picture() -> None:
+def test_only_skip_generators_can_be_halved() -> None:
     nets = networks()
     nets.generator = generator(architecture="orig")
     with pytest.raises(BadValue, match="skip"):
