@@ -70,7 +70,7 @@ def open_face(page: Page, address: str) -> None:
     """Opens the page with a random face and waits until all thumbnails are loaded."""
     page.goto(address)
     page.wait_for_selector(".le[data-view=start]")
-    page.locator("[data-hook=surprise]").click()
+    page.locator("[data-hook=random]").click()
     page.wait_for_selector(".le[data-view=edit]")
     page.wait_for_function("document.querySelectorAll('.tile img[src]').length >= 9", polling=50)
     page.wait_for_timeout(1500)

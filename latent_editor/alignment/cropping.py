@@ -111,7 +111,7 @@ def _choose(faces: list[Face], index: int, photo: Photo) -> Face:
     if not faces:
         raise NoFaceFound(
             f"No face was found in {photo.name} ({photo.image.width} × {photo.image.height}); expected one that faces "
-            "the camera. Crop by hand, or choose another photo."
+            "the camera. Crop manually, or choose another photo."
         )
     if not 0 <= index < len(faces):
         raise BadValue(

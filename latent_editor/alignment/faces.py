@@ -123,7 +123,7 @@ class CascadeFinder:
         if not all((folder / name).is_file() for name in CASCADES):
             raise MissingPart(
                 f"OpenCV {cv2.__version__} comes without face cascades, needed for finding faces. "
-                "Install opencv-python-headless<5, or crop by hand."
+                "Install opencv-python-headless<5, or crop manually."
             )
         self._cascades = [cv2.CascadeClassifier(str(folder / name)) for name in CASCADES]
 

@@ -289,7 +289,7 @@ def test_no_face_in_a_cat_or_noise(photos: dict[str, Photo], portraits: Generato
         Image.new("RGB", (500, 400), "teal"),
         Image.new("L", (16, 900)),
     ):
-        with pytest.raises(NoFaceFound, match="by hand"):
+        with pytest.raises(NoFaceFound, match="manually"):
             align(picture, portraits)
     assert find_faces(noise, portraits) == []
 

@@ -45,8 +45,9 @@ test('texts are filled in as a reader expects', () => {
   assert.equal(strings.panel.scaled(0.62), 'Combined edits exceed the model’s range; all are scaled to 62%.');
   assert.equal(strings.units.place(0.5, 0.52), '50% across, 52% down');
   assert.equal(strings.jobs.left(0.25, 2), '25% · 6 s left');
-  assert.equal(strings.reconstruction.progress(3.2, { word: 'good', psnr_db: 24.13 }), '3 s · likeness good (24.1 dB)');
-  assert.equal(strings.reconstruction.progress(3.2, null), '3 s');
+  const { progress } = strings.reconstruction;
+  assert.equal(progress(3.2, { word: 'good', psnr_db: 24.13 }), '3 s · fidelity: good (24.1 dB)');
+  assert.equal(progress(3.2, null), '3 s');
   assert.equal(strings.keyframes.summary(0, true), 'From the unedited face to the current one and back.');
 });
 

@@ -19,6 +19,8 @@ from support.environment import ROOT
 from latent_editor.generators import save_generator
 from latent_editor.generators.stylegan2 import StyleGAN2
 
+#: Stands in the header as soon as a photo is reconstructed, and stays when the words before it change.
+FIDELITY = re.compile(r"\d dB")
 SIZE_PX: int = json.loads((ROOT / "weights" / "portraits" / "model.json").read_text(encoding="utf-8"))["size_px"]
 
 # What gradio and playwright leave open at the end of a process is no fault of the page.
@@ -46,9 +48,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
 
 def test_a_photo_is_reconstructed_edited_compared_undone_and_saved(page: Page, shared_folder: Path) -> None:
     reconstruct(page, shared_folder / "photos" / "astronaut.png")
-    if page.viewport_size == DESKTOP:
-        expect(page.locator("[data-hook=likeness]")).to_contain_text("dB")
-    expect(page.locator("[data-hook=likeness]")).to_contain_text("likeness")
+    expect(page.locator("[data-hook=similarity]")).to_contain_text(FIDELITY)
     start = shown(page)
 
     # Every slider changes the picture while it is dragged, before the mouse is let go.
@@ -157,10 +157,10 @@ def test_points_are_dragged_by_pointer_and_from_the_keyboard_and_undone(page: Pa
     page.keyboard.press("Shift+ArrowRight")
     expect(page.get_by_role("button", name="Point 1, 52% across, 50% down")).to_be_focused()
     page.keyboard.press("Delete")
-    expect(page.locator(".handles .point")).to_have_count(0)
+    expect(page.locator(".points .point")).to_have_count(0)
 
     # By the pointer: one click for the point, one for its target.
-    box = page.locator(".handles").bounding_box()
+    box = page.locator(".points").bounding_box()
     assert box is not None
     for x, y in ((0.5, 0.6), (0.56, 0.6)):
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
@@ -169,7 +169,7 @@ def test_points_are_dragged_by_pointer_and_from_the_keyboard_and_undone(page: Pa
     expect(card.locator(".name")).to_have_text("drag")
     expect(card.locator(".value")).to_have_text("+1.0")
     page.get_by_role("button", name="Done").click()
-    expect(page.locator(".handles")).to_be_hidden()
+    expect(page.locator(".points")).to_be_hidden()
     page.wait_for_timeout(1000)
     assert np.abs(shown(page) - before).max() > 0
     until_changed(page, page.locator("[data-hook=undo]").click)
@@ -226,7 +226,7 @@ def test_several_faces_are_offered_to_choose_from(page: Page, shared_folder: Pat
 def test_bad_files_are_refused_in_place_and_what_was_made_stays(page: Page) -> None:
     page.set_input_files("input[type=file]", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
     expect(page.get_by_role("alert")).to_contain_text("a.png")
-    page.locator("[data-hook=surprise]").click()
+    page.locator("[data-hook=random]").click()
     view(page, "edit")
     before = shown(page)
     page.set_input_files("input[type=file]", {"name": "a.latent", "mimeType": "", "buffer": b"no latent"})
@@ -244,7 +244,7 @@ def test_the_camera_takes_a_picture(page: Page) -> None:
     page.locator("[data-hook=camera]").click()
     expect(page.locator("[data-hook=video]")).to_be_visible()
     page.wait_for_timeout(500)
-    page.locator("[data-hook=snap]").click()
+    page.locator("[data-hook=take-photo]").click()
     view(page, "crop")  # the fake camera shows no face
 
 
@@ -273,21 +273,58 @@ def too_wide(page: Page) -> list[str]:
 
 def test_nothing_is_wider_than_the_screen_while_a_photo_is_edited(page: Page, shared_folder: Path) -> None:
     reconstruct(page, shared_folder / "photos" / "astronaut.png", seconds=0)
-    expect(page.locator("[data-hook=likeness]")).to_be_visible()
+    expect(page.locator("[data-hook=similarity]")).to_be_visible()
     for width in (page.viewport_size or DESKTOP)["width"], 380:
         page.set_viewport_size({"width": width, "height": 800})
         assert not too_wide(page)
 
 
+def spilling(page: Page) -> list[str]:
+    """What is higher than its own box, so that it lies over what follows."""
+    found: list[str] = page.evaluate(
+        """[...document.querySelectorAll('.le *')].filter(e => e.checkVisibility() && !e.closest('svg')
+            && getComputedStyle(e).overflowY === 'visible' && getComputedStyle(e).display !== 'inline'
+            && e.scrollHeight > e.clientHeight + 2).map(e => `${e.tagName} ${e.className}`)"""
+    )
+    return found
+
+
+def test_nothing_is_cut_off_and_every_row_of_a_menu_has_its_label(page: Page, shared_folder: Path) -> None:
+    assert not spilling(page)
+    text = page.locator("[data-hook=text-face-prompt]")
+    text.evaluate("e => { e.value = e.placeholder; }")
+    assert text.evaluate("e => e.scrollWidth <= e.clientWidth")  # the whole placeholder can be read
+    reconstruct(page, shared_folder / "photos" / "astronaut.png", seconds=0)
+    page.fill("[data-hook=prompt]", "red hair")
+    page.press("[data-hook=prompt]", "Enter")
+    card = page.locator(".card[data-key^=t]")
+    card.get_by_label("Options for red hair").click()
+    for label, control in (
+        ("Method", card.get_by_role("radiogroup", name="How this text becomes a slider")),
+        ("Layers", card.get_by_role("radiogroup", name="Layers")),
+        ("Region", card.get_by_role("combobox", name="Region")),
+        ("Name", card.get_by_role("textbox", name="Slider name")),
+    ):
+        left, right = card.get_by_text(label, exact=True).bounding_box(), control.bounding_box()
+        assert left, label
+        assert right, label
+        assert left["x"] + left["width"] <= right["x"], label
+        assert right["y"] <= left["y"] + left["height"] / 2 <= right["y"] + right["height"], label
+    page.get_by_role("button", name="Damaged photo? Repair it").click()
+    view(page, "repair")
+    page.get_by_label("Grayscale").check()
+    assert not spilling(page)
+
+
 def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: Page, shared_folder: Path) -> None:
-    page.locator("[data-hook=surprise]").click()
+    page.locator("[data-hook=random]").click()
     view(page, "edit")
     before = shown(page)
     page.set_input_files("input[type=file]", shared_folder / "photos" / "astronaut.png")
     view(page, "reconstruct")
     page.locator("[data-hook=recrop]").click()
     view(page, "crop")
-    expect(page.locator("[data-hook=draft]")).to_have_js_property("naturalWidth", 512)
+    expect(page.locator("[data-hook=crop-photo]")).to_have_js_property("naturalWidth", 512)
     page.locator("[data-hook=use-square]").click()
     view(page, "reconstruct")
     page.locator("[data-hook=back]").click()
@@ -295,13 +332,13 @@ def test_a_reconstruction_can_be_left_for_the_old_picture_or_another_crop(page: 
     assert_same(page, before)
 
 
-def test_a_grey_photo_gets_colours_that_are_put_on_it(page: Page, shared_folder: Path, tmp_path: Path) -> None:
+def test_a_gray_photo_gets_colors_that_are_put_on_it(page: Page, shared_folder: Path, tmp_path: Path) -> None:
     with Image.open(shared_folder / "photos" / "lisa1.jpg") as photo:
-        photo.convert("L").convert("RGB").save(tmp_path / "grey.png")
-    reconstruct(page, tmp_path / "grey.png", seconds=0)
+        photo.convert("L").convert("RGB").save(tmp_path / "gray.png")
+    reconstruct(page, tmp_path / "gray.png", seconds=0)
     page.get_by_role("button", name="Damaged photo? Repair it").click()
     view(page, "repair")
-    dabs, go = page.locator(".dab"), page.get_by_role("button", name="Repair", exact=True)
+    hints, go = page.locator(".color-hint"), page.get_by_role("button", name="Repair", exact=True)
     expect(go).to_be_disabled()
     expect(page.get_by_label("Hint color")).to_be_hidden()
     page.get_by_label("Grayscale").check()
@@ -311,17 +348,17 @@ def test_a_grey_photo_gets_colours_that_are_put_on_it(page: Page, shared_folder:
     tool = page.get_by_role("button", name="Place on photo")
     tool.focus()
     page.keyboard.press("Enter")
-    expect(dabs).to_have_attribute("aria-label", re.compile("50% across, 50% down"))
+    expect(hints).to_have_attribute("aria-label", re.compile("50% across, 50% down"))
     page.keyboard.press("Shift+ArrowDown")
-    expect(dabs).to_have_attribute("aria-label", re.compile("50% across, 52% down"))
+    expect(hints).to_have_attribute("aria-label", re.compile("50% across, 52% down"))
     page.keyboard.press("Delete")
-    expect(dabs).to_have_count(0)
+    expect(hints).to_have_count(0)
     page.get_by_label("Hint color").fill("#2040c0")
     expect(tool).to_have_attribute("aria-pressed", "true")
-    paper = page.locator(".paper .dabs").bounding_box()
+    paper = page.locator(".paper .color-hints").bounding_box()
     assert paper
     page.mouse.click(paper["x"] + 0.06 * paper["width"], paper["y"] + 0.06 * paper["height"])
-    expect(dabs).to_have_attribute("aria-label", re.compile("#2040c0, 6% across, 6% down"))
+    expect(hints).to_have_attribute("aria-label", re.compile("#2040c0, 6% across, 6% down"))
 
     go.click()
     view(page, "reconstruct")
@@ -335,7 +372,7 @@ def bring(page: Page, model: Path) -> None:
     """Opens a model file through the picker."""
     page.click("[data-hook=models-summary]")
     with page.expect_file_chooser() as chooser:
-        page.click("[data-hook=bring-button]")
+        page.click("[data-hook=model-upload-button]")
     chooser.value.set_files(model)
 
 
@@ -367,7 +404,7 @@ def test_a_model_of_ones_own_is_tried_and_the_old_face_is_still_there(
     expect(page.locator("[data-hook=model]")).to_have_text("mine")
     view(page, "start")
     expect(page.locator("[data-hook=lead]")).to_have_text("Drop a photo here")
-    page.locator("[data-hook=surprise]").click()
+    page.locator("[data-hook=random]").click()
     view(page, "edit")
     until_rested = "[data-hook=picture][aria-busy=false]"
     page.wait_for_selector(until_rested)
@@ -410,7 +447,7 @@ def test_a_photo_can_be_drawn_by_another_model(
     page.wait_for_function("document.querySelector('[data-hook=figures]').textContent.includes('dB')")
     page.click("[data-hook=stop]")
     view(page, "edit")
-    expect(page.locator("[data-hook=likeness]")).to_contain_text("likeness")
+    expect(page.locator("[data-hook=similarity]")).to_contain_text(FIDELITY)
 
 
 def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> None:
@@ -438,5 +475,5 @@ def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> 
     expect(page.get_by_role("button", name="Create video")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Video", exact=True)).to_be_focused()
-    expect(page.locator(".movie")).to_have_count(0)
+    expect(page.locator(".video-player")).to_have_count(0)
     expect(mixed).to_be_visible()

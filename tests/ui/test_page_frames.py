@@ -107,17 +107,17 @@ def test_a_broken_connection_is_opened_again(page: Page, address: str) -> None:
 
 
 def test_no_old_frame_is_shown_over_a_newer_one(page: Page, address: str) -> None:
-    """A server that answers three wishes in the wrong order, with a colour for each."""
-    wishes: list[int] = []
+    """A server that answers three requests in the wrong order, with a color for each."""
+    requests: list[int] = []
     line: list[WebSocketRoute] = []
 
     def serve(route: WebSocketRoute) -> None:
         line.append(route)
-        route.on_message(lambda text: wishes.append((json.loads(text).get("wish") or {}).get("sequence")))
+        route.on_message(lambda text: requests.append((json.loads(text).get("wish") or {}).get("sequence")))
 
-    def answer(number: int, colour: str) -> None:
+    def answer(number: int, color: str) -> None:
         out = io.BytesIO()
-        Image.new("RGB", (64, 64), colour).save(out, "JPEG")
+        Image.new("RGB", (64, 64), color).save(out, "JPEG")
         line[-1].send(number.to_bytes(4, "big") + out.getvalue())
 
     page.route_web_socket("**/drag", serve)
@@ -125,7 +125,7 @@ def test_no_old_frame_is_shown_over_a_newer_one(page: Page, address: str) -> Non
     page.wait_for_timeout(500)
     for key in ("ArrowRight", "ArrowRight", "ArrowRight"):
         page.locator(SLIDER).press(key)
-    numbers = sorted(n for n in wishes if n)[-3:]
+    numbers = sorted(n for n in requests if n)[-3:]
     assert len(numbers) == 3
     answer(numbers[1], "lime")
     answer(numbers[0], "red")

@@ -15,14 +15,14 @@ const JPEG_QUALITY = 0.95;
  * @param {(photo: File) => void} onPhoto
  */
 export function startCamera({ elements, events, messages }, onPhoto) {
-  const { camera, video, buttons, shutter, snap, unsnap, drop } = elements;
+  const { camera, video, buttons, shutter, drop, 'take-photo': takePhoto, 'close-camera': closeCamera } = elements;
   /** @type {MediaStream | null} */
   let media = null;
   /** @param {boolean} on */
   const show = (on) => {
     video.hidden = shutter.hidden = !on;
     buttons.hidden = on;
-    drop.classList.toggle('filming', on);
+    drop.classList.toggle('camera-on', on);
   };
   const close = () => {
     media?.getTracks().forEach((track) => track.stop());
@@ -36,7 +36,7 @@ export function startCamera({ elements, events, messages }, onPhoto) {
     video.srcObject = media;
     show(true);
     await video.play();
-    snap.focus();
+    takePhoto.focus();
   };
   camera.addEventListener('click', async () => {
     messages.clear('start');
@@ -47,7 +47,7 @@ export function startCamera({ elements, events, messages }, onPhoto) {
       messages.problem(error.what ? error : new Problem(strings.problems.cameraRefused), 'start');
     }
   });
-  snap.addEventListener('click', () => {
+  takePhoto.addEventListener('click', () => {
     const canvas = el('canvas', { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext('2d')?.drawImage(video, 0, 0);
     close();
@@ -56,6 +56,6 @@ export function startCamera({ elements, events, messages }, onPhoto) {
     };
     canvas.toBlob(take, 'image/jpeg', JPEG_QUALITY);
   });
-  unsnap.addEventListener('click', close);
+  closeCamera.addEventListener('click', close);
   events.on('view', (name) => { if (name !== 'start') close(); });
 }

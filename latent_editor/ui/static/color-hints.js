@@ -1,5 +1,5 @@
 // @ts-check
-// Color hints on a grayscale photo: dabs of color where the visitor knows it.
+// Color hints on a grayscale photo: dots of color where the visitor knows it.
 
 import { el, focusQuietly } from './dom.js';
 import { arrowStep, moved, placeIn } from './geometry.js';
@@ -16,7 +16,7 @@ export class ColorHints {
   /** @type {ColorHint[]} */
   list = [];
   /** The layer over the picture; takes presses while the tool is active. */
-  layer = el('div', { class: 'dabs', role: 'group', 'aria-label': strings.colorHints.layer });
+  layer = el('div', { class: 'color-hints', role: 'group', 'aria-label': strings.colorHints.layer });
   element;
   #color = el('input', { type: 'color', value: FIRST_COLOR, 'aria-label': strings.colorHints.color });
   #tool = el('button', { type: 'button', 'aria-pressed': 'false' }, strings.colorHints.place);
@@ -25,7 +25,8 @@ export class ColorHints {
   /** @param {() => void} onChange */
   constructor(onChange) {
     this.#onChange = onChange;
-    this.element = el('div', { class: 'known' }, el('label', {}, strings.colorHints.label, this.#color), this.#tool);
+    const label = el('label', {}, strings.colorHints.label, this.#color);
+    this.element = el('div', { class: 'color-hint-picker' }, label, this.#tool);
     this.#color.addEventListener('change', () => this.arm(true));
     this.#tool.addEventListener('click', (event) => {
       if (event.detail === 0) this.#add([0.5, 0.5]); // from the keyboard; arrow keys move it from here
@@ -92,8 +93,9 @@ export class ColorHints {
    * @param {number} i
    */
   #createButton(hint, i) {
-    const label = strings.colorHints.hint(i + 1, hint.colour, strings.units.place(hint.x, hint.y));
-    const button = el('button', { type: 'button', class: 'dab', 'aria-label': label, title: strings.colorHints.title });
+    const { hint: labelOf, title } = strings.colorHints;
+    const label = labelOf(i + 1, hint.colour, strings.units.place(hint.x, hint.y));
+    const button = el('button', { type: 'button', class: 'color-hint', 'aria-label': label, title });
     Object.assign(button.style, { ...position(hint), background: hint.colour });
     button.addEventListener('keydown', (event) => this.#press(event, hint));
     button.addEventListener('dblclick', () => this.#remove(hint));

@@ -34,7 +34,7 @@ export function squareWithin(photo, percent, center) {
  * @param {(box: [left: number, top: number, side: number]) => void} use In pixels of the photo.
  */
 export function createCropSquare({ elements, store, events }, use) {
-  const { photo: frame, draft, square, size, 'use-square': useButton } = elements;
+  const { photo: frame, 'crop-photo': image, square, size, 'use-square': useButton } = elements;
   /** @type {Size} */
   let photo = { width: 1, height: 1 };
   let center = CENTERS.faces;
@@ -49,7 +49,7 @@ export function createCropSquare({ elements, store, events }, use) {
   };
   /** @param {PointerEvent} event */
   const place = (event) => {
-    center = fractionOf(event, draft.getBoundingClientRect());
+    center = fractionOf(event, image.getBoundingClientRect());
     draw();
   };
   /** @param {number} percent */
@@ -81,7 +81,7 @@ export function createCropSquare({ elements, store, events }, use) {
     /** @param {Size} taken */
     open(taken) {
       photo = taken;
-      draft.src = `${store.path('/draft.jpg')}?t=${Date.now()}`;
+      image.src = `${store.path('/draft.jpg')}?t=${Date.now()}`;
       frame.style.aspectRatio = `${photo.width} / ${photo.height}`;
       frame.style.setProperty('--ratio', String(photo.width / photo.height));
       center = store.term(CENTERS);

@@ -21,7 +21,7 @@ export function createExampleSet(editor, label, onChange) {
   const count = small(words.least(MIN_EXAMPLES));
   const add = createFileButton(words.add, { accept: PHOTO_TYPES, multiple: true, onFiles: take });
   const head = el('div', { class: 'row' }, el('b', {}, label), count, add);
-  const element = el('div', { class: 'pile', role: 'group', 'aria-label': label }, head, thumbs);
+  const element = el('div', { class: 'example-set', role: 'group', 'aria-label': label }, head, thumbs);
   const keys = () => [...thumbs.children].map((thumb) => String(/** @type {HTMLElement} */ (thumb).dataset.key));
   const update = () => {
     const { length } = keys();

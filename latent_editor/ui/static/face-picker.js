@@ -31,7 +31,7 @@ export function createFacePicker({ store, changes, messages }, options) {
   const photo = createFileButton(choose, { accept: PHOTO_TYPES, onFiles: ([file]) => { take(() => uploaded(file)); } });
   const place = el('div', { class: 'place' });
   const element = el(
-    'section', { class: 'maker', 'aria-label': label },
+    'section', { class: 'new-slider-form', 'aria-label': label },
     el('p', { class: 'small' }, about), choice, el('div', { class: 'row' }, photo, small(or)), faces, place,
   );
 

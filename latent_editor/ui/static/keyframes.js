@@ -35,13 +35,13 @@ export function createKeyframes(editor, onChange) {
   }
   /**
    * @param {Keyframe[]} now
-   * @param {{at: number, deed: string}} [focus]
+   * @param {{at: number, action: string}} [focus]
    */
   function change(now, focus) {
     keys = now;
     show();
     if (focus) {
-      const button = list.children[focus.at]?.querySelector(`[data-do="${focus.deed}"]:not(:disabled)`);
+      const button = list.children[focus.at]?.querySelector(`[data-do="${focus.action}"]:not(:disabled)`);
       /** @type {HTMLElement} */ (button ?? add).focus();
     }
     onChange();
@@ -50,8 +50,8 @@ export function createKeyframes(editor, onChange) {
     const known = new Set(store.state.history.map(({ id }) => id));
     keys = keys.filter((key) => key === null || known.has(key));
     const shown = keys.length ? keys : [null, present()];
-    const deeds = (/** @type {number} */ i) => (keys.length ? createDeeds(keys, i, change) : null);
-    list.replaceChildren(...shown.map((key, i) => createFrame(editor, key, deeds(i))));
+    const actions = (/** @type {number} */ i) => (keys.length ? createActions(keys, i, change) : null);
+    list.replaceChildren(...shown.map((key, i) => createFrame(editor, key, actions(i))));
     add.disabled = keys.length >= MAX_KEYFRAMES;
     clear.hidden = keys.length === 0;
   }
@@ -69,37 +69,38 @@ export function createKeyframes(editor, onChange) {
 /**
  * @param {Editor} editor
  * @param {Keyframe} key
- * @param {HTMLElement | null} deeds
+ * @param {HTMLElement | null} actions
  */
-function createFrame({ store }, key, deeds) {
+function createFrame({ store }, key, actions) {
   const entry = store.state.history.find(({ id }) => id === key);
   const label = entry ? entry.label : strings.keyframes.unedited;
   const source = store.pictureUrl(key === null ? 'unedited.jpg' : `moment/${key}.jpg`);
   const image = el('img', { src: source, alt: label, width: 64, height: 64 });
-  return el('li', { title: label }, image, deeds);
+  return el('li', { title: label }, image, actions);
 }
 
 /**
  * The buttons of a keyframe: earlier, remove, later.
  * @param {Keyframe[]} keys
  * @param {number} i
- * @param {(keys: Keyframe[], focus: {at: number, deed: string}) => void} change
+ * @param {(keys: Keyframe[], focus: {at: number, action: string}) => void} change
  */
-function createDeeds(keys, i, change) {
-  const { earlier, remove, later, deedLabel } = strings.keyframes;
+function createActions(keys, i, change) {
+  const { earlier, remove, later, actionLabel } = strings.keyframes;
   /**
-   * @param {string} deed
+   * @param {string} action
    * @param {string} title
    * @param {string | Node} glyph
    * @param {boolean} disabled
    * @param {() => void} onclick
    */
-  const button = (deed, title, glyph, disabled, onclick) => el('button', {
-    type: 'button', class: 'quiet icon', 'data-do': deed,
-    'aria-label': deedLabel(title, i + 1), title, disabled, onclick,
+  const button = (action, title, glyph, disabled, onclick) => el('button', {
+    type: 'button', class: 'quiet icon', 'data-do': action,
+    'aria-label': actionLabel(title, i + 1), title, disabled, onclick,
   }, glyph);
-  const swap = (/** @type {number} */ to, /** @type {string} */ deed) => change(swapped(keys, i, to), { at: to, deed });
-  const drop = () => change(keys.filter((_, j) => j !== i), { at: Math.max(0, i - 1), deed: 'out' });
+  const swap = (/** @type {number} */ to, /** @type {string} */ action) => (
+    change(swapped(keys, i, to), { at: to, action }));
+  const drop = () => change(keys.filter((_, j) => j !== i), { at: Math.max(0, i - 1), action: 'out' });
   return el(
     'div', { class: 'row' },
     button('back', earlier, '‹', i === 0, () => swap(i - 1, 'back')),

@@ -12,7 +12,7 @@ import { strings } from './strings.js';
 
 /** @param {Editor} editor */
 export function startLanding(editor) {
-  const { choose, file, surprise, class: classes, 'open-file': importButton } = editor.elements;
+  const { choose, file, random, class: classes, 'open-file': importButton } = editor.elements;
   const saved = createFileInput({ accept: '.recipe,.sliders,.npy', onFiles: ([one]) => { openFile(editor, one); } });
   importButton.addEventListener('click', () => saved.click());
   choose.addEventListener('click', () => file.click());
@@ -20,7 +20,7 @@ export function startLanding(editor) {
     if (file.files?.[0]) openFile(editor, file.files[0]);
     file.value = '';
   });
-  surprise.addEventListener('click', () => newFace(editor, classes.value ? `?class_index=${classes.value}` : ''));
+  random.addEventListener('click', () => newFace(editor, classes.value ? `?class_index=${classes.value}` : ''));
   editor.events.on('about', () => {
     showExamples(editor);
     showClasses(editor);

@@ -36,12 +36,12 @@ export function createMediaFile({ store, messages }, { label, accept, onChange }
   async function take(file) {
     name.textContent = strings.video.readingFile;
     choose.disabled = true;
-    messages.clear('film');
+    messages.clear('video');
     try {
       put(await upload(store.path('/footage'), file), file.name);
     } catch (problem) {
       name.textContent = '';
-      messages.problem(problem, 'film');
+      messages.problem(problem, 'video');
     } finally {
       choose.disabled = false;
     }

@@ -39,7 +39,7 @@ export function startModelPicker(editor) {
 /** @param {Editor} editor */
 function createPicker(editor) {
   const { elements, store, changes, messages } = editor;
-  const { models, 'model-list': list, bring, 'models-summary': summary } = elements;
+  const { models, 'model-list': list, 'model-upload': uploadForm, 'models-summary': summary } = elements;
   const progress = createModelProgress(elements);
   const runs = new RunCounter();
   elements['reading-stop'].addEventListener('click', () => {
@@ -57,8 +57,8 @@ function createPicker(editor) {
 
   /** @param {{models: ModelEntry[], model: string, max_upload_mb: number}} listing */
   function show({ models: entries, model: current, max_upload_mb: most }) {
-    bring.hidden = !most;
-    bring.dataset.most = String(most);
+    uploadForm.hidden = !most;
+    uploadForm.dataset.most = String(most);
     list.replaceChildren(...entries.map((entry) => createEntry(entry, entry.key === current, () => choose(entry))));
   }
 

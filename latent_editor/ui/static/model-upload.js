@@ -14,7 +14,7 @@ import { strings } from './strings.js';
  * @param {Picker} picker
  */
 export function startModelUpload({ elements, store, events, messages }, picker) {
-  const { models, bring, 'bring-button': button } = elements;
+  const { models, 'model-upload': form, 'model-upload-button': button } = elements;
   const accept = '.pkl,.pt,.pth,.safetensors,.bin,.ckpt';
   const input = createFileInput({ accept, onFiles: ([file]) => { send(file); } });
   button.addEventListener('click', () => input.click());
@@ -26,7 +26,7 @@ export function startModelUpload({ elements, store, events, messages }, picker) 
 
   /** @param {File} file */
   async function send(file) {
-    const mostMb = Number(bring.dataset.most);
+    const mostMb = Number(form.dataset.most);
     const aborted = new AbortController();
     messages.clear('models');
     const sending = strings.models.sending(file.name);

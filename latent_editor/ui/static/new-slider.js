@@ -11,13 +11,13 @@ import { strings } from './strings.js';
 
 /** @param {Editor} editor */
 export function startNewSlider(editor) {
-  const { elements: { ways, making: place }, events } = editor;
+  const { elements: { 'new-slider-buttons': row, 'new-slider': place }, events } = editor;
   const buttons = [
     createButton(strings.faceMix.label, createFaceMix(editor, close)),
     createButton(strings.partTransfer.label, createPartTransfer(editor, close)),
     createButton(strings.fromExamples.label, createSliderFromExamples(editor, close)),
   ];
-  ways.prepend(...buttons);
+  row.prepend(...buttons);
 
   /**
    * @param {string} label

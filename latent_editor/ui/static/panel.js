@@ -72,9 +72,9 @@ function canReset({ store: { state } }) {
  * The server scales down edits that together exceed the model's range; the page says so.
  * @param {Editor} editor
  */
-function showScale({ elements: { held }, store: { state } }) {
-  held.hidden = state.kept > HELD_BACK;
-  held.textContent = strings.panel.scaled(state.kept);
+function showScale({ elements: { 'scale-note': note }, store: { state } }) {
+  note.hidden = state.kept > HELD_BACK;
+  note.textContent = strings.panel.scaled(state.kept);
 }
 
 /**

@@ -99,7 +99,7 @@ class PointTool {
   #setOpen(on) {
     this.#layer.element.hidden = this.#parts.toolbar.hidden = !on;
     this.#opener.hidden = on;
-    this.#editor.elements.picture.classList.toggle('handling', on);
+    this.#editor.elements.picture.classList.toggle('with-tool', on);
     if (on) this.#editor.events.emit('wipe', 100);
     this.#layer.show();
   }

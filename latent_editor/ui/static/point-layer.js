@@ -30,7 +30,7 @@ export class PointLayer {
     this.#list = list;
     this.#onChange = onChange;
     this.#onEmptied = onEmptied;
-    const attributes = { class: 'handles', hidden: true, role: 'group', 'aria-label': strings.points.layer };
+    const attributes = { class: 'points', hidden: true, role: 'group', 'aria-label': strings.points.layer };
     this.element = el('div', attributes, this.#lines);
     this.element.addEventListener('keydown', (event) => { if (event.key === ' ') event.stopPropagation(); });
     this.element.addEventListener('pointerdown', (event) => this.#place(event));

@@ -99,7 +99,7 @@ function showStart({ elements, events, views }, crop) {
  * @param {Editor} editor
  * @param {any} answer
  */
-function showStep({ elements: { bar, figures, stop, result } }, { fraction, seconds, likeness, image }) {
+function showStep({ elements: { bar, figures, stop, result } }, { fraction, seconds, likeness: fidelity, image }) {
   if (image) {
     result.src = image;
     result.classList.remove('waiting');
@@ -109,5 +109,5 @@ function showStep({ elements: { bar, figures, stop, result } }, { fraction, seco
     }
   }
   bar.value = fraction;
-  figures.textContent = strings.reconstruction.progress(seconds, likeness);
+  figures.textContent = strings.reconstruction.progress(seconds, fidelity);
 }

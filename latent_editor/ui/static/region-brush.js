@@ -42,7 +42,7 @@ export function startRegionBrush(editor) {
   /** @param {boolean} on */
   function setOpen(on) {
     canvas.hidden = tools.hidden = !on;
-    for (const name of ['handling', 'painting']) picture.classList.toggle(name, on);
+    for (const name of ['with-tool', 'painting']) picture.classList.toggle(name, on);
     brush.clear();
   }
   function close() {

@@ -1,5 +1,5 @@
 // @ts-check
-// Likeness to the photo: a label in the header, advice under the picture, and identity change next to the sliders.
+// Similarity to the photo: a label in the header, advice under the picture, and identity change next to the sliders.
 // Requested once nothing has moved for a while, and cancelled as soon as something does.
 
 import { get } from './api.js';
@@ -23,7 +23,7 @@ export function startSimilarity(editor) {
  * @param {Editor} editor
  * @param {DifferenceMap} map
  */
-function startMeter({ elements: { likeness: meter }, store, events, views }, map) {
+function startMeter({ elements: { similarity: meter }, store, events, views }, map) {
   /** @type {{address: string, answer: any} | null} */
   let known = null;
   const request = createIdleRequest(async (signal) => {
@@ -84,7 +84,7 @@ function startIdentity({ root, elements: { cards }, store, events }) {
   const words = el('b');
   const meter = el('meter', { min: 0, max: 1, value: 0, 'aria-label': labels.identityMeter });
   const line = el(
-    'p', { class: 'moved', role: 'status', hidden: true, title: labels.identityHint },
+    'p', { class: 'identity-change', role: 'status', hidden: true, title: labels.identityHint },
     el('span', {}, labels.identity), meter, words,
   );
   cards.before(line);

@@ -35,7 +35,7 @@ export function createSliderFromExamples(editor, close) {
   const make = el('button', { type: 'submit', class: 'main' }, words.make);
   const place = el('div', { class: 'place' });
   const element = el(
-    'form', { class: 'maker', 'aria-label': words.form }, source.element, texts, photos, make, place,
+    'form', { class: 'new-slider-form', 'aria-label': words.form }, source.element, texts, photos, make, place,
   );
   const usesPhotos = () => source.value() === 'photos';
 

@@ -11,7 +11,7 @@ import { createMethodChoice } from './text-method.js';
 
 /** @import { Editor, Slider } from './types.js' */
 
-const WITHOUT_CLEANING = ['mix', 'drag', 'taken'];
+const NOT_ISOLATED = ['mix', 'drag', 'taken'];
 
 /**
  * @param {Editor} editor
@@ -26,7 +26,7 @@ export function createMenu(editor, key, slider) {
   const region = createRegionChoice(editor, key);
   const rename = el('input', { type: 'text', 'aria-label': words.nameLabel, maxlength: 60 });
   rename.addEventListener('change', () => editor.changes.change({ do: 'rename', key, value: rename.value }));
-  const deeds = createDeeds(editor, key, slider);
+  const actions = createActions(editor, key, slider);
   const about = el('p', { class: 'small about' });
   const element = el(
     'div', { class: 'more', hidden: true },
@@ -34,13 +34,13 @@ export function createMenu(editor, key, slider) {
     small(words.layers), layers.element,
     small(words.region), region.element,
     small(words.name), rename,
-    deeds.element, about,
+    actions.element, about,
   );
   return {
     element,
     /** @param {Slider} now */
     update(now) {
-      for (const part of [effects, method, layers, region, deeds]) part.update(now);
+      for (const part of [effects, method, layers, region, actions]) part.update(now);
       if (document.activeElement !== rename) rename.value = now.name;
       about.textContent = provenance(now);
     },
@@ -52,17 +52,18 @@ export function createMenu(editor, key, slider) {
  * @param {string} key
  */
 function createEffects(editor, key) {
-  const { clean: label, cleanHint: title } = strings.sliderMenu;
+  const { isolate: label, isolateHint: title } = strings.sliderMenu;
   const chart = el('div', { class: 'chart' });
   const place = el('div', { class: 'place' });
-  const clean = el('button', { type: 'button', title, onclick: () => cleanSlider(editor, key, place, clean) }, label);
-  const element = el('section', { class: 'effects' }, chart, clean, place);
+  const onclick = () => isolateSlider(editor, key, place, isolate);
+  const isolate = el('button', { type: 'button', title, onclick }, label);
+  const element = el('section', { class: 'effects' }, chart, isolate, place);
   return {
     element,
     /** @param {Slider} slider */
     update(slider) {
       element.hidden = !slider.leakage;
-      clean.hidden = WITHOUT_CLEANING.includes(slider.source) || Boolean(editor.store.about.text_problem);
+      isolate.hidden = NOT_ISOLATED.includes(slider.source) || Boolean(editor.store.about.text_problem);
       if (slider.leakage) chart.replaceChildren(...createEffectsChart(slider.name, slider.leakage));
     },
   };
@@ -73,7 +74,7 @@ function createEffects(editor, key) {
  * @param {string} key
  * @param {() => Slider} slider
  */
-function createDeeds(editor, key, slider) {
+function createActions(editor, key, slider) {
   const words = strings.sliderMenu;
   const { change } = editor.changes;
   /**
@@ -88,7 +89,7 @@ function createDeeds(editor, key, slider) {
   });
   const remove = button(words.remove, null, () => { change({ do: 'remove', key }); });
   return {
-    element: el('div', { class: 'deeds' }, pin, save, remove),
+    element: el('div', { class: 'actions' }, pin, save, remove),
     /** @param {Slider} now */
     update({ pinned }) {
       pin.textContent = pinned ? words.unpin : words.pin;
@@ -126,17 +127,17 @@ function createLayers({ changes }, key, slider) {
  * @param {HTMLElement} place
  * @param {HTMLButtonElement} button
  */
-async function cleanSlider(editor, key, place, button) {
+async function isolateSlider(editor, key, place, button) {
   const { store, changes, messages } = editor;
   button.disabled = true;
   messages.clear('panel');
   try {
     await changes.settled();
-    const label = strings.jobs.cleaning;
+    const label = strings.jobs.isolating;
     const answer = await runJob(store, place, { label, event: 'clean', data: [store.session, key] });
     if (answer?.session) {
       store.setState(answer.session);
-      if (!answer.session.problem) messages.notify(strings.sliderMenu.cleaned);
+      if (!answer.session.problem) messages.notify(strings.sliderMenu.isolated);
     }
   } catch (problem) {
     messages.problem(problem, 'panel');

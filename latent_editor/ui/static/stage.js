@@ -1,5 +1,5 @@
 // @ts-check
-// The picture, what it is compared with, and its likeness to the photo.
+// The picture, what it is compared with, and its fidelity to the photo.
 
 import { el, icon } from './dom.js';
 import { strings } from './strings.js';
@@ -55,12 +55,12 @@ function startOriginal({ elements, store, events, views }) {
 }
 
 /** @param {Editor} editor */
-function showFidelity({ elements: { likeness: meter }, store, views }) {
+function showFidelity({ elements: { similarity: meter }, store, views }) {
   const fidelity = store.state.likeness;
   meter.hidden = !fidelity || !views.isEditing();
   if (!fidelity) return;
   meter.replaceChildren(
-    el('span', { class: 'what' }, `${strings.similarity.label} `),
+    el('span', { class: 'what' }, `${strings.similarity.fidelity} `),
     el('i', { 'aria-hidden': 'true' }, '●'.repeat(fidelity.dots) + '○'.repeat(5 - fidelity.dots)),
     ` ${fidelity.word} `,
     el('small', {}, strings.similarity.decibels(fidelity.psnr_db)),

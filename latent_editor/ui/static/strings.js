@@ -109,7 +109,7 @@ export const strings = {
     cancel: 'Cancel',
     left: (/** @type {number} */ fraction, /** @type {number} */ elapsed) => (
       `${percent(fraction)} · ${Math.ceil(elapsed / fraction - elapsed)} s left`),
-    cleaning: 'Cleaning',
+    isolating: 'Isolating the slider',
     describing: 'Making a slider',
     fitting: 'Studying many faces',
     rendering: 'Rendering',
@@ -132,7 +132,7 @@ export const strings = {
     offer: 'used with another model',
     offerTake: 'Reconstruct with this model',
     describe: 'Describe a face',
-    describePlaceholder: 'Describe a face: an old man with a beard',
+    describePlaceholder: 'Describe a face: a bearded man',
     describeGo: 'Generate a face from this text',
     generated: 'The face so far',
     examples: {
@@ -171,10 +171,10 @@ export const strings = {
     firstLook: 'starting …',
     /**
      * @param {number} elapsed
-     * @param {{word: string, psnr_db: number} | null} likeness
+     * @param {{word: string, psnr_db: number} | null} fidelity
      */
-    progress: (elapsed, likeness) => (
-      likeness ? `${seconds(elapsed)} · likeness ${likeness.word} (${decibels(likeness.psnr_db)})` : seconds(elapsed)),
+    progress: (elapsed, fidelity) => (
+      fidelity ? `${seconds(elapsed)} · fidelity: ${fidelity.word} (${decibels(fidelity.psnr_db)})` : seconds(elapsed)),
     stop: 'Stop and keep this',
     head: 'Your photo',
     photo: 'Your photo, cropped and straightened',
@@ -202,16 +202,16 @@ export const strings = {
   },
 
   similarity: {
-    label: 'likeness',
+    fidelity: 'fidelity',
     decibels,
-    fidelityHint: 'How close the unedited picture is to your photo (PSNR)',
-    meterHint: 'How much the unedited picture looks like your photo: in words by the face, in decibels by all pixels '
+    fidelityHint: 'How close the pixels of the unedited picture are to your photo (PSNR)',
+    meterHint: 'How similar the unedited picture is to your photo: the words rate the face, the decibels all pixels '
       + '(PSNR)',
     map: 'Show differences',
     mapHint: 'Show where the unedited picture differs from your photo',
     mapAlt: 'Where the unedited picture differs from the photo',
     mapScale: ['same', 'visible', 'strong'],
-    identity: 'identity',
+    identity: 'identity change',
     identityMeter: 'Change of identity',
     identityHint: 'How much the edits changed the person’s identity',
   },
@@ -253,9 +253,9 @@ export const strings = {
   },
 
   sliderMenu: {
-    clean: 'Isolate this slider',
-    cleanHint: 'Reduce what it changes besides its own effect',
-    cleaned: 'The slider is isolated. Undo restores it.',
+    isolate: 'Isolate this slider',
+    isolateHint: 'Reduce what it changes besides its own effect',
+    isolated: 'The slider is isolated. Undo restores it.',
     layers: 'Layers',
     region: 'Region',
     name: 'Name',
@@ -406,7 +406,7 @@ export const strings = {
     canvas: 'Brush. Paint over what is missing. Arrow keys move the brush, Enter paints a dot, Backspace removes the '
       + 'last stroke.',
     missing: 'Missing area: paint over it',
-    brush: 'brush',
+    brush: 'brush size',
     amount: (/** @type {string} */ fault) => `${fault}: amount`,
     about: 'Intact areas of the photo stay as they are. The model fills in the rest with a plausible face.',
     go: 'Repair',
@@ -475,7 +475,7 @@ export const strings = {
     earlier: 'Earlier',
     remove: 'Remove',
     later: 'Later',
-    deedLabel: (/** @type {string} */ deed, /** @type {number} */ number) => `${deed}: keyframe ${number}`,
+    actionLabel: (/** @type {string} */ action, /** @type {number} */ number) => `${action}: keyframe ${number}`,
     summary(/** @type {number} */ count, /** @type {boolean} */ loop) {
       if (count) return `Through ${count} keyframes${loop ? ' and back to the first' : ''}.`;
       return `From the unedited face to the current one${loop ? ' and back' : ''}.`;

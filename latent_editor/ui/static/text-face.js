@@ -8,7 +8,8 @@ import { RunCounter } from './run-counter.js';
 
 /** @param {Editor} editor */
 export function startTextFace(editor) {
-  const { elements: { imagine: form, 'imagine-text': text, imagined: picture }, store, events } = editor;
+  const { elements, store, events } = editor;
+  const { 'text-face': form, 'text-face-prompt': text, 'text-face-preview': picture } = elements;
   const button = /** @type {HTMLButtonElement} */ (form.querySelector('button'));
   const runs = new RunCounter();
   events.on('about', () => { form.hidden = store.about.text_problem !== null || !store.about.model.faces; });
@@ -35,7 +36,7 @@ export function startTextFace(editor) {
  * @param {string} prompt
  * @param {RunCounter} runs
  */
-async function generate({ elements: { imagined: picture }, store, messages, views }, prompt, runs) {
+async function generate({ elements: { 'text-face-preview': picture }, store, messages, views }, prompt, runs) {
   const run = runs.begin();
   messages.clear('start');
   try {

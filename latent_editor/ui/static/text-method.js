@@ -18,7 +18,7 @@ export function createMethodChoice({ store, messages, markBusy }, key) {
     choice.append(el('label', { title: hint }, radio, el('span', {}, label)));
     return radio;
   });
-  const element = el('div', { class: 'ways-of', hidden: true }, small(strings.textMethod.head), choice);
+  const element = el('div', { class: 'text-method', hidden: true }, small(strings.textMethod.head), choice);
   let current = '';
 
   /** @param {string} value */

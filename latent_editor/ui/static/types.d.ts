@@ -105,7 +105,7 @@ export interface Term<T = string> { faces: T; other: T }
 export type ViewName = 'loading' | 'start' | 'choose' | 'crop' | 'reconstruct' | 'edit' | 'repair';
 
 /** Where a message can stand: the data-slot of its place. */
-export type Slot = 'start' | 'choose' | 'crop' | 'panel' | 'models' | 'film' | 'repair';
+export type Slot = 'start' | 'choose' | 'crop' | 'panel' | 'models' | 'video' | 'repair';
 
 /** The events of the page, and what comes with each. */
 export interface EventDetails {
@@ -149,8 +149,6 @@ export interface Elements {
   against: HTMLButtonElement;
   back: HTMLButtonElement;
   bar: HTMLProgressElement;
-  bring: HTMLElement;
-  'bring-button': HTMLButtonElement;
   buttons: HTMLElement;
   'by-hand': HTMLButtonElement;
   camera: HTMLButtonElement;
@@ -158,30 +156,27 @@ export interface Elements {
   choices: HTMLElement;
   choose: HTMLButtonElement;
   class: HTMLSelectElement;
+  'close-camera': HTMLButtonElement;
   credit: HTMLElement;
+  'crop-photo': HTMLImageElement;
   describe: HTMLFormElement;
-  draft: HTMLImageElement;
   drop: HTMLElement;
   examples: HTMLElement;
   figures: HTMLElement;
   file: HTMLInputElement;
-  film: HTMLElement;
-  'film-open': HTMLButtonElement;
-  held: HTMLElement;
   help: HTMLDetailsElement;
-  imagine: HTMLFormElement;
-  'imagine-text': HTMLInputElement;
-  imagined: HTMLImageElement;
   lead: HTMLElement;
   'leave-choose': HTMLButtonElement;
   'leave-crop': HTMLButtonElement;
-  likeness: HTMLElement;
-  making: HTMLElement;
   model: HTMLElement;
   'model-list': HTMLElement;
+  'model-upload': HTMLElement;
+  'model-upload-button': HTMLButtonElement;
   models: HTMLDetailsElement;
   'models-summary': HTMLElement;
   new: HTMLButtonElement;
+  'new-slider': HTMLElement;
+  'new-slider-buttons': HTMLElement;
   'no-texts': HTMLElement;
   offer: HTMLElement;
   'offer-image': HTMLImageElement;
@@ -191,6 +186,7 @@ export interface Elements {
   original: HTMLImageElement;
   'original-tag': HTMLElement;
   photo: HTMLElement;
+  'photo-panel': HTMLElement;
   picture: HTMLElement;
   position: HTMLElement;
   preparing: HTMLElement;
@@ -199,6 +195,7 @@ export interface Elements {
   'preparing-stop': HTMLButtonElement;
   'preparing-text': HTMLElement;
   prompt: HTMLInputElement;
+  random: HTMLButtonElement;
   reading: HTMLElement;
   'reading-bar': HTMLProgressElement;
   'reading-stop': HTMLButtonElement;
@@ -209,20 +206,23 @@ export interface Elements {
   result: HTMLImageElement;
   save: HTMLDetailsElement;
   saves: HTMLElement;
+  'scale-note': HTMLElement;
   shutter: HTMLElement;
+  similarity: HTMLElement;
   size: HTMLInputElement;
-  snap: HTMLButtonElement;
   square: HTMLElement;
   stop: HTMLButtonElement;
   strip: HTMLElement;
-  surprise: HTMLButtonElement;
+  'take-photo': HTMLButtonElement;
+  'text-face': HTMLFormElement;
+  'text-face-preview': HTMLImageElement;
+  'text-face-prompt': HTMLInputElement;
   theme: HTMLButtonElement;
   undo: HTMLButtonElement;
-  unsnap: HTMLButtonElement;
   'use-square': HTMLButtonElement;
   video: HTMLVideoElement;
-  ways: HTMLElement;
+  'video-open': HTMLButtonElement;
+  'video-panel': HTMLElement;
   wipe: HTMLElement;
   'your-crop': HTMLImageElement;
-  yours: HTMLElement;
 }

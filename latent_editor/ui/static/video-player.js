@@ -42,7 +42,7 @@ export function createPlayer(picture, link) {
 }
 
 /** @param {string} src */
-const createImage = (src) => el('img', { class: 'movie', alt: strings.video.player, src });
+const createImage = (src) => el('img', { class: 'video-player', alt: strings.video.player, src });
 
 /**
  * @param {string} src
@@ -50,7 +50,7 @@ const createImage = (src) => el('img', { class: 'movie', alt: strings.video.play
  */
 function createVideo(src, audible) {
   const video = el('video', {
-    class: 'movie', loop: true, autoplay: true, playsinline: true, controls: audible,
+    class: 'video-player', loop: true, autoplay: true, playsinline: true, controls: audible,
     'aria-label': strings.video.player,
   });
   video.muted = !audible; // before the source: browsers block autoplay with sound

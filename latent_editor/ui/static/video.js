@@ -12,7 +12,7 @@ import { createVideoSettings } from './video-settings.js';
 
 /** @param {Editor} editor */
 export function startVideo(editor) {
-  const { elements: { 'film-open': opener }, store, events } = editor;
+  const { elements: { 'video-open': opener }, store, events } = editor;
   const panel = new VideoPanel(editor);
   opener.addEventListener('click', () => (panel.isOpen ? panel.leaveByHand() : panel.open()));
   events.on('view', (name) => { if (name !== 'edit') panel.leave(); });
@@ -43,26 +43,26 @@ class VideoPanel {
   /** @param {Editor} editor */
   constructor(editor) {
     this.#editor = editor;
-    const { film: panel, picture } = editor.elements;
+    const { 'video-panel': panel, picture } = editor.elements;
     const { make, save, hint, place, close } = this.#parts;
     this.#settings = createVideoSettings(editor, () => this.#show());
     this.#player = createPlayer(picture, save);
     const head = el('div', { class: 'row head-row' }, el('h2', {}, strings.video.head), close);
-    panel.append(head, el('div', { 'data-slot': 'film' }), place, save, make, hint, ...this.#settings.elements);
+    panel.append(head, el('div', { 'data-slot': 'video' }), place, save, make, hint, ...this.#settings.elements);
     make.addEventListener('click', () => this.#create());
     close.addEventListener('click', () => this.leaveByHand());
     panel.addEventListener('keydown', (event) => { if (event.key === 'Escape') this.leaveByHand(); });
   }
 
   get isOpen() {
-    return !this.#editor.elements.film.hidden;
+    return !this.#editor.elements['video-panel'].hidden;
   }
 
   /** Opens the panel and renders at once if anything moves. */
   open() {
     this.#setOpen(true);
     this.#editor.events.emit('wipe', 100);
-    this.#editor.messages.clear('film');
+    this.#editor.messages.clear('video');
     this.#settings.open();
     this.#show();
     focusQuietly(this.#parts.make);
@@ -78,7 +78,7 @@ class VideoPanel {
 
   leaveByHand() {
     this.leave();
-    this.#editor.elements['film-open'].focus();
+    this.#editor.elements['video-open'].focus();
   }
 
   /** Updates after an edit or a click on the history; an outdated video gives way to the picture. */
@@ -91,9 +91,9 @@ class VideoPanel {
 
   /** @param {boolean} on */
   #setOpen(on) {
-    const { root, elements: { film: panel, 'film-open': opener } } = this.#editor;
+    const { root, elements: { 'video-panel': panel, 'video-open': opener } } = this.#editor;
     panel.hidden = !on;
-    root.classList.toggle('filming', on);
+    root.classList.toggle('showing-video', on);
     opener.setAttribute('aria-expanded', String(on));
   }
 
@@ -120,12 +120,12 @@ class VideoPanel {
     const { make, save } = this.#parts;
     this.#isRendering = true;
     make.hidden = true;
-    this.#editor.messages.clear('film');
+    this.#editor.messages.clear('video');
     this.#player.drop();
     try {
       await this.#render();
     } catch (problem) {
-      this.#editor.messages.problem(problem, 'film');
+      this.#editor.messages.problem(problem, 'video');
     }
     this.#isRendering = false;
     this.#show();

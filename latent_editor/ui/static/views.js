@@ -14,7 +14,7 @@ export function createViews({ root, elements, store, events }) {
     root.dataset.view = name;
     elements.back.hidden = name === 'edit' || !store.state.ready;
     elements.new.hidden = name !== 'edit';
-    elements.likeness.hidden = name !== 'edit' || !store.state.likeness;
+    elements.similarity.hidden = name !== 'edit' || !store.state.likeness;
     events.emit('view', name);
   }
 
