@@ -1,8 +1,7 @@
-"""How exactly, how surely and how fast are faces found? The figures of docs/alignment.md.
+"""Accuracy, robustness and speed of face detection: the figures of docs/alignment.md.
 
-Photographs whose points were read off by eye (``alignment_points.json``) are looked at as they are, and in many warped
-copies, for which the points are warped along; then portraits that the network was not trained on, and pictures without
-a face::
+Uses photographs with manually annotated landmarks (``alignment_points.json``), as they are and in many warped copies;
+held-out portraits; and images without a face::
 
     python benchmarks/alignment.py --photos FOLDER [--validation V.tar --labels V.jsonl] [--copies 60] [--sheet S.jpg]
 
@@ -35,13 +34,13 @@ from latent_editor.train.pictures import match_labels, read_labels, read_picture
 
 RESULTS = Path(__file__).parent / "results"
 READINGS = Path(__file__).parent / "alignment_points.json"
-#: A face counts as found where its eyes lie within this share of the distance between them.
+#: A face counts as found if both eyes are within this fraction of the distance between them.
 FOUND = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A picture and the points [5, 2] of the one face in it."""
+    """An image, and the landmarks [5, 2] of its only face, in pixels."""
 
     name: str
     image: Image.Image
@@ -49,27 +48,28 @@ class Case:
 
 
 def read_points() -> dict[str, np.ndarray]:
-    """The points of each photograph, float64 [5, 2]: the means of their readings."""
+    """The landmarks of each photograph, float64 [5, 2]: the means of several annotations."""
     rows = json.loads(READINGS.read_text(encoding="utf-8"))["readings"]
     return {name: np.array([np.mean(row[point], axis=0) for point in LANDMARKS]) for name, row in rows.items()}
 
 
-def between(points: np.ndarray) -> float:
+def eye_distance(points: np.ndarray) -> float:
+    """Distance between the eyes, in pixels."""
     return float(np.linalg.norm(points[1] - points[0]))
 
 
 def warped(case: Case, random: np.random.Generator) -> Case:
-    """A copy as another camera would have taken it: turned by up to 45°, 24 to 400 px between the eyes or as the photo
-    has it, off-centre and cut by the edge, mirrored, in other light, grey, blurred, noisy, compressed."""
+    """A randomly augmented copy: rotated by up to 45°, with 24 px or more between the eyes, off-center or cut off at
+    the edge, mirrored, relit, grayscale, blurred, noisy, compressed."""
     picture, points = np.asarray(case.image), case.points
-    eyes_px = math.exp(random.uniform(math.log(24), math.log(max(60, min(400, 1.3 * between(points))))))
-    scale = between(points) / eyes_px
+    eyes_px = math.exp(random.uniform(math.log(24), math.log(max(60, min(400, 1.3 * eye_distance(points))))))
+    scale = eye_distance(points) / eyes_px
     angle = math.radians(random.uniform(-45, 45) if random.random() < 0.6 else random.uniform(-10, 10))
     size = (int(eyes_px * random.uniform(3.2, 8)), int(eyes_px * random.uniform(3.6, 9)))
     middle = np.array(size) * [random.uniform(0.3, 0.7), random.uniform(0.3, 0.7)]
     linear = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    centre = points[:4].mean(0)
-    to_picture = np.column_stack([linear, centre - linear @ middle])
+    center = points[:4].mean(0)
+    to_picture = np.column_stack([linear, center - linear @ middle])
     out = affine.warp(picture, to_picture, size, border=cv2.BORDER_REPLICATE if random.random() < 0.5 else 0)
     points = affine.transformed(affine.inverted(to_picture), points)
     if random.random() < 0.5:
@@ -100,13 +100,13 @@ def _photographed(picture: np.ndarray, random: np.random.Generator, eyes_px: flo
 
 
 def measure(cases: list[Case], g: Generator) -> dict[str, Any]:
-    """Errors of the eyes (both of each face) and of all points, in per cent of the distance between the eyes."""
+    """Detection rates, run times, and errors of eyes and all landmarks in percent of the distance between the eyes."""
     eyes, every, offsets, missed, extra, seconds = [], [], [], [], 0, []
     for i, case in enumerate(cases):
         began = time.perf_counter()
         faces = le.find_faces(case.image, g)
         seconds.append(time.perf_counter() - began)
-        unit = between(case.points)
+        unit = eye_distance(case.points)
         away = [np.linalg.norm(face.points - case.points, axis=1) / unit for face in faces]
         near = [a for a in away if a[:2].max() < FOUND]
         extra += len(away) - len(near)
@@ -136,7 +136,7 @@ def measure(cases: list[Case], g: Generator) -> dict[str, Any]:
 
 
 def without_faces(photos: Path, random: np.random.Generator, count: int) -> list[Image.Image]:
-    """The cat in all positions, noise, clouds, stripes, chequers, and photographs with their faces painted over."""
+    """Images without a face: a rotated and scaled photo of a cat, noise, clouds, stripes and checkerboards."""
     pictures = []
     cat = Image.open(photos / "chelsea.png").convert("RGB")
     for i in range(count):
@@ -163,7 +163,7 @@ def without_faces(photos: Path, random: np.random.Generator, count: int) -> list
 
 
 def portrait_cases(data: Path, labels: Path) -> list[Case]:
-    """Labelled portraits of 256 px; the labels put the eyes into the middle of their corners."""
+    """Labeled portraits at 256 px, with the eyes moved from the middle of their corners to the pupils."""
     pictures = read_pictures(data, 256)
     rows = match_labels(pictures, read_labels(labels))
     found = []
@@ -173,24 +173,24 @@ def portrait_cases(data: Path, labels: Path) -> list[Case]:
     return found
 
 
-def on_a_ground(case: Case, random: np.random.Generator) -> Case:
-    """A portrait in front of something, since its own edges are too near for wild warps."""
+def with_border(case: Case, random: np.random.Generator) -> Case:
+    """A portrait with a wide random border, since its own edges are too close for strong warps."""
     picture = np.asarray(case.image)
     side, pad = picture.shape[0], picture.shape[0] // 2
-    ground = cv2.resize(random.integers(0, 255, (6, 6, 3)).astype(np.uint8), (side + 2 * pad,) * 2)
-    ground[pad : pad + side, pad : pad + side] = picture
-    return Case(case.name, Image.fromarray(ground), case.points + pad)
+    canvas = cv2.resize(random.integers(0, 255, (6, 6, 3)).astype(np.uint8), (side + 2 * pad,) * 2)
+    canvas[pad : pad + side, pad : pad + side] = picture
+    return Case(case.name, Image.fromarray(canvas), case.points + pad)
 
 
 def draw_sheet(cases: list[Case], g: Generator, path: Path, side: int = 256) -> None:
-    """Photo with points beside the crop, for looking at."""
+    """Writes a contact sheet of photos with their landmarks, each next to its crop."""
     tiles = []
     for case in cases:
         picture = np.array(case.image)
         for face in le.find_faces(case.image, g):
-            for (x, y), colour in zip(face.points, ((0, 255, 0), (0, 255, 0), *[(255, 80, 0)] * 3), strict=True):
+            for (x, y), color in zip(face.points, ((0, 255, 0), (0, 255, 0), *[(255, 80, 0)] * 3), strict=True):
                 thick = max(1, picture.shape[0] // 400)
-                cv2.drawMarker(picture, (round(x), round(y)), colour, 0, thick * 10, thick)
+                cv2.drawMarker(picture, (round(x), round(y)), color, 0, thick * 10, thick)
         small = Image.fromarray(picture)
         small.thumbnail((side, side))
         tile = Image.new("RGB", (2 * side, side))
@@ -206,7 +206,7 @@ def draw_sheet(cases: list[Case], g: Generator, path: Path, side: int = 256) -> 
 
 
 def timed(g: Generator, photos: Path) -> dict[str, list[float]]:
-    """Seconds until the face of a photo of 12 megapixels is found, by the clock and of all cores: the best of five."""
+    """Wall and CPU seconds to find the face in a 12-megapixel photo: the best of five runs."""
     large = Image.open(photos / "portrait_60cm.jpg").convert("RGB").resize((3000, 4000), Image.Resampling.BICUBIC)
     found = {}
     for name, picture in (("upright", large), ("turned by 40°", large.rotate(40, Image.Resampling.BICUBIC))):
@@ -221,15 +221,17 @@ def timed(g: Generator, photos: Path) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, help="portraits that the network was not trained on")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of the annotated photographs")
+    parser.add_argument("--validation", type=Path, help="held-out portraits: a folder or tar")
     parser.add_argument("--labels", type=Path, help="their labels")
-    parser.add_argument("--model", default="portraits")
-    parser.add_argument("--copies", type=int, default=60, help="warped copies of each photograph")
-    parser.add_argument("--faceless", type=int, default=100, help="pictures without a face")
-    parser.add_argument("--every", type=int, default=1, help="take only each so manieth portrait")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--sheet", type=Path, help="picture of points and crops, for looking at")
+    parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
+    parser.add_argument("--copies", type=int, default=60, help="warped copies of each photograph (default %(default)s)")
+    parser.add_argument(
+        "--faceless", type=int, default=100, help="number of images without a face (default %(default)s)"
+    )
+    parser.add_argument("--every", type=int, default=1, help="use every N-th portrait (default %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
+    parser.add_argument("--sheet", type=Path, help="output file for a contact sheet of landmarks and crops")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
@@ -244,7 +246,7 @@ def main() -> None:
     if args.validation:
         plain = portrait_cases(args.validation, args.labels)[:: args.every]
         results["portraits"] = measure(plain, g)
-        results["portraits warped"] = measure([warped(on_a_ground(case, random), random) for case in plain], g)
+        results["portraits warped"] = measure([warped(with_border(case, random), random) for case in plain], g)
     results["12 megapixels, seconds"] = timed(g, args.photos)
     if args.sheet:
         draw_sheet(cases + warps[:: max(1, len(warps) // 20)][:20], g, args.sheet)

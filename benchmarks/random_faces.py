@@ -1,14 +1,14 @@
-"""Do random faces look like portraits? Fréchet distances, precision and recall against portraits never trained on.
+"""Quality of random faces: Fréchet distance, precision and recall against held-out portraits.
 
 One command::
 
     python benchmarks/random_faces.py --train T.tar --validation V.tar [--count 2000]
 
-Two spaces: the vectors of the model's own CLIP, and principal components of the pixels (of 64² pictures). In each, the
-Fréchet distance of two Gaussians (Heusel et al. 2017, "FID-like": the features are not Inception's) and precision and
-recall by the third nearest neighbours (Kynkäänniemi et al. 2019). Beside random faces stand what is as near as it gets,
-portraits that were trained on, and reconstructions of the validation portraits. Writes
-``benchmarks/results/random_faces.json``; ``docs/make_tables.py`` writes its table into the model's card.
+Two feature spaces: the model's own CLIP, and principal components of the pixels at 64². In each, the Fréchet distance
+of two Gaussians (as in FID, Heusel et al. 2017, but without Inception features), and precision and recall with the
+third nearest neighbors (Kynkäänniemi et al. 2019). For reference, training portraits (the floor of the distance) and
+reconstructions of the validation portraits are measured too. Writes ``benchmarks/results/random_faces.json``;
+``docs/make_tables.py`` writes its table into the model card.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PSIS = (1.0, 0.7)
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
-    """Distance of Gaussians fitted to two samples [N, D]: |µ₁ − µ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)."""
+    """Fréchet distance of Gaussians fitted to two samples [N, D]: |µ₁ − µ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)."""
     a, b = a.double(), b.double()
     covariances = torch.cov(a.t()), torch.cov(b.t())
     root = torch.linalg.eigvals(covariances[0] @ covariances[1]).real.clamp_min(0).sqrt().sum()
@@ -49,14 +49,14 @@ def frechet(a: Tensor, b: Tensor) -> float:
 
 
 def covered(points: Tensor, by: Tensor) -> float:
-    """The share of points [N, D] that lie nearer to one of [M, D] than that one's third nearest neighbour."""
-    reach = torch.cdist(by, by).topk(NEAREST + 1, largest=False).values[:, -1]
-    return float((torch.cdist(points, by) <= reach).any(dim=1).float().mean())
+    """Share of ``points`` [N, D] within the third-nearest-neighbor radius of any point of ``by`` [M, D]."""
+    radius = torch.cdist(by, by).topk(NEAREST + 1, largest=False).values[:, -1]
+    return float((torch.cdist(points, by) <= radius).any(dim=1).float().mean())
 
 
 def compared(found: Tensor, real: Tensor, floor: float) -> dict[str, float]:
-    """One sample against the validation portraits; ``floor`` is the distance of portraits that were trained on."""
-    some = found[: len(real)]  # as many as there are: the reach of neighbours depends on how dense they lie
+    """Metrics of a sample against the validation portraits; ``floor`` is the distance of the training portraits."""
+    some = found[: len(real)]  # equal sizes: the neighbor radius depends on the density of the sample
     return {
         "frechet": round(frechet(found, real), 5),
         "times_floor": round(frechet(found, real) / floor, 2),
@@ -67,9 +67,9 @@ def compared(found: Tensor, real: Tensor, floor: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=2000, help="random faces")
+    parser.add_argument("--train", type=Path, required=True, help="training portraits: a folder or tar")
+    parser.add_argument("--validation", type=Path, required=True, help="held-out portraits: a folder or tar")
+    parser.add_argument("--count", type=int, default=2000, help="number of random faces (default %(default)s)")
     args = parser.parse_args()
     g = le.load_generator("portraits")
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
@@ -77,7 +77,7 @@ def main() -> None:
 
     @torch.no_grad()
     def seen(pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """CLIP vectors and small pixels of pictures [N, 3, S, S], −1..1."""
+        """CLIP vectors and downsampled pixels of images [N, 3, S, S], −1..1."""
         small = F.interpolate(pictures, size=(PIXELS_PX, PIXELS_PX), mode="area").flatten(1)
         return clip.encode_image(pictures, dtype=dtype), small
 

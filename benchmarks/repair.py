@@ -1,12 +1,12 @@
-"""Repairs of validation portraits against what is done without a model.
+"""Repairs of held-out portraits compared with classical baselines.
 
 One command::
 
     python benchmarks/repair.py --validation V.tar [--count 64] [--seconds 4]
 
-8× super-resolution against bicubic, a square hole of a quarter of the picture against OpenCV's Telea, colours against
-grey, also where three are told. Writes ``benchmarks/results/repair.json``; ``docs/make_tables.py`` writes its table
-into ``docs/repair.md``.
+8× super-resolution against bicubic, a square hole of a quarter of the image against OpenCV's Telea, and colorization,
+without and with three color hints, against grayscale. Writes ``benchmarks/results/repair.json``;
+``docs/make_tables.py`` writes its table into ``docs/repair.md``.
 """
 
 from __future__ import annotations
@@ -34,17 +34,15 @@ from latent_editor.train.pictures import read_pictures
 from latent_editor.train.restorer import middle_hole
 
 RESULT = Path(__file__).parent / "results" / "repair.json"
+#: The degradation with color hints, and the positions of the hints: a cheek, the hair, the background.
+HINTED = "grayscale, 3 hints"
+HINT_POSITIONS = ((0.33, 0.65), (0.5, 0.1), (0.05, 0.08))
 
 
-#: Grey, and what colours three places had: a cheek, the hair, the background.
-DABBED = "grey, 3 dabs"
-PLACES = ((0.33, 0.65), (0.5, 0.1), (0.05, 0.08))
-
-
-def dabs(true: Tensor) -> list[le.ColorHint]:
-    """The colours of a picture [1, 3, S, S] at three places."""
+def color_hints(true: Tensor) -> list[le.ColorHint]:
+    """The true colors of an image [1, 3, S, S] at :data:`HINT_POSITIONS`."""
     size, found = true.shape[-1], []
-    for x, y in PLACES:
+    for x, y in HINT_POSITIONS:
         at_x, at_y, near = round(x * size), round(y * size), size // 50
         rgb = true[0, :, at_y - near : at_y + near, at_x - near : at_x + near].mean(dim=(1, 2))
         red, green, blue = ((rgb + 1) * 127.5).round().int().tolist()
@@ -53,7 +51,7 @@ def dabs(true: Tensor) -> list[le.ColorHint]:
 
 
 def chroma_error(a: Tensor, b: Tensor) -> float:
-    """Mean absolute difference of what is left without luminance, in the range of −1..1."""
+    """Mean absolute difference of the chroma (color minus luminance) of images in −1..1."""
     return float(((a - luminance(a)) - (b - luminance(b))).abs().mean())
 
 
@@ -64,17 +62,17 @@ def psnr_inside(a: Tensor, b: Tensor, hidden: Tensor) -> float:
 
 
 def measured(
-    g: le.Generator, true: Tensor, damage: Degradation, hidden: Tensor, told: list[le.ColorHint], seconds: float
+    g: le.Generator, true: Tensor, damage: Degradation, hidden: Tensor, hints: list[le.ColorHint], seconds: float
 ) -> dict[str, Any]:
-    """One repair, and the plain way, against the undamaged picture [1, C, S, S]."""
+    """Metrics of one repair and of its baseline against the undamaged image [1, C, S, S]."""
     discriminator = load_discriminator(g)
     assert discriminator is not None
     damaged = damage(true)
     began = time.perf_counter()
-    found = le.repair(g, to_image(damaged[0]), damage, color_hints=told, seconds=seconds)
+    found = le.repair(g, to_image(damaged[0]), damage, color_hints=hints, seconds=seconds)
     spent = time.perf_counter() - began
     with torch.no_grad():
-        ways = {"plain": damage.guess(damaged), "repaired": to_tensor(found.image, g.size_px)}
+        images = {"plain": damage.guess(damaged), "repaired": to_tensor(found.image, g.size_px)}
         figures = {
             name: {
                 "perceptual": float(perceptual_distance(discriminator, picture, true)),
@@ -82,30 +80,30 @@ def measured(
                 "psnr_in_hole_db": psnr_inside(picture, true, hidden),
                 "chroma": chroma_error(picture, true),
             }
-            for name, picture in ways.items()
+            for name, picture in images.items()
         }
     return {**figures, "seconds": spent, "agreement_db": found.agreement_db}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--validation", type=Path, required=True, help="held-out portraits: a folder or tar")
+    parser.add_argument("--count", type=int, default=64, help="number of portraits (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="time per repair (default %(default)s)")
     args = parser.parse_args()
     g = le.load_generator("portraits")
     pictures = read_pictures(args.validation, g.size_px)
     step = max(1, len(pictures) // args.count)
     hidden = middle_hole(g.size_px)
     kinds: dict[str, Degradation] = {"8×": Downsampled(8), "hole": Masked(hidden)}
-    kinds |= {"grey": Grayscale(), DABBED: Grayscale()}
+    kinds |= {"grayscale": Grayscale(), HINTED: Grayscale()}
     each: dict[str, list[dict[str, Any]]] = {name: [] for name in kinds}
     for picture in list(pictures.images)[::step][: args.count]:
         true = picture[None].float() / 127.5 - 1
         for name, damage in kinds.items():
-            told = dabs(true) if name == DABBED else []
-            each[name].append(measured(g, true, damage, hidden, told, args.seconds))
-        print(len(each["grey"]), flush=True)
+            hints = color_hints(true) if name == HINTED else []
+            each[name].append(measured(g, true, damage, hidden, hints, args.seconds))
+        print(len(each["grayscale"]), flush=True)
     results = {
         name: {
             **{
@@ -116,7 +114,7 @@ def main() -> None:
         }
         for name, all_ in each.items()
     }
-    about = {**environment(), "count": len(each["grey"]), "size_px": g.size_px, "seconds": args.seconds}
+    about = {**environment(), "count": len(each["grayscale"]), "size_px": g.size_px, "seconds": args.seconds}
     RESULT.write_text(json.dumps({**about, "repairs": results}, indent=1, ensure_ascii=False) + "\n")
     print(json.dumps(results, indent=1, ensure_ascii=False))
 

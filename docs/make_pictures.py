@@ -1,7 +1,7 @@
-"""Makes the pictures of the README from real photographs: ``python docs/make_pictures.py FOLDER_OF_PHOTOS``.
+"""Renders the images of the documentation from photographs: ``python docs/make_pictures.py FOLDER_OF_PHOTOS``.
 
-The committed ones show the astronaut Eileen Collins (NASA, public domain), in pasted.jpg also two photographs by Lisa
-DeBruine (CC0), and faces of nobody.
+The committed images show the astronaut Eileen Collins (NASA, public domain), random faces and, in pasted.jpg, two
+photographs by Lisa DeBruine (CC0).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import latent_editor as le
-from latent_editor.media.decode import Clip
+from latent_editor.media.decode import VideoClip
 from latent_editor.motion import extract_motion, render_frames
 
 HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
 PROMPTS = ("red hair", "a beard", "an old person", "long hair", "blond hair", "a blue background")
-#: What somebody could know of the astronaut's colours: her hair, the wall, her suit's collar.
+#: Plausible color hints for the astronaut: her hair, the wall, and the collar of her suit.
 HINTS = (le.ColorHint(0.5, 0.12, "#b09060"), le.ColorHint(0.08, 0.12, "#cdc5c0"), le.ColorHint(0.08, 0.83, "#76688c"))
-IMAGINED = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
+GENERATED_PROMPTS = ("an old man with a beard", "a woman with red hair", "a pale elf with blond hair")
 
 
 def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path, *, tile: int = TILE) -> None:
-    """Writes rows of labelled tiles."""
+    """Writes a contact sheet of rows of labeled tiles."""
     out = Image.new("RGB", (tile * max(len(r) for r in rows), (tile + LABEL) * len(rows)), "#f5f5f3")
     draw = ImageDraw.Draw(out)
     for y, row in enumerate(rows):
@@ -39,7 +39,7 @@ def sheet(rows: list[list[tuple[str, Image.Image]]], path: Path, *, tile: int = 
 
 
 def chain(g: le.Generator, path: Path, seconds: float) -> tuple[le.Latent, list[tuple[str, Image.Image]]]:
-    """A photo's crop, what the encoder makes of it, and what the optimizer does."""
+    """A photo's crop, the encoder's reconstruction, and the optimized one; and the optimized latent."""
     photo = le.open_photo(path)
     crop = le.align(photo, g)
     first = le.invert(g, crop, method="encoder")
@@ -53,12 +53,12 @@ def chain(g: le.Generator, path: Path, seconds: float) -> tuple[le.Latent, list[
 
 
 def turn_of(g: le.Generator) -> le.Direction:
-    """The slider that turns heads."""
+    """The slider that turns the head."""
     return next(d for d in le.named_directions(g) if d.name.startswith("turn"))
 
 
 def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Image.Image]]:
-    """A photo, and edits pasted back into it: the part around the head, at the photo's own resolution."""
+    """A photo with edits pasted back, cropped around the head at the photo's own resolution."""
     photo = le.open_photo(path)
     crop = le.align(photo, g)
     half = min(0.75 * float((crop.crop_to_photo[:, 0] ** 2).sum() ** 0.5) * g.size_px, min(photo.image.size) / 2)
@@ -74,8 +74,8 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
     return row
 
 
-def dotted(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
-    """A picture without its colours, and with dabs on it."""
+def with_hints_drawn(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
+    """An image in grayscale with its color hints drawn as dots."""
     out, size = image.convert("L").convert("RGB"), image.width
     draw = ImageDraw.Draw(out)
     for hint in hints:
@@ -85,7 +85,7 @@ def dotted(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
 
 
 def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str, Image.Image]]]:
-    """A photo's face damaged in several ways, what is made of it, and how it was."""
+    """A face damaged in several ways, its repairs, and the original."""
     crop = le.align(le.open_photo(path), g).image
     size = g.size_px
     mask = Image.new("L", crop.size)
@@ -98,16 +98,16 @@ def repaired(g: le.Generator, path: Path, seconds: float) -> list[list[tuple[str
     hinted = le.repair(g, crop, grayscale=True, color_hints=HINTS, seconds=seconds)
     for label, damaged, found in (
         ("a hole", holed, le.repair(g, holed, mask=mask, seconds=seconds)),
-        ("8 times too few pixels", large, le.repair(g, small, scale=8, seconds=seconds)),
+        ("8 times downsampled", large, le.repair(g, small, scale=8, seconds=seconds)),
         ("no colors", crop.convert("L").convert("RGB"), le.repair(g, crop, grayscale=True, seconds=seconds)),
-        ("no colors, 3 hints", dotted(crop, HINTS), hinted),
+        ("no colors, 3 hints", with_hints_drawn(crop, HINTS), hinted),
     ):
-        rows.append([(label, damaged), ("repaired", found.image), ("as it was", crop)])
+        rows.append([(label, damaged), ("repaired", found.image), ("original", crop)])
     return rows
 
 
 def compared(g: le.Generator, path: Path) -> list[list[tuple[str, Image.Image]]]:
-    """A photo as three stages of the ladder draw it, and where each differs."""
+    """A photo reconstructed by three inversion methods, and the error map of each."""
     crop = le.align(le.open_photo(path), g)
     rows = [[("photo", crop.image)], [("", crop.image)]]
     for method, seconds in (("encoder", 1.0), ("w+", 10.0), ("features", 15.0)):
@@ -120,8 +120,8 @@ def compared(g: le.Generator, path: Path) -> list[list[tuple[str, Image.Image]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("photos", type=Path, help="folder of photographs")
+    parser.add_argument("--seconds", type=float, default=20, help="time per inversion (default %(default)s)")
     args = parser.parse_args()
     HERE.mkdir(exist_ok=True)
     g = le.load_generator("portraits")
@@ -148,14 +148,14 @@ def main() -> None:
     sliders = le.named_directions(g)[:12]
     sheet([_moves(g, le.random_latent(g, 24), d) for d in sliders], HERE / "sliders.jpg")
     motion(g)
-    words(g)
+    text(g)
     dragging(g)
     local(g)
-    replayed(g)
+    recipe_on_many(g)
 
 
 def local(g: le.Generator) -> None:
-    """A slider in parts of the picture, then parts taken from another face."""
+    """Sliders restricted to regions of the image, and parts transferred from other faces."""
     sliders, face, others = le.named_directions(g), le.random_latent(g, 1), [le.random_latent(g, s) for s in (2, 8)]
     smile, hair, light = (sliders[name] for name in ("smile", "blue hair", "green background"))
 
@@ -168,13 +168,13 @@ def local(g: le.Generator) -> None:
     rows = [[shown("face"), *(shown(f"{e.direction.name} +2.5", e) for e in whole), shown("all three", *whole)]]
     rows.append([shown(""), *(shown(f"only {e.region.name}", e) for e in inside), shown("each in its part", *inside)])
     for other in others:
-        taken = [le.transfer_part(g, face, other, part) for part in ("mouth", "eyes", "hair", "face")]
-        rows.append([("take from", le.render(g, other)), *(shown(e.region.name, e) for e in taken)])
+        transfers = [le.transfer_part(g, face, other, part) for part in ("mouth", "eyes", "hair", "face")]
+        rows.append([("source", le.render(g, other)), *(shown(e.region.name, e) for e in transfers)])
     sheet(rows, HERE / "local.jpg")
 
 
-def replayed(g: le.Generator) -> None:
-    """One recipe on several faces, before and after."""
+def recipe_on_many(g: le.Generator) -> None:
+    """Several faces before and after the same recipe."""
     faces = [le.random_latent(g, seed) for seed in g.bundle.about["example_seeds"][:6]]
     sliders = le.named_directions(g)
     smile = le.Edit(sliders["smile"], 1.5, region=le.face_part(g, faces[0], "mouth"))
@@ -185,26 +185,27 @@ def replayed(g: le.Generator) -> None:
 
 
 def motion(g: le.Generator) -> None:
-    """A loop, key frames on the way to another face, and a face that does what another one did."""
+    """A loop, keyframes towards another face, and motion transferred to another face."""
     one, other = le.random_latent(g, 46), le.random_latent(g, 24)
     turn, hair = turn_of(g), le.text_direction(g, "long hair")
     loop = le.Animation(2.0, loop=True, tracks=(le.ramp(turn, -2, 2, 2.0, loop=True),))
     keys = [le.Keyframe(0.0, (), one), le.Keyframe(1.0, (le.Edit(hair, 2.0),), one), le.Keyframe(2.0, (), other)]
     drawn = list(render_frames(g, one, loop, fps=10))
-    moved = le.Animation(2.0, motion=extract_motion(Clip(tuple(drawn), 10), g))
+    moved = le.Animation(2.0, motion=extract_motion(VideoClip(tuple(drawn), 10), g))
     between = le.Animation.from_keyframes(keys, 2.0)
     rows = [drawn, *(list(render_frames(g, x, motion, fps=10)) for x, motion in ((one, between), (other, moved)))]
-    names = ("loop", "key frames", "its motion")
+    names = ("loop", "keyframes", "its motion")
     shown = [
         [(f"{n} {i / 10:.1f} s", row[i]) for i in (0, 3, 6, 9, 12, 15, 19)] for n, row in zip(names, rows, strict=True)
     ]
     sheet(shown, HERE / "motion.jpg")
 
 
-def words(g: le.Generator) -> None:
-    """Faces from nothing, and prompts read in two ways."""
+def text(g: le.Generator) -> None:
+    """Faces generated from text, and prompts applied with two methods."""
     sheet(
-        [[(text, le.render(g, le.generate_from_text(g, text, seconds=5))) for text in IMAGINED]], HERE / "imagined.jpg"
+        [[(prompt, le.render(g, le.generate_from_text(g, prompt, seconds=5))) for prompt in GENERATED_PROMPTS]],
+        HERE / "imagined.jpg",
     )
     ways = [(p, m) for p in ("brown hair", "stubble") for m in ("fast", "global")]
     rows = []
@@ -218,20 +219,17 @@ def words(g: le.Generator) -> None:
 
 
 def dragging(g: le.Generator) -> None:
-    """Points of a face with their targets, half of the way there, and the whole."""
-    asked = {
+    """Handles and targets on a face, and the drag applied half and in full."""
+    drags = {
         "mouth up": [((0.40, 0.79), (0.37, 0.75)), ((0.60, 0.79), (0.63, 0.75))],
         "jaw wider": [((0.24, 0.85), (0.19, 0.85)), ((0.76, 0.85), (0.81, 0.85))],
         "head right": [((0.50, 0.68), (0.56, 0.68))],
     }
     rows = []
-    for seed, (name, handles) in zip(g.bundle.about["example_seeds"], asked.items(), strict=False):
+    for seed, (name, handles) in zip(g.bundle.about["example_seeds"], drags.items(), strict=False):
         latent = le.random_latent(g, seed)
         d = le.drag_direction(latent, le.drag(g, latent, handles, seconds=30), handles)
-        moved = [
-            (f"{name} {s:g}", le.render(g, le.edited(latent, [le.Edit(d, s)])))
-            for s in (0.0, 0.5, 1.0)
-        ]
+        moved = [(f"{name} {s:g}", le.render(g, le.edited(latent, [le.Edit(d, s)]))) for s in (0.0, 0.5, 1.0)]
         marked = moved[0][1].resize((TILE, TILE), Image.Resampling.BICUBIC)
         draw = ImageDraw.Draw(marked)
         for start, end in handles:
@@ -250,10 +248,7 @@ def _edits(g: le.Generator, latent: le.Latent) -> list[tuple[str, Image.Image]]:
 
 def _moves(g: le.Generator, latent: le.Latent, d: le.Direction) -> list[tuple[str, Image.Image]]:
     strengths = (-3.0, 0.0, 3.0)
-    return [
-        (f"{d.name} {s:+g}", le.render(g, le.edited(latent, [le.Edit(d, s)])))
-        for s in strengths
-    ]
+    return [(f"{d.name} {s:+g}", le.render(g, le.edited(latent, [le.Edit(d, s)]))) for s in strengths]
 
 
 if __name__ == "__main__":

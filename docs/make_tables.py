@@ -128,13 +128,13 @@ def _random(found: dict[str, Any]) -> str:
 def _repair(found: dict[str, Any]) -> str:
     baselines = {"8×": "bicubic", "hole": "Telea"}
     rows = []
-    for name, told in found["repairs"].items():
-        a, b = told["plain"], told["repaired"]
+    for name, row in found["repairs"].items():
+        a, b = row["plain"], row["repaired"]
         inside = f"{a['psnr_in_hole_db']:.1f} → {b['psnr_in_hole_db']:.1f}" if name == "hole" else ""
-        title = f"{_damage_name(name)} | {baselines.get(name, 'left gray')}"
+        title = f"{name} | {baselines.get(name, 'left gray')}"
         rows.append(
             f"| {title} | {a['perceptual']:.4f} → {b['perceptual']:.4f} | {a['psnr_db']:.1f} → {b['psnr_db']:.1f} "
-            f"| {inside} | {a['chroma']:.3f} → {b['chroma']:.3f} | {told['seconds']:.1f} |"
+            f"| {inside} | {a['chroma']:.3f} → {b['chroma']:.3f} | {row['seconds']:.1f} |"
         )
     lines = "\n".join(rows)
     return f"""\
@@ -144,11 +144,6 @@ def _repair(found: dict[str, Any]) -> str:
 
 {found["count"]} validation portraits at {found["size_px"]}²,
 {found["machine"]["threads"]} threads under a load of {found["machine"]["load"]}; `benchmarks/repair.py`."""
-
-
-def _damage_name(key: str) -> str:
-    """A degradation of the report in the terms of the documentation."""
-    return key.replace("grey", "grayscale").replace("dabs", "hints")
 
 
 def _summary(inversion: dict[str, Any], text: dict[str, Any], many: dict[str, Any]) -> str:

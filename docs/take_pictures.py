@@ -1,6 +1,6 @@
-"""Takes the pictures of the page for the documentation: ``python docs/take_pictures.py ADDRESS PHOTO``.
+"""Takes the screenshots of the documentation: ``python docs/take_pictures.py URL PHOTO``.
 
-The app must run at ADDRESS; PHOTO is reconstructed in full, so this takes about a minute.
+The app must be running at URL. PHOTO is fully reconstructed, so this takes about a minute.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 
 
 def save(page: Page, name: str) -> None:
-    """A screenshot as WebP, some 50 kB."""
+    """Saves a screenshot as WebP of about 50 kB."""
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     file = FOLDER / f"app_{name}.webp"
     image.save(file, quality=86, method=6)
@@ -25,7 +25,7 @@ def save(page: Page, name: str) -> None:
 
 
 def edit(page: Page) -> None:
-    """Waits for the reconstruction, describes a change, wipes to the middle."""
+    """Waits for the reconstruction, applies a prompt, and moves the comparison slider to the middle."""
     page.wait_for_selector(".le[data-view=edit]", timeout=120_000)
     page.fill("[data-hook=prompt]", "red hair")
     page.press("[data-hook=prompt]", "Enter")
@@ -41,19 +41,19 @@ def edit(page: Page) -> None:
     page.wait_for_timeout(1000)
 
 
-def opened(browser: Browser, address: str, width: int, height: int, **options: object) -> Page:
+def open_page(browser: Browser, url: str, width: int, height: int, **options: object) -> Page:
     page = browser.new_page(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
-    page.goto(address)
+    page.goto(url)
     page.wait_for_selector(".le[data-view=start] .examples img")
     page.wait_for_timeout(1500)
     return page
 
 
-def main(address: str, photo: Path) -> None:
+def main(url: str, photo: Path) -> None:
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = opened(browser, address, 1280, 800)
+        page = open_page(browser, url, 1280, 800)
         save(page, "start")
         page.set_input_files("input[type=file]", photo)
         page.wait_for_selector("[data-hook=stop]:visible", timeout=60_000)
@@ -64,7 +64,7 @@ def main(address: str, photo: Path) -> None:
         page.click("[data-hook=theme]")
         page.wait_for_timeout(300)
         save(page, "dark")
-        page = opened(browser, address, 390, 844, is_mobile=True, has_touch=True)
+        page = open_page(browser, url, 390, 844, is_mobile=True, has_touch=True)
         page.set_input_files("input[type=file]", photo)
         edit(page)
         save(page, "phone")

@@ -8,11 +8,11 @@ import importlib
 PARTS = {
     "gan": "generator, encoder and discriminator, jointly",
     "prior": "a linear mapping network, fitted to encoded images",
-    "mapping": "a deep mapping network, trained adversarially in W; takes minutes",
+    "mapping": "a deep mapping network, trained adversarially in W (takes minutes)",
     "landmarks": "the network that locates eyes, nose, mouth and chin",
     "landmark_eyes": "the network that locates the pupils",
     "clip": "the small CLIP that embeds prompts and images",
-    "clip_heads": "the last layers of that CLIP, fine-tuned; takes minutes",
+    "clip_heads": "the last layers of that CLIP, fine-tuned (takes minutes)",
     "boundaries": "attribute boundaries from labeled portraits, for sliders",
     "likeness": "statistics of latents, images and identities, for similarity measures",
     "colorizer": "the network that predicts the colors of grayscale images",
