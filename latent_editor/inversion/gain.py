@@ -36,9 +36,8 @@ def with_gain(g: Generator, best: Candidate) -> Candidate:
     """Gives a refined latent the gain with which edits have the same effect on it as on random faces.
 
     The latent of a photograph lies further out than random ones, and the same step has a smaller effect there: styles
-        are
-    normalized (Karras et al. 2020, eq. 3), so that the step counts relative to their length. On pictures with hard
-    light and strong colors it has a larger effect. The picture itself stays the same.
+    are normalized (Karras et al. 2020, eq. 3), so a step acts relative to their length. On images with hard light and
+    strong colors, it has a larger effect. The image itself does not change.
 
     Args:
         g: The generator.

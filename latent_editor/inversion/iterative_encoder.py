@@ -24,9 +24,8 @@ def iterate_encoder(
 
     ReStyle's encoders see the target and the current picture together; these see one picture. So the difference of two
     encodings is added: w ← w + r·(E(target) − E(G(w))). A worse result is dropped, and r is halved. It gains 0.3 dB.
-    Encoding the target plus the residual of the pictures was rejected: it loses as much, because such pictures are
-        outside
-    of the encoder's training data.
+    Encoding the target plus the residual of the pictures was rejected: it loses as much, because such pictures lie
+    outside the encoder's training data.
 
     Args:
         g: The generator.

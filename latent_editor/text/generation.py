@@ -75,8 +75,7 @@ def generate_from_text(
     3. Each start keeps its best step; the final choice is made in new augmented views.
 
     Adversarial patterns that only the CLIP sees are avoided in four ways: by shifted and mirrored views; by a target
-        score
-    no higher than that of real examples; by one w for all layers, near that of a random picture; and by the final
+    score no higher than that of real examples; by one w for all layers, near that of a random image; and by the final
     choice in new views.
 
     Args:
