@@ -19,6 +19,7 @@ import app_env  # noqa: F401
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ from latent_editor.train.pictures import read_pictures
 
 RESULT = Path(__file__).parent / "results" / "random_faces.json"
 PIXELS_PX, COMPONENTS, NEAREST = 64, 64, 3
+BATCH = 32
+#: Names of the samples of real portraits.
+TRAINED, HELD_OUT = "portraits trained on", "validation"
 PSIS = (1.0, 0.7)
 
 
@@ -65,6 +69,41 @@ def compared(found: Tensor, real: Tensor, floor: float) -> dict[str, float]:
     }
 
 
+def embed(g: le.Generator, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Features of batches of images [N, 3, S, S], −1..1: CLIP vectors, and the pixels at 64²."""
+    clip, dtype = load_clip(g), fastest_dtype(g.device)
+    parts: dict[str, list[Tensor]] = {"CLIP": [], "pixels": []}
+    with torch.no_grad():
+        for images in batches:
+            parts["CLIP"].append(clip.encode_image(images, dtype=dtype))
+            parts["pixels"].append(F.interpolate(images, size=(PIXELS_PX, PIXELS_PX), mode="area").flatten(1))
+    return {space: torch.cat(features) for space, features in parts.items()}
+
+
+def batched(images: Tensor) -> Iterator[Tensor]:
+    """uint8 [N, 3, S, S] → batches in −1..1."""
+    return (part.float() / 127.5 - 1 for part in images.split(BATCH))
+
+
+def render_batches(g: le.Generator, latents: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Renders batches of ws [N, num_ws, w_dim]."""
+    return (g.synthesize(ws, dtype=fastest_dtype(g.device)).clamp(-1, 1) for ws in latents)
+
+
+def random_batches(g: le.Generator, count: int, psi: float) -> Iterator[Tensor]:
+    """Batches of random ws, about ``count`` in total."""
+    seeds = (list(range(i, i + BATCH)) for i in range(0, count, BATCH))
+    return (random_ws(g, some, truncation_psi=psi) for some in seeds)
+
+
+def project_pixels(features: dict[str, dict[str, Tensor]], onto: str) -> None:
+    """Replaces the pixels of all samples by the principal components of the sample ``onto``, in place."""
+    mean = features[onto]["pixels"].mean(dim=0)
+    axes = torch.linalg.svd(features[onto]["pixels"] - mean, full_matrices=False).Vh[:COMPONENTS].t()
+    for spaces in features.values():
+        spaces["pixels"] = (spaces["pixels"] - mean) @ axes
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path, required=True, help="training portraits: a folder or tar")
@@ -72,42 +111,22 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="number of random faces (default %(default)s)")
     args = parser.parse_args()
     g = le.load_generator("portraits")
-    clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
-    train, held = (read_pictures(path, g.size_px).images for path in (args.train, args.validation))
-
-    @torch.no_grad()
-    def seen(pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """CLIP vectors and downsampled pixels of images [N, 3, S, S], −1..1."""
-        small = F.interpolate(pictures, size=(PIXELS_PX, PIXELS_PX), mode="area").flatten(1)
-        return clip.encode_image(pictures, dtype=dtype), small
-
-    @torch.no_grad()
-    def drawn(ws: Tensor) -> Tensor:
-        return g.synthesize(ws, dtype=dtype).clamp(-1, 1)
-
-    def all_of(batches: Any) -> tuple[Tensor, Tensor]:
-        vectors, pixels = zip(*(seen(batch) for batch in batches), strict=True)
-        return torch.cat(vectors), torch.cat(pixels)
-
-    def real_ones(images: Tensor) -> Any:
-        return (part.float() / 127.5 - 1 for part in images.split(32))
-
-    portraits, known = all_of(real_ones(held)), all_of(real_ones(train[:: max(1, len(train) // args.count)]))
-    samples = {"reconstructions of validation": all_of(drawn(encoder(x, dtype).detach()) for x in real_ones(held))}
-    for psi in PSIS:
-        seeds = [list(range(i, i + 32)) for i in range(0, args.count, 32)]
-        samples[f"random, psi {psi:g}"] = all_of(drawn(random_ws(g, some, truncation_psi=psi)) for some in seeds)
-    mean = known[1].mean(dim=0)
-    axes = torch.linalg.svd(known[1] - mean, full_matrices=False).Vh[:COMPONENTS].t()
+    encoder, dtype = load_encoder(g), fastest_dtype(g.device)
+    train, held_out = (read_pictures(path, g.size_px).images for path in (args.train, args.validation))
+    encoded = (encoder(images, dtype) for images in batched(held_out))
+    features = {
+        TRAINED: embed(g, batched(train[:: max(1, len(train) // args.count)])),
+        "reconstructions of validation": embed(g, render_batches(g, encoded)),
+        **{f"random, psi {psi:g}": embed(g, render_batches(g, random_batches(g, args.count, psi))) for psi in PSIS},
+        HELD_OUT: embed(g, batched(held_out)),
+    }
+    project_pixels(features, TRAINED)
+    real = features.pop(HELD_OUT)
     results: dict[str, Any] = {}
-    for space, number, bring in (("CLIP", 0, None), ("pixels", 1, axes)):
-        spread = [x[number] if bring is None else (x[number] - mean) @ bring for x in (portraits, known)]
-        floor = frechet(spread[1], spread[0])
-        results[space] = {"portraits trained on": compared(spread[1], spread[0], floor)}
-        for name, pair in samples.items():
-            x = pair[number] if bring is None else (pair[number] - mean) @ bring
-            results[space][name] = compared(x, spread[0], floor)
-    about = {**environment(), "model": g.fingerprint, "random": args.count, "validation": len(held)}
+    for space in real:
+        floor = frechet(features[TRAINED][space], real[space])
+        results[space] = {name: compared(found[space], real[space], floor) for name, found in features.items()}
+    about = {**environment(), "model": g.fingerprint, "random": args.count, "validation": len(held_out)}
     RESULT.write_text(json.dumps({**about, "spaces": results}, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 

@@ -1,7 +1,7 @@
 """Statistics of a model's typical pictures: ranges of their properties, their latents, the similarity of their faces.
 
-``python -m latent_editor.train likeness --model portraits --data T.tar`` learns them from data. Any other model learns
-them from its own random pictures at first use, and stores them.
+``python -m latent_editor.train similarity --model portraits --data T.tar`` computes them from data. Any other model
+computes them from its own random images at first use, and stores them.
 """
 
 from __future__ import annotations

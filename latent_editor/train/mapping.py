@@ -196,8 +196,8 @@ def main(args: argparse.Namespace) -> None:
             checkpoint(trainer, args.run, held_out, report)
     checkpoint(trainer, args.run, held_out, report)
     nets = Networks(trainer.generator(nets.generator), nets.encoder, nets.discriminator)
-    shown = read_pictures(args.validation or args.data, nets.generator.size_px, limit=24).images
-    contact_sheet(nets, shown, args.run / "sheet.jpg")
+    examples = read_pictures(args.validation or args.data, nets.generator.size_px, limit=24).images
+    contact_sheet(nets, examples, args.run / "sheet.jpg")
     if args.export:
         nets.write(args.export)
 

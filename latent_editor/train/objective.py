@@ -82,8 +82,8 @@ def prepare(images: Tensor, o: Objective, last_gray: int = 0) -> tuple[Tensor, T
     x = mirror(images.float() / 127.5 - 1)
     photographed = photographic(x[len(x) - o.photographic :])
     target = _last_in_luminance(torch.cat([x[: len(x) - o.photographic], photographed]), last_gray)
-    shown = torch.where(torch.rand(len(x), 1, 1, 1) < 0.3, degrade(target), target)
-    return target, _last_in_luminance(shown, last_gray)
+    inputs = torch.where(torch.rand(len(x), 1, 1, 1) < 0.3, degrade(target), target)
+    return target, _last_in_luminance(inputs, last_gray)
 
 
 def _last_in_luminance(x: Tensor, count: int) -> Tensor:
@@ -109,8 +109,8 @@ def forward(nets: Networks, images: Tensor, o: Objective, dtype: torch.dtype, *,
         last_gray: Number of images at the end of the batch to compare by luminance only; at most ``o.photographic``, so
             that no discriminator sees them.
     """
-    target, shown = prepare(images, o, last_gray)
-    w, offsets = nets.encoder.parts(shown, dtype)
+    target, inputs = prepare(images, o, last_gray)
+    w, offsets = nets.encoder.parts(inputs, dtype)
     fresh = random_latents(nets.generator, w, o.random).unsqueeze(1).expand(-1, offsets.shape[1], -1)
     ws = torch.cat([w.unsqueeze(1) + offsets, fresh])
     pictures = nets.generator.synthesize(ws, noise="none", dtype=dtype)
@@ -170,12 +170,12 @@ def discriminator_loss(
     """
     reals = f.target[: f.clean]
     fakes = torch.cat([f.rebuilt[: f.clean], f.random]).detach()
-    shown = for_discriminator(torch.cat([reals, fakes]), augment)
-    real, fake = nets.discriminator(shown, dtype).split([len(reals), len(fakes)])
+    augmented = for_discriminator(torch.cat([reals, fakes]), augment)
+    real, fake = nets.discriminator(augmented, dtype).split([len(reals), len(fakes)])
     loss = F.softplus(-real).mean() + F.softplus(fake).mean()
     if faces is not None:
         with torch.no_grad():
-            maps = faces.teacher.maps(shown)
+            maps = faces.teacher.maps(augmented)
         loss = loss + hinge_loss(faces.heads(maps), len(reals))
     return loss, real.sign().mean().item()
 

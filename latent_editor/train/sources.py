@@ -78,8 +78,8 @@ def read_source(path: Path, size_px: int, rule: Rule, *, labels: Path | None = N
         labels: JSON Lines; None uses the file of the same name next to ``path``, if there is one.
     """
     pictures = read_pictures(path, size_px)
-    beside = path.with_suffix(".jsonl")
-    chosen = labels if labels is not None else beside if beside.is_file() else None
+    adjacent = path.with_suffix(".jsonl")
+    chosen = labels if labels is not None else adjacent if adjacent.is_file() else None
     return Source(pictures.images, sampling_weights(pictures, chosen, rule))
 
 

@@ -133,14 +133,9 @@ def _people() -> list[Concept]:
     ]
 
 
-def _faces() -> list[Concept]:
+def _facial_hair() -> list[Concept]:
     beard = ("a beard", "beard", "a full beard", "a bushy beard", "facial hair", "whiskers", "a long beard")
     shaven = ("no beard", "no facial hair", "a shaved face", "a clean shave", "a smooth chin")
-    makeup = ("make-up", "makeup", "lipstick", "heavy make-up", "eyeliner", "eye shadow", "red lips", "mascara")
-    bare = ("no make-up", "no makeup", "a natural face", "bare skin")
-    smile: tuple[str, ...] = ("a smile", "smile", "a happy face", "a grin", "a happy expression")
-    angry = ("an angry face", "an angry expression", "anger", "a frown", "a scowl", "a grumpy look")
-    unsmiling = ("a neutral expression", "a serious face", "no smile", "a calm face")
     return [
         Concept("a beard", _BEARD, ("bearded",), (), beard),
         Concept(
@@ -153,6 +148,14 @@ def _faces() -> list[Concept]:
         Concept("stubble", _is("facial_hair", "stubble"), ("unshaven", "stubbly"), (), ("stubble", "a stubble beard")),
         Concept("a goatee", _is("facial_hair", "goatee", partly={"beard": 0.3}), (), (), ("a goatee", "goatee")),
         Concept("clean-shaven", _is("facial_hair", "none"), ("clean-shaven", "beardless", "shaved"), (), shaven),
+    ]
+
+
+def _expressions() -> list[Concept]:
+    smile: tuple[str, ...] = ("a smile", "smile", "a happy face", "a grin", "a happy expression")
+    angry = ("an angry face", "an angry expression", "anger", "a frown", "a scowl", "a grumpy look")
+    unsmiling = ("a neutral expression", "a serious face", "no smile", "a calm face")
+    return [
         Concept("a smile", _SMILE, ("smiling", "happy", "cheerful", "grinning", "laughing", "friendly"), (), smile),
         Concept(
             "an open smile",
@@ -164,6 +167,13 @@ def _faces() -> list[Concept]:
         Concept("an angry face", _is("expression", "angry"), ("angry", "grumpy", "furious", "mad"), (), angry),
         Concept("a sad face", _is("expression", "sad"), ("sad", "unhappy", "gloomy"), (), ("a sad face", "sadness")),
         Concept("a neutral expression", _is("expression", "neutral"), ("serious", "calm"), (), unsmiling),
+    ]
+
+
+def _adornments() -> list[Concept]:
+    makeup = ("make-up", "makeup", "lipstick", "heavy make-up", "eyeliner", "eye shadow", "red lips", "mascara")
+    bare = ("no make-up", "no makeup", "a natural face", "bare skin")
+    return [
         Concept("make-up", _is("makeup", True), ("made-up", "glamorous"), (), makeup),
         Concept("no make-up", _is("makeup", False), ("natural",), (), bare),
         Concept(
@@ -248,7 +258,17 @@ def _styles() -> list[Concept]:
 
 def concepts() -> tuple[Concept, ...]:
     """All concepts."""
-    return (*_people(), *_shapes(), *_hair_colors(), *_faces(), *_skins(), *_backgrounds(), *_styles())
+    return (
+        *_people(),
+        *_shapes(),
+        *_hair_colors(),
+        *_facial_hair(),
+        *_expressions(),
+        *_adornments(),
+        *_skins(),
+        *_backgrounds(),
+        *_styles(),
+    )
 
 
 def checks() -> dict[str, tuple[str, Rule]]:

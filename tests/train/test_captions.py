@@ -54,10 +54,10 @@ def test_every_concept_has_several_wordings() -> None:
 
 
 def test_captions_are_true_varied_and_use_the_prompt() -> None:
-    said = [compose(GRANDMOTHER, "queen of the north", Random(i), concepts()) for i in range(300)]
-    assert len(set(said)) > 250
-    assert any("queen of the north" in s for s in said)
-    own = " ".join(s for s in said if "queen of the north" not in s)
+    captions = [compose(GRANDMOTHER, "queen of the north", Random(i), concepts()) for i in range(300)]
+    assert len(set(captions)) > 250
+    assert any("queen of the north" in s for s in captions)
+    own = " ".join(s for s in captions if "queen of the north" not in s)
     assert "crown" in own
     assert "red" in own
     for wrong in ("full beard", "angry", "bearded", "brown skin", "elf", "grandfather", " man "):

@@ -85,8 +85,8 @@ def test_heads_learn_to_separate_real_from_generated() -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < first / 2
-    drawn = [m[4:] for m in maps]
-    assert fooling_loss(heads(drawn)) > fooling_loss(heads([m[:4] for m in maps]))
+    generated = [m[4:] for m in maps]
+    assert fooling_loss(heads(generated)) > fooling_loss(heads([m[:4] for m in maps]))
 
 
 def test_grayscale_images_are_compared_by_luminance_only() -> None:

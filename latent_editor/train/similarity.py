@@ -1,6 +1,6 @@
 """Gathers statistics of a model's latents, images and identities, which calibrate similarity measures.
 
-``python -m latent_editor.train likeness --model portraits --data T.tar`` writes likeness.safetensors into the model's
+``python -m latent_editor.train similarity --model portraits --data T.tar`` writes likeness.safetensors into the model's
 folder. Repeat whenever the generator, the encoder or the CLIP changes; this takes about two minutes.
 """
 
