@@ -192,9 +192,9 @@ def _rgb(g: Generator, what: Pictured) -> Tensor:
         image = what.image if isinstance(what, Crop) else what
         return from_rgb(to_tensor(image, g.size_px, g.device), g.channels)
     if isinstance(what, Latent):
-        drawer, ws = generator_for(g, what), what.ws[None]
+        drawing, ws = generator_for(g, what), what.ws[None]
     elif what.ndim == 2:
-        drawer, ws = g, what[None]
+        drawing, ws = g, what[None]
     else:
         picture = what if what.ndim == 4 else what[None]
         if picture.ndim != 4 or len(picture) != 1 or picture.shape[1] not in (g.channels, 3):
@@ -206,4 +206,4 @@ def _rgb(g: Generator, what: Pictured) -> Tensor:
         return picture if picture.shape[1] == g.channels else from_rgb(picture, g.channels)
     with torch.inference_mode():
         # In full precision, so that the PSNR is that of the inversion.
-        return drawer.synthesize(ws.to(g.device)).clamp(-1, 1).clone()
+        return drawing.synthesize(ws.to(g.device)).clamp(-1, 1).clone()

@@ -89,9 +89,9 @@ def make_video(service: ModelService, session: Session, request: VideoRequest, o
         if sound is not None and request.follow:
             animation = _following_sound(animation, session, request, sound)
         if clip is not None:
-            motion, has_sound = _motion(service, request, clip, _half(on_step, 0.0))
+            motion, has_audio = _motion(service, request, clip, _half(on_step, 0.0))
             animation = replace(animation, motion=motion)
-            audible = sound or (clip if has_sound and not request.loop else None)
+            audible = sound or (clip if has_audio and not request.loop else None)
         path = Path(folder) / f"video.{request.kind}"
         animate(
             service.g,
@@ -100,7 +100,7 @@ def make_video(service: ModelService, session: Session, request: VideoRequest, o
             path,
             size_px=size_px,
             transform=transform,
-            config=VideoConfig(fps=FPS, sound=audible),
+            config=VideoConfig(fps=FPS, audio=audible),
             on_step=on_step if clip is None else _half(on_step, 0.5),
         )
         return path.read_bytes()
@@ -143,7 +143,7 @@ def _motion(service: ModelService, request: VideoRequest, path: Path, on_step: O
     motion = extract_motion(clip, service.g, amount=request.amount, on_step=on_step)
     if request.loop:
         motion = replace(motion, offsets=torch.cat([motion.offsets, motion.offsets.flip(0)]))
-    return motion, clip.has_sound
+    return motion, clip.has_audio
 
 
 def _half(on_step: OnStep, offset: float) -> OnStep:
