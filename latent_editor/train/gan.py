@@ -90,12 +90,12 @@ class Trainer:
         loss_discriminator.backward()
         self.discriminator_optimizer.step()
 
-        self._train_discriminators(False)
+        self._set_discriminators_trainable(False)
         loss, parts = generator_loss(self.nets, f, self.objective, self.augment, self.dtype, self.weights, self.faces)
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
-        self._train_discriminators(True)
+        self._set_discriminators_trainable(True)
 
         self.steps += 1
         self.images_seen += len(images)
@@ -103,7 +103,7 @@ class Trainer:
         self.augment = min(0.6, max(0.0, self.augment + math.copysign(4e-4, confidence - ADAPTIVE_TARGET)))
         return {**parts, "discriminator": loss_discriminator.item(), "confidence": confidence, "augment": self.augment}
 
-    def _train_discriminators(self, enabled: bool) -> None:
+    def _set_discriminators_trainable(self, enabled: bool) -> None:
         self.nets.discriminator.requires_grad_(enabled)
         if self.faces is not None:
             self.faces.heads.heads.requires_grad_(enabled)
