@@ -14,8 +14,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import latent_editor as le
+from latent_editor.generators.refined import with_changes
 from latent_editor.media.decode import VideoClip
 from latent_editor.motion import extract_motion, render_frames
+from latent_editor.rendering import render_tensor, sized_images
 
 HERE = Path(__file__).parent / "pictures"
 TILE, PHOTO_TILE, LABEL = 160, 240, 18
@@ -72,6 +74,22 @@ def pasted(g: le.Generator, path: Path, latent: le.Latent) -> list[tuple[str, Im
         whole = le.paste_edit(g, photo, crop, latent, [edit])
         row.append((f"{edit.direction.name} {edit.strength:+g}", whole.crop(box)))
     return row
+
+
+def followed(g: le.Generator, latent: le.Latent) -> list[list[tuple[str, Image.Image]]]:
+    """Edits of a refined photo whose features stay where they were fitted, and the same with features that follow."""
+    r = latent.refinement
+    assert r is not None
+    features = {size: tensor.float()[None] for size, tensor in r.features.items()}
+    fixed = with_changes(g, features, {}, pivot=r.pivot, gain=r.gain)
+    sliders = le.named_directions(g)
+    edits = [le.Edit(turn_of(g), 2.0), le.Edit(sliders["age"], 2.5), le.Edit(sliders["smile"], -3.0)]
+    rows: list[list[tuple[str, Image.Image]]] = [[], []]
+    for edit in edits:
+        moved, label = le.edited(latent, [edit]), f"{edit.direction.name} {edit.strength:+g}"
+        rows[0].append((f"fixed: {label}", sized_images(render_tensor(fixed, moved.ws[None]))[0]))
+        rows[1].append((f"following: {label}", le.render(g, moved)))
+    return rows
 
 
 def with_hints_drawn(image: Image.Image, hints: Sequence[le.ColorHint]) -> Image.Image:
@@ -143,6 +161,7 @@ def main() -> None:
         whole.append(pasted(g, path, latent))
     sheet(rows, HERE / "chain.jpg")
     sheet(whole, HERE / "pasted.jpg", tile=PHOTO_TILE)
+    sheet(followed(g, faces[0]), HERE / "following.jpg", tile=PHOTO_TILE)
     people = [faces[0], *(le.random_latent(g, s) for s in (24, 46))]
     sheet([[("", le.render(g, x)), *_edits(g, x)] for x in people], HERE / "text.jpg")
     sliders = le.named_directions(g)[:12]

@@ -10,10 +10,12 @@ from torch import Tensor
 
 #: Pictures smaller than this are too coarse for the patches of 8² that are searched for.
 MIN_PX = 32
+#: Standard deviation of the smoothing, relative to the height: what single pixels do apart from others is noise on hair.
+SMOOTHING = 1 / 32
 
 
 def optical_flow(source: Tensor, target: Tensor) -> Tensor:
-    """Dense inverse search (Kroeger et al. 2016), down to single pixels.
+    """Dense inverse search (Kroeger et al. 2016) down to single pixels, smoothed.
 
     Args:
         source, target: float [H, W], −1..1, each side at least :data:`MIN_PX`.
@@ -27,7 +29,8 @@ def optical_flow(source: Tensor, target: Tensor) -> Tensor:
         return torch.zeros(*before.shape, 2)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # has state: one for each call
     search.setFinestScale(0)
-    return torch.from_numpy(search.calc(after, before, None))
+    flow = search.calc(after, before, None)
+    return torch.from_numpy(cv2.GaussianBlur(flow, (0, 0), SMOOTHING * len(flow)))
 
 
 def _to_bytes(picture: Tensor) -> np.ndarray:
