@@ -10,7 +10,7 @@ from torch import Tensor
 
 #: Pictures smaller than this are too coarse for the patches of 8² that are searched for.
 MIN_PX = 32
-#: Standard deviation of the smoothing, relative to the height: what single pixels do apart from others is noise on hair.
+#: Standard deviation of the smoothing, relative to the height: the motion of single pixels is mostly noise, as on hair.
 SMOOTHING = 1 / 32
 
 
