@@ -279,6 +279,18 @@ def test_nothing_is_wider_than_the_screen_while_a_photo_is_edited(page: Page, sh
         assert not too_wide(page)
 
 
+def test_sliders_stay_where_they_are_when_the_identity_change_is_known(page: Page) -> None:
+    page.locator(".examples button").first.click()
+    view(page, "edit")
+    meter = page.locator(".identity-change")
+    expect(meter).to_be_visible()
+    first = page.locator(".card").first
+    before = first.bounding_box()
+    until_changed(page, lambda: first.locator(".end.high").click())
+    expect(meter.locator("b")).not_to_be_empty()
+    assert first.bounding_box() == before
+
+
 def spilling(page: Page) -> list[str]:
     """What is higher than its own box, so that it lies over what follows."""
     found: list[str] = page.evaluate(
@@ -462,7 +474,7 @@ def test_a_face_is_mixed_in_and_a_loop_of_it_saved_in_two_clicks(page: Page) -> 
     page.get_by_role("button", name="Video", exact=True).click()
     save = page.get_by_role("link", name="Save video")
     expect(save).to_be_visible()
-    expect(page.locator("video.movie")).to_have_js_property("paused", False)
+    expect(page.locator("video.video-player")).to_have_js_property("paused", False)
     with page.expect_download() as download:
         save.click()
     assert download.value.suggested_filename == "face loop.mp4"

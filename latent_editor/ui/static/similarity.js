@@ -76,7 +76,8 @@ function startAdvice({ store, events, views }, map) {
 }
 
 /**
- * Shows how much the edits changed the identity.
+ * Shows how much the edits changed the identity. The line has its place before anything is edited, so that the sliders
+ * never move under the pointer.
  * @param {Editor} editor
  */
 function startIdentity({ root, elements: { cards }, store, events }) {
@@ -88,20 +89,31 @@ function startIdentity({ root, elements: { cards }, store, events }) {
     el('span', {}, labels.identity), meter, words,
   );
   cards.before(line);
+  let unmeasurable = ''; // the model without a measure of identity
   const request = createIdleRequest(async (signal) => {
     const answer = await getWhenLearned(store.path('/moved'), signal);
     if (!answer) return;
     line.hidden = answer.moved === undefined;
-    if (line.hidden) return;
-    meter.value = answer.moved;
-    words.textContent = answer.words;
-    line.classList.remove('stale');
+    if (line.hidden) unmeasurable = store.state.model;
+    else show(answer.moved, answer.words);
   });
+  /**
+   * @param {number} change
+   * @param {string} text
+   */
+  function show(change, text) {
+    meter.value = change;
+    words.textContent = text;
+    line.classList.remove('stale');
+  }
   events.on('state', () => {
     line.classList.add('stale');
     request.stop();
-    if (store.state.ready && store.isEdited && store.about.model.faces) request.soon();
-    else line.hidden = true;
+    const { ready, model } = store.state;
+    line.hidden = !ready || !store.about.model.faces || (unmeasurable !== '' && unmeasurable === model);
+    if (line.hidden) return;
+    if (store.isEdited) request.soon();
+    else show(0, '');
   });
   // While a slider moves, frames have priority.
   root.querySelector('.panel')?.addEventListener('input', () => {
