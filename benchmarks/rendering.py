@@ -248,9 +248,7 @@ def wait_for_kernels() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="also FFHQ-1024 with batch eight")
-    parser.add_argument(
-        "--seconds", type=float, default=15, help="for each network and batch, at least three turns"
-    )
+    parser.add_argument("--seconds", type=float, default=15, help="for each network and batch, at least three turns")
     options = parser.parse_args()
     torch.set_num_threads(min(os.cpu_count() or 2, 2))
     torch.manual_seed(0)

@@ -103,8 +103,7 @@ RULES = (
     Rule(
         "cut off",
         lambda f: f.outside > MAX_OUTSIDE,
-        "Part of the face is outside of the photo and is made up: a photo of the whole face gives a better "
-        "result.",
+        "Part of the face is outside of the photo and is made up: a photo of the whole face gives a better result.",
     ),
     Rule(
         "turned",
@@ -143,8 +142,7 @@ RULES = (
     Rule(
         "grainy",
         lambda f: f.above("detail"),
-        "The photo is noisy, and fine detail will be smoothed away with the noise: choose one with more "
-        "light.",
+        "The photo is noisy, and fine detail will be smoothed away with the noise: choose one with more light.",
     ),
     Rule(
         "without color",

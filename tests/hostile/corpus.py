@@ -243,9 +243,7 @@ def bombs() -> Iterator[Case]:
     for name, code in (("bytes", b"\x8e"), ("text", b"\x8d"), ("bytearray", b"\x96")):
         yield Case(f"claimed exabyte of {name}", raw_pickle(code + struct.pack("<Q", 1 << 60)), "truncated|more than")
     yield Case("frame of an exabyte", b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"N.", "holds a NoneType")
-    yield Case(
-        "number of a gigabyte", raw_pickle(b"\x8b" + struct.pack("<i", 1 << 30)), "int of 1,073,741,824 bytes"
-    )
+    yield Case("number of a gigabyte", raw_pickle(b"\x8b" + struct.pack("<i", 1 << 30)), "int of 1,073,741,824 bytes")
     yield Case("negative length", raw_pickle(b"\x8b" + struct.pack("<i", -5)), "int of -5 bytes")
     yield Case("million digits", raw_pickle(b"I" + b"9" * 1_000_000 + b"\n"), "for a number")
     yield Case("memory of 2 ** 32", raw_pickle(b"Nr\xff\xff\xff\xff0j\xfe\xff\xff\xff"), "missing memo entry")
