@@ -50,8 +50,8 @@ class Following:
         """
         key = noise, dtype, torch.is_grad_enabled()
         if key not in self._pivots:
-            self._pivots[key] = luminance(self._render_pivot(noise, dtype))[0].detach()
-        flow = torch.stack([optical_flow(self._pivots[key], picture) for picture in luminance(image)])
+            self._pivots[key] = brightness(self._render_pivot(noise, dtype))[0].detach()
+        flow = torch.stack([optical_flow(self._pivots[key], picture) for picture in brightness(image)])
         if not bool(flow.any()):
             return residual
         return warp_features(residual, flow.to(residual.device))
@@ -62,6 +62,6 @@ def can_follow(size_px: int, has_rgb: bool) -> bool:
     return has_rgb and size_px >= MIN_PX
 
 
-def luminance(image: Tensor) -> Tensor:
+def brightness(image: Tensor) -> Tensor:
     """[N, channels, H, W] → [N, H, W], the mean of its colors."""
     return image[:, :3].float().mean(dim=1)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,6 +18,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from PIL import Image
 
+from latent_editor.core import tensor_files
 from latent_editor.core.errors import BadValue, Stopped
 from latent_editor.core.values import OnStep, Step
 from latent_editor.media.decode import audio_blocks
@@ -148,20 +147,10 @@ def write_video(
     if first is None:
         raise BadValue("The video has no frames. Make it longer.")
     check_video(path, first.size, count, config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix.lower())
-    os.close(handle)
-    try:
+    with tensor_files.replacing(path, suffix=path.suffix.lower()) as temporary:
         encoder = _GifEncoder if path.suffix.lower() == ".gif" else _Encoder
-        done = _encode(encoder(Path(temporary), first.size, config), first, pictures, count, on_step)
-        _add_synthetic_metadata(Path(temporary), config)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        done = _encode(encoder(temporary, first.size, config), first, pictures, count, on_step)
+        _add_synthetic_metadata(temporary, config)
     has_audio = config.audio is not None and path.suffix.lower() != ".gif"
     return Video(path, done, done / config.fps, first.size, has_audio)
 
