@@ -15,9 +15,18 @@ from playwright.sync_api import Browser, sync_playwright
 from support import browsing
 from support.web import served, service_of, small_generator
 
-from latent_editor.core.values import Direction, OnStep, Step
+from latent_editor.core.errors import UnknownModel
+from latent_editor.core.values import Direction, Directions, OnStep, Step
+from latent_editor.generators import Generator
+from latent_editor.models.bundle import Bundle
 from latent_editor.ui.jobs import job
+from latent_editor.ui.service import background
+from latent_editor.ui.service.model_listing import ModelEntry
+from latent_editor.ui.service.model_registry import ModelRegistry
 from latent_editor.ui.service.model_service import ModelService
+
+#: The longest that slow work waits, so that a test that fails does not hang.
+GATE_TIMEOUT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +49,35 @@ def path(client: TestClient) -> str:
     path = f"/editor/s/{client.post('/editor/sessions').json()['id']}"
     assert client.post(f"{path}/random?seed=1").json()["ready"]
     return path
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What slow work waits for; open at the end of the test, so that no thread stays behind."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+@pytest.fixture
+def registry(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
+    """A tiny model, one that is loaded only when the gate opens, and one that cannot be loaded."""
+    monkeypatch.setattr(background, "prepared", lambda g: True)
+    monkeypatch.setattr("latent_editor.ui.service.model_service.prepared", lambda g: True)
+    monkeypatch.setattr(background, "named_directions", lambda g, **_: Directions())
+
+    def load(model: str | Path) -> Generator:
+        if model == "lost":
+            raise UnknownModel("The model is gone. Choose another one.")
+        assert gate.wait(GATE_TIMEOUT_S)
+        g = small_generator()
+        g.bundle = Bundle(str(model))
+        return g
+
+    g = small_generator()
+    service = service_of(g, [Direction("age", torch.ones(g.num_ws, g.w_dim))])
+    entries = [ModelEntry(name, name, path=name) for name in ("slow", "lost")]
+    return ModelRegistry(service, load=load, listed=lambda: entries)
 
 
 @pytest.fixture(scope="session")

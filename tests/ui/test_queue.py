@@ -8,60 +8,24 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from fastapi.testclient import TestClient
-from support.web import served, service_of, small_generator
+from support.web import served
 
-from latent_editor.core.errors import UnknownModel
-from latent_editor.core.values import Direction, Directions
-from latent_editor.generators import Generator
-from latent_editor.models.bundle import Bundle
 from latent_editor.sessions.session import Session
 from latent_editor.ui.jobs.job import Answer
 from latent_editor.ui.jobs.queue import JobQueue
 from latent_editor.ui.jobs.text_slider import describe_event
 from latent_editor.ui.jobs.video import video_event
 from latent_editor.ui.page import MAX_WAITING
-from latent_editor.ui.service import background, model_registry
-from latent_editor.ui.service.model_listing import ModelEntry
+from latent_editor.ui.service import model_registry
 from latent_editor.ui.service.model_registry import ModelRegistry
 
 TIMEOUT_S = 30.0
 #: As many visitors as gradio lets wait, less the one who must not.
 WAITING = MAX_WAITING - 1
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What loading waits for; open at the end of the test, so that no thread stays behind."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-@pytest.fixture
-def registry(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
-    """A tiny model, one that is loaded only when the gate opens, and one that cannot be loaded."""
-    monkeypatch.setattr(background, "prepared", lambda g: True)
-    monkeypatch.setattr("latent_editor.ui.service.model_service.prepared", lambda g: True)
-    monkeypatch.setattr(background, "named_directions", lambda g, **_: Directions())
-
-    def load(model: str | Path) -> Generator:
-        if model == "lost":
-            raise UnknownModel("The model is gone. Choose another one.")
-        assert gate.wait(TIMEOUT_S)
-        g = small_generator()
-        g.bundle = Bundle(str(model))
-        return g
-
-    g = small_generator()
-    service = service_of(g, [Direction("age", torch.ones(g.num_ws, g.w_dim))])
-    entries = [ModelEntry(name, name, path=name) for name in ("slow", "lost")]
-    return ModelRegistry(service, load=load, listed=lambda: entries)
 
 
 def visitor(registry: ModelRegistry, model: str = "") -> str:

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import torch
-from support.web import service_of, small_generator
+from support.web import small_generator
 
 from latent_editor.core.errors import BadModel, BadValue, UnknownModel
 from latent_editor.core.values import Direction, Directions
-from latent_editor.generators import Generator
-from latent_editor.models.bundle import Bundle
 from latent_editor.sessions.session import Session
 from latent_editor.ui.api import picture_routes, session_routes
 from latent_editor.ui.api.views import about_view
 from latent_editor.ui.app import create_app
-from latent_editor.ui.service import background, model_registry
+from latent_editor.ui.service import model_registry
 from latent_editor.ui.service.background import BackgroundTask, wait_until_done
-from latent_editor.ui.service.model_listing import ModelEntry
 from latent_editor.ui.service.model_registry import ModelRegistry
 from latent_editor.ui.service.model_service import ModelService
 from latent_editor.ui.service.similarity_cache import SimilarityCache
@@ -34,32 +30,6 @@ from latent_editor.ui.service.workers import Workers
 #: More than the threads of the web framework (40) and of every kind of work.
 CROWD = 100
 TIMEOUT_S = 60.0
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What slow work waits for; open at the end of the test, so that no thread stays behind."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-@pytest.fixture
-def registry(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
-    """A tiny model, and another one that is loaded only when the gate opens."""
-    monkeypatch.setattr(background, "prepared", lambda g: True)
-    monkeypatch.setattr("latent_editor.ui.service.model_service.prepared", lambda g: True)
-    monkeypatch.setattr(background, "named_directions", lambda g, **_: Directions())
-
-    def load(model: str | Path) -> Generator:
-        assert gate.wait(TIMEOUT_S)
-        g = small_generator()
-        g.bundle = Bundle(str(model))
-        return g
-
-    g = small_generator()
-    service = service_of(g, [Direction("age", torch.ones(g.num_ws, g.w_dim))])
-    return ModelRegistry(service, load=load, listed=lambda: [ModelEntry("slow", "Slow", path="slow")])
 
 
 def visitors(registry: ModelRegistry, count: int, model: str = "") -> list[str]:
