@@ -25,6 +25,8 @@ GROUPS = {
     "roll": "pose",
     "length": "face shape",
     "ears": "face shape",
+    "glasses": "glasses",
+    "style": "style",
     "background": "background",
     "side light": "light",
     "contrast": "light",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import BadModel, MissingPart
+from latent_editor.core.errors import BadModel, BadValue, MissingPart
 from latent_editor.core.run import Run
 from latent_editor.core.values import Direction, Directions, OnStep
 from latent_editor.directions.budget import FULL, Budget, choose_budget
@@ -54,6 +54,7 @@ FIRST = (
     "red hair",
     "make-up",
     "feminine",
+    "glasses",
     "turn to the right",
     "light from the left",
     "grey hair",
@@ -144,7 +145,12 @@ def load_or_build(g: Generator, *, on_step: OnStep | None = None) -> Directions:
 
 
 def build_directions(
-    g: Generator, w: Tensor | None = None, *, budget: Budget | None = None, on_step: OnStep | None = None
+    g: Generator,
+    w: Tensor | None = None,
+    *,
+    faces: Tensor | None = None,
+    budget: Budget | None = None,
+    on_step: OnStep | None = None,
 ) -> Directions:
     """Finds, calibrates and names the directions of a generator.
 
@@ -159,6 +165,8 @@ def build_directions(
     Args:
         g: The generator.
         w: Samples [N, w_dim] to learn from, such as encoded pictures; None for random faces.
+        faces: ws [M, num_ws, w_dim] to try directions on, such as encoded photographs; None for random faces. The first
+            ones measure, the next ones give gradients; M must be at least ``budget.trials + budget.gradients``.
         budget: How much to compute; None for that of the embedded model.
         on_step: Called with the progress; a true answer stops.
 
@@ -167,6 +175,7 @@ def build_directions(
 
     Raises:
         Stopped: ``on_step`` gave a true answer.
+        BadValue: too few ``faces``.
     """
     budget, run = budget or FULL, Run(on_step=on_step)
 
@@ -182,11 +191,14 @@ def build_directions(
         found += style_candidates(g, apart_from=found, count=budget.styles)
     if not budget.trials:
         return _unmeasured(found, w)
-    trials = random_ws(g, list(range(budget.trials)), truncation_psi=TRIAL_PSI)
+    if faces is None:
+        faces = random_ws(g, list(range(budget.trials + budget.gradients)), truncation_psi=TRIAL_PSI)
+    if len(faces) < budget.trials + budget.gradients:
+        raise BadValue(f"Got {len(faces)} faces; expected {budget.trials + budget.gradients} at least. Give more.")
+    trials, others = faces[: budget.trials], faces[budget.trials :][: budget.gradients]
     namer = Namer(g, own_clip(g), trials, vectors=_data_vectors(g), axes=learned_axes(g))
     found += boundary_candidates(g, stored_boundaries(g))
     if budget.gradients:
-        others = random_ws(g, list(range(budget.trials, budget.trials + budget.gradients)), truncation_psi=TRIAL_PSI)
         found += gradient_candidates(namer, others, progress=lambda f: report(0.2 + 0.2 * f))
     units, effects = _tried(g, trials, budget, namer, found, lambda f: report(0.4 + 0.5 * f))
     named = _named(g, trials, namer, units, effects)

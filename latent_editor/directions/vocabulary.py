@@ -45,12 +45,14 @@ VOCABULARY = (
     Term("smile", "expression", "a smiling person", "a serious person"),
     Term("angry", "expression", "an angry person", "a calm person"),
     Term("sad", "expression", "a sad person", "a happy person"),
+    Term("glasses", "glasses", "a person with glasses", "a person without glasses"),
     Term("elf ears", "ears", "a person with pointed ears", "a person with round ears"),
     Term("blue background", "background", "a person on a blue background", "a person on a grey background"),
     Term("dark background", "background", "a person on a black background", "a person on a white background"),
     Term("green background", "background", "a person on a green background", "a person on a grey background"),
     Term("red background", "background", "a person on a red background", "a person on a grey background"),
     Term("brown background", "background", "a person on a brown background", "a person on a grey background"),
+    Term("photographic", "style", "a photographic style", "a stylised picture"),
     Term("monochrome", "vividness", "a black and white portrait", "a colourful portrait"),
 )
 

@@ -14,10 +14,16 @@ from torch import Tensor, nn
 
 from latent_editor.networks.trunk import Trunk
 
-NAME = "latent_editor_trunk_{}"
-SIZES_PX = (128, 256)
+_NAME = "latent_editor_trunk_{}"
+#: The registered trunks: (size_px, deep_width), as in :class:`~latent_editor.networks.trunk.Trunk`.
+SHAPES = ((128, 0), (256, 0), (128, 384))
 #: open_clip's default normalization of pictures (that of OpenAI's CLIP), undone before the trunk.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def trunk_name(size_px: int, deep_width: int = 0) -> str:
+    """The name of one of :data:`SHAPES` in a CLIP config: "latent_editor_trunk_128_384"."""
+    return _NAME.format(f"{size_px}_{deep_width}" if deep_width else size_px)
 
 
 class ClipTrunk(nn.Module):
@@ -27,9 +33,9 @@ class ClipTrunk(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, size_px: int) -> None:
+    def __init__(self, size_px: int, deep_width: int = 0) -> None:
         super().__init__()
-        self.trunk = Trunk(size_px)
+        self.trunk = Trunk(size_px, deep_width=deep_width)
         self.default_cfg: dict[str, Any] = {"pool_size": None, "input_size": (3, size_px, size_px)}
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
@@ -52,17 +58,17 @@ def register_trunks() -> None:
     import timm
 
     module = sys.modules[__name__]
-    for size in SIZES_PX:
-        name = NAME.format(size)
+    for shape in SHAPES:
+        name = trunk_name(*shape)
         if not timm.is_model(name):
-            function = _factory(size)
+            function = _factory(*shape)
             function.__name__ = name
             setattr(module, name, function)
             timm.models.register_model(function)
 
 
-def _factory(size_px: int) -> Any:
+def _factory(size_px: int, deep_width: int) -> Any:
     def make(pretrained: bool = False, **_: Any) -> ClipTrunk:
-        return ClipTrunk(size_px)
+        return ClipTrunk(size_px, deep_width)
 
     return make

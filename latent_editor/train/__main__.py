@@ -14,6 +14,7 @@ PARTS = {
     "clip": "the small CLIP that embeds prompts and images",
     "clip_heads": "the last layers of that CLIP, fine-tuned (takes minutes)",
     "boundaries": "attribute boundaries from labeled portraits, for sliders",
+    "directions": "the sliders, tried on encoded images",
     "similarity": "statistics of latents, images and identities, for similarity measures",
     "colorizer": "the network that predicts the colors of grayscale images",
     "restorer": "the network that restores damaged images through generator features",

@@ -1,6 +1,6 @@
 """Fits attribute boundaries in a model's latent space to labeled portraits, for its sliders (Shen et al. 2020).
 
-``python -m latent_editor.train boundaries --data T.tar --labels T.jsonl`` writes boundaries.safetensors into the
+``python -m latent_editor.train boundaries --data T.tar … --labels T.jsonl …`` writes boundaries.safetensors into the
 model's folder. Repeat whenever the generator or the encoder changes, before ``latent-editor directions --rebuild``;
 this takes about two minutes.
 """
@@ -37,7 +37,7 @@ Rule = Callable[[dict[str, Any]], bool]
 
 
 def _is(attribute: str, *values: object) -> Rule:
-    return lambda a: a[attribute] in values
+    return lambda a: a.get(attribute) in values
 
 
 def _both(*rules: Rule) -> Rule:
@@ -45,38 +45,49 @@ def _both(*rules: Rule) -> Rule:
 
 
 _MAN, _WOMAN = _is("sex", "man"), _is("sex", "woman")
+#: Attribute that holds the number of an image's dataset. Balanced over it, a boundary separates an attribute, and not
+#: photographs from paintings.
+DATASET = "dataset"
+_ALIKE = ("sex", "age", DATASET)
 _COLORS = ("black", "brown", "blond", "red")
 #: Slider name → (positive class, negative class, attributes to balance between the two).
 RULES: dict[str, tuple[Rule, Rule, tuple[str, ...]]] = {
-    "smile": (_is("expression", "smile", "open smile"), _is("expression", "neutral", "angry", "sad"), ("sex", "age")),
-    "angry": (_is("expression", "angry"), _is("expression", "neutral", "smile"), ("sex", "age")),
-    "age": (_is("age", "old"), _is("age", "young"), ("sex",)),
-    "feminine": (_WOMAN, _MAN, ("age",)),
-    "beard": (_both(_MAN, _is("facial_hair", "beard", "goatee")), _both(_MAN, _is("facial_hair", "none")), ("age",)),
-    "make-up": (_both(_WOMAN, _is("makeup", True)), _both(_WOMAN, _is("makeup", False)), ("age",)),
-    "long hair": (_is("hair_length", "long"), _is("hair_length", "short"), ("sex", "age")),
-    "bald": (_is("hair_length", "bald"), _is("hair_length", "short"), ("sex", "age")),
-    "blond hair": (_is("hair_colour", "blond"), _is("hair_colour", "black", "brown"), ("sex", "age")),
-    "red hair": (_is("hair_colour", "red"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
-    "black hair": (_is("hair_colour", "black"), _is("hair_colour", "brown", "blond", "red"), ("sex", "age")),
-    "brown hair": (_is("hair_colour", "brown"), _is("hair_colour", "black", "blond", "red"), ("sex", "age")),
+    "smile": (_is("expression", "smile", "open smile"), _is("expression", "neutral", "angry", "sad"), _ALIKE),
+    "angry": (_is("expression", "angry"), _is("expression", "neutral", "smile"), _ALIKE),
+    "age": (_is("age", "old"), _is("age", "young"), ("sex", DATASET)),
+    "feminine": (_WOMAN, _MAN, ("age", DATASET)),
+    "beard": (
+        _both(_MAN, _is("facial_hair", "beard", "goatee")),
+        _both(_MAN, _is("facial_hair", "none")),
+        ("age", DATASET),
+    ),
+    "make-up": (_both(_WOMAN, _is("makeup", True)), _both(_WOMAN, _is("makeup", False)), ("age", DATASET)),
+    "long hair": (_is("hair_length", "long"), _is("hair_length", "short"), _ALIKE),
+    "bald": (_is("hair_length", "bald"), _is("hair_length", "short"), _ALIKE),
+    "blond hair": (_is("hair_colour", "blond"), _is("hair_colour", "black", "brown"), _ALIKE),
+    "red hair": (_is("hair_colour", "red"), _is("hair_colour", "black", "brown", "blond"), _ALIKE),
+    "black hair": (_is("hair_colour", "black"), _is("hair_colour", "brown", "blond", "red"), _ALIKE),
+    "brown hair": (_is("hair_colour", "brown"), _is("hair_colour", "black", "blond", "red"), _ALIKE),
     # Gray and blue are close in latent space, so each is a negative of the other.
-    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLORS, "blue"), ("sex", "age")),
-    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLORS, "grey", "white"), ("sex", "age")),
-    "dark skin": (_is("skin", "brown", "dark"), _is("skin", "light", "tan"), ("sex", "age")),
-    "pale skin": (_is("skin", "pale"), _is("skin", "tan", "light"), ("sex", "age")),
-    "elf ears": (_is("pointed_ears", True), _is("pointed_ears", False), ("sex", "age")),
-    "blue background": (_is("background", "blue"), _is("background", "grey", "black", "brown"), ("sex", "age")),
-    "green background": (_is("background", "green"), _is("background", "grey", "black", "brown"), ("sex", "age")),
-    "red background": (_is("background", "red"), _is("background", "grey", "black", "blue"), ("sex", "age")),
-    "dark background": (_is("background", "black"), _is("background", "grey", "white", "blue"), ("sex", "age")),
-    "monochrome": (_is("style", "monochrome"), _is("style", "painted"), ("sex", "age")),
-    "turn to the right": (_is("pose", "turned right"), _is("pose", "turned left"), ()),
-    "moustache": (_is("facial_hair", "moustache"), _is("facial_hair", "none"), ("sex", "age")),
-    "stubble": (_is("facial_hair", "stubble"), _is("facial_hair", "none"), ("sex", "age")),
-    "white hair": (_is("hair_colour", "white"), _is("hair_colour", "black", "brown", "blond"), ("sex", "age")),
-    "sad": (_is("expression", "sad"), _is("expression", "neutral", "smile"), ("sex", "age")),
-    "crown": (_is("headwear", "crown"), _is("headwear", "none"), ("sex", "age")),
+    "grey hair": (_is("hair_colour", "grey", "white"), _is("hair_colour", *_COLORS, "blue"), _ALIKE),
+    "blue hair": (_is("hair_colour", "blue"), _is("hair_colour", *_COLORS, "grey", "white"), _ALIKE),
+    "dark skin": (_is("skin", "brown", "dark"), _is("skin", "light", "tan"), _ALIKE),
+    "pale skin": (_is("skin", "pale"), _is("skin", "tan", "light"), _ALIKE),
+    "elf ears": (_is("pointed_ears", True), _is("pointed_ears", False), _ALIKE),
+    "blue background": (_is("background", "blue"), _is("background", "grey", "black", "brown"), _ALIKE),
+    "green background": (_is("background", "green"), _is("background", "grey", "black", "brown"), _ALIKE),
+    "red background": (_is("background", "red"), _is("background", "grey", "black", "blue"), _ALIKE),
+    "dark background": (_is("background", "black"), _is("background", "grey", "white", "blue"), _ALIKE),
+    "monochrome": (_is("style", "monochrome"), _is("style", "painted", "photographic"), _ALIKE),
+    "turn to the right": (_is("pose", "turned right"), _is("pose", "turned left"), (DATASET,)),
+    "moustache": (_is("facial_hair", "moustache"), _is("facial_hair", "none"), _ALIKE),
+    "stubble": (_is("facial_hair", "stubble"), _is("facial_hair", "none"), _ALIKE),
+    "white hair": (_is("hair_colour", "white"), _is("hair_colour", "black", "brown", "blond"), _ALIKE),
+    "sad": (_is("expression", "sad"), _is("expression", "neutral", "smile"), _ALIKE),
+    "crown": (_is("headwear", "crown"), _is("headwear", "none"), _ALIKE),
+    "glasses": (_is("glasses", True), _is("glasses", False), _ALIKE),
+    # Nearly all images of one dataset are photographs, so this one is balanced over both.
+    "photographic": (_is("style", "photographic"), _is("style", "painted"), ("sex", "age")),
 }
 
 
@@ -85,10 +96,22 @@ def alike(attributes: Sequence[dict[str, Any]], more: Sequence[bool], keys: Sequ
 
     A combination missing from one class gets weight 0, since there is nothing to compare it with.
     """
-    cells = [tuple(a[k] for k in keys) for a in attributes]
+    cells = [tuple(a.get(k) for k in keys) for a in attributes]
     sides = Counter(zip(cells, more, strict=True))
     shared = {cell: min(sides[cell, True], sides[cell, False]) for cell in set(cells)}
     return torch.tensor([shared[c] / sides[c, m] for c, m in zip(cells, more, strict=True)])
+
+
+#: The largest factor that makes up for the small size of a dataset.
+MAX_DATASET_FACTOR = 4.0
+
+
+def evened(weights: Tensor, datasets: Sequence[int]) -> Tensor:
+    """Weights [N] with the same total in each dataset, except that none is multiplied by more than
+    :data:`MAX_DATASET_FACTOR`."""
+    of = torch.tensor(datasets)
+    totals = torch.zeros(int(of.max()) + 1).index_add(0, of, weights)
+    return weights * (totals.max() / totals.clamp_min(1e-6)).clamp_max(MAX_DATASET_FACTOR)[of]
 
 
 #: Principal components over all layers used by the encoder probes, and the inverse regularization of the regressions.
@@ -146,6 +169,8 @@ def _sides(
     chosen = [i for i, a in enumerate(attributes) if has(a) or lacks(a)]
     sides = [has(attributes[i]) for i in chosen]
     weights = alike([attributes[i] for i in chosen], sides, keys)
+    if DATASET in keys:
+        weights = evened(weights, [attributes[i].get(DATASET, 0) for i in chosen])
     kept = weights > 0
     return torch.tensor(chosen)[kept], torch.tensor(sides)[kept], weights[kept]
 
@@ -162,8 +187,8 @@ def _components(g: Generator, ws: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or tar of aligned portraits")
-    parser.add_argument("--labels", required=True, help="their labels, as JSON Lines")
+    parser.add_argument("--data", nargs="+", required=True, help="folders or tars of aligned portraits")
+    parser.add_argument("--labels", nargs="+", required=True, help="a JSON Lines file for each")
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
     parser.add_argument("--limit", type=int, help="fit boundaries on the first N portraits, probes on all")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
@@ -176,16 +201,16 @@ def main(args: argparse.Namespace) -> None:
     if g.bundle.folder is None:
         raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
-    pictures = read_pictures(args.data, g.size_px)
-    labels = match_labels(pictures, read_labels(args.labels))
+    datasets = [read_pictures(path, g.size_px) for path in args.data]
+    labels = [match_labels(d, read_labels(path)) for d, path in zip(datasets, args.labels, strict=True)]
+    attributes = [{**row["attributes"], DATASET: i} for i, rows in enumerate(labels) for row in rows]
     latents, clip_vectors = [], []
-    for batch in pictures.images.split(32):
+    for batch in torch.cat([d.images for d in datasets]).split(32):
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
         latents.append(ws.float().cpu())
         both = image, g.synthesize(ws, dtype=dtype).clamp(-1, 1)
         clip_vectors.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
-    attributes = [row["attributes"] for row in labels]
     vectors = torch.cat(clip_vectors).float()
     boundaries = fit_boundaries(g, torch.cat(latents), vectors, attributes, limit=args.limit)
     path = g.bundle.folder / BOUNDARIES_FILE

@@ -33,20 +33,21 @@ from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
 from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, ClipModel, import_open_clip, make_model
-from latent_editor.networks.clip_trunk import NAME as CLIP_TRUNK
+from latent_editor.networks.clip_trunk import trunk_name
 from latent_editor.networks.encoder import ENCODER_FILE, read_encoder
 from latent_editor.train.augmentation import degrade, mirror, relight, shift_turn_scale, uniform
 from latent_editor.train.captions import NEUTRAL, Statement, compose, known_words, statement, truth_table
 from latent_editor.train.clip_evaluation import evaluate
-from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
+from latent_editor.train.pictures import Paths, Pictures, match_labels, read_labels, read_pictures
+from latent_editor.train.sources import photograph_weight
 from latent_editor.train.vocabulary import concepts
 
 LOG_FILE, STATE_FILE = "log.jsonl", "state.pt"
 
 
-def config_for(size_px: int) -> dict[str, Any]:
+def config_for(size_px: int, deep_width: int = 0) -> dict[str, Any]:
     """The open_clip config of a CLIP small enough to train on two cores: the encoder's trunk and three text layers."""
-    tower = {"timm_model_name": CLIP_TRUNK.format(size_px), "timm_model_pretrained": False, "timm_pool": ""}
+    tower = {"timm_model_name": trunk_name(size_px, deep_width), "timm_model_pretrained": False, "timm_pool": ""}
     vision = {"image_size": size_px, **tower, "timm_proj": "linear"}
     text = {"context_length": 32, "vocab_size": 49408, "width": 96, "heads": 4, "layers": 3}
     return {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text}
@@ -62,7 +63,7 @@ class Data:
     weights: Tensor  # [N], sum 1
 
     @staticmethod
-    def read(data: str, labels: str, size_px: int) -> Data:
+    def read(data: Paths, labels: Paths, size_px: int) -> Data:
         pictures = read_pictures(data, size_px)
         rows = match_labels(pictures, read_labels(labels))
         attributes = [row["attributes"] for row in rows]
@@ -71,7 +72,9 @@ class Data:
 
 
 def _weight(a: dict[str, Any]) -> float:
-    """Sampling weight of an image: higher for attributes that are rare in the data."""
+    """Sampling weight of an image: higher for attributes that are rare among paintings, or among photographs."""
+    if a.get("style") == "photographic":
+        return photograph_weight(a)
     weight = 1.0 + 3.0 * (a["skin"] in ("brown", "dark"))
     weight += 1.0 * (a["expression"] in ("smile", "open smile")) + 1.5 * bool(a["pointed_ears"])
     return weight + 1.5 * (a["hair_length"] == "bald") + 1.5 * (a["headwear"] == "crown") + 0.7 * (a["age"] == "old")
@@ -213,7 +216,7 @@ def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, T
     Args:
         logits: [K, B], s·cos.
         truth: [K, B], 0..1, NaN where unknown.
-        prior: [K], frequency of each statement.
+        prior: [K], frequency of each statement; NaN where no image is labeled.
 
     Returns:
         Binary cross-entropy with the log odds of the prior added, and softmax cross-entropy over the images, for the
@@ -221,7 +224,7 @@ def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, T
     """
     known = truth.isnan().logical_not()
     y = truth.nan_to_num()
-    adjusted = logits + prior.clamp(1e-3, 1 - 1e-3).logit()[:, None]
+    adjusted = logits + prior.nan_to_num(0.5).clamp(1e-3, 1 - 1e-3).logit()[:, None]
     each = F.binary_cross_entropy_with_logits(adjusted, y, reduction="none")
     binary = (each * known).sum() / known.sum().clamp_min(1)
     share = y / y.sum(dim=1, keepdim=True).clamp_min(1e-6)
@@ -232,10 +235,10 @@ def soft_losses(logits: Tensor, truth: Tensor, prior: Tensor) -> tuple[Tensor, T
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or tar of images")
-    parser.add_argument("--labels", required=True, help="JSON Lines with file, prompt, attributes")
-    parser.add_argument("--check-data", help="folder or tar for measuring zero-shot AUC")
-    parser.add_argument("--check-labels", help="its labels")
+    parser.add_argument("--data", nargs="+", required=True, help="folder or tar of images; several are mixed")
+    parser.add_argument("--labels", nargs="+", required=True, help="JSON Lines with file, prompt, attributes")
+    parser.add_argument("--check-data", nargs="+", help="folder or tar for measuring zero-shot AUC")
+    parser.add_argument("--check-labels", nargs="+", help="its labels")
     parser.add_argument("--run", required=True, help="folder for checkpoint and log")
     parser.add_argument("--minutes", type=float, default=30, help="training time of this session (default %(default)s)")
     parser.add_argument("--start", type=Path, help="model folder whose encoder initializes the image tower")

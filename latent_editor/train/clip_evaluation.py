@@ -59,8 +59,8 @@ def evaluate(clip: ClipModel, pictures: Pictures, rows: list[dict[str, Any]]) ->
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="folder or tar of images")
-    parser.add_argument("--labels", required=True, help="their labels")
+    parser.add_argument("--data", nargs="+", required=True, help="folder or tar of images")
+    parser.add_argument("--labels", nargs="+", required=True, help="their labels")
     parser.add_argument("--clip", default=f"weights/portraits/{CLIP_FILE}", help="weights file (default %(default)s)")
     parser.add_argument("--out", help="JSON file to write")
     args = parser.parse_args(argv)

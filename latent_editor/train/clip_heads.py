@@ -23,9 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
-from latent_editor.networks.clip import CLIP_FILE, WORDS_KEY, ClipModel, read_clip
-from latent_editor.train.captions import NEUTRAL, Statement, compose, statement
-from latent_editor.train.clip import Data, augment, soft_losses
+from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, ClipModel, make_model, read_clip
+from latent_editor.networks.encoder import ENCODER_FILE, read_encoder
+from latent_editor.networks.trunk import Trunk
+from latent_editor.train.captions import NEUTRAL, Statement, compose, known_words, statement
+from latent_editor.train.clip import Data, augment, config_for, soft_losses
 from latent_editor.train.clip_evaluation import evaluate
 from latent_editor.train.pictures import Pictures, match_labels, read_labels, read_pictures
 from latent_editor.train.vocabulary import concepts
@@ -33,6 +35,7 @@ from latent_editor.train.vocabulary import concepts
 #: Images of a batch in the contrastive loss, whose cost is dominated by encoding the captions.
 CAPTIONS = 64
 _BATCH = 64
+CONFIG_FILE = f"{CLIP_NAME}.json"
 
 
 class Heads(nn.Module):
@@ -94,14 +97,38 @@ def losses(heads: Heads, data: Data, views: Tensor, batch: int, rng: random.Rand
     return {"contrastive": contrastive, "binary": binary, "ranking": ranking}
 
 
+def with_trunk(clip: ClipModel, trunk: Trunk, folder: Path) -> ClipModel:
+    """A CLIP with the text tower of ``clip``, and a copy of an encoder's ``trunk`` as its image tower.
+
+    Args:
+        clip: A CLIP of this project.
+        trunk: The trunk, for images of the CLIP's size. The projection after it is untrained.
+        folder: For the new config.
+    """
+    tensor_files.write_bytes(folder / CONFIG_FILE, json.dumps(config_for(clip.size_px, _deep_width(trunk))).encode())
+    model, tokenizer = make_model(CLIP_NAME, config=folder / CONFIG_FILE)
+    text = {name: value for name, value in clip.model.state_dict().items() if not name.startswith("visual.")}
+    image = {f"visual.trunk.trunk.{name}": value for name, value in trunk.state_dict().items()}
+    model.load_state_dict({**text, **image}, strict=False)
+    model.visual.to(memory_format=torch.channels_last)
+    return ClipModel(model, tokenizer, words=clip.words)
+
+
+def _deep_width(trunk: Trunk) -> int:
+    width = trunk.dense.in_features // 16
+    return width if width > 128 else 0
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, help="folder or tar of images")
-    parser.add_argument("--labels", required=True, help="JSON Lines with file, prompt, attributes")
-    parser.add_argument("--check-data", help="folder or tar for measuring zero-shot AUC")
-    parser.add_argument("--check-labels", help="its labels")
+    parser.add_argument("--data", nargs="+", required=True, help="folder or tar of images; several are mixed")
+    parser.add_argument("--labels", nargs="+", required=True, help="JSON Lines with file, prompt, attributes")
+    parser.add_argument("--check-data", nargs="+", help="folder or tar for measuring zero-shot AUC")
+    parser.add_argument("--check-labels", nargs="+", help="its labels")
     parser.add_argument("--model", type=Path, required=True, help="model folder whose CLIP to fine-tune")
+    parser.add_argument("--trunk", type=Path, help="model folder whose encoder's trunk becomes the CLIP's image tower")
     parser.add_argument("--export", type=Path, help="output folder (default: that of --model)")
     parser.add_argument("--minutes", type=float, default=10, help="training time (default %(default)s)")
+    parser.add_argument("--steps", type=int, help="train for so many steps instead of --minutes")
     parser.add_argument("--views", type=int, default=4, help="augmented copies of each image (default %(default)s)")
     parser.add_argument("--batch", type=int, default=1024, help="images per step (default %(default)s)")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate (default %(default)s)")
@@ -110,7 +137,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    clip = read_clip(args.model / CLIP_FILE)
+    clip, folder = read_clip(args.model / CLIP_FILE), args.export or args.model
+    if args.trunk:
+        clip = with_trunk(clip, read_encoder(args.trunk / ENCODER_FILE).trunk, folder)
     data = Data.read(args.data, args.labels, clip.size_px)
     check: tuple[Pictures, list[dict[str, Any]]] | None = None
     if args.check_data and args.check_labels:
@@ -119,8 +148,12 @@ def main(args: argparse.Namespace) -> None:
     heads = Heads(clip)
     views = feature_views(heads, data.pictures.images, args.views)
     print(json.dumps({"pictures": len(data.rows), "views": len(views)}), flush=True)
-    train(heads, data, views, minutes=args.minutes, batch=args.batch, lr=args.lr, check=check)
-    export(clip, args.model, args.export or args.model)
+    train(heads, data, views, minutes=args.minutes, steps=args.steps, batch=args.batch, lr=args.lr, check=check)
+    prompts = [str(row.get("prompt", "")) for row in data.rows]
+    clip.words = (clip.words or frozenset()) | known_words(prompts, concepts())
+    export(clip, folder)
+    if not args.trunk and folder != args.model:
+        tensor_files.write_bytes(folder / CONFIG_FILE, (args.model / CONFIG_FILE).read_bytes())
 
 
 def train(
@@ -129,15 +162,16 @@ def train(
     views: Tensor,
     *,
     minutes: float,
+    steps: int | None = None,
     batch: int,
     lr: float,
     check: tuple[Pictures, list[dict[str, Any]]] | None = None,
 ) -> None:
-    """Trains for ``minutes`` with AdamW and cosine decay, printing the losses every 100 steps."""
+    """Trains for ``steps``, or else for ``minutes``, with AdamW and cosine decay, printing the losses every 100 steps."""
     optimizer = torch.optim.AdamW(heads.trained, lr=lr, betas=(0.9, 0.98), weight_decay=0.05)
     rng = random.Random()
     began, step = time.monotonic(), 0
-    while (done := (time.monotonic() - began) / (minutes * 60)) < 1:
+    while (done := step / steps if steps else (time.monotonic() - began) / (minutes * 60)) < 1:
         rate = lr * min(1.0, (step + 1) / 30) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -164,11 +198,8 @@ def _print(
     print(json.dumps(line), flush=True)
 
 
-def export(clip: ClipModel, model: Path, folder: Path) -> None:
-    """Writes the CLIP in half precision into ``folder``, with its config copied from ``model``."""
+def export(clip: ClipModel, folder: Path) -> None:
+    """Writes the CLIP in half precision into ``folder``."""
     tensors = {k: v.half() if v.is_floating_point() else v for k, v in clip.model.state_dict().items()}
     words = " ".join(sorted(clip.words or ()))
     tensor_files.write_tensors(folder / CLIP_FILE, tensors, {"kind": "clip", WORDS_KEY: words})
-    config = (model / CLIP_FILE).with_suffix(".json")
-    if folder != model:
-        tensor_files.write_bytes(folder / config.name, config.read_bytes())

@@ -197,6 +197,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scale of the adversarial losses: lower is smoother and closer to the input",
     )
     objective.add_argument(
+        "--offsets", type=float, default=Objective.offsets, help="weight of the size of the offsets (default: 0.005)"
+    )
+    objective.add_argument(
+        "--identity", type=float, default=Objective.identity, help="weight of the teacher's identity (default: 0.3)"
+    )
+    objective.add_argument(
         "--teacher", type=Path, help="face network for the identity and feature losses and the projected heads"
     )
 
@@ -226,7 +232,7 @@ def make_networks(args: argparse.Namespace) -> Networks:
 
 def make_trainer(args: argparse.Namespace, nets: Networks, last_gray: int = 0) -> Trainer:
     """A trainer of ``nets``, with the run's saved state if it resumes."""
-    o = Objective(batch=args.batch)
+    o = Objective(batch=args.batch, offsets=args.offsets, identity=args.identity)
     factor = args.adversarial
     photographic = max(round(o.photographic * o.batch / Objective.batch), last_gray + 1)
     o = replace(

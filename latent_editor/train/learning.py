@@ -84,8 +84,8 @@ class Trainer(Generic[N]):
 
 def add_run_arguments(parser: argparse.ArgumentParser, *, rate: float, start: str) -> None:
     """Arguments of the parts that train on unlabeled images; ``start`` is the help text of ``--start``."""
-    parser.add_argument("--data", type=Path, required=True, help="folder or tar of images")
-    parser.add_argument("--validation", type=Path, required=True, help="held-out images: a folder or tar")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or tars of images")
+    parser.add_argument("--validation", type=Path, nargs="+", required=True, help="held-out images: folders or tars")
     parser.add_argument("--start", type=Path, required=True, help=start)
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint, log and contact sheets")
     parser.add_argument("--resume", action="store_true", help="continue from the run's checkpoint if there is one")

@@ -24,7 +24,7 @@ from latent_editor.generators.layers import FullyConnected
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Mapping
 from latent_editor.train.gan import log
 from latent_editor.train.networks import Networks, load_state, save_state
-from latent_editor.train.pictures import read_pictures
+from latent_editor.train.pictures import Paths, read_pictures
 from latent_editor.train.prior import encode
 from latent_editor.train.sheets import contact_sheet
 
@@ -161,8 +161,8 @@ def _nearest_neighbors(ws: Tensor, count: int) -> Tensor:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder or tar of images")
-    parser.add_argument("--validation", type=Path, help="held-out images for metrics")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders or tars of images")
+    parser.add_argument("--validation", type=Path, nargs="+", help="held-out images for metrics")
     parser.add_argument("--start", type=Path, required=True, help="model folder with an encoder")
     parser.add_argument("--run", type=Path, required=True, help="folder for state, log and contact sheet")
     parser.add_argument("--resume", action="store_true", help="continue from the run's state if there is one")
@@ -171,9 +171,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--export", type=Path, help="folder for the networks at the end")
 
 
-def encoded(nets: Networks, path: Path) -> Tensor:
-    """The w of all images in a folder or tar, and of their mirror images: [2 N, w_dim]."""
-    pictures = read_pictures(path, nets.encoder.config["size_px"]).images
+def encoded(nets: Networks, paths: Paths) -> Tensor:
+    """The w of all images in folders or tars, and of their mirror images: [2 N, w_dim]."""
+    pictures = read_pictures(paths, nets.encoder.config["size_px"]).images
     return torch.cat([encode(nets, p)[0] for p in (pictures, pictures.flip(3))])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -36,20 +36,33 @@ class Pictures:
         return len(self.names)
 
 
-def read_pictures(path: str | Path, size_px: int, *, limit: int | None = None) -> Pictures:
-    """Reads all images in a folder (recursively) or tar, sorted by name.
+#: One dataset (a folder or tar; a file of labels), or several to read one after another.
+Paths = str | Path | Sequence[str | Path]
+
+
+def several(paths: Paths) -> list[Path]:
+    """One path or many as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def read_pictures(paths: Paths, size_px: int, *, limit: int | None = None) -> Pictures:
+    """Reads all images in folders (recursively) or tars, each sorted by name.
 
     Each is rotated upright by its EXIF orientation, cropped to its central square, and resized with Lanczos.
 
     Args:
-        path: A folder, or a tar file (compressed or not).
+        paths: A folder, a tar file (compressed or not), or several of them. One that is listed twice counts twice.
         size_px: Height and width of the result.
-        limit: Maximum number of images.
+        limit: Maximum number of images of each.
 
     Raises:
-        BadInput: ``path`` does not exist, is neither a folder nor a tar, or contains no image or a damaged one.
+        BadInput: a path does not exist, is neither a folder nor a tar, or contains no image or a damaged one.
     """
-    path = Path(path)
+    each = [_read_dataset(path, size_px, limit) for path in several(paths)]
+    return Pictures(torch.cat([e.images for e in each]), [name for e in each for name in e.names])
+
+
+def _read_dataset(path: Path, size_px: int, limit: int | None) -> Pictures:
     if not path.exists():
         raise BadInput(
             f"{path} does not exist; expected a folder or tar of images ({', '.join(SUFFIXES)}). Check the path."
@@ -94,13 +107,16 @@ def _read(name: str, file: IO[bytes], size_px: int) -> np.ndarray:
         raise BadInput(f"{name} is not a readable image ({e}). Remove it from the training data, or replace it.") from e
 
 
-def read_labels(path: str | Path) -> list[dict[str, Any]]:
-    """Reads labels as JSON Lines: objects with at least ``file``, the name of the image.
+def read_labels(paths: Paths) -> list[dict[str, Any]]:
+    """Reads labels from one or several JSON Lines files: objects with at least ``file``, the name of the image.
 
     Raises:
-        BadInput: the file cannot be read, or a line is not such an object.
+        BadInput: a file cannot be read, or a line is not such an object.
     """
-    path = Path(path)
+    return [row for path in several(paths) for row in _read_label_file(path)]
+
+
+def _read_label_file(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

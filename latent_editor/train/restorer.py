@@ -11,6 +11,7 @@ import argparse
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -44,6 +45,7 @@ from latent_editor.train.learning import Trainer, add_run_arguments, batch_rng, 
 from latent_editor.train.networks import Networks
 from latent_editor.train.pictures import read_pictures
 from latent_editor.train.sheets import save_rows
+from latent_editor.train.widening import rechanneled
 
 #: Projects images onto the known data.
 Agree = Callable[[Tensor], Tensor]
@@ -145,6 +147,11 @@ class FrozenModel:
         size = min(max(g.size_px // 4, 4), 64)
         return Restorer(g.size_px, g.config.channels_at(size), size)
 
+    def restorer_from(self, path: Path) -> Restorer:
+        """A trained restorer, widened if the generator has become wider since."""
+        restorer, channels = read_restorer(path), self.new_restorer().config["channels"]
+        return restorer if restorer.config["channels"] == channels else rechanneled(restorer, channels)
+
     def colorize(self, picture: Tensor) -> Tensor:
         """Predicts the colors of grayscale images; returns them unchanged without a colorizer."""
         if self.colorizer is None:
@@ -235,7 +242,7 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     existing, colorizer = args.start / RESTORER_FILE, args.start / COLORIZER_FILE
     model = FrozenModel(Networks.read(args.start), read_colorizer(colorizer) if colorizer.exists() else None)
-    trainer = model.trainer(read_restorer(existing) if existing.exists() else model.new_restorer(), args.rate)
+    trainer = model.trainer(model.restorer_from(existing) if existing.exists() else model.new_restorer(), args.rate)
     size = model.nets.generator.size_px
     images = read_pictures(args.data, size).images
     held_out = read_pictures(args.validation, size, limit=32).images.float() / 127.5 - 1

@@ -19,7 +19,7 @@ from latent_editor.train.pictures import read_pictures
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="portraits", help="name or folder of the model (default %(default)s)")
-    parser.add_argument("--data", help="folder or tar of aligned images (default: random images only)")
+    parser.add_argument("--data", nargs="+", help="folders or tars of aligned images (default: random images only)")
     parser.add_argument("--limit", type=int, default=1000, help="maximum number of images (default %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default %(default)s)")
 

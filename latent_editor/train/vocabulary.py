@@ -32,8 +32,8 @@ class Concept:
 
 def _is(key: str, *values: Any, partly: Mapping[Any, float] | None = None, unknown: tuple[Any, ...] = ()) -> Rule:
     def rule(a: Attributes) -> float | None:
-        value = a[key]
-        if value in unknown:
+        value = a.get(key)
+        if value is None or value in unknown:
             return None
         return 1.0 if value in values else (partly or {}).get(value, 0.0)
 
@@ -172,10 +172,13 @@ def _expressions() -> list[Concept]:
 
 def _adornments() -> list[Concept]:
     makeup = ("make-up", "makeup", "lipstick", "heavy make-up", "eyeliner", "eye shadow", "red lips", "mascara")
+    glasses = ("glasses", "glasses", "eyeglasses", "spectacles", "reading glasses", "a pair of glasses")
     bare = ("no make-up", "no makeup", "a natural face", "bare skin")
     return [
         Concept("make-up", _is("makeup", True), ("made-up", "glamorous"), (), makeup),
         Concept("no make-up", _is("makeup", False), ("natural",), (), bare),
+        Concept("glasses", _is("glasses", True), ("bespectacled",), (), glasses),
+        Concept("no glasses", _is("glasses", False), (), (), ("no glasses", "bare eyes")),
         Concept(
             "pointed ears",
             _is("pointed_ears", True),
@@ -282,8 +285,8 @@ def checks() -> dict[str, tuple[str, Rule]]:
         "man": "a man", "woman": "a woman", "old": "an old person", "young": "a young person", "beard": "a beard",
         "bald": "bald", "long hair": "long hair", "short hair": "short hair", "blond": "blond hair",
         "red hair": "red hair", "black hair": "black hair", "brown hair": "brown hair", "grey hair": "grey hair",
-        "make-up": "make-up", "angry": "an angry face", "smile": "a smile", "pale skin": "pale skin",
-        "brown or dark skin": "dark skin", "pointed ears": "pointed ears", "crown": "a crown",
+        "make-up": "make-up", "glasses": "glasses", "angry": "an angry face", "smile": "a smile",
+        "pale skin": "pale skin", "brown or dark skin": "dark skin", "pointed ears": "pointed ears", "crown": "a crown",
         "blue background": "a blue background", "black background": "a black background",
     }  # fmt: skip
     return {name: (text, strict.get(name) or by_name[text]) for name, text in names.items()}

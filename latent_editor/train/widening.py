@@ -16,6 +16,7 @@ from torch import Tensor
 from latent_editor.core.errors import BadValue
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.networks.encoder import Encoder
+from latent_editor.networks.restorer import Restorer
 
 
 def widened(g: StyleGAN2, channels: Sequence[int]) -> StyleGAN2:
@@ -69,5 +70,20 @@ def deepened(encoder: Encoder, width: int) -> Encoder:
             kept = kept * math.sqrt(fresh.shape[1] / kept.shape[1])  # the gain is 1 / √(inputs · k²)
         fresh[tuple(slice(0, n) for n in kept.shape)] = kept
         state[name] = fresh
+    new.load_state_dict(state)
+    return new
+
+
+def rechanneled(restorer: Restorer, channels: int) -> Restorer:
+    """A restorer for a generator with more ``channels``, which it ignores at first, and adds nothing to."""
+    new = Restorer(**{**restorer.config, "channels": channels})
+    old, state = restorer.state_dict(), new.state_dict()
+    for name, fresh in state.items():
+        kept = old[name]
+        if fresh.shape != kept.shape:
+            fresh.zero_()
+            if name.startswith("guess."):
+                kept = kept * math.sqrt(fresh.shape[1] / kept.shape[1])  # the gain is 1 / √inputs
+        fresh[tuple(slice(0, n) for n in kept.shape)] = kept
     new.load_state_dict(state)
     return new

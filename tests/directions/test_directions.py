@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import BadModel
+from latent_editor.core.errors import BadModel, BadValue
 from latent_editor.core.provenance import Provenance
 from latent_editor.core.values import Direction, Directions
 from latent_editor.directions import build_directions, named_directions, read_directions, write_directions
@@ -96,6 +96,20 @@ def test_directions_are_found_for_any_generator(tiny_generator: StyleGAN2) -> No
         assert -3 <= d.low <= -1
         assert 1 <= d.high <= 3
         assert d.entanglement
+
+
+def test_directions_can_be_tried_on_given_faces(tiny_generator: StyleGAN2) -> None:
+    """On faces twice as far from the mean, the measured spread is larger, and so the same direction has less effect."""
+    budget = Budget(components={"structure": 4}, trials=6, calibration_faces=2, range_faces=2)
+    near = random_ws(tiny_generator, list(range(6)), truncation_psi=0.3)
+    with pytest.raises(BadValue, match="6 at least"):
+        build_directions(tiny_generator, faces=near[:5], budget=budget)
+    mean = near.mean(dim=0)
+    steps = []
+    for faces in (near, mean + 4 * (near - mean)):
+        found = build_directions(tiny_generator, faces=faces, budget=budget)
+        steps.append(torch.stack([d.vector for d in found]).norm(dim=-1).mean())
+    assert not torch.isclose(*steps)
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from latent_editor.generators import Generator
 from latent_editor.networks.clip import make_model
-from latent_editor.networks.clip_trunk import MEAN, NAME, STD, register_trunks
+from latent_editor.networks.clip_trunk import MEAN, STD, register_trunks, trunk_name
 from latent_editor.networks.encoder import load_encoder
 from latent_editor.networks.trunk import Trunk
 from latent_editor.train.clip import Trainer, config_for
@@ -34,7 +34,7 @@ def test_registering_again_changes_nothing() -> None:
 
     register_trunks()
     register_trunks()
-    assert timm.is_model(NAME.format(128))
+    assert timm.is_model(trunk_name(128))
 
 
 def test_training_starts_from_the_models_encoder(portraits: Generator, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_only_the_last_layers_are_trained(
     parser = argparse.ArgumentParser()
     training.add_arguments(parser)
     words = ["--data", data, "--labels", labels, "--check-data", data, "--check-labels", labels, "--views", "1"]
-    sizes = ["--batch", "24", "--minutes", "0.06", "--threads", str(torch.get_num_threads())]
+    sizes = ["--batch", "24", "--steps", "30", "--lr", "3e-3", "--threads", str(torch.get_num_threads())]
     training.main(parser.parse_args([*words, *sizes, "--model", str(model), "--export", str(tmp_path / "out")]))
 
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -10,9 +10,10 @@ from latent_editor.generators import random_ws
 from latent_editor.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from latent_editor.networks.encoder import Encoder
 from latent_editor.networks.perceptual import Discriminator
+from latent_editor.networks.restorer import Restorer, case_of
 from latent_editor.train.growing import halved, rejoined
 from latent_editor.train.networks import Networks
-from latent_editor.train.widening import deepened, widened
+from latent_editor.train.widening import deepened, rechanneled, widened
 
 
 def generator(**changes: object) -> StyleGAN2:
@@ -97,3 +98,17 @@ def test_only_skip_generators_can_be_halved() -> None:
     nets.generator = generator(architecture="orig")
     with pytest.raises(BadValue, match="skip"):
         halved(nets)
+
+
+@torch.no_grad()
+def test_a_restorer_for_a_wider_generator_predicts_the_same_features() -> None:
+    torch.manual_seed(0)
+    narrow = Restorer(32, 8, 8, width=8, max_width=8)
+    torch.nn.init.normal_(narrow.last.weight)
+    wide = rechanneled(narrow, 12)
+    case = case_of(None, torch.rand(2, 3, 32, 32) * 2 - 1)
+    seen = torch.randn(2, 12, 8, 8)
+    seen = (seen - seen.mean(dim=(2, 3), keepdim=True)) / seen.std(dim=(2, 3), keepdim=True)  # a unit that none changes
+    found = wide(case, seen)
+    torch.testing.assert_close(found[:, :8], narrow(case, seen[:, :8]), atol=1e-3, rtol=1e-3)
+    assert float(found[:, 8:].abs().max()) == 0
