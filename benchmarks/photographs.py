@@ -1,6 +1,6 @@
 """Do edits of real photographs convince? Measured along the page's whole path, by networks that had no part in it.
 
-One command (``face_readers.py`` says where the readers come from)::
+One command (``face_readers.py`` says where the readers come from, ``attribute_probes.py`` adds some)::
 
     python benchmarks/photographs.py --readers FOLDER --examples FOLDER --data V.tar --labels V.jsonl \\
         [--photos FOLDER] [--people 12] [--seconds 10] [--edits smile,age] [--model portraits] [--sheet FILE]
@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from attribute_probes import AttributeProbes
 from environment import environment
 from face_readers import FaceReaders, Reading, checks
 from photographed_people import FREE, Person, from_folder, labeled, spread, stacked
@@ -58,7 +59,7 @@ class Wanted:
     slider: str
     strength: float
     prompt: str
-    own: str | None = None
+    own: str
     hair: bool = False
 
 
@@ -67,14 +68,14 @@ EDITS = {
     "age": Wanted("age", 2, "an old person", "years"),
     "age at 3": Wanted("age", 3, "an old person", "years"),
     "younger": Wanted("age", -2, "a young person", "years"),
-    "beard": Wanted("beard", 2, "a beard"),
-    "long hair": Wanted("long hair", 2, "long hair", hair=True),
-    "blond": Wanted("blond hair", 2, "blond hair", hair=True),
-    "red": Wanted("red hair", 2, "red hair", hair=True),
-    "grey": Wanted("grey hair", 2, "grey hair", hair=True),
-    "glasses": Wanted("glasses", 2, "glasses"),
-    "make-up": Wanted("make-up", 2, "make-up"),
-    "turn": Wanted("turn to the right", 2, "turned to the right"),
+    "beard": Wanted("beard", 2, "a beard", "beard"),
+    "long hair": Wanted("long hair", 2, "long hair", "long hair", hair=True),
+    "blond": Wanted("blond hair", 2, "blond hair", "blond hair", hair=True),
+    "red": Wanted("red hair", 2, "red hair", "red hair", hair=True),
+    "grey": Wanted("grey hair", 2, "grey hair", "grey hair", hair=True),
+    "glasses": Wanted("glasses", 2, "glasses", "glasses"),
+    "make-up": Wanted("make-up", 2, "make-up", "make-up"),
+    "turn": Wanted("turn to the right", 2, "turned to the right", "turn to the right"),
     "angry": Wanted("angry", 2, "angry", "anger"),
 }
 
@@ -177,7 +178,24 @@ def cosines(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dim=1)
 
 
-def measure_edit(name: str, people: Sequence[Edited], readers: FaceReaders, base: dict[str, Reading]) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """All that is read off N pictures: by face networks, and by probes where they were fitted."""
+
+    face: Reading
+    probes: dict[str, Tensor]
+
+    def __getitem__(self, index: Any) -> Readings:
+        return Readings(self.face[index], {name: values[index] for name, values in self.probes.items()})
+
+    def of(self, name: str) -> Tensor | None:
+        """What is read by that name, [N]; None where nothing reads it."""
+        return getattr(self.face, name) if hasattr(self.face, name) else self.probes.get(name)
+
+
+def measure_edit(
+    name: str, people: Sequence[Edited], read: Callable[[Tensor], Readings], base: dict[str, Readings]
+) -> dict[str, Any]:
     """The effects of one edit on all people; ``base`` has the readings of "photo" and "reconstruction"."""
     ways = sorted({p.made_by[name] for p in people})
     row: dict[str, Any] = {"made_by": {way: sum(p.made_by[name] == way for p in people) for way in ways}}
@@ -186,30 +204,23 @@ def measure_edit(name: str, people: Sequence[Edited], readers: FaceReaders, base
         return row
     chosen, wanted = [people[i] for i in at], EDITS[name]
     photo, before = base["photo"][at], base["reconstruction"][at]
-    after = readers.read(torch.stack([p.edits[name][0] for p in chosen]))
-    change = {key: getattr(after, key) - getattr(before, key) for key in (*UNITS, "anger")}
-    unwanted = {key: float(change[key].mean()) for key in UNITS if key != wanted.own}
-    if name == "angry":
-        unwanted.pop("happiness")  # anger is less happiness
+    after = read(torch.stack([p.edits[name][0] for p in chosen]))
+    unwanted = {
+        key: float((getattr(after.face, key) - getattr(before.face, key)).mean())
+        for key in UNITS
+        if key != wanted.own and (name, key) != ("angry", "happiness")  # anger is less happiness
+    }
     worst = max(unwanted, key=lambda key: abs(unwanted[key]) / UNITS[key])
-    row["own"] = None
-    if wanted.own is not None:
-        effect = change[wanted.own]
-        row["own"] = {"read_as": wanted.own, "mean": mean(effect)}
-        row["own"]["right_way"] = mean((effect * wanted.strength > 0).float())
-        if name == "smile":
-            row["own"]["of those who do not smile"] = mean(effect[photo.happiness < 0.5])
-        if wanted.own == "years":
-            row["own"]["of those over 40"] = mean(effect[photo.years > OLDER])
+    row["own"] = own_effect(wanted, photo, before, after)
     backgrounds = [p.person.background(hair=wanted.hair) for p in chosen]
     regions = [moved_region(p.edits[name][0], p.reconstruction) for p in chosen]
     row |= {
         "largest_unwanted": [worst, round(unwanted[worst], 2)],
         "unwanted": {key: round(value, 2) for key, value in unwanted.items()},
-        "identity_to_photo": mean(cosines(after.identity, photo.identity)),
-        "identity_to_reconstruction": mean(cosines(after.identity, before.identity)),
-        "teacher_to_photo": mean(cosines(after.teacher, photo.teacher)),
-        "teacher_to_reconstruction": mean(cosines(after.teacher, before.teacher)),
+        "identity_to_photo": mean(cosines(after.face.identity, photo.face.identity)),
+        "identity_to_reconstruction": mean(cosines(after.face.identity, before.face.identity)),
+        "teacher_to_photo": mean(cosines(after.face.teacher, photo.face.teacher)),
+        "teacher_to_reconstruction": mean(cosines(after.face.teacher, before.face.teacher)),
         "background_moved": mean(
             [background_moved(p.edits[name][0], p.reconstruction, b) for p, b in zip(chosen, backgrounds, strict=True)]
         ),
@@ -222,6 +233,22 @@ def measure_edit(name: str, people: Sequence[Edited], readers: FaceReaders, base
         ),
     }
     return row
+
+
+def own_effect(wanted: Wanted, photo: Readings, before: Readings, after: Readings) -> dict[str, Any] | None:
+    """What an edit was made for: the mean change, and that of the people it matters for; None if nothing reads it."""
+    known, old, new = photo.of(wanted.own), before.of(wanted.own), after.of(wanted.own)
+    if known is None or old is None or new is None:
+        return None
+    effect, sign = new - old, 1 if wanted.strength > 0 else -1
+    years = wanted.own == "years"
+    concerned = known > OLDER if years else known < 0.5
+    return {
+        "read_as": wanted.own,
+        "mean": mean(effect),
+        "right_way": mean((sign * effect > 0).float()),
+        "of those over 40" if years else "of those without": mean(effect[concerned]),
+    }
 
 
 def measure_encoder(photo: Reading, encoded: Reading, pairs: Tensor) -> dict[str, Any]:
@@ -287,7 +314,9 @@ def table(found: dict[str, Any]) -> str:
             f"{row['teacher_to_photo']:7.2f} {row['background_moved']:4.1f} {row['background_moved_pasted']:5.1f} "
             f"{row['sharpness'] or 0:5.2f}"
         )
-    return "\n".join([*lines, *(f"{key}: {found[key]}" for key in ("mean", "inversion_db", "encoder", "readers"))])
+    return "\n".join(
+        [*lines, *(f"{key}: {found[key]}" for key in ("mean", "inversion_db", "reconstruction", "encoder", "readers"))]
+    )
 
 
 def arguments() -> argparse.Namespace:
@@ -317,6 +346,11 @@ def main() -> None:
     points = canonical_points(g)
     assert points is not None, "the model shows no faces"
     readers = FaceReaders(args.readers, points)
+    probes = AttributeProbes.load(readers, args.readers)
+
+    def everything(pictures: Tensor) -> Readings:
+        return Readings(readers.read(pictures), {} if probes is None else probes.read(pictures))
+
     free = from_folder(g, args.examples, names=FREE)
     held, rows = labeled(g, args.data, args.labels)
     photos = [] if args.photos is None else from_folder(g, args.photos)
@@ -344,26 +378,27 @@ def main() -> None:
         people.append(edit_person(g, person, edits, seconds, args.steps))
         print(f"{time.monotonic() - began:.0f} s, {len(people)} of {len(chosen)}: {people[-1].psnr_db}", flush=True)
     base = {
-        "photo": readers.read(torch.stack([p.photo for p in people])),
-        "reconstruction": readers.read(torch.stack([p.reconstruction for p in people])),
+        "photo": everything(torch.stack([p.photo for p in people])),
+        "reconstruction": everything(torch.stack([p.reconstruction for p in people])),
     }
+    photo, rebuilt = base["photo"].face, base["reconstruction"].face
     found: dict[str, Any] = {
         "setting": environment(),
         "model": {"name": g.name, "fingerprint": g.fingerprint, "size_px": g.size_px},
-        "people": {"all": len(people), "free": len(free), "over_40": int((base["photo"].years > OLDER).sum())},
+        "people": {"all": len(people), "free": len(free), "over_40": int((photo.years > OLDER).sum())},
         "seconds": None if args.steps else args.seconds,
         "steps": args.steps,
-        "readers": checks(read[rest], rows),
+        "readers": {**checks(read[rest], rows), "attributes": None if probes is None else probes.auc},
         "encoder": encoder,
         "inversion_db": {
-            stage: mean([p.psnr_db.get(stage) for p in people])
-            for stage in ("encoder", "w+", "features", "final", "steps")
+            stage: mean([p.psnr_db.get(stage) for p in people]) for stage in ("encoder", "w+", "features", "final")
         },
+        "inversion_steps": mean([p.psnr_db["steps"] for p in people]),
         "reconstruction": {
-            "identity": mean(cosines(base["reconstruction"].identity, base["photo"].identity)),
-            "teacher": mean(cosines(base["reconstruction"].teacher, base["photo"].teacher)),
+            "identity": mean(cosines(rebuilt.identity, photo.identity)),
+            "teacher": mean(cosines(rebuilt.teacher, photo.teacher)),
         },
-        "edits": {name: measure_edit(name, people, readers, base) for name in edits},
+        "edits": {name: measure_edit(name, people, everything, base) for name in edits},
     }
     found["mean"] = averages(found["edits"])
     args.results.write_text(json.dumps(found, indent=1) + "\n")
