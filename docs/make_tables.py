@@ -24,6 +24,7 @@ README, CARD = ROOT / "README.md", ROOT / "weights" / "portraits" / "README.md"
 BENCHMARKS = ROOT / "benchmarks" / "README.md"
 PAGE = ROOT / "docs" / "app.md"
 REPAIR = ROOT / "docs" / "repair.md"
+EDITS = ROOT / "docs" / "edits.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAGE_RESULTS = ("page.json", "concurrent_users.json", "memory.json", "start.json")
 #: Above this load, timings reflect other processes too.
@@ -45,6 +46,7 @@ def main() -> None:
         put(README, "speed", _speed())
     put(BENCHMARKS, "ops", _operations(_read("ops.json")))
     put(CARD, "random", _random(_read("random_faces.json")))
+    put(EDITS, "photographs", _photographs(_read("photographs.json")))
     if (RESULTS / "repair.json").exists():
         put(REPAIR, "repair", _repair(_read("repair.json")))
 
@@ -121,6 +123,37 @@ def _random(found: dict[str, Any]) -> str:
         f"{found['random']:,} random faces, compared with {found['validation']} validation portraits. Fréchet "
         "distances are multiples of the training portraits' own; precision and recall use the third nearest neighbor. "
         f"`benchmarks/random_faces.py`. {_where(found)}"
+    )
+    return "\n".join([*lines, "", about])
+
+
+def _photographs(found: dict[str, Any]) -> str:
+    lines = [
+        "| edit at 2 | own effect | largest unwanted | identity | background | sharpness |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in found["edits"].items():
+        if "identity_to_photo" not in row:
+            continue
+        own, (worst, size) = row["own"], row["largest_unwanted"]
+        effect = f"{own['read_as']} {own['mean']:+.2f}" if own else ""
+        by = "" if "slider" in row["made_by"] else " (a prompt)"
+        lines.append(
+            f"| {name}{by} | {effect} | {worst} {size:+.2f} | {row['identity_to_photo']:.2f} "
+            f"| {row['background_moved_pasted']:.1f} | {row['sharpness'] or 0:.2f} |"
+        )
+    mean, held = found["mean"], found["encoder"]["held out"]
+    lines.append(
+        f"| **mean** | | | {mean['identity_to_photo']:.2f} | {mean['background_moved_pasted']:.1f} "
+        f"| {mean['sharpness']:.2f} |"
+    )
+    added = held["added_to_neutral"]
+    time = f"{found['steps']} steps a stage" if found["steps"] else f"{found['seconds']} seconds"
+    about = (
+        f"{found['people']['all']} people, each reconstructed for {time}: {found['inversion_db']['final']:.1f} dB. The "
+        f"encoder alone, on {held['people']} people: {held['psnr_db']:.1f} dB, identity {held['identity']:.2f}; to those "
+        f"who look neutral it adds {added['happiness']:+.2f} of happiness and {added['years']:+.1f} years. "
+        f"`benchmarks/photographs.py`. {_where(found['setting'])}"
     )
     return "\n".join([*lines, "", about])
 

@@ -28,7 +28,9 @@ MODEL_FILE = "model.json"
 #: The model that others borrow files from; its files for all models, and for models that show faces.
 FALLBACK_MODEL = "portraits"
 SHARED_WITH_ALL = ("discriminator.safetensors",)
-SHARED_WITH_FACE_MODELS = ("landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors")
+SHARED_WITH_FACE_MODELS = (
+    "landmarks.safetensors", "clip.safetensors", "clip.json", "colorizer.safetensors", "identity.safetensors",
+)  # fmt: skip
 #: Key in ``model.json`` of the facts computed about the generator, with its fingerprint.
 FACTS_KEY = "prepared"
 

@@ -25,6 +25,7 @@ from latent_editor.generators.refined import original
 from latent_editor.models.per_model import per_model
 from latent_editor.networks.clip import load_clip
 from latent_editor.networks.encoder import has_encoder, load_encoder
+from latent_editor.networks.face_identity import FaceIdentity, load_face_identity
 from latent_editor.networks.face_views import NEEDED
 from latent_editor.networks.faces import canonical_points, faces_known, shows_faces
 from latent_editor.networks.identity import (
@@ -131,8 +132,8 @@ def _numbers(part: object, names: tuple[str, ...]) -> dict[str, float] | None:
 
 
 def identity_net(g: Generator) -> IdentityNet | None:
-    """The identity network of a generator: the one named in the environment, or else its CLIP; None for a model without
-    faces or without either.
+    """The identity network of a generator: the one named in the environment, or else its own or a borrowed one, or else
+    its CLIP; None for a model without faces or without any.
 
     Raises:
         BadModel: the named file cannot be used.
@@ -144,6 +145,9 @@ def identity_net(g: Generator) -> IdentityNet | None:
     path = named_in_environment()
     if path is not None:
         return _onnx_identity(g, path)
+    own = load_face_identity(g)
+    if own is not None:
+        return own
     try:
         return ClipIdentity(load_clip(g))
     except MissingPart:
@@ -259,8 +263,9 @@ def _stored_or_built(
 
 def _read_stored(g: Generator, net: IdentityNet | None, wanted: str) -> tuple[str, SimilarityStatistics | None]:
     """The name of the file, and its statistics if they belong to the same weights."""
-    own = net is not None and net.recognizes_people  # each face recognition network has its own file
-    name = f"likeness-{wanted.split('+')[1]}.safetensors" if own else STATISTICS_FILE
+    # Each face recognition network that is not part of a model has a file of its own.
+    foreign = net is not None and net.recognizes_people and not isinstance(net, FaceIdentity)
+    name = f"likeness-{wanted.split('+')[1]}.safetensors" if foreign else STATISTICS_FILE
     found = g.bundle.read_optional(name, "the likeness", SimilarityStatistics.load)
     return name, found if found is not None and found.fingerprint == wanted else None
 

@@ -16,6 +16,7 @@ PARTS = {
     "boundaries": "attribute boundaries from labeled portraits, for sliders",
     "directions": "the sliders, tried on encoded images",
     "similarity": "statistics of latents, images and identities, for similarity measures",
+    "identity": "the network that tells people apart, for similarity measures",
     "colorizer": "the network that predicts the colors of grayscale images",
     "restorer": "the network that restores damaged images through generator features",
     "text": "statistics that turn a prompt into a direction at once",

@@ -21,6 +21,7 @@ from torch import Tensor
 from latent_editor.core.errors import MissingPart
 from latent_editor.generators import Generator, load_generator
 from latent_editor.generators.pictures import fastest_dtype
+from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import (
     BOUNDARIES_FILE,
     Boundary,
@@ -201,15 +202,16 @@ def main(args: argparse.Namespace) -> None:
     if g.bundle.folder is None:
         raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
-    datasets = [read_pictures(path, g.size_px) for path in args.data]
+    datasets = [read_pictures(path, clip.size_px) for path in args.data]
     labels = [match_labels(d, read_labels(path)) for d, path in zip(datasets, args.labels, strict=True)]
     attributes = [{**row["attributes"], DATASET: i} for i, rows in enumerate(labels) for row in rows]
+    preview = small(g, clip.size_px)
     latents, clip_vectors = [], []
     for batch in torch.cat([d.images for d in datasets]).split(32):
         image = batch.to(g.device).float() / 127.5 - 1
         ws = encoder(image, dtype)
         latents.append(ws.float().cpu())
-        both = image, g.synthesize(ws, dtype=dtype).clamp(-1, 1)
+        both = image, preview.synthesize(ws, dtype=dtype).clamp(-1, 1)
         clip_vectors.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
     vectors = torch.cat(clip_vectors).float()
     boundaries = fit_boundaries(g, torch.cat(latents), vectors, attributes, limit=args.limit)

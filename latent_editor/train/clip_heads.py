@@ -167,7 +167,7 @@ def train(
     lr: float,
     check: tuple[Pictures, list[dict[str, Any]]] | None = None,
 ) -> None:
-    """Trains for ``steps``, or else for ``minutes``, with AdamW and cosine decay, printing the losses every 100 steps."""
+    """Trains for ``steps``, or else for ``minutes``, with AdamW and cosine decay; prints losses every 100 steps."""
     optimizer = torch.optim.AdamW(heads.trained, lr=lr, betas=(0.9, 0.98), weight_decay=0.05)
     rng = random.Random()
     began, step = time.monotonic(), 0
