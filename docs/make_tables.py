@@ -151,8 +151,8 @@ def _photographs(found: dict[str, Any]) -> str:
     time = f"{found['steps']} steps a stage" if found["steps"] else f"{found['seconds']} seconds"
     about = (
         f"{found['people']['all']} people, each reconstructed for {time}: {found['inversion_db']['final']:.1f} dB. The "
-        f"encoder alone, on {held['people']} people: {held['psnr_db']:.1f} dB, identity {held['identity']:.2f}; to those "
-        f"who look neutral it adds {added['happiness']:+.2f} of happiness and {added['years']:+.1f} years. "
+        f"encoder alone, on {held['people']} people: {held['psnr_db']:.1f} dB, identity {held['identity']:.2f}; to "
+        f"those who look neutral it adds {added['happiness']:+.2f} of happiness and {added['years']:+.1f} years. "
         f"`benchmarks/photographs.py`. {_where(found['setting'])}"
     )
     return "\n".join([*lines, "", about])

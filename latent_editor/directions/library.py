@@ -54,7 +54,6 @@ FIRST = (
     "red hair",
     "make-up",
     "feminine",
-    "glasses",
     "turn to the right",
     "light from the left",
     "grey hair",

@@ -45,7 +45,6 @@ VOCABULARY = (
     Term("smile", "expression", "a smiling person", "a serious person"),
     Term("angry", "expression", "an angry person", "a calm person"),
     Term("sad", "expression", "a sad person", "a happy person"),
-    Term("glasses", "glasses", "a person with glasses", "a person without glasses"),
     Term("elf ears", "ears", "a person with pointed ears", "a person with round ears"),
     Term("blue background", "background", "a person on a blue background", "a person on a grey background"),
     Term("dark background", "background", "a person on a black background", "a person on a white background"),
@@ -58,6 +57,7 @@ VOCABULARY = (
 
 #: Attributes that are measured better than a CLIP reads them.
 MEASURED_NAMES = ("turn to the right", "light from the left")
-#: No slider is named after these: portraits hardly show crowns, and brown hair is no direction, because it lies between
-#: black, blond and red. The encoder measures them all the same, so that other sliders avoid them.
-UNNAMED = ("crown", "brown hair")
+#: No slider is named after these: the model draws neither crowns nor the frames of glasses, and brown hair is no
+#: direction, because it lies between black, blond and red. The encoder measures them all the same, so that other
+#: sliders avoid them.
+UNNAMED = ("crown", "glasses", "brown hair")

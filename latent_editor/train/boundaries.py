@@ -137,7 +137,7 @@ def fit_boundaries(
     found = []
     for name, (has, lacks, keys) in RULES.items():
         rows, side, counts = _sides(attributes, has, lacks, keys)
-        early = rows < (limit or len(rows))
+        early = rows < (limit or len(attributes))
         more, less = early & side, early & ~side
         weights = torch.cat([counts[more], counts[less]])
         boundary = fit_boundary(white[rows[more]], white[rows[less]], name=name, weights=weights)

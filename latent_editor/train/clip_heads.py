@@ -105,7 +105,9 @@ def with_trunk(clip: ClipModel, trunk: Trunk, folder: Path) -> ClipModel:
         trunk: The trunk, for images of the CLIP's size. The projection after it is untrained.
         folder: For the new config.
     """
-    tensor_files.write_bytes(folder / CONFIG_FILE, json.dumps(config_for(clip.size_px, _deep_width(trunk))).encode())
+    tensor_files.write_bytes(
+        folder / CONFIG_FILE, json.dumps(config_for(clip.size_px, _deep_width(trunk)), indent=1).encode()
+    )
     model, tokenizer = make_model(CLIP_NAME, config=folder / CONFIG_FILE)
     text = {name: value for name, value in clip.model.state_dict().items() if not name.startswith("visual.")}
     image = {f"visual.trunk.trunk.{name}": value for name, value in trunk.state_dict().items()}
