@@ -225,7 +225,8 @@ def test_a_model_of_faces_gets_points_and_words(portraits: Generator, people: Pa
     found, told = g.bundle.about["canonical_points"], portraits.bundle.about["canonical_points"]
     assert set(found) == set(told)
     for name, point in told.items():
-        assert found[name] == pytest.approx(point, abs=0.02)
+        # Half of the random faces smile: their mouths are a little higher than those of the images it was trained on.
+        assert found[name] == pytest.approx(point, abs=0.03)
     assert g.bundle.facts(g.fingerprint)["faces"] is True
     assert (g.bundle.folder / STATISTICS_FILE).is_file()
     assert le.text_direction(g, "a beard").source == "text"

@@ -96,11 +96,11 @@ def augment(images: Tensor) -> Tensor:
 class Trainer:
     """One training run: model, averaged model, optimizer, and the folder of its state."""
 
-    def __init__(self, run: Path, data: Data, *, size_px: int, lr: float, batch: int) -> None:
+    def __init__(self, run: Path, data: Data, *, size_px: int, lr: float, batch: int, deep_width: int = 0) -> None:
         self.run, self.data, self.lr, self.batch = run, data, lr, batch
         run.mkdir(parents=True, exist_ok=True)
         config = run / f"{CLIP_NAME}.json"
-        tensor_files.write_bytes(config, json.dumps(config_for(size_px), indent=1).encode())
+        tensor_files.write_bytes(config, json.dumps(config_for(size_px, deep_width), indent=1).encode())
         self.model, self.tokenizer = make_model(CLIP_NAME, config=config)
         self.model.train().visual.to(memory_format=torch.channels_last)
         self.live = ClipModel(self.model, self.tokenizer)
@@ -253,7 +253,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     data = Data.read(args.data, args.labels, args.size_px)
-    trainer = Trainer(Path(args.run), data, size_px=args.size_px, lr=args.lr, batch=args.batch)
+    deep_width = read_encoder(args.start / ENCODER_FILE).config.get("deep_width", 0) if args.start else 0
+    trainer = Trainer(Path(args.run), data, size_px=args.size_px, lr=args.lr, batch=args.batch, deep_width=deep_width)
     if args.start:
         trainer.start_from(args.start)
     if args.resume and (trainer.run / STATE_FILE).exists():

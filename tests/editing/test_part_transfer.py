@@ -20,6 +20,7 @@ from latent_editor.core.values import Direction, Edit, Latent
 from latent_editor.editing.edits import edited
 from latent_editor.editing.face_parts import points_in
 from latent_editor.generators import generator_for
+from latent_editor.generators.refined import feature_shape
 from latent_editor.generators.stylegan2 import StyleGAN2
 from latent_editor.rendering import render_tensor
 
@@ -170,7 +171,9 @@ def test_it_is_fitted_anew_to_another_face(portraits: le.Generator, interpolates
 def test_a_refined_face_keeps_its_refinement(portraits: le.Generator) -> None:
     g, latent = portraits, le.random_latent(portraits, 3)
     torch.manual_seed(0)
-    own = {64: 0.2 * torch.randn(64, 64, 64)}
+    shape = feature_shape(portraits, 64)
+    assert shape is not None
+    own = {64: 0.2 * torch.randn(shape)}
     refined = replace(latent, refinement=Refinement(features=own))
     edit = le.transfer_part(g, refined, le.random_latent(g, 16), "eyes", seconds=1.0)
     below = slice(3 * g.size_px // 4, None)

@@ -282,7 +282,7 @@ def test_sliders_do_on_a_refined_face_what_they_do_on_others(portraits: Generato
     g = portraits
     affines = [n for n, _ in g.named_parameters() if n.startswith("synthesis.") and n.endswith("affine.weight")]
     other = Refinement({}, {n: more * dict(g.named_parameters())[n] for n in affines})
-    best = Candidate(random_latent(g, 7).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
+    best = Candidate(random_latent(g, 12).ws, torch.zeros(3, 2, 2), 30.0, other, "pivotal")
     found = with_gain(g, best).refinement
     assert found is not None
     assert found.pivot is not None

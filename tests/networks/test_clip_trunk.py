@@ -10,7 +10,7 @@ import torch
 from latent_editor.generators import Generator
 from latent_editor.networks.clip import make_model
 from latent_editor.networks.clip_trunk import MEAN, STD, register_trunks, trunk_name
-from latent_editor.networks.encoder import load_encoder
+from latent_editor.networks.encoder import Encoder, load_encoder
 from latent_editor.networks.trunk import Trunk
 from latent_editor.train.clip import Trainer, config_for
 
@@ -40,13 +40,15 @@ def test_registering_again_changes_nothing() -> None:
 def test_training_starts_from_the_models_encoder(portraits: Generator, tmp_path: Path) -> None:
     trainer = Trainer.__new__(Trainer)  # without data: only the towers are looked at
     config = tmp_path / "trunk-start.json"
-    config.write_text(json.dumps(config_for(128)))
+    encoder = load_encoder(portraits)
+    assert isinstance(encoder, Encoder)
+    config.write_text(json.dumps(config_for(128, int(encoder.config.get("deep_width", 0)))))
     trainer.model, _ = make_model("trunk-start", config=config)
     trainer.average, _ = make_model("trunk-start", config=config)
     assert portraits.bundle.folder is not None
     trainer.start_from(portraits.bundle.folder)
     x = torch.rand(1, 3, 128, 128) * 2 - 1
     with torch.no_grad():
-        expected = load_encoder(portraits).trunk(x)
+        expected = encoder.trunk(x)
         for model in (trainer.model, trainer.average):
             assert torch.allclose(model.visual.trunk.trunk(x), expected, atol=1e-4)
