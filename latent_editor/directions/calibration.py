@@ -10,7 +10,7 @@ from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 
 #: Mean absolute change of pictures by one unit, at a quarter of their size and in −1..1: clearly visible.
-VISIBLE_CHANGE = 0.06
+VISIBLE_CHANGE = 0.045
 #: Limits of one unit, in standard deviations of w.
 MAX_STEP = 7.0
 MIN_STEP = 0.5

@@ -121,8 +121,8 @@ def select_candidates(
 ) -> list[tuple[Candidate, Name]]:
     """Selects candidates that each change one attribute, all of them different.
 
-    1. Rank every pair of candidate and name by the product of its score, the share of the name in all that changes, the
-       squared size of the change, so that weak candidates do not win, and the worth of the name.
+    1. Rank every pair of candidate and name by the product of its score, the squared share of the name in all that
+       changes, the squared size of the change, so that weak candidates do not win, and the worth of the name.
     2. Accept them in that order; skip names and components in use, and candidates with the effect of an accepted one,
        unless both were learned from labels.
     3. Stop when scores fall below ``min_score``.
@@ -141,7 +141,7 @@ def select_candidates(
         if candidate.label in namer.names:
             scores[k] *= torch.tensor([name == candidate.label for name in namer.names])
     strength = (effects.abs() / STRONG_CHANGE).clamp_max(1).square()
-    rank = scores * namer.shares(effects) * strength * namer.worth
+    rank = scores * namer.shares(effects).square() * strength * namer.worth
     unit = torch.nn.functional.normalize(effects, dim=1)
     chosen: dict[int, int] = {}
     for flat in rank.flatten().argsort(descending=True, stable=True).tolist():
