@@ -172,7 +172,7 @@ def write_data(folder: Path, count: int = 24) -> tuple[Path, Path]:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
-    monkeypatch.setattr(training, "config_for", lambda size_px: TINY)
+    monkeypatch.setattr(training, "config_for", lambda size_px, deep_width=0: TINY)
     parser = argparse.ArgumentParser()
     training.add_arguments(parser)
     data = ["--data", str(folder / "pictures"), "--labels", str(folder / "labels.jsonl")]
@@ -202,7 +202,7 @@ def test_training_resumes_and_exports(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_training_learns_to_tell_by_a_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(training, "config_for", lambda size_px: TINY)
+    monkeypatch.setattr(training, "config_for", lambda size_px, deep_width=0: TINY)
     pictures, labels = write_data(tmp_path)
     torch.manual_seed(0)
     data = training.Data.read(str(pictures), str(labels), 32)
