@@ -25,7 +25,6 @@ GROUPS = {
     "roll": "pose",
     "length": "face shape",
     "ears": "face shape",
-    "glasses": "glasses",
     "style": "style",
     "background": "background",
     "side light": "light",

@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from latent_editor.core.errors import MissingPart
-from latent_editor.generators import Generator, load_generator
+from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.boundaries import (
@@ -32,6 +31,7 @@ from latent_editor.networks.boundaries import (
 )
 from latent_editor.networks.clip import load_clip
 from latent_editor.networks.encoder import load_encoder
+from latent_editor.train.model_folders import load_with_folder
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
 
 Rule = Callable[[dict[str, Any]], bool]
@@ -198,9 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @torch.no_grad()
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    g = load_generator(args.model)
-    if g.bundle.folder is None:
-        raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
+    g, folder = load_with_folder(args.model)
     clip, encoder, dtype = load_clip(g), load_encoder(g), fastest_dtype(g.device)
     datasets = [read_pictures(path, clip.size_px) for path in args.data]
     labels = [match_labels(d, read_labels(path)) for d, path in zip(datasets, args.labels, strict=True)]
@@ -215,6 +213,6 @@ def main(args: argparse.Namespace) -> None:
         clip_vectors.append(torch.stack([clip.encode_image(x, dtype=dtype).cpu() for x in both], dim=1))
     vectors = torch.cat(clip_vectors).float()
     boundaries = fit_boundaries(g, torch.cat(latents), vectors, attributes, limit=args.limit)
-    path = g.bundle.folder / BOUNDARIES_FILE
+    path = folder / BOUNDARIES_FILE
     write_boundaries(boundaries, path, fingerprint=boundaries_fingerprint(g, with_clip=True))
     print(f"wrote {path}")

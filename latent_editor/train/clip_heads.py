@@ -24,8 +24,7 @@ from torch import Tensor, nn
 
 from latent_editor.core import tensor_files
 from latent_editor.networks.clip import CLIP_FILE, CLIP_NAME, WORDS_KEY, ClipModel, make_model, read_clip
-from latent_editor.networks.encoder import ENCODER_FILE, read_encoder
-from latent_editor.networks.trunk import Trunk
+from latent_editor.networks.encoder import ENCODER_FILE, Encoder, read_encoder
 from latent_editor.train.captions import NEUTRAL, Statement, compose, known_words, statement
 from latent_editor.train.clip import Data, augment, config_for, soft_losses
 from latent_editor.train.clip_evaluation import evaluate
@@ -97,28 +96,22 @@ def losses(heads: Heads, data: Data, views: Tensor, batch: int, rng: random.Rand
     return {"contrastive": contrastive, "binary": binary, "ranking": ranking}
 
 
-def with_trunk(clip: ClipModel, trunk: Trunk, folder: Path) -> ClipModel:
-    """A CLIP with the text tower of ``clip``, and a copy of an encoder's ``trunk`` as its image tower.
+def with_trunk(clip: ClipModel, encoder: Encoder, folder: Path) -> ClipModel:
+    """A CLIP with the text tower of ``clip``, and a copy of an encoder's trunk as its image tower.
 
     Args:
         clip: A CLIP of this project.
-        trunk: The trunk, for images of the CLIP's size. The projection after it is untrained.
+        encoder: An encoder of images of the CLIP's size. The projection after its trunk is untrained.
         folder: For the new config.
     """
-    tensor_files.write_bytes(
-        folder / CONFIG_FILE, json.dumps(config_for(clip.size_px, _deep_width(trunk)), indent=1).encode()
-    )
+    config = config_for(clip.size_px, encoder.config.get("deep_width", 0))
+    tensor_files.write_bytes(folder / CONFIG_FILE, json.dumps(config, indent=1).encode())
     model, tokenizer = make_model(CLIP_NAME, config=folder / CONFIG_FILE)
     text = {name: value for name, value in clip.model.state_dict().items() if not name.startswith("visual.")}
-    image = {f"visual.trunk.trunk.{name}": value for name, value in trunk.state_dict().items()}
+    image = {f"visual.trunk.trunk.{name}": value for name, value in encoder.trunk.state_dict().items()}
     model.load_state_dict({**text, **image}, strict=False)
     model.visual.to(memory_format=torch.channels_last)
     return ClipModel(model, tokenizer, words=clip.words)
-
-
-def _deep_width(trunk: Trunk) -> int:
-    width = trunk.dense.in_features // 16
-    return width if width > 128 else 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +134,7 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     clip, folder = read_clip(args.model / CLIP_FILE), args.export or args.model
     if args.trunk:
-        clip = with_trunk(clip, read_encoder(args.trunk / ENCODER_FILE).trunk, folder)
+        clip = with_trunk(clip, read_encoder(args.trunk / ENCODER_FILE), folder)
     data = Data.read(args.data, args.labels, clip.size_px)
     check: tuple[Pictures, list[dict[str, Any]]] | None = None
     if args.check_data and args.check_labels:

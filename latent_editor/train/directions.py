@@ -12,15 +12,15 @@ import argparse
 import torch
 from torch import Tensor
 
-from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Step
 from latent_editor.directions import DIRECTIONS_FILE, build_directions, write_directions
 from latent_editor.directions.budget import FULL
 from latent_editor.directions.measurement import TRIAL_PX
-from latent_editor.generators import Generator, load_generator
+from latent_editor.generators import Generator
 from latent_editor.generators.pictures import fastest_dtype
 from latent_editor.generators.preview import small
 from latent_editor.networks.encoder import load_encoder
+from latent_editor.train.model_folders import load_with_folder
 from latent_editor.train.pictures import read_pictures, several
 
 
@@ -46,15 +46,13 @@ def encoded_faces(g: Generator, paths: list[str], count: int, seed: int) -> Tens
 
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    g = load_generator(args.model)
-    if g.bundle.folder is None:
-        raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
+    g, folder = load_with_folder(args.model)
     faces = encoded_faces(g, args.data, FULL.trials + FULL.gradients, args.seed)
 
     def report(step: Step) -> None:
         print(f"\r{step.fraction:.0%}", end="", flush=True)
 
     directions = build_directions(small(g, TRIAL_PX), faces=faces, on_step=report)
-    write_directions(directions, g.bundle.folder / DIRECTIONS_FILE, fingerprint=g.fingerprint)
+    write_directions(directions, folder / DIRECTIONS_FILE, fingerprint=g.fingerprint)
     for d in directions:
         print(f"{d.name:<20} {d.low:+.1f} {d.high:+.1f} {d.source:<9} {d.score}  {d.entanglement}")

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from latent_editor.core.errors import MissingPart
 from latent_editor.core.face_geometry import FractionLandmarks
-from latent_editor.directions.library import named_directions
+from latent_editor.directions import named_directions
+from latent_editor.directions.measurement import acting
 from latent_editor.generators import Generator, load_generator, random_ws
 from latent_editor.generators.pictures import fastest_dtype, resized
 from latent_editor.networks.face_identity import IDENTITY_FILE, FaceIdentity, read_identity, save_identity
@@ -77,10 +78,9 @@ def generated_faces(g: Generator, count: int, size_px: int) -> Tensor:
             low, high = STRENGTHS
             strength = low + (high - low) * float(torch.rand(1, generator=random))
             strength *= 1 if float(torch.rand(1, generator=random)) < 0.5 else -1
-            at = slice(*d.layers) if d.layers is not None else slice(None)
-            ws[i, at] += strength * d.vector[at].to(ws.device)
+            ws[i] += strength * acting(d).to(ws.device)
         pictures = resized(g.synthesize(ws, dtype=fastest_dtype(g.device)).float().clamp(-1, 1), size_px)
-        found.append(((pictures.cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8))
+        found.append(_bytes(pictures.cpu()))
     return torch.cat(found)
 
 
@@ -144,5 +144,9 @@ def main(args: argparse.Namespace) -> None:
 
 def _shrunk(images: Tensor, size_px: int) -> Tensor:
     """uint8 images [N, 3, S, S] at another size."""
-    parts = [resized(x.float() / 127.5 - 1, size_px) for x in images.split(256)]
-    return ((torch.cat(parts) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return torch.cat([_bytes(resized(x.float() / 127.5 - 1, size_px)) for x in images.split(256)])
+
+
+def _bytes(pictures: Tensor) -> Tensor:
+    """−1..1 → uint8."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -149,8 +149,7 @@ class FrozenModel:
 
     def restorer_from(self, path: Path) -> Restorer:
         """A trained restorer, widened if the generator has become wider since."""
-        restorer, channels = read_restorer(path), self.new_restorer().config["channels"]
-        return restorer if restorer.config["channels"] == channels else rechanneled(restorer, channels)
+        return rechanneled(read_restorer(path), self.new_restorer().config["channels"])
 
     def colorize(self, picture: Tensor) -> Tensor:
         """Predicts the colors of grayscale images; returns them unchanged without a colorizer."""

@@ -10,10 +10,9 @@ import argparse
 
 import torch
 
-from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Step
-from latent_editor.generators import load_generator
 from latent_editor.networks.similarity_statistics import STATISTICS_FILE, build_similarity_statistics
+from latent_editor.train.model_folders import load_with_folder
 from latent_editor.train.pictures import read_pictures
 
 
@@ -26,16 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    g = load_generator(args.model)
-    if g.bundle.folder is None:
-        raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
+    g, folder = load_with_folder(args.model)
     pictures = read_pictures(args.data, g.size_px, limit=args.limit).images if args.data else None
 
     def report(step: Step) -> None:
         print(f"\r{step.step} of {step.steps} images, {step.seconds:.0f} s", end="", flush=True)
 
     statistics = build_similarity_statistics(g, pictures, on_step=report)
-    statistics.save(g.bundle.folder / STATISTICS_FILE)
-    print(f"\nwrote {g.bundle.folder / STATISTICS_FILE}")
+    statistics.save(folder / STATISTICS_FILE)
+    print(f"\nwrote {folder / STATISTICS_FILE}")
     if statistics.identity is not None:
         print(f"AUC of telling the same face from a stranger's: {statistics.identity.auc:.3f}")

@@ -10,12 +10,11 @@ import argparse
 
 import torch
 
-from latent_editor.core.errors import MissingPart
 from latent_editor.core.values import Step
-from latent_editor.generators import load_generator
 from latent_editor.generators.preview import small
 from latent_editor.networks.clip import load_clip
 from latent_editor.networks.text_statistics import SAMPLES, STATISTICS_FILE, build_text_statistics
+from latent_editor.train.model_folders import load_with_folder
 from latent_editor.train.pictures import read_pictures
 
 
@@ -28,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    g = load_generator(args.model)
-    if g.bundle.folder is None:
-        raise MissingPart(f"The model {g.name!r} has no folder to write into. Load it from one.")
+    g, folder = load_with_folder(args.model)
     preview = small(g, load_clip(g).size_px)
     pictures = read_pictures(args.data, preview.size_px).images if args.data else None
 
@@ -38,5 +35,5 @@ def main(args: argparse.Namespace) -> None:
         print(f"\r{step.step} of {step.steps} images, {step.seconds:.0f} s", end="", flush=True)
 
     statistics = build_text_statistics(preview, pictures, samples=args.samples, on_step=report)
-    statistics.save(g.bundle.folder / STATISTICS_FILE)
-    print(f"\nwrote {g.bundle.folder / STATISTICS_FILE}")
+    statistics.save(folder / STATISTICS_FILE)
+    print(f"\nwrote {folder / STATISTICS_FILE}")

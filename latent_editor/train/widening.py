@@ -74,16 +74,13 @@ def deepened(encoder: Encoder, width: int) -> Encoder:
     return new
 
 
+@torch.no_grad()
 def rechanneled(restorer: Restorer, channels: int) -> Restorer:
-    """A restorer for a generator with more ``channels``, which it ignores at first, and adds nothing to."""
+    """A restorer for a generator with as many or more ``channels``: it ignores the new ones at first, and adds nothing
+    to them."""
     new = Restorer(**{**restorer.config, "channels": channels})
-    old, state = restorer.state_dict(), new.state_dict()
-    for name, fresh in state.items():
-        kept = old[name]
-        if fresh.shape != kept.shape:
-            fresh.zero_()
-            if name.startswith("guess."):
-                kept = kept * math.sqrt(fresh.shape[1] / kept.shape[1])  # the gain is 1 / √inputs
-        fresh[tuple(slice(0, n) for n in kept.shape)] = kept
-    new.load_state_dict(state)
+    for (name, fresh), kept in zip(new.state_dict().items(), restorer.state_dict().values(), strict=True):
+        if name == "guess.weight":
+            kept = kept * math.sqrt(fresh.shape[1] / kept.shape[1])  # the gain is 1 / √inputs
+        fresh.zero_()[tuple(slice(0, n) for n in kept.shape)] = kept
     return new
