@@ -14,6 +14,7 @@ from PIL import Image
 from latent_editor.core import tensor_files
 from latent_editor.generators import Generator
 from latent_editor.networks.clip import CLIP_FILE, read_clip
+from latent_editor.networks.encoder import Encoder, load_encoder
 from latent_editor.train import clip_heads as training
 from latent_editor.train.clip_evaluation import evaluate
 from latent_editor.train.pictures import match_labels, read_labels, read_pictures
@@ -67,3 +68,13 @@ def test_only_the_last_layers_are_trained(
     clip = read_clip(tmp_path / "out" / CLIP_FILE)
     pictures = read_pictures(data, clip.size_px)
     assert evaluate(clip, pictures, match_labels(pictures, read_labels(labels)))["smile"] > 0.9
+
+
+def test_an_encoders_trunk_becomes_the_image_tower(portraits: Generator, tmp_path: Path) -> None:
+    clip, encoder = read_clip(portraits.bundle.file(CLIP_FILE, "this test")), load_encoder(portraits)
+    assert isinstance(encoder, Encoder)
+    new = training.with_trunk(clip, encoder, tmp_path)
+    x = torch.rand(1, 3, 128, 128) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(new.model.visual.trunk.trunk(x), encoder.trunk(x), atol=1e-4, rtol=0)
+        torch.testing.assert_close(new.encode_text(["a beard"]), clip.encode_text(["a beard"]), atol=1e-4, rtol=0)
